@@ -1,0 +1,113 @@
+"""Number formats: bytes stored per weight or cache entry, and the peak a multiplication runs at."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from ..errors import BadInput, unknown
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Format:
+    """A storage format. `bytes` includes block scales; `compute` is the operand type of its matrix products."""
+
+    name: str
+    bytes: float
+    compute: str
+    note: str = ""
+
+
+def _formats() -> dict[str, Format]:
+    rows = (
+        ("fp32", 4.0, "bf16", "products run at the 16-bit tensor peak"),
+        ("bf16", 2.0, "bf16", ""),
+        ("fp8", 1.0, "fp8", "one scale per tensor or channel"),
+        ("fp8_block", 1.0 + 4 / 128**2, "fp8", "a 4-byte scale per 128 x 128 block"),
+        ("mxfp8", 1.0 + 1 / 32, "fp8", "a 1-byte scale per 32 weights"),
+        ("int8", 1.0, "int8", "one scale per channel"),
+        ("nvfp4", 0.5 + 1 / 16, "fp4", "a 1-byte scale per 16 weights"),
+        ("mxfp4", 0.5 + 1 / 32, "fp4", "a 1-byte scale per 32 weights"),
+        ("fp4", 0.5, "fp4", "four bits and no scales: the lecture's half byte"),
+        (
+            "w4a16",
+            0.5 + 2 / 128,
+            "bf16",
+            "4-bit weights, 16-bit products, a 2-byte scale per 128 (GPTQ, AWQ)",
+        ),
+        ("w4a8", 0.5 + 2 / 128, "fp8", "4-bit weights, 8-bit products, a 2-byte scale per 128"),
+        ("q4_k_m", 4.83 / 8, "bf16", "llama.cpp: 4.83 bits per weight over a Llama"),
+        ("q8_0", 8.5 / 8, "bf16", "llama.cpp: a 2-byte scale per 32 weights"),
+    )
+    return {name: Format(name=name, bytes=b, compute=c, note=n) for name, b, c, n in rows}
+
+
+FORMATS = _formats()
+ALIASES = {
+    "fp16": "bf16",
+    "f16": "bf16",
+    "float16": "bf16",
+    "bfloat16": "bf16",
+    "float32": "fp32",
+    "int4": "w4a16",
+}
+
+
+def format_named(name: str) -> Format:
+    """The format with this name.
+
+    >>> format_named("NVFP4").bytes
+    0.5625
+    >>> format_named("fp16").name
+    'bf16'
+    """
+    key = name.strip().lower().replace("-", "_")
+    found = FORMATS.get(ALIASES.get(key, key))
+    if found is None:
+        raise unknown("number format", name, [*FORMATS, *ALIASES])
+    return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Precision:
+    """The format of every part of a model, and of its cache.
+
+    >>> Precision.uniform("fp8").experts.bytes
+    1.0
+    """
+
+    name: str
+    attention: Format = FORMATS["bf16"]
+    mlp: Format = FORMATS["bf16"]
+    experts: Format = FORMATS["bf16"]
+    shared_experts: Format = FORMATS["bf16"]
+    router: Format = FORMATS["bf16"]
+    embedding: Format = FORMATS["bf16"]
+    head: Format = FORMATS["bf16"]
+    norm: Format = FORMATS["bf16"]
+    kv: Format = FORMATS["bf16"]
+    index: Format = FORMATS["bf16"]  # keys of a sparse-attention indexer
+    activation_bytes: float = 2.0
+
+    @classmethod
+    def uniform(cls, name: str, kv: str = "bf16") -> Precision:
+        """Every quantisable part (attention, MLP, experts) in one format; embeddings, head and router in BF16."""
+        f = format_named(name)
+        if f.bytes < FORMATS["bf16"].bytes:
+            return cls(name=f.name, attention=f, mlp=f, experts=f, shared_experts=f, kv=format_named(kv))
+        return cls(
+            name=f.name, attention=f, mlp=f, experts=f, shared_experts=f, embedding=f, head=f, router=f, norm=f,
+            kv=format_named(kv),
+        )  # fmt: skip
+
+    def with_kv(self, kv: str) -> Precision:
+        """The same weights with another cache format (the indexer's keys never widen with it)."""
+        f = format_named(kv)
+        index = f if f.bytes < self.index.bytes else self.index
+        return replace(self, kv=f, index=index)
+
+    def of(self, component: str) -> Format:
+        """The format of one component of `rackmath.world.model.COMPONENTS`."""
+        found = getattr(self, component, None)
+        if not isinstance(found, Format):
+            raise BadInput(f"no number format is kept for the component {component!r}")
+        return found
