@@ -39,9 +39,9 @@ UNITS: dict[str, dict[str, float]] = {
     "$/h": dict.fromkeys(("$/h", "USD/h", "$/hour", "$/GPU-h", "$/gpu-hour"), 1.0),
     "$": {p + u: f for p, f in _PREFIX.items() for u in ("$", "USD")},
     "W": {p + "W": f for p, f in _SI.items()},
-    "1/s": {u: f for u, f in (("/s", 1.0), ("Hz", 1.0), ("/min", 1 / 60), ("/h", 1 / 3600), ("/d", 1 / 86400))}
+    "1/s": {"/s": 1.0, "Hz": 1.0, "/min": 1 / 60, "/h": 1 / 3600, "/d": 1 / 86400}
     | dict.fromkeys(("req/s", "tok/s", "token/s", "tokens/s", "req/s"), 1.0),
-    "count": {p: f for p, f in _PREFIX.items()} | {"tokens": 1.0, "tok": 1.0, "ktok": 1e3},
+    "count": dict(_PREFIX.items()) | {"tokens": 1.0, "tok": 1.0, "ktok": 1e3},
     "share": {"": 1.0, "%": 0.01},
 }
 

@@ -121,7 +121,8 @@ def mla(
         ]
         streams.append(_indexer(index_n_heads, index_head_dim))
     return Mixer(
-        kind="mla", matrices=tuple(matrices), streams=tuple(streams), heads=n_heads, extra_parameters=extra_parameters,
+        kind="mla", matrices=tuple(matrices), streams=tuple(streams), heads=n_heads,
+        extra_parameters=extra_parameters,
         kernels=5 + (3 if index_n_heads else 0),
     )  # fmt: skip
 

@@ -107,10 +107,7 @@ def _group(given: Any, d_model: float, where: str) -> LayerGroup:
     _only(given, _GROUP, where)
     mixer: Mixer | None = _block(given.get("mixer"), MIXERS, "mixer", d_model, where)
     ffn: FeedForward | None = _block(given.get("ffn"), FFNS, "ffn", d_model, where)
-    if mixer is None and ffn is None:
-        norms = 0.0
-    else:
-        norms = d_model * ((mixer is not None) + (ffn is not None))
+    norms = 0.0 if mixer is None and ffn is None else d_model * ((mixer is not None) + (ffn is not None))
     return LayerGroup(
         count=_number(given, "count", where, default=1, least=1),
         mixer=mixer,
