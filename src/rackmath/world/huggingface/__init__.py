@@ -1,0 +1,134 @@
+"""Hugging Face config.json to our own model description: one function per family, no dependency on transformers.
+
+    model = read_model("path/to/config.json")
+
+`describe` turns the raw keys into the mapping documented in `rackmath.world.description`; `build` there turns it
+into a `Model`. A new family is a function decorated with `@family("model_type", "ArchitectureName")` in a module
+named in `_MODULES`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ...errors import BadInput, did_you_mean
+from ..description import build
+from ..model import Model
+from .config import Config, shown
+from .quantization import read_precision
+from .registry import FAMILIES, Family, family
+
+__all__ = ["Config", "describe", "families", "family", "load_json", "read_model"]
+
+LARGEST_FILE = 64 * 10**6
+"""A config.json is a few kilobytes; a file above this many bytes is not read."""
+
+_MODULES = ("llama",)
+_TEXT = ("text_config", "llm_config", "language_config")
+_MODALITIES = (
+    ("vision_config", "vision"),
+    ("audio_config", "audio"),
+)
+
+
+def families() -> dict[str, Family]:
+    """Every family this package reads, by `model_type` and by architecture."""
+    for module in _MODULES:
+        importlib.import_module(f"{__name__}.{module}")
+    return FAMILIES
+
+
+def describe(config: Mapping[str, Any], *, name: str, quant: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Our description of the (text) model a config.json describes.
+
+    `quant` is the content of a separate hf_quant_config.json, where the publisher ships one; it goes before the
+    config's own `quantization_config`.
+    """
+    if not isinstance(config, Mapping):
+        raise BadInput(f"{name}: a config is a JSON object, not {shown(config)}")
+    outer = Config(config, name)
+    key = next((k for k in _TEXT if isinstance(config.get(k), Mapping)), None)
+    text = Config({**_inherited(config), **config[key]}, name) if key else outer
+    found, reader = _reader(text, outer)
+    description: dict[str, Any] = {"name": name, "family": found, **reader(text)}
+    context = text.maybe("max_position_embeddings", "n_positions", "max_seq_len", "seq_length")
+    if context and "max_context" not in description:
+        description["max_context"] = context
+    precision, remarks = read_precision(outer, text, description, quant)
+    description.setdefault("precision", precision)
+    notes = [*description.get("notes", ()), *remarks]
+    encoders = [word for section, word in _MODALITIES if isinstance(config.get(section), Mapping)]
+    if encoders:
+        verb = "encoder is" if len(encoders) == 1 else "encoders are"
+        notes.append(f"the {' and '.join(encoders)} {verb} not costed; image tokens count as input")
+    description["notes"] = notes
+    return description
+
+
+def read_model(source: str | Path | Mapping[str, Any], name: str | None = None) -> Model:
+    """The model a config.json describes, from its path (or its folder), or from the parsed object.
+
+    Beside the file, `hf_quant_config.json` (or `<stem>_hf_quant_config.json`) is read where it exists.
+    """
+    if isinstance(source, Mapping):
+        return build(describe(source, name=name or "model"))
+    path = Path(source)
+    path = path / "config.json" if path.is_dir() else path
+    named = name or (path.absolute().parent.name if path.name == "config.json" else path.stem.replace("--", "/"))
+    return build(describe(load_json(path), name=named, quant=_sibling(path)))
+
+
+def load_json(path: Path) -> Mapping[str, Any]:
+    """The JSON object in a file; anything else is one clear `BadInput`."""
+    try:
+        size = path.stat().st_size
+        if size > LARGEST_FILE:
+            raise BadInput(f"{path.name} has {size:,} bytes; a config.json above {LARGEST_FILE:,} is not read")
+        found = json.loads(path.read_bytes())
+    except OSError as error:
+        raise BadInput(
+            f"cannot read {str(path)!r}: {error.strerror or error}; give the path of a config.json"
+        ) from None
+    except RecursionError:
+        raise BadInput(f"{path.name} is nested too deeply to be a config.json") from None
+    except ValueError as error:
+        if isinstance(error, BadInput):
+            raise
+        raise BadInput(f"{path.name} is not valid JSON ({str(error)[:100]}); download it again") from None
+    if not isinstance(found, Mapping):
+        raise BadInput(f"{path.name} holds {shown(found)}, not a JSON object; give the path of a config.json")
+    return found
+
+
+def _sibling(path: Path) -> Mapping[str, Any] | None:
+    beside = "hf_quant_config.json" if path.name == "config.json" else f"{path.stem}_hf_quant_config.json"
+    quant = path.with_name(beside)
+    return load_json(quant) if quant.is_file() else None
+
+
+def _inherited(config: Mapping[str, Any]) -> dict[str, Any]:
+    """What a text section takes from the object around it where it does not say so itself."""
+    return {key: config[key] for key in ("tie_word_embeddings",) if key in config}
+
+
+def _reader(text: Config, outer: Config) -> tuple[str, Family]:
+    known = families()
+    seen: list[str] = []
+    for config in (text, outer):
+        architectures = config.raw.get("architectures")
+        for given in [*(architectures if isinstance(architectures, list) else ()), config.raw.get("model_type")]:
+            if isinstance(given, str):
+                if given in known:
+                    return given, known[given]
+                seen.append(given)
+    if not seen:
+        raise BadInput(f"{outer.name}: the config names neither 'model_type' nor 'architectures'; {_BY_HAND}")
+    names = " / ".join(dict.fromkeys(n[:60] for n in seen))
+    raise BadInput(f"{outer.name}: no reader for the family {names}{did_you_mean(seen[-1], known)}; {_BY_HAND}")
+
+
+_BY_HAND = "describe the model by hand instead, with d_model, vocab and groups of layers (see docs/models.md)"
