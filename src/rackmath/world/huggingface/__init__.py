@@ -3,14 +3,15 @@
     model = read_model("path/to/config.json")
 
 `describe` turns the raw keys into the mapping documented in `rackmath.world.description`; `build` there turns it
-into a `Model`. A new family is a function decorated with `@family("model_type", "ArchitectureName")` in a module
-named in `_MODULES`.
+into a `Model`. A new family is a function decorated with `@family("model_type", "ArchitectureName")` in any module
+of this package: modules are found by looking, there is no list to keep.
 """
 
 from __future__ import annotations
 
 import importlib
 import json
+import pkgutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,6 @@ __all__ = ["Config", "describe", "families", "family", "load_json", "read_model"
 LARGEST_FILE = 64 * 10**6
 """A config.json is a few kilobytes; a file above this many bytes is not read."""
 
-_MODULES = ("llama",)
 _TEXT = ("text_config", "llm_config", "language_config")
 _MODALITIES = (
     ("vision_config", "vision"),
@@ -37,8 +37,8 @@ _MODALITIES = (
 
 def families() -> dict[str, Family]:
     """Every family this package reads, by `model_type` and by architecture."""
-    for module in _MODULES:
-        importlib.import_module(f"{__name__}.{module}")
+    for module in pkgutil.iter_modules(__path__):
+        importlib.import_module(f"{__name__}.{module.name}")
     return FAMILIES
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .config import Config, group_layers, window
+from .config import Config, group_layers
 from .registry import family
 
 
