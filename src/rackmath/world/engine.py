@@ -11,8 +11,6 @@ class Engine:
 
     name: str = "typical"
     version: str = ""
-    step_overhead: float = 1.0e-3  # scheduling, sampling and detokenising per step that nothing hides
-    kernel_launch: float = 2.5e-6  # per kernel, with launches captured in a graph
     memory_share: float = 0.9  # share of device memory the engine may fill
     reserved_bytes: float = 3e9  # per device: runtime, graphs, workspace
     chunk_tokens: float = 8192  # most tokens in one step: decode tokens plus a prefill chunk

@@ -1,0 +1,128 @@
+"""Times of collectives on a two-level fabric: devices of one scale-up domain, and a scale-out network between them.
+
+Sizes are bytes, rates are B/s one way per device, latencies seconds. `n` is the number of devices taking part; a
+group larger than the domain is laid out domain by domain. Each function returns a `Cost`: seconds as estimated
+(with latency, at the achieved share of the links) and the seconds of its traffic at full rate on each level, which
+the bound uses.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..arrays import Number
+from ..world.machine import Machine
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cost:
+    """Seconds of a collective: `time` estimated; `up` and `out` its least traffic at full link rate."""
+
+    time: Number
+    up: Number
+    out: Number
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Links:
+    """The links a group of `n` devices uses: `inside` devices per domain, over `across` domains."""
+
+    inside: Number
+    across: Number
+    up_rate: Number
+    out_rate: Number
+    up_latency: Number
+    out_latency: Number
+    share: float
+
+
+def links(machine: Machine, n: Number, share: float, *, stride: Number = 1.0) -> Links:
+    """How a group of n devices lies on the fabric. `stride` > 1: every stride-th device belongs to the group."""
+    inside = np.minimum(n, np.maximum(machine.domain / stride, 1.0))
+    # A device with no fabric of either kind cannot take part in a group: the rate falls to nothing, the time to
+    # "never" stays finite only because search excludes such layouts; 1 B/s keeps arithmetic free of divisions by 0.
+    return Links(
+        inside=inside,
+        across=n / inside,
+        up_rate=np.maximum(machine.scaleup_bandwidth, 1.0),
+        out_rate=np.maximum(machine.scaleout_bandwidth, 1.0),
+        up_latency=machine.scaleup_latency,
+        out_latency=machine.scaleout_latency,
+        share=share,
+    )
+
+
+def all_reduce(size: Number, on: Links) -> Cost:
+    """Every device ends with the sum of `size` bytes.
+
+    Hierarchical ring: reduce-scatter inside the domain, all-reduce across, all-gather inside. 2(n-1)/n of the size
+    crosses a device's link. With reduction in the switch half of that would do, so the bound takes half.
+
+    >>> h100 = Machine(name="8xh100", accelerator="h100", domain=8, scaleup_bandwidth=450e9, scaleup_latency=2e-6)
+    >>> cost = all_reduce(64e6, links(h100, 8.0, 1.0))
+    >>> round(cost.time * 1e6), round(cost.up * 1e6)     # 2 x 7/8 x 64 MB / 450 GB/s + 4 us, and half of it
+    (253, 124)
+    """
+    return _scaled(_phase(size, on), 2.0, on)
+
+
+def reduce_scatter(size: Number, on: Links) -> Cost:
+    """Every device ends with its n-th of the sum of `size` bytes: half of an all-reduce."""
+    return _scaled(_phase(size, on), 1.0, on)
+
+
+all_gather = reduce_scatter
+"""Every device ends with all n parts of `size` bytes in sum: the same traffic as a reduce-scatter, reversed."""
+
+
+def _phase(size: Number, on: Links) -> tuple[Number, Number]:
+    """Seconds of one ring phase at full rate, inside and across."""
+    up = (on.inside - 1) / on.inside * size / on.up_rate
+    out = (on.across - 1) / on.across * (size / on.inside) / on.out_rate
+    return up, out
+
+
+def _scaled(phase: tuple[Number, Number], phases: float, on: Links) -> Cost:
+    up, out = phase
+    latency = phases * (
+        on.up_latency * (np.asarray(on.inside) > 1) + on.out_latency * np.log2(np.maximum(on.across, 1.0))
+    )
+    return Cost(time=phases * (up + out) / on.share + latency, up=up, out=out)
+
+
+def all_to_all(inside: Number, across: Number, on: Links) -> Cost:
+    """Every device sends `inside` bytes to its own domain and `across` bytes beyond it; the two levels overlap.
+
+    >>> rack = Machine(name="r", accelerator="a", domain=72, scaleup_bandwidth=900e9, scaleout_bandwidth=50e9)
+    >>> on = links(rack, 64.0, 1.0)
+    >>> round(float(all_to_all(9e6, 0.0, on).up) * 1e6)
+    10
+    """
+    up, out = inside / on.up_rate, across / on.out_rate
+    latency = on.up_latency * (np.asarray(on.inside) > 1) + on.out_latency * (np.asarray(on.across) > 1)
+    return Cost(time=np.maximum(up, out) / on.share + latency, up=up, out=out)
+
+
+def point_to_point(size: Number, machine: Machine, share: float, *, crosses: Number) -> Cost:
+    """One message of `size` bytes to a neighbour stage, over scale-out where `crosses` is true."""
+    up = size / np.maximum(machine.scaleup_bandwidth, 1.0)
+    out = size / np.maximum(machine.scaleout_bandwidth, 1.0)
+    time = np.where(crosses, out / share + machine.scaleout_latency, up / share + machine.scaleup_latency)
+    return Cost(time=time, up=np.where(crosses, 0.0, up), out=np.where(crosses, out, 0.0))
+
+
+def distinct_groups(groups: Number, n_experts: float, top_k: float) -> Number:
+    """Expected distinct groups that hold a token's `top_k` experts, out of `groups` equal ones (hypergeometric).
+
+    8 of 256 experts on 64 devices (LECTURE section 11):
+
+    >>> round(float(distinct_groups(64.0, 256.0, 8.0)), 2)
+    7.68
+    """
+    size = n_experts / np.asarray(groups, dtype=float)
+    missed: Number = np.ones_like(size)
+    for j in range(int(top_k)):
+        missed = missed * np.maximum(n_experts - size - j, 0.0) / (n_experts - j)
+    return groups * (1 - missed)

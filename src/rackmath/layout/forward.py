@@ -1,0 +1,307 @@
+"""One forward pass of a sharded model: its operations on one device, and their time.
+
+Every layer group contributes a handful of operations, whatever its kind: projections, attention over the cache
+while decoding and while prefilling, the feed-forward part, routed experts, norms, and the collectives the layout
+needs. Projections of one block share a batch and are summed into one operation: their ratio of FLOPs to bytes is
+the same, so the roofline of the sum is the sum of the rooflines.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from ..arrays import Number
+from ..kernel.counts import Pass, attended_entries, attended_sum, experts_touched
+from ..kernel.efficiency import Efficiency
+from ..kernel.roofline import Op, PassTime, pass_time
+from ..world.machine import Machine
+from ..world.model import FeedForward, LayerGroup, Matrix, Mixer, Model, Stream
+from ..world.precision import Precision
+from .collectives import all_gather, all_reduce, all_to_all, distinct_groups, links, point_to_point
+from .parallelism import Layout, kv_heads_of, slots, split
+
+ELEMENTWISE_PASSES = 10.0
+"""Times a layer's hidden vector crosses memory in norms, residual additions and activations (estimate only)."""
+
+
+def forward(
+    model: Model,
+    machine: Machine,
+    precision: Precision,
+    layout: Layout,
+    work: Pass,
+    efficiency: Efficiency,
+    *,
+    keep: bool = False,
+) -> PassTime:
+    """Time of one pass through all stages of one replica, as its busiest device sees it.
+
+    With pipeline stages `work` is one micro-batch, and the time is that of its whole way through the stages.
+    `keep` retains the single operations for `explain`.
+    """
+    ops = operations(model, machine, precision, layout, work, efficiency)
+    return pass_time(
+        ops,
+        bandwidth=machine.hbm_bandwidth,
+        efficiency=efficiency,
+        step_overhead=efficiency.step_overhead,
+        keep=keep,
+    )
+
+
+def operations(
+    model: Model, machine: Machine, precision: Precision, layout: Layout, work: Pass, efficiency: Efficiency
+) -> Iterator[Op]:
+    """The operations of one pass on the busiest device, layer group by layer group."""
+    # tokens one device's attention and dense parts see: its share of decode, and the busiest rank's prefill
+    rank_tokens = work.decode * work.width / layout.dp + work.prefill * work.busiest
+    job = _Job(model, machine, precision, layout, work, efficiency, rank_tokens)
+    for group in model.groups:
+        yield from _group_ops(group, job)
+    yield from _end_ops(job)
+
+
+class _Job:
+    """What every operation of a pass needs, so that no function takes nine arguments."""
+
+    __slots__ = ("efficiency", "layout", "machine", "model", "precision", "rank_tokens", "work")
+
+    def __init__(
+        self,
+        model: Model,
+        machine: Machine,
+        precision: Precision,
+        layout: Layout,
+        work: Pass,
+        efficiency: Efficiency,
+        rank_tokens: Number,
+    ) -> None:
+        self.model, self.machine, self.precision = model, machine, precision
+        self.layout, self.work, self.efficiency = layout, work, efficiency
+        self.rank_tokens = rank_tokens
+
+    def rates(self, kind: str, component: str) -> tuple[float | Number, float | Number]:
+        """Peak FLOP/s for a component's operand type, and what an operation kind achieves of it."""
+        compute = self.precision.of(component).compute
+        peak = self.machine.peak(compute)
+        return peak, peak * self.efficiency.compute(kind, compute)
+
+
+def _product(job: _Job, name: str, matrices: tuple[Matrix, ...], kv_heads: float, tokens: Number, count: float) -> Op:
+    """One operation for all projections of a block on one device."""
+    components = {m.component for m in matrices}
+    rates = {c: job.rates("gemm", c) for c in components}
+    tp = job.layout.tp
+    parameters = split(matrices, dict.fromkeys(components, 1.0), kv_heads, tp)
+    size = split(matrices, {c: job.precision.of(c).bytes for c in components}, kv_heads, tp)
+    if isinstance(job.machine.peak_bf16, float | int):
+        at_peak = split(matrices, {c: 2 / float(r[0]) for c, r in rates.items()}, kv_heads, tp)
+        achieved = split(matrices, {c: 2 / float(r[1]) for c, r in rates.items()}, kv_heads, tp)
+    else:  # a column of machines: every component at the peak of the first, column by column
+        peak, reached = next(iter(rates.values()))
+        at_peak, achieved = 2 * parameters / peak, 2 * parameters / reached
+    return Op(
+        name=name,
+        kind="gemm",
+        layers=count,
+        flops=2 * tokens * parameters,
+        compute=tokens * at_peak,
+        achieved=tokens * achieved,
+        bytes=size,
+        kernels=len(matrices),
+    )
+
+
+def _group_ops(group: LayerGroup, job: _Job) -> Iterator[Op]:
+    n, tokens, tp = group.count, job.rank_tokens, job.layout.tp
+    label = f" {group.name}" if group.name else ""
+    hidden = tokens * job.model.d_model * job.precision.activation_bytes
+    if group.mixer and group.mixer.matrices:
+        yield _product(
+            job, f"attention projections{label}", group.mixer.matrices, kv_heads_of(group.mixer.streams), tokens, n
+        )
+    if group.mixer:
+        yield from _mixing_ops(group.mixer, job, n, label)
+        yield _all_reduce(job, f"all-reduce after attention{label}", hidden, tp, n)
+    if group.ffn:
+        if group.ffn.matrices:
+            yield _product(job, f"feed-forward{label}", group.ffn.matrices, 1.0, tokens, n)
+        if group.ffn.n_experts:
+            yield from _expert_ops(group.ffn, job, n, label)
+        else:
+            yield _all_reduce(job, f"all-reduce after feed-forward{label}", hidden, tp, n)
+    yield Op(
+        name=f"norms and residuals{label}",
+        kind="elementwise",
+        layers=n,
+        bytes=ELEMENTWISE_PASSES * hidden,
+        least_bytes=0.0,
+        kernels=2.0,
+    )
+
+
+def _mixing_ops(mixer: Mixer, job: _Job, n: float, label: str) -> Iterator[Op]:
+    work, layout = job.work, job.layout
+    sequences = work.decode / layout.dp
+    prefill = work.prefill * work.busiest
+    for stream in mixer.streams:
+        yield from _stream_ops(stream, job, sequences, prefill, n, label)
+    if mixer.state_elements or mixer.scan_flops:
+        cut = np.minimum(layout.tp, mixer.heads)
+        tokens = job.rank_tokens
+        flops = tokens * mixer.scan_flops / cut
+        state = mixer.state_elements * mixer.state_bytes / cut
+        touched = sequences + work.prompts * work.busiest
+        peak = job.machine.peak("bf16")
+        yield Op(
+            name=f"recurrent state{label}",
+            kind="scan",
+            layers=n,
+            flops=flops,
+            compute=flops / peak,
+            achieved=flops / (peak * job.efficiency.compute("scan", "bf16")),
+            bytes=2 * state * touched,
+            kernels=2.0,
+        )
+
+
+def _stream_ops(stream: Stream, job: _Job, sequences: Number, prefill: Number, n: float, label: str) -> Iterator[Op]:
+    """Attention over one cache stream: decoding sequences, then prefill tokens."""
+    work, tp = job.work, job.layout.tp
+    fmt = job.precision.of(stream.precision)
+    entry = stream.elements * fmt.bytes / np.minimum(tp, stream.heads)
+    # Engines multiply attention in 16 bits unless the cache is narrower; only the bound grants the narrow peak.
+    peak, safe = job.machine.peak(fmt.compute), job.machine.peak("bf16")
+    entries = attended_entries(stream, work.context)
+    flops = sequences * work.width * entries * stream.decode_flops / tp
+    written = sequences * work.width / stream.stride if stream.stored else 0.0
+    yield Op(
+        name=f"{stream.name} attention, decode{label}",
+        kind="attention_decode",
+        layers=n,
+        flops=flops,
+        compute=flops / peak,
+        achieved=flops / (safe * job.efficiency.compute("attention_decode", "bf16")),
+        bytes=(sequences * entries + written) * entry,
+    )
+    if isinstance(work.prefill, float | int) and not work.prefill:
+        return
+    fresh = np.maximum(work.prompt - work.prompt_cached, 1.0)
+    pairs = (attended_sum(stream, work.prompt) - attended_sum(stream, work.prompt_cached)) / fresh
+    flops = prefill * pairs * stream.prefill_flops / tp
+    # Each prompt's earlier entries are read once per chunk: on average those of half of its uncached part.
+    middle = (work.prompt + work.prompt_cached) / 2
+    union = np.minimum(np.minimum(middle, stream.window), stream.chunk) / stream.stride
+    read = work.prompts * work.busiest * union + (prefill / stream.stride if stream.stored else 0.0)
+    yield Op(
+        name=f"{stream.name} attention, prefill{label}",
+        kind="attention_prefill",
+        layers=n,
+        flops=flops,
+        compute=flops / peak,
+        achieved=flops / (safe * job.efficiency.compute("attention_prefill", "bf16")),
+        bytes=read * entry,
+        least_bytes=prefill / stream.stride * entry if stream.stored else 0.0,
+    )
+
+
+def _expert_ops(ffn: FeedForward, job: _Job, n: float, label: str) -> Iterator[Op]:
+    """Routed experts on one device, and the exchange that brings tokens to them and back."""
+    layout, work = job.layout, job.work
+    tokens = work.tokens
+    peak, reached = job.rates("experts", "experts")
+    one = sum(m.parameters for m in ffn.expert)
+    size = one * job.precision.of("experts").bytes / layout.moe_tp
+    flops = 2 * tokens * ffn.top_k * one / layout.stage
+    touched = experts_touched(ffn.n_experts, ffn.top_k, tokens)
+    imbalance = np.where(np.asarray(layout.ep) > 1, job.efficiency.imbalance, 1.0)
+    yield Op(
+        name=f"routed experts{label}",
+        kind="experts",
+        layers=n,
+        flops=flops,
+        compute=flops / peak,
+        achieved=flops * imbalance / reached,
+        bytes=slots(ffn, layout) / layout.ep * touched * size,
+        least_bytes=ffn.top_k / layout.ep * size * (np.asarray(tokens) > 0),
+        kernels=3.0,
+    )
+    yield from _exchange_ops(ffn, job, n, label)
+
+
+def _exchange_ops(ffn: FeedForward, job: _Job, n: float, label: str) -> Iterator[Op]:
+    """Dispatch and combine.
+
+    Without attention DP every rank holds every token: partial results are summed by an all-reduce. With it, tokens
+    go to their experts' devices and back (all-to-all), or to all devices (all-gather and reduce-scatter), whichever
+    is faster. Between domains a token crosses once per distinct domain and is forwarded inside.
+    """
+    layout, work, machine = job.layout, job.work, job.machine
+    stage = layout.stage
+    on = links(machine, stage, job.efficiency.link_share)
+    width = job.precision.activation_bytes
+    sent = np.minimum(job.precision.of("experts").bytes, width)  # dispatched in the experts' own format at best
+    hidden = job.rank_tokens * job.model.d_model * width
+    own = (work.decode * work.width / stage) + work.prefill * work.busiest / layout.tp  # tokens a device sends
+    devices = distinct_groups(layout.ep, ffn.n_experts, ffn.top_k)
+    domains = np.minimum(distinct_groups(np.maximum(on.across, 1.0), ffn.n_experts, ffn.top_k), ffn.node_limit)
+    far = domains * (1 - 1 / on.across)
+    near = devices * (1 - 1 / layout.ep) + far - far * (1 - 1 / on.across)
+    tp_share = (layout.tp - 1) / layout.tp
+    per_token = ffn.d_dispatch or job.model.d_model
+    dispatch = all_to_all(own * near * per_token * width, own * far * per_token * width, on)
+    least = all_to_all(own * devices * (1 - 1 / layout.ep) * per_token * sent, own * far * per_token * sent, on)
+    spread = all_gather(work.tokens * per_token * width, on)
+    inner = links(machine, layout.tp, job.efficiency.link_share)
+    gather = all_gather(hidden, inner)
+    to_all = 2 * spread.time
+    exchange = np.where(np.asarray(layout.ep) > 1, np.minimum(2 * dispatch.time, to_all), to_all)
+    exchange = exchange + np.where(tp_share > 0, 2 * gather.time, 0.0)
+    reduce = all_reduce(hidden, on)
+    shared = np.asarray(layout.dp) > 1
+    alone = np.asarray(stage) <= 1
+    yield Op(
+        name=f"expert exchange{label}",
+        kind="network",
+        layers=n,
+        network=np.where(alone, 0.0, np.where(shared, exchange, reduce.time)),
+        up=np.where(alone, 0.0, np.where(shared, np.minimum(2 * least.up, 2 * spread.up), reduce.up)),
+        out=np.where(alone, 0.0, np.where(shared, np.minimum(2 * least.out, 2 * spread.out), reduce.out)),
+        kernels=2.0,
+    )
+
+
+def _all_reduce(job: _Job, name: str, size: Number, n_devices: Number, count: float) -> Op:
+    cost = all_reduce(size, links(job.machine, n_devices, job.efficiency.link_share))
+    several = np.asarray(n_devices) > 1
+    return Op(
+        name=name,
+        kind="network",
+        layers=count,
+        network=np.where(several, cost.time, 0.0),
+        up=np.where(several, cost.up, 0.0),
+        out=np.where(several, cost.out, 0.0),
+        kernels=1.0,
+    )
+
+
+def _end_ops(job: _Job) -> Iterator[Op]:
+    """The output head, for tokens that need logits, and the hops between pipeline stages."""
+    model, layout, work = job.model, job.layout, job.work
+    head = Matrix(name="head", d_in=model.d_model, d_out=model.vocab, component="head")
+    wanted = (work.decode * work.width) / layout.dp + work.prompts * work.busiest
+    yield _product(job, "output head", (head,), 1.0, wanted, 1.0)
+    size = job.rank_tokens * model.d_model * job.precision.activation_bytes / layout.tp
+    crosses = np.asarray(layout.gpus) > job.machine.domain
+    hop = point_to_point(size, job.machine, job.efficiency.link_share, crosses=crosses)
+    hops = np.maximum(layout.pp - 1, 0.0)
+    yield Op(
+        name="pipeline hops",
+        kind="network",
+        network=hops * hop.time,
+        up=hops * hop.up,
+        out=hops * hop.out,
+        kernels=0.0,
+    )

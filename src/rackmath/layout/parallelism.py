@@ -1,0 +1,177 @@
+"""How a model is cut over devices: which cuts are legal, and what each device then holds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..arrays import Number
+from ..kernel.counts import stored_entries
+from ..world.model import FeedForward, Matrix, Model, Stream
+from ..world.precision import Precision
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layout:
+    """One replica: `pp` stages of `tp` x `dp` devices.
+
+    `tp` tensor-parallel ranks share attention, `dp` attention data-parallel groups hold different sequences.
+    Experts lie on the tp x dp devices of a stage: `ep` groups of different experts, each expert cut `tp x dp / ep`
+    ways. Dense feed-forward parts are cut over `tp`.
+    """
+
+    tp: Number = 1.0
+    pp: Number = 1.0
+    dp: Number = 1.0
+    ep: Number = 1.0
+
+    @property
+    def stage(self) -> Number:
+        """Devices of one pipeline stage."""
+        return self.tp * self.dp
+
+    @property
+    def gpus(self) -> Number:
+        """Devices of one replica."""
+        return self.tp * self.dp * self.pp
+
+    @property
+    def moe_tp(self) -> Number:
+        """Ways one expert is cut."""
+        return self.tp * self.dp / self.ep
+
+    def label(self) -> str:
+        """The layout in words, e.g. "TP4 DP8 EP32"; scalars only.
+
+        >>> Layout(tp=4, dp=8, ep=32).label()
+        'TP4 DP8 EP32'
+        >>> Layout().label()
+        'TP1'
+        """
+        parts = [f"TP{self.tp:.0f}"]
+        parts += [f"{n}{v:.0f}" for n, v in (("DP", self.dp), ("EP", self.ep), ("PP", self.pp)) if v > 1]
+        return " ".join(parts)
+
+
+Mask = Any
+"""A boolean, or a column of booleans."""
+
+REDUNDANCY_LIMIT = 0.2
+"""Expert slots beyond the experts, as a share of them, that a layout may spend on redundant copies."""
+
+
+def illegal(model: Model, layout: Layout) -> dict[str, Mask]:
+    """Why a layout cannot run: reason -> True where it applies. Rows with no reason are legal.
+
+    Tensor parallelism must divide the query heads and either divide or be divided by the KV heads (which are then
+    replicated); experts beyond an even split are filled up with redundant copies, at most 20 % of them.
+
+    >>> from rackmath.world.description import build
+    >>> llama = build({"name": "l", "d_model": 4096, "vocab": 1000, "groups": [{"count": 32,
+    ...     "mixer": {"kind": "gqa", "n_heads": 32, "n_kv_heads": 8}, "ffn": {"kind": "mlp", "d_ff": 14336}}]})
+    >>> [reason for reason, bad in illegal(llama, Layout(tp=np.array([8.0, 7.0]))).items() if bad[1]]
+    ['attention heads do not divide by tp', 'KV heads neither divide by tp nor divide it']
+    """
+    heads: Mask = np.asarray(False)
+    kv: Mask = np.asarray(False)
+    width: Mask = np.asarray(False)
+    expert_width: Mask = np.asarray(False)
+    redundancy: Mask = np.asarray(False)
+    no_experts = not any(g.ffn and g.ffn.n_experts for g in model.groups)
+    for group in model.groups:
+        if group.mixer:
+            heads = heads | (group.mixer.heads % layout.tp != 0)
+            for stream in group.mixer.streams:
+                if stream.heads > 1:
+                    kv = kv | ((stream.heads % layout.tp != 0) & (layout.tp % stream.heads != 0))
+        if group.ffn and group.ffn.d_dense:
+            width = width | (group.ffn.d_dense % layout.tp != 0)
+        if group.ffn and group.ffn.n_experts:
+            expert_width = expert_width | (group.ffn.d_expert % layout.moe_tp != 0)
+            redundancy = redundancy | (slots(group.ffn, layout) > group.ffn.n_experts * (1 + REDUNDANCY_LIMIT))
+    stage = layout.tp * layout.dp
+    reasons = {
+        "attention heads do not divide by tp": heads,
+        "KV heads neither divide by tp nor divide it": kv,
+        "feed-forward width does not divide by tp": width,
+        "expert width does not divide by the ways an expert is cut": expert_width,
+        "too many redundant experts": redundancy,
+        "ep does not divide tp x dp": stage % layout.ep != 0,
+        "ep without experts": (np.asarray(layout.ep) > 1) & no_experts,
+        "more stages than layers": np.asarray(layout.pp) > model.n_layers,
+    }
+    return {reason: np.broadcast_to(bad, np.shape(stage)) for reason, bad in reasons.items()}
+
+
+def slots(ffn: FeedForward, layout: Layout) -> Number:
+    """Expert slots over all expert-parallel ranks: the experts, filled up with redundant copies to an even split."""
+    return np.ceil(ffn.n_experts / layout.ep) * layout.ep
+
+
+def split(matrices: tuple[Matrix, ...], weight: dict[str, float], kv_heads: float, tp: Number) -> Number:
+    """Sum of `weight[component]` x parameters over matrices, as one tensor-parallel rank holds them."""
+    whole = sum(weight[m.component] * m.parameters for m in matrices if m.shard == "replicated")
+    cut = sum(weight[m.component] * m.parameters for m in matrices if m.shard == "split")
+    kv = sum(weight[m.component] * m.parameters for m in matrices if m.shard == "kv")
+    return cut / tp + whole + (kv / np.minimum(tp, kv_heads) if kv else 0.0)
+
+
+def kv_heads_of(streams: tuple[Stream, ...]) -> float:
+    """Heads a mixer's KV projections can be split over."""
+    return max((s.heads for s in streams), default=1.0)
+
+
+def device_weight_bytes(model: Model, precision: Precision, layout: Layout) -> Number:
+    """Bytes of weights on the fullest device: its stage's layers, plus embedding or head.
+
+    The first stage holds the embedding and the last the head; with one stage a device holds both. Both are split
+    over tp. Pipeline stages hold at most ceil(layers / pp) layers, taken as that share of every group.
+    """
+    size = {c: precision.of(c).bytes for c in _COMPONENTS}
+    tp = layout.tp
+    layers: Number = 0.0
+    for group in model.groups:
+        per: Number = size["norm"] * group.norm_parameters
+        if group.mixer:
+            kv = kv_heads_of(group.mixer.streams)
+            per = per + split(group.mixer.matrices, size, kv, tp)
+            per = per + size["norm"] * group.mixer.extra_parameters
+        if group.ffn:
+            per = per + split(group.ffn.matrices, size, 1.0, tp) + size["norm"] * group.ffn.extra_parameters
+            if group.ffn.n_experts:
+                one = sum(size["experts"] * m.parameters for m in group.ffn.expert)
+                one += size["norm"] * group.ffn.expert_extra_parameters
+                per = per + slots(group.ffn, layout) / layout.ep * one / layout.moe_tp
+        layers = layers + group.count * per
+    head = model.head_parameters or model.vocab * model.d_model
+    embedding = size["embedding"] * model.embedding_parameters / tp
+    output = size["head"] * (0.0 if model.tied_embeddings else head) / tp
+    ends = np.where(np.asarray(layout.pp) > 1, np.maximum(embedding, size["head"] * head / tp), embedding + output)
+    return layers * stage_share(model, layout) + ends
+
+
+def stage_share(model: Model, layout: Layout) -> Number:
+    """Share of the layers in the fullest pipeline stage: ceil(layers / pp) / layers."""
+    return np.ceil(model.n_layers / layout.pp) / model.n_layers
+
+
+def device_cache_bytes(model: Model, precision: Precision, layout: Layout, context: Number) -> Number:
+    """Bytes of cache and state one sequence of `context` tokens takes on one device of its attention-DP group.
+
+    KV heads are split over tp and replicated beyond; a latent cache is one head, so every rank keeps all of it.
+    """
+    total: Number = 0.0 * context
+    for group in model.groups:
+        if group.mixer is None:
+            continue
+        for stream in group.mixer.streams:
+            size = group.count * stream.elements * precision.of(stream.precision).bytes
+            total = total + size * stored_entries(stream, context) / np.minimum(layout.tp, stream.heads)
+        state = group.count * group.mixer.state_elements * group.mixer.state_bytes
+        total = total + state / np.minimum(layout.tp, group.mixer.heads)
+    return total * stage_share(model, layout)
+
+
+_COMPONENTS = ("embedding", "head", "attention", "mlp", "experts", "shared_experts", "router", "norm")
