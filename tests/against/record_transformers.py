@@ -1,0 +1,195 @@
+"""Record the parameter counts of `transformers`, component by component, as the truth our readers are held to.
+
+Run by hand, in an environment that has both packages (the counts below came from torch 2.13.0 on CPU and
+transformers 5.23.0; neither is a dependency of rackmath or of its tests):
+
+    python tests/against/record_transformers.py [../shared/data/hf_configs] [--names names.json]
+
+Models are built on torch's meta device, so that no weight is allocated. What is recorded: for every config.json in
+the folder the counts alone; for library defaults (families without a config there) the facts of the default
+configuration too. A config transformers cannot build is recorded with the reason. Counted are parameters, each
+once: buffers (rotary tables, the routers' correction biases) are not, and a tied output head counts as 0.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import warnings
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+import transformers
+from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText
+from transformers.models.auto.configuration_auto import CONFIG_MAPPING
+from transformers.models.auto.modeling_auto import (
+    MODEL_FOR_CAUSAL_LM_MAPPING,
+    MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING,
+)
+
+DEFAULTS = (
+    "llama", "gemma", "gemma2", "gemma3_text", "gemma3n_text", "gemma4_text", "jamba", "olmo", "olmo2", "olmo3",
+    "olmoe", "falcon", "opt", "bloom", "gpt2", "gptj", "gpt_neox", "minimax", "minimax_m2", "glm", "glm4",
+    "glm4_moe", "glm4_moe_lite", "phi", "phi3", "phimoe", "mistral", "mixtral", "qwen2", "qwen2_moe", "qwen3",
+    "qwen3_moe", "qwen3_next", "gpt_oss", "llama4_text", "deepseek_v2", "deepseek_v3", "nemotron_h", "mamba2",
+    "starcoder2", "granite", "cohere", "stablelm",
+)  # fmt: skip
+"""Model types held to the oracle with the library's default configuration."""
+
+VARIANTS = {
+    "falcon-40b-style": ("falcon", {
+        "vocab_size": 65024, "hidden_size": 8192, "num_hidden_layers": 60, "num_attention_heads": 128,
+        "num_kv_heads": 8, "new_decoder_architecture": True, "parallel_attn": True, "multi_query": True}),
+    "falcon-rw-style": ("falcon", {
+        "vocab_size": 50304, "hidden_size": 2048, "num_hidden_layers": 24, "num_attention_heads": 32,
+        "alibi": True, "bias": True, "parallel_attn": False, "multi_query": False}),
+    "opt-350m-style": ("opt", {
+        "hidden_size": 1024, "word_embed_proj_dim": 512, "ffn_dim": 4096, "num_attention_heads": 16,
+        "num_hidden_layers": 24, "do_layer_norm_before": False}),
+    "gemma3-moe-free-1b-style": ("gemma3_text", {
+        "hidden_size": 1152, "num_hidden_layers": 26, "intermediate_size": 6912, "num_attention_heads": 4,
+        "num_key_value_heads": 1, "head_dim": 256, "sliding_window": 512, "vocab_size": 262144}),
+    "gemma4-e4b-style": ("gemma4_text", {
+        "hidden_size": 2560, "num_hidden_layers": 42, "intermediate_size": 10240, "num_attention_heads": 8,
+        "num_key_value_heads": 2, "num_kv_shared_layers": 18, "hidden_size_per_layer_input": 256}),
+    "qwen2-bias-tied-style": ("qwen2", {
+        "hidden_size": 896, "intermediate_size": 4864, "num_hidden_layers": 24, "num_attention_heads": 14,
+        "num_key_value_heads": 2, "tie_word_embeddings": True}),
+}  # fmt: skip
+"""Other styles of a family, as changes to its default configuration."""
+
+NOT_FACTS = re.compile(
+    r"^(_|transformers_version|architectures$|dtype|torch_dtype|id2label|label2id|problem_type|output_|return_dict|"
+    r"chunk_size_feed|is_encoder_decoder|.*_token_id|use_cache|initializer|.*dropout|.*_pdrop|layer_norm_eps|rms_norm|"
+    r"rope|partial_rotary|.*aux_loss|attn_implementation|pruned|finetuning|task|tokenizer|bos|eos|pad|prefix|summary|"
+    r"embedding_.*scale|.*_multiplier|routed_scaling|norm_topk|rescale|time_step)"
+)
+VISION = re.compile(r"(^|\.)(visual|vision_tower|vision_model|vision_embed_tokens|multi_modal_projector|embed_vision|"
+                    r"audio_tower|embed_audio|mm_projector|patch_merge_mlp|vit_large_projector)(\.|$)")  # fmt: skip
+
+
+def component(name: str) -> str:
+    """The component of `rackmath.world.model.COMPONENTS` that a parameter belongs to."""
+    if re.search(r"(^|\.)(mtp|nextn)", name):
+        return "draft"
+    if re.search(r"(^|\.)(lm_head|embed_out)\.", name):
+        return "head"
+    inside = re.search(r"\.(?:layers|h|blocks)\.\d+\.(.*)$", name)
+    if not inside:
+        if re.search(r"norm|\.ln_f|hc_", name):
+            return "norm"
+        return (
+            "embedding"
+            if re.search(r"embed|\.w[tp]e\.|per_layer_model_projection|altup_projections|project_(in|out)", name)
+            else "?"
+        )
+    rest = inside[1]
+    for kind, pattern in (
+        ("shared_experts", r"shared_expert|latent_proj"),
+        ("experts", r"(^|\.)experts\."),
+        ("router", r"(^|\.)(gate|router)\."),
+        ("norm", r"^[a-z_]*(layer_?norm\w*|_norm|_hc)(\.|$)|^ln_|^norm\."),
+        ("attention", r"^(self_attn|self_attention|attention|attn|linear_attn|mamba)\.|^mixer\.(?!up_|down_)"),
+        ("mlp", r"mlp|feed_forward|^fc[12]|per_layer|laurel|altup|^mixer\.(up|down)_"),
+    ):  # fmt: skip
+        if re.search(pattern, rest):
+            return kind
+    return "?"
+
+
+def counts_of(model: torch.nn.Module) -> tuple[dict[str, int], dict[str, str]]:
+    """Parameters by component, and the shape of one parameter of each name pattern, for checking by eye."""
+    total: Counter[str] = Counter()
+    seen: dict[str, str] = {}
+    for name, parameter in model.named_parameters():
+        if VISION.search(name):
+            continue
+        kind = component(name)
+        total[kind] += parameter.numel()
+        seen.setdefault(f"{kind}: {re.sub(r'[.][0-9]+[.]', '.N.', name)}", str(tuple(parameter.shape)))
+    return {k: total[k] for k in sorted(total)}, seen
+
+
+def config_of(raw: dict) -> transformers.PretrainedConfig:
+    """The library's configuration object: by model_type, else by the class that `architectures` names."""
+    raw = {k: v for k, v in raw.items() if k not in ("quantization_config", "auto_map", "compression_config")}
+    if isinstance(raw.get("text_config"), dict):
+        raw["text_config"] = {k: v for k, v in raw["text_config"].items()
+                              if k not in ("quantization_config", "auto_map")}  # fmt: skip
+    kind = raw.get("model_type")
+    if kind in CONFIG_MAPPING:
+        return CONFIG_MAPPING[kind].from_dict(raw)
+    text = raw.get("text_config")
+    if isinstance(text, dict):
+        return config_of({**{k: raw[k] for k in ("tie_word_embeddings",) if k in raw}, **text})
+    for architecture in raw.get("architectures") or ():
+        found = getattr(transformers, architecture, None)
+        if found is not None:
+            return found.config_class.from_dict(raw)
+    raise ValueError(
+        f"transformers {transformers.__version__} knows neither model_type {kind!r} nor the architecture"
+    )
+
+
+def record(config: transformers.PretrainedConfig) -> dict:
+    """Build the text model on the meta device and count it."""
+    text = config.get_text_config()
+    causal = type(text) in MODEL_FOR_CAUSAL_LM_MAPPING
+    if not causal and type(config) not in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING:
+        raise ValueError(f"{type(config).__name__} has no causal language model class")
+    with torch.device("meta"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        build = AutoModelForCausalLM if causal else AutoModelForImageTextToText
+        model = build.from_config(text if causal else config, trust_remote_code=False)
+    counts, names = counts_of(model)
+    return {
+        "model_type": config.model_type, "built_as": type(model).__name__, "counts": counts,
+        "total": sum(v for k, v in counts.items() if k != "draft"), "names": names,
+    }  # fmt: skip
+
+
+def attempt(label: str, make: Callable[[], transformers.PretrainedConfig]) -> dict:
+    """One record, or the reason there is none."""
+    try:
+        found = record(make())
+    except Exception as error:
+        found = {"cannot_build": f"{type(error).__name__}: {str(error).strip()[:240]}"}
+    print(label, found.get("total", found.get("cannot_build")), flush=True)
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("folder", nargs="?", default="../shared/data/hf_configs", type=Path)
+    parser.add_argument("--out", default=Path(__file__).with_name("transformers_counts.json"), type=Path)
+    parser.add_argument("--names", type=Path, help="also write every parameter name pattern with its component here")
+    chosen = parser.parse_args()
+    names: dict[str, dict[str, str]] = {}
+    configs, defaults = {}, {}
+    for path in sorted(chosen.folder.glob("*.json")):
+        if path.name.endswith("_hf_quant_config.json"):
+            continue
+        found = attempt(path.name, lambda path=path: config_of(json.loads(path.read_text())))
+        names[path.name] = found.pop("names", {})
+        configs[path.name] = found
+    for label, (kind, changes) in ({kind: (kind, {}) for kind in DEFAULTS} | VARIANTS).items():
+        found = attempt(label, lambda kind=kind, changes=changes: AutoConfig.for_model(kind, **changes))
+        names[label] = found.pop("names", {})
+        if "counts" in found:
+            facts = AutoConfig.for_model(kind, **changes).to_dict()
+            found["config"] = {k: v for k, v in facts.items() if not NOT_FACTS.match(k) and v is not None}
+        defaults[label] = found
+    result = {
+        "transformers": transformers.__version__, "torch": torch.__version__.split("+")[0],
+        "configs": configs, "defaults": defaults,
+    }  # fmt: skip
+    chosen.out.write_text(json.dumps(result, indent=1, sort_keys=True) + "\n")
+    if chosen.names:
+        chosen.names.write_text(json.dumps(names, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
