@@ -15,6 +15,9 @@ from numpy.typing import NDArray
 Number = float | NDArray[np.float64]
 """A scalar or a column of scalars."""
 
+Mask = Any
+"""A boolean, or a column of booleans."""
+
 R = TypeVar("R")
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..arrays import Number
+from ..arrays import Mask, Number
 from ..world.machine import Machine
 
 
@@ -105,7 +105,7 @@ def all_to_all(inside: Number, across: Number, on: Links) -> Cost:
     return Cost(time=np.maximum(up, out) / on.share + latency, up=up, out=out)
 
 
-def point_to_point(size: Number, machine: Machine, share: float, *, crosses: Number) -> Cost:
+def point_to_point(size: Number, machine: Machine, share: float, *, crosses: Mask) -> Cost:
     """One message of `size` bytes to a neighbour stage, over scale-out where `crosses` is true."""
     up = size / np.maximum(machine.scaleup_bandwidth, 1.0)
     out = size / np.maximum(machine.scaleout_bandwidth, 1.0)

@@ -225,7 +225,7 @@ def _expert_ops(ffn: FeedForward, job: _Job, n: float, label: str) -> Iterator[O
         compute=flops / peak,
         achieved=flops * imbalance / reached,
         bytes=slots(ffn, layout) / layout.ep * touched * size,
-        least_bytes=ffn.top_k / layout.ep * size * (np.asarray(tokens) > 0),
+        least_bytes=ffn.top_k / layout.ep * size,
         kernels=3.0,
     )
     yield from _exchange_ops(ffn, job, n, label)

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-from ..arrays import Number
-from ..kernel.counts import stored_entries
+from ..arrays import Mask, Number
 from ..world.model import FeedForward, Matrix, Model, Stream
-from ..world.precision import Precision
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,9 +51,6 @@ class Layout:
         parts += [f"{n}{v:.0f}" for n, v in (("DP", self.dp), ("EP", self.ep), ("PP", self.pp)) if v > 1]
         return " ".join(parts)
 
-
-Mask = Any
-"""A boolean, or a column of booleans."""
 
 REDUNDANCY_LIMIT = 0.2
 """Expert slots beyond the experts, as a share of them, that a layout may spend on redundant copies."""
@@ -123,55 +117,6 @@ def kv_heads_of(streams: tuple[Stream, ...]) -> float:
     return max((s.heads for s in streams), default=1.0)
 
 
-def device_weight_bytes(model: Model, precision: Precision, layout: Layout) -> Number:
-    """Bytes of weights on the fullest device: its stage's layers, plus embedding or head.
-
-    The first stage holds the embedding and the last the head; with one stage a device holds both. Both are split
-    over tp. Pipeline stages hold at most ceil(layers / pp) layers, taken as that share of every group.
-    """
-    size = {c: precision.of(c).bytes for c in _COMPONENTS}
-    tp = layout.tp
-    layers: Number = 0.0
-    for group in model.groups:
-        per: Number = size["norm"] * group.norm_parameters
-        if group.mixer:
-            kv = kv_heads_of(group.mixer.streams)
-            per = per + split(group.mixer.matrices, size, kv, tp)
-            per = per + size["norm"] * group.mixer.extra_parameters
-        if group.ffn:
-            per = per + split(group.ffn.matrices, size, 1.0, tp) + size["norm"] * group.ffn.extra_parameters
-            if group.ffn.n_experts:
-                one = sum(size["experts"] * m.parameters for m in group.ffn.expert)
-                one += size["norm"] * group.ffn.expert_extra_parameters
-                per = per + slots(group.ffn, layout) / layout.ep * one / layout.moe_tp
-        layers = layers + group.count * per
-    head = model.head_parameters or model.vocab * model.d_model
-    embedding = size["embedding"] * model.embedding_parameters / tp
-    output = size["head"] * (0.0 if model.tied_embeddings else head) / tp
-    ends = np.where(np.asarray(layout.pp) > 1, np.maximum(embedding, size["head"] * head / tp), embedding + output)
-    return layers * stage_share(model, layout) + ends
-
-
 def stage_share(model: Model, layout: Layout) -> Number:
     """Share of the layers in the fullest pipeline stage: ceil(layers / pp) / layers."""
     return np.ceil(model.n_layers / layout.pp) / model.n_layers
-
-
-def device_cache_bytes(model: Model, precision: Precision, layout: Layout, context: Number) -> Number:
-    """Bytes of cache and state one sequence of `context` tokens takes on one device of its attention-DP group.
-
-    KV heads are split over tp and replicated beyond; a latent cache is one head, so every rank keeps all of it.
-    """
-    total: Number = 0.0 * context
-    for group in model.groups:
-        if group.mixer is None:
-            continue
-        for stream in group.mixer.streams:
-            size = group.count * stream.elements * precision.of(stream.precision).bytes
-            total = total + size * stored_entries(stream, context) / np.minimum(layout.tp, stream.heads)
-        state = group.count * group.mixer.state_elements * group.mixer.state_bytes
-        total = total + state / np.minimum(layout.tp, group.mixer.heads)
-    return total * stage_share(model, layout)
-
-
-_COMPONENTS = ("embedding", "head", "attention", "mlp", "experts", "shared_experts", "router", "norm")

@@ -14,7 +14,9 @@ class Engine:
     memory_share: float = 0.9  # share of device memory the engine may fill
     reserved_bytes: float = 3e9  # per device: runtime, graphs, workspace
     chunk_tokens: float = 8192  # most tokens in one step: decode tokens plus a prefill chunk
-    draft_tokens: float = 0
+    align_steps: float = (
+        16  # longest that attention-DP ranks hold back prefill so that it runs on many of them at once
+    )
 
 
 TYPICAL = Engine()

@@ -1,0 +1,103 @@
+"""What fits: bytes of weights, cache and reserve on the fullest device, and the batch that fills it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..arrays import Number
+from ..kernel.counts import stored_entries
+from ..world.engine import Engine
+from ..world.machine import Machine
+from ..world.model import COMPONENTS, Model
+from ..world.precision import Precision
+from .parallelism import Layout, kv_heads_of, slots, split, stage_share
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Footprint:
+    """Bytes on the fullest device of a replica, and the most sequences the replica can hold."""
+
+    weights: Number
+    reserved: Number
+    per_sequence: Number
+    capacity: Number
+    batch_max: Number
+
+    def used(self, batch: Number, layout: Layout) -> Number:
+        """Bytes in use with `batch` sequences in the replica, spread evenly over its attention-DP groups."""
+        return self.weights + self.reserved + np.ceil(batch / layout.dp) * self.per_sequence
+
+
+ACTIVATION_COPIES = 12.0
+"""Hidden vectors alive at once per token of the largest step, in units of d_model (workspace of a forward pass)."""
+
+
+def footprint(
+    model: Model, machine: Machine, precision: Precision, layout: Layout, engine: Engine, context: Number
+) -> Footprint:
+    """What a replica holds when its sequences average `context` tokens.
+
+    `reserved` is what the engine keeps out of the cache's reach: the unfilled share of memory, the runtime, and the
+    activations of the largest step.
+    """
+    weights = device_weight_bytes(model, precision, layout)
+    per_sequence = device_cache_bytes(model, precision, layout, context)
+    activations = engine.chunk_tokens * model.d_model * precision.activation_bytes * ACTIVATION_COPIES
+    reserved = engine.reserved_bytes + activations / layout.tp + (1 - engine.memory_share) * machine.hbm_capacity
+    free = machine.hbm_capacity - weights - reserved
+    each = np.floor(np.maximum(free, 0.0) / np.maximum(per_sequence, 1.0))
+    return Footprint(
+        weights=weights,
+        reserved=reserved,
+        per_sequence=per_sequence,
+        capacity=machine.hbm_capacity,
+        batch_max=each * layout.dp,
+    )
+
+
+def device_weight_bytes(model: Model, precision: Precision, layout: Layout) -> Number:
+    """Bytes of weights on the fullest device: its stage's layers, plus embedding or head.
+
+    The first stage holds the embedding and the last the head; with one stage a device holds both. Both are split
+    over tp. Pipeline stages hold at most ceil(layers / pp) layers, taken as that share of every group.
+    """
+    size = {c: precision.of(c).bytes for c in COMPONENTS}
+    tp = layout.tp
+    layers: Number = 0.0
+    for group in model.groups:
+        per: Number = size["norm"] * group.norm_parameters
+        if group.mixer:
+            kv = kv_heads_of(group.mixer.streams)
+            per = per + split(group.mixer.matrices, size, kv, tp)
+            per = per + size["norm"] * group.mixer.extra_parameters
+        if group.ffn:
+            per = per + split(group.ffn.matrices, size, 1.0, tp) + size["norm"] * group.ffn.extra_parameters
+            if group.ffn.n_experts:
+                one = sum(size["experts"] * m.parameters for m in group.ffn.expert)
+                one += size["norm"] * group.ffn.expert_extra_parameters
+                per = per + slots(group.ffn, layout) / layout.ep * one / layout.moe_tp
+        layers = layers + group.count * per
+    head = model.head_parameters or model.vocab * model.d_model
+    embedding = size["embedding"] * model.embedding_parameters / tp
+    output = size["head"] * (0.0 if model.tied_embeddings else head) / tp
+    ends = np.where(np.asarray(layout.pp) > 1, np.maximum(embedding, size["head"] * head / tp), embedding + output)
+    return layers * stage_share(model, layout) + ends
+
+
+def device_cache_bytes(model: Model, precision: Precision, layout: Layout, context: Number) -> Number:
+    """Bytes of cache and state one sequence of `context` tokens takes on one device of its attention-DP group.
+
+    KV heads are split over tp and replicated beyond; a latent cache is one head, so every rank keeps all of it.
+    """
+    total: Number = 0.0 * context
+    for group in model.groups:
+        if group.mixer is None:
+            continue
+        for stream in group.mixer.streams:
+            size = group.count * stream.elements * precision.of(stream.precision).bytes
+            total = total + size * stored_entries(stream, context) / np.minimum(layout.tp, stream.heads)
+        state = group.count * group.mixer.state_elements * group.mixer.state_bytes
+        total = total + state / np.minimum(layout.tp, group.mixer.heads)
+    return total * stage_share(model, layout)

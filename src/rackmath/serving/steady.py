@@ -1,0 +1,241 @@
+"""Continuous batching in its steady state: every step carries decode tokens plus the prefill that keeps pace.
+
+Mean field. A replica holds `batch` decoding sequences. Each lives osl - 1 steps after its first token, so a step
+must also prefill batch x fresh / (osl - 1) prompt tokens, fresh = isl (1 - cached), to replace the sequences that
+finish. Those tokens come in chunks: a share `mixed` of the steps carries one, the others only decode. So
+
+    tpot = (1 - mixed) t(decode) + mixed t(decode + chunk)
+    request rate = batch / ((osl - 1) tpot)
+    concurrency = request rate x (mean ttft + (osl - 1) tpot)            (Little's law, by construction)
+
+Attention-DP ranks run in step, so a chunk on one of them slows all. Engines therefore hold chunks back, for at most
+`Engine.align_steps` steps, until many ranks have one. With pp stages a replica has pp
+micro-batches under way and `t` is a micro-batch's way through all stages. A request waits for the next mixed
+step, for the chunks of requests before it (one server with constant service time, so the median wait is zero below
+half load), then for its own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..arrays import Mask, Number
+from ..kernel.counts import Pass
+from ..kernel.efficiency import Efficiency
+from ..kernel.roofline import PassTime
+from ..layout.footprint import Footprint, footprint
+from ..layout.forward import forward
+from ..layout.parallelism import Layout, stage_share
+from ..world.engine import Engine
+from ..world.machine import Machine
+from ..world.model import Model
+from ..world.precision import Precision
+from ..world.workload import Traffic
+
+RESOURCES = ("compute", "memory", "up", "out")
+
+BUSY_LIMIT = 0.98
+"""Largest share of steps with prefill for which the waiting-line formulas are used."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Serving:
+    """A replica's steady state: seconds, tokens per second, requests per second; bounds beside estimates.
+
+    `keeps_pace` is false where prefill cannot keep the batch full, `fits` where memory cannot hold it; numbers of
+    such rows mean nothing. `decode_share`, `cached_share`: parts of the time (and so of the cost) that decoding
+    and prefix-cache hits account for; the rest is fresh input.
+    """
+
+    batch: Number
+    concurrency: Number
+    request_rate: Number
+    tpot: Number
+    ttft: Number  # median
+    ttft_mean: Number
+    wait: Number  # mean time in the waiting line, part of ttft_mean
+    tpot_bound: Number
+    ttft_bound: Number
+    request_rate_bound: Number
+    output_tput: Number
+    input_tput: Number
+    gpus: Number
+    mixed: Number  # share of steps that carry a prefill chunk
+    chunk: Number  # prefill tokens a rank handles in such a step
+    decode_share: Number
+    cached_share: Number
+    footprint: Footprint
+    memory: Number  # bytes on the fullest device
+    decode: PassTime
+    mixed_pass: PassTime
+    fits: Mask
+    keeps_pace: Mask
+
+    @property
+    def interactivity(self) -> Number:
+        """Tokens per second one user sees while decoding: 1 / tpot."""
+        return 1 / self.tpot
+
+    @property
+    def tput_per_gpu(self) -> Number:
+        """Input plus output tokens per second and device, as public benchmarks count."""
+        return (self.input_tput + self.output_tput) / self.gpus
+
+    @property
+    def output_tput_per_gpu(self) -> Number:
+        return self.output_tput / self.gpus
+
+    @property
+    def input_tput_per_gpu(self) -> Number:
+        return self.input_tput / self.gpus
+
+    @property
+    def end_to_end(self) -> Number:
+        """Mean seconds from arrival to the last token."""
+        return self.concurrency / self.request_rate
+
+    @property
+    def shares(self) -> dict[str, Number]:
+        """Seconds per step by binding resource, decode-only and mixed steps weighted as they occur."""
+        plain, mixed = self.decode.shares, self.mixed_pass.shares
+        return {name: (1 - self.mixed) * plain[name] + self.mixed * mixed[name] for name in plain}
+
+
+def steady(
+    model: Model,
+    machine: Machine,
+    precision: Precision,
+    layout: Layout,
+    engine: Engine,
+    efficiency: Efficiency,
+    traffic: Traffic,
+    batch: Number,
+    *,
+    keep: bool = False,
+) -> Serving:
+    """The steady state of one replica with `batch` decoding sequences; every argument may hold columns."""
+    steps = np.maximum(traffic.osl - 1, 1.0)
+    fresh = np.maximum(traffic.isl * (1 - traffic.cached), 1.0)
+    cached = traffic.isl - fresh
+    micro = np.maximum(batch / layout.pp, 1.0)
+    rank = np.ceil(micro / layout.dp)
+    room = np.maximum(engine.chunk_tokens - rank, 1.0)
+    chunks = np.ceil(fresh / room)
+    needed = micro / layout.dp * fresh / steps  # prefill tokens per step and rank
+    chunk = np.maximum(fresh / chunks, np.minimum(needed, room))
+    busy = needed / chunk  # share of a rank's steps that carry a chunk
+    busy_one = np.minimum(busy, 1.0)
+    jobs = np.maximum(layout.dp * busy_one, 1e-12)  # chunks that fall due per step, over all ranks
+    ranks = np.clip(engine.align_steps * jobs, 1.0, layout.dp)  # ranks with a chunk in a mixed step
+    mixed = jobs / ranks
+    gather = np.where(ranks > 1, np.maximum(ranks / jobs, 1.0), 1.0)  # steps until so many chunks are due
+    context = traffic.isl + traffic.osl / 2
+
+    def timed(work: Pass) -> PassTime:
+        return forward(model, machine, precision, layout, work, efficiency, keep=keep)
+
+    plain = timed(Pass(decode=micro, context=context))
+    both = timed(
+        Pass(
+            decode=micro,
+            context=context,
+            prefill=chunk * ranks,
+            prompt=traffic.isl,
+            prompt_cached=cached,
+            busiest=1 / ranks,
+        )
+    )
+    uneven = stage_share(model, layout) * layout.pp  # >= 1: the fullest stage sets the pace
+    t_plain, t_both = plain.estimate * uneven, both.estimate * uneven
+    tpot = (1 - mixed) * t_plain + mixed * t_both
+    request_rate = batch / (steps * tpot)
+
+    service = ((chunks - 1) / layout.pp + 1) * t_both
+    load = np.minimum(busy_one, BUSY_LIMIT)
+    if_waiting = service / (2 * (1 - load))
+    wait = load * if_waiting
+    median_wait = if_waiting * np.maximum(np.log(np.maximum(2 * load, 1e-9)), 0.0)
+    ttft_mean = gather * tpot / 2 + wait + service
+    ttft = gather * tpot / 2 + median_wait + service
+
+    cached_share: Number = 0.0
+    if np.any(np.asarray(traffic.cached) > 0):
+        alone = timed(Pass(decode=micro, context=context, prefill=chunk * ranks, prompt=fresh, busiest=1 / ranks))
+        cached_share = mixed * np.maximum(t_both - alone.estimate * uneven, 0.0) / tpot
+
+    # Bounds. Work is linear in prefill tokens, so a mean step and a whole prompt are read off between the passes.
+    # A rank carries a chunk in a share `busy` of its steps; stages work on different chunks of one prompt at once.
+    def between(weight: Number, base: PassTime | None) -> Number:
+        """The largest resource time of base + weight x (both - plain)."""
+        extra = ((getattr(base, r, 0.0), getattr(both, r) - getattr(plain, r)) for r in RESOURCES)
+        return np.maximum.reduce([np.asarray(start + weight * more) for start, more in extra])  # type: ignore[no-any-return]
+
+    step_bound = between(busy_one, plain)
+    prompt_bound = between(fresh / (chunk * ranks) / layout.pp, None)
+
+    holds = footprint(model, machine, precision, layout, engine, _held(traffic, batch / layout.dp))
+    memory = holds.used(batch, layout)
+    output_tput = request_rate * traffic.osl
+    return Serving(
+        batch=batch,
+        concurrency=request_rate * (ttft_mean + steps * tpot),
+        request_rate=request_rate,
+        tpot=tpot,
+        ttft=ttft,
+        ttft_mean=ttft_mean,
+        wait=wait,
+        tpot_bound=plain.bound,
+        ttft_bound=prompt_bound,
+        request_rate_bound=batch / (steps * step_bound),
+        output_tput=output_tput,
+        input_tput=request_rate * traffic.isl,
+        gpus=layout.gpus,
+        mixed=mixed,
+        chunk=chunk,
+        decode_share=t_plain / tpot,
+        cached_share=cached_share,
+        footprint=holds,
+        memory=memory,
+        decode=plain,
+        mixed_pass=both,
+        fits=memory <= holds.capacity,
+        keeps_pace=busy <= BUSY_LIMIT,
+    )
+
+
+def _held(traffic: Traffic, sequences: Number) -> Number:
+    """Mean tokens a sequence must be given room for.
+
+    Sequences are at random points of their output, so n of them average isl + osl/2; two standard deviations of
+    that average are kept free, up to the longest they can be.
+    """
+    spread = 2 * traffic.osl / np.sqrt(12.0) / np.sqrt(np.maximum(sequences, 1.0))
+    held: Number = traffic.isl + np.minimum(traffic.osl / 2 + spread, traffic.osl)
+    return held
+
+
+def at_concurrency(
+    model: Model,
+    machine: Machine,
+    precision: Precision,
+    layout: Layout,
+    engine: Engine,
+    efficiency: Efficiency,
+    traffic: Traffic,
+    concurrency: Number,
+    *,
+    rounds: int = 12,
+) -> Serving:
+    """The steady state with a given number of requests in the replica, waiting and prefilling ones included.
+
+    Solves batch = concurrency x (share of a request's life spent decoding) by damped iteration; the answer's own
+    concurrency tells how well it closed.
+    """
+    batch: Number = np.maximum(np.asarray(concurrency, dtype=float) * 0.9, 1e-3)
+    found = steady(model, machine, precision, layout, engine, efficiency, traffic, batch)
+    for _ in range(rounds):
+        batch = batch * (0.5 + 0.5 * concurrency / found.concurrency)
+        found = steady(model, machine, precision, layout, engine, efficiency, traffic, batch)
+    return found
