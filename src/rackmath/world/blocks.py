@@ -10,6 +10,8 @@ import math
 from collections.abc import Callable
 
 from .model import FeedForward, Matrix, Mixer, Stream
+from .recurrent import gated_delta, kda, lightning, mamba1, mamba2
+from .sparse import compressed, index_stream
 
 
 def gqa(
@@ -22,12 +24,18 @@ def gqa(
     window: float = math.inf,
     chunk: float = math.inf,
     output_gate: bool = False,
+    head_gate: bool = False,
     v_is_k: bool = False,
     shares_cache: bool = False,
+    top_k: float = math.inf,
+    index_n_heads: float = 0,
+    index_head_dim: float = 0,
     extra_parameters: float = 0,
 ) -> Mixer:
     """Softmax attention with grouped KV heads (MHA and MQA are its ends).
 
+    `output_gate` scales every output element, `head_gate` every head. With `top_k` and an indexer it is sparse: a
+    query reads `top_k` tokens per KV head, chosen with one small key per token (MiniMax M3, in blocks of tokens).
     `v_is_k`: no value projection, the key's serves (Gemma 4 global layers); the cache still holds both.
     `shares_cache`: the layer reads an earlier layer's cache and has no key and value projections.
 
@@ -44,14 +52,23 @@ def gqa(
         if not v_is_k:
             matrices.append(Matrix(name="v", d_in=d_model, d_out=kv * d_v, shard="kv"))
     matrices.append(Matrix(name="o", d_in=n_heads * d_v, d_out=d_model))
+    if head_gate:
+        matrices.append(Matrix(name="gate", d_in=d_model, d_out=n_heads))
     per_entry = 2 * n_heads * (d_qk + d_v)
     stream = Stream(
         name="kv", elements=kv * (d_qk + d_v), decode_flops=per_entry, prefill_flops=per_entry, heads=kv,
-        window=window, chunk=chunk, stored=not shares_cache,
+        window=window, chunk=chunk, top_k=top_k, stored=not shares_cache,
     )  # fmt: skip
+    streams = [stream]
+    if index_n_heads:
+        matrices += [
+            Matrix(name="index_q", d_in=d_model, d_out=index_n_heads * index_head_dim, shard="kv"),
+            Matrix(name="index_k", d_in=d_model, d_out=index_head_dim, shard="replicated"),
+        ]
+        streams.append(index_stream(index_n_heads, index_head_dim))
     return Mixer(
-        kind="gqa", matrices=tuple(matrices), streams=(stream,), heads=n_heads, extra_parameters=extra_parameters,
-        kernels=2,
+        kind="gqa", matrices=tuple(matrices), streams=tuple(streams), heads=n_heads,
+        extra_parameters=extra_parameters, kernels=2 + (3 if index_n_heads else 0),
     )  # fmt: skip
 
 
@@ -74,7 +91,8 @@ def mla(
 
     Decoding multiplies by the latent directly (absorbed): kv_lora_rank + rope wide keys and kv_lora_rank wide
     values for every head. Prefill expands keys and values (not absorbed). The matrices are the same either way.
-    With `top_k` and an indexer it is DeepSeek sparse attention: the indexer reads every cached token's small key.
+    With `top_k` it is DeepSeek sparse attention, which prefills absorbed too, since every query reads entries of its
+    own. Its indexer reads every cached token's small key; a layer without one reuses an earlier layer's choice.
 
     >>> mixer = mla(d_model=7168, n_heads=128, q_lora_rank=1536, kv_lora_rank=512, qk_nope_head_dim=128,
     ...             qk_rope_head_dim=64, v_head_dim=128)         # DeepSeek-V3
@@ -99,12 +117,13 @@ def mla(
     if output_gate:
         matrices.append(Matrix(name="gate", d_in=d_model, d_out=n_heads * v_head_dim))
     latent = kv_lora_rank + qk_rope_head_dim
+    absorbed = 2 * n_heads * (latent + kv_lora_rank)
     streams = [
         Stream(
             name="latent",
             elements=latent,
-            decode_flops=2 * n_heads * (latent + kv_lora_rank),
-            prefill_flops=2 * n_heads * (d_qk + v_head_dim),
+            decode_flops=absorbed,
+            prefill_flops=2 * n_heads * (d_qk + v_head_dim) if top_k == math.inf else absorbed,
             top_k=top_k,
         )
     ]
@@ -119,25 +138,12 @@ def mla(
             Matrix(name="index_k", d_in=d_model, d_out=index_head_dim, shard="replicated"),
             Matrix(name="index_weights", d_in=d_model, d_out=index_n_heads, shard="replicated"),
         ]
-        streams.append(_indexer(index_n_heads, index_head_dim))
+        streams.append(index_stream(index_n_heads, index_head_dim))
     return Mixer(
         kind="mla", matrices=tuple(matrices), streams=tuple(streams), heads=n_heads,
         extra_parameters=extra_parameters,
         kernels=5 + (3 if index_n_heads else 0),
     )  # fmt: skip
-
-
-def _indexer(n_heads: float, head_dim: float, *, stride: float = 1) -> Stream:
-    """The cache of a sparse-attention indexer: one small key per token (or per compressed entry), all of it read."""
-    flops = 2 * n_heads * head_dim
-    return Stream(
-        name="index",
-        elements=head_dim,
-        decode_flops=flops,
-        prefill_flops=flops,
-        stride=stride,
-        precision="index",
-    )
 
 
 def mlp(*, d_model: float, d_ff: float, gated: bool = True, extra_parameters: float = 0) -> FeedForward:
@@ -150,6 +156,12 @@ def mlp(*, d_model: float, d_ff: float, gated: bool = True, extra_parameters: fl
         kind="mlp", matrices=_mlp_matrices(d_model, d_ff, gated, "mlp"), d_dense=d_ff,
         extra_parameters=extra_parameters, kernels=2,
     )  # fmt: skip
+
+
+def projection(*, d_model: float, d_in: float) -> FeedForward:
+    """One matrix in front of a layer: multi-token prediction joins a token's embedding and its hidden state."""
+    matrix = Matrix(name="projection", d_in=d_in, d_out=d_model, shard="replicated", component="mlp")
+    return FeedForward(kind="projection", matrices=(matrix,), kernels=1)
 
 
 def moe(
@@ -225,5 +237,8 @@ def _mlp_matrices(d_model: float, d_ff: float, gated: bool, component: str) -> t
     )
 
 
-MIXERS: dict[str, Callable[..., Mixer]] = {"gqa": gqa, "mla": mla}
-FFNS: dict[str, Callable[..., FeedForward]] = {"mlp": mlp, "moe": moe}
+MIXERS: dict[str, Callable[..., Mixer]] = {
+    "gqa": gqa, "mla": mla, "compressed": compressed, "gated_delta": gated_delta, "kda": kda, "lightning": lightning,
+    "mamba1": mamba1, "mamba2": mamba2,
+}  # fmt: skip
+FFNS: dict[str, Callable[..., FeedForward]] = {"mlp": mlp, "moe": moe, "projection": projection}
