@@ -1,0 +1,180 @@
+"""The catalogue: machines and models by name, from the packaged data files and the user's own.
+
+A user's files lie in $RACKMATH_HOME (or ~/.config/rackmath): machines/*.toml and models/*.toml, in the same form as
+the packaged ones; they win over packaged entries of the same name.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from ..errors import BadInput, unknown
+from .machine import Machine, Source
+from .names import counts, match_machine, slug, words
+from .spec import DIMENSIONS, build_machine, quantity
+
+DATA = Path(__file__).resolve().parent.parent / "data"
+MOST_DEVICES = 1_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listing:
+    """One line of a listing."""
+
+    name: str
+    summary: str
+
+
+def home() -> Path:
+    """The user's own directory of machines and models."""
+    given = os.environ.get("RACKMATH_HOME")
+    return Path(given) if given else Path.home() / ".config" / "rackmath"
+
+
+def machine(name: str) -> Machine:
+    """The machine with this name: a device, a count of devices ("8xh100", "h100x8"), or a preset ("gb200-nvl72").
+
+    >>> eight = machine("8xh100")
+    >>> eight.n_devices, eight.domain, eight.hbm_bandwidth
+    (8.0, 8.0, 3350000000000.0)
+    >>> machine("4xgb200").domain
+    72.0
+    """
+    if not isinstance(name, str) or not name.strip() or len(name) > 200:
+        raise BadInput(f"{name!r:.80} is not the name of a machine; give one like 8xh200 or gb200-nvl72")
+    found = _find(name, 0)
+    if found is None:
+        raise unknown("machine", name, [*_files(), *_presets()], hint="; rackmath machines lists all")
+    count, one = found
+    total = count * one.n_devices
+    if not 1 <= total <= MOST_DEVICES:
+        raise BadInput(f"{name!r} is {total:g} devices; give from 1 to {MOST_DEVICES:,}")
+    return one if count == 1 else replace(one, name=f"{count}x{one.name}", n_devices=float(total))
+
+
+def _find(text: str, depth: int) -> tuple[int, Machine] | None:
+    """A count and a machine for a spelling: an exact name, then a count of something, then the aliases."""
+    key = slug(text)
+    if key in _presets() or key in _files():
+        return 1, _entry(key)
+    if depth > 3:
+        return None
+    for count, rest in counts(text):
+        inner = _find(rest, depth + 1)
+        if inner is not None:
+            return count * inner[0], inner[1]
+    found = match_machine(text, _aliases(), _names()["machine"]["noise"])
+    if found is None:
+        bare = text.partition("(")[0].strip()
+        return _find(bare, depth + 1) if "(" in text and bare else None
+    one = _entry(found.key)
+    if found.size is not None and abs(found.size / float(one.hbm_capacity) - 1) > 0.15:
+        raise BadInput(
+            f"{text!r} names {found.size / 1e9:g} GB, but the {one.accelerator} known has "
+            f"{float(one.hbm_capacity) / 1e9:g} GB; name it {found.key} and set machine.hbm_capacity"
+        )
+    if found.chips is not None:
+        return found.chips, one
+    if found.cores is None:
+        return 1, one
+    unit = _file(found.key).get("slice_unit") if found.key in _files() else None
+    if not unit or found.cores % unit:
+        return None
+    return found.cores // unit, one
+
+
+def _entry(key: str) -> Machine:
+    return _preset(key) if key in _presets() else device(key)
+
+
+def device(key: str) -> Machine:
+    """One device by its exact key, as its data file describes it."""
+    return build_machine(key, _file(key), _toml("fabrics.toml"), _toml("tiers.toml"))
+
+
+def _preset(key: str) -> Machine:
+    given = _presets()[key]
+    one = device(given["base"])
+    source = given.get("source", {})
+    named = Source(text=source.get("text", ""), date=source.get("date", ""), verified=source.get("verified", True))
+    values = {f: quantity(v, f, key) for f, v in given.get("set", {}).items() if f in DIMENSIONS}
+    return replace(
+        one,
+        name=key,
+        n_devices=float(given.get("n_devices", 1)),
+        notes=(*one.notes, *given.get("notes", ())),
+        sources={**one.sources, **dict.fromkeys(values, named)},
+        **values,
+    )
+
+
+def machines() -> tuple[Listing, ...]:
+    """Every device and preset of the catalogue, with one line about each."""
+    found = [Listing(name=key, summary=_summary(machine(key))) for key in _files()]
+    return (*found, *(Listing(name=key, summary=_summary(machine(key))) for key in _presets()))
+
+
+def _summary(m: Machine) -> str:
+    count = f"{m.n_devices:g} x " if m.n_devices > 1 else ""
+    price = f"${m.price_per_hour:.2f}/h {m.price_kind}" if m.price_kind != "none" else "no price known"
+    return (
+        f"{count}{m.accelerator}, {float(m.hbm_capacity) / 1e9:g} GB at {float(m.hbm_bandwidth) / 1e12:g} TB/s, "
+        f"domain {m.domain:g}, {price}"
+    )
+
+
+@functools.cache
+def _toml(name: str) -> Mapping[str, Any]:
+    return tomllib.loads((DATA / name).read_text(encoding="utf-8"))
+
+
+def _names() -> Mapping[str, Any]:
+    return _toml("names.toml")
+
+
+def _presets() -> Mapping[str, Any]:
+    return _toml("presets.toml")
+
+
+def _files() -> Mapping[str, Path]:
+    """Keys of all devices and their files; the user's come last and win."""
+    return _packaged() | {p.stem: p for p in sorted((home() / "machines").glob("*.toml"))}
+
+
+@functools.cache
+def _packaged() -> dict[str, Path]:
+    return {p.stem: p for p in sorted((DATA / "accelerators").glob("*.toml"))}
+
+
+def _file(key: str) -> Mapping[str, Any]:
+    path = _files()[key]
+    return _parsed(path, path.stat().st_mtime_ns)
+
+
+@functools.cache
+def _parsed(path: Path, changed: int) -> Mapping[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise BadInput(f"{path} is not a TOML file: {error}") from None
+
+
+def _aliases() -> Mapping[frozenset[str], str]:
+    """Every alias of every device and preset as a set of words."""
+    found: dict[frozenset[str], str] = {}
+    for key in _files():
+        _add(found, key, (key, *_file(key).get("aliases", ())))
+    for key, given in _presets().items():
+        _add(found, key, (key, *given.get("aliases", ())))
+    return found
+
+
+def _add(found: dict[frozenset[str], str], key: str, spellings: Iterable[str]) -> None:
+    for spelling in spellings:
+        found[frozenset(words(spelling))] = key

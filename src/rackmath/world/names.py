@@ -1,0 +1,104 @@
+"""Spellings: what people write for a machine, brought to what the catalogue calls it.
+
+Rules first (case, separators, counts, memory sizes), then the aliases in the data files; no table of every spelling.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+_SPLITS = (
+    (re.compile(r"\((?:r|tm|c)\)"), " "),
+    (re.compile(r"(?<![a-z])(rtx|gtx|tpu|gaudi|trainium|inferentia|arc|epyc|xeon|jetson|tesla)(?=v?\d)"), r"\1 "),
+    (re.compile(r"(?<=\d)(sxm|pcie|nvl|ultra|max|pro)(?=\d*(?![a-z]))"), r" \1"),
+    (re.compile(r"(?<![a-z])(sxm|pcie|hgx|oam)\d+"), r"\1"),
+    (re.compile(r"(?<=\d) (gb|gib|tb|mib|w)(?![a-z])"), r"\1"),
+    (re.compile(r"[^a-z0-9.+]+"), " "),
+)
+_COUNT_FIRST = re.compile(r"^\s*(\d+)\s*(?:[x×*]|\s)\s*(?=\S*[a-z])(\S.*)$", re.IGNORECASE)
+_COUNT_LAST = re.compile(r"^(.*\S)\s*[x×*]\s*(\d+)\s*$", re.IGNORECASE)
+_SIZE = re.compile(r"^([\d.]+)(gb|g|gib|tb|mib)$")
+_WATTS = re.compile(r"^\d+w$")
+_CORES = re.compile(r"^\d+c(?:ore)?$")
+_TORUS = re.compile(r"^\d+(?:x\d+)+$")
+_DOMAIN = re.compile(r"^nvl(\d+)$")
+
+
+def slug(text: str) -> str:
+    """Lower case with single dashes: the form of file names.
+
+    >>> slug("  GB200 NVL72 "), slug("h100_sxm")
+    ('gb200-nvl72', 'h100-sxm')
+    """
+    return re.sub(r"[^a-z0-9.+]+", "-", text.lower()).strip("-")
+
+
+def words(text: str) -> tuple[str, ...]:
+    """The words of a machine's spelling, each in one form.
+
+    >>> words("NVIDIA A100-SXM4-80GB"), words("TPUv5e"), words("H100NVL")
+    (('nvidia', 'a100', 'sxm', '80gb'), ('tpu', 'v5e'), ('h100', 'nvl'))
+    """
+    out = text.lower()
+    for pattern, by in _SPLITS:
+        out = pattern.sub(by, out)
+    return tuple(word for word in (w.strip(".") for w in out.split()) if word)
+
+
+def counts(text: str) -> Iterator[tuple[int, str]]:
+    """Every way to read a spelling as a number of something.
+
+    >>> list(counts("8xh100")), list(counts("3090 24GB * 6"))
+    ([(8, 'h100')], [(6, '3090 24GB')])
+    """
+    match = _COUNT_FIRST.match(text)
+    if match:
+        yield int(match.group(1)), match.group(2)
+    match = _COUNT_LAST.match(text)
+    if match:
+        yield int(match.group(2)), match.group(1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Match:
+    """What was recognised: a key of the catalogue, how many are meant, and the memory size that was written."""
+
+    key: str
+    chips: int | None = None  # devices named by a slice or domain size, as in v5e-8 or nvl72
+    cores: int | None = None  # a bare number whose unit depends on the accelerator
+    size: float | None = None  # bytes of device memory that the spelling states
+
+
+def match_machine(text: str, aliases: Mapping[frozenset[str], str], noise: Iterable[str]) -> Match | None:
+    """The catalogue key whose alias shares most words with the text, if nothing unexplained is left over."""
+    given = words(text)
+    pool = set(given)
+    best = max((a for a in aliases if a <= pool), key=lambda a: (len(a), sorted(a)), default=None)
+    if best is None:
+        return None
+    chips, cores, size = None, None, None
+    ignored = set(noise)
+    for word in given:
+        if word in best:
+            continue
+        torus, domain, bytes_ = _TORUS.match(word), _DOMAIN.match(word), _SIZE.match(word)
+        if torus:
+            chips = 1
+            for part in word.split("x"):
+                chips *= int(part)
+        elif domain:
+            chips = int(domain.group(1))
+        elif bytes_:
+            size = float(bytes_.group(1)) * _BYTES[bytes_.group(2)]
+        elif word.isdigit() and word not in ignored:
+            cores = int(word)
+        elif word not in ignored and not _WATTS.match(word) and not _CORES.match(word):
+            return None
+    if size is None:
+        size = next((float(m.group(1)) * _BYTES[m.group(2)] for w in best if (m := _SIZE.match(w))), None)
+    return Match(key=aliases[best], chips=chips, cores=cores, size=size)
+
+
+_BYTES = {"gb": 1e9, "g": 1e9, "gib": 2.0**30, "tb": 1e12, "mib": 2.0**20}

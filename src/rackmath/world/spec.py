@@ -1,0 +1,187 @@
+"""A machine from its data file: text with units in, a `Machine` with a source for every value out.
+
+The keys of a file are the fields of `Machine`; quantities are written with their unit ("3.35 TB/s"). `[source]`
+is the origin of every value, `[sources]` names the exceptions. `scaleup` and `scaleout` name a kind of fabric in
+`data/fabrics.toml` (its latency), `host` a set of memory tiers in `data/tiers.toml`. See docs/machines.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from .. import units
+from ..errors import BadInput, unknown
+from .machine import Machine, Price, Source, Tier
+
+DIMENSIONS: dict[str, str] = {
+    "n_devices": "count",
+    "domain": "count",
+    "dies": "count",
+    "peak_bf16": "FLOP/s",
+    "peak_fp8": "FLOP/s",
+    "peak_fp4": "FLOP/s",
+    "peak_int8": "FLOP/s",
+    "hbm_capacity": "bytes",
+    "hbm_bandwidth": "bytes/s",
+    "scaleup_bandwidth": "bytes/s",
+    "scaleup_latency": "s",
+    "scaleout_bandwidth": "bytes/s",
+    "scaleout_latency": "s",
+    "power": "W",
+    "overhead_power": "count",
+    "price_per_hour": "$/h",
+}
+"""The numeric fields of a machine and the dimension each is written in."""
+
+PRICE_KINDS = ("on_demand", "reserved", "owned", "spot")
+"""Kinds of price; without a choice the first of the first three that is known is in force."""
+
+_TEXTS = {"name", "vendor", "generation", "memory_type", "status", "scaleup", "scaleout", "host"}
+_OTHER = {"aliases", "year", "notes", "source", "sources", "price", "slice_unit"}
+KEYS = {*DIMENSIONS, *_TEXTS, *_OTHER} - {"price_per_hour"}
+
+NO_PRICE = "no price is known for this machine: its cost is unknown, not zero (set one with machine.price_per_hour)"
+
+
+def quantity(value: Any, field: str, where: str) -> float:
+    """A positive number in SI units for one field of a machine.
+
+    >>> quantity("3.35 TB/s", "hbm_bandwidth", "h100")
+    3350000000000.0
+    """
+    number = units.parse(value, DIMENSIONS[field], name=f"{where}: {field}")
+    if not number > 0:
+        raise BadInput(f"{where}: {field} = {value!r} is not above zero; give a positive quantity")
+    if field in ("n_devices", "domain", "dies") and number != int(number):
+        raise BadInput(f"{where}: {field} = {value!r} is not a whole number")
+    if number > 1e24:
+        raise BadInput(f"{where}: {field} = {value!r} is beyond any machine; check its unit")
+    return number
+
+
+def build_machine(
+    key: str, given: Mapping[str, Any], fabrics: Mapping[str, Any], tiers: Mapping[str, Any]
+) -> Machine:
+    """One device as a `Machine`, from the mapping in its data file."""
+    for name in given:
+        if name not in KEYS:
+            raise unknown(f"key in machine {key!r}", str(name), sorted(KEYS))
+    source = _source(given.get("source", {}), key)
+    overrides = given.get("sources", {})
+    sources: dict[str, Source] = {}
+    values: dict[str, Any] = {}
+    for field in DIMENSIONS:
+        if field in given:
+            values[field] = quantity(given[field], field, key)
+            sources[field] = _source(overrides[field], key) if field in overrides else source
+    for level in ("scaleup", "scaleout"):
+        if level not in given:
+            continue
+        fabric = _named(fabrics, given[level], "fabric", key)
+        if f"{level}_latency" not in values:
+            values[f"{level}_latency"] = units.parse(fabric["latency"], "s", name=f"fabric {given[level]}: latency")
+            sources[f"{level}_latency"] = _source(fabric, key)
+    for text in ("vendor", "generation", "memory_type"):
+        if text in given:
+            values[text] = str(given[text])
+    prices, price_sources = _prices(key, given.get("price", {}), values, tiers.get("ownership", {}))
+    sources |= price_sources
+    machine = Machine(
+        name=key,
+        accelerator=str(given.get("name", key)),
+        year=int(given.get("year", 0)),
+        prices=prices,
+        tiers=_tiers(key, given, tiers),
+        notes=tuple(str(n) for n in given.get("notes", ())),
+        sources=sources,
+        **values,
+    )
+    for field in ("peak_bf16", "hbm_capacity", "hbm_bandwidth"):
+        if field not in values:
+            raise BadInput(f"machine {key!r} has no {field}; give one in its file")
+    return priced(machine)
+
+
+def priced(machine: Machine, kind: str | None = None) -> Machine:
+    """The machine with one kind of its prices in force: `kind`, or else the first that is known.
+
+    >>> from rackmath.world.machine import Machine, Price
+    >>> m = priced(Machine(name="x", accelerator="x", prices=Price(reserved=2.0, owned=1.2)))
+    >>> m.price_kind, m.price_per_hour
+    ('reserved', 2.0)
+    """
+    if kind is not None:
+        if kind not in PRICE_KINDS:
+            raise unknown("kind of price", kind, PRICE_KINDS)
+        value = getattr(machine.prices, kind)
+        if value is None:
+            known = [k for k in PRICE_KINDS if getattr(machine.prices, k) is not None]
+            raise BadInput(f"{machine.name} has no {kind} price; known: {', '.join(known) or 'none'}")
+        return replace(machine, price_per_hour=value, price_kind=kind)
+    for choice in PRICE_KINDS[:3]:
+        value = getattr(machine.prices, choice)
+        if value is not None:
+            note = () if choice == "on_demand" else (f"no on-demand price is known: the {choice} price is used",)
+            return replace(machine, price_per_hour=value, price_kind=choice, notes=(*machine.notes, *note))
+    return replace(machine, price_per_hour=0.0, price_kind="none", notes=(*machine.notes, NO_PRICE))
+
+
+def _source(given: Any, where: str) -> Source:
+    if not isinstance(given, Mapping):
+        raise BadInput(f"{where}: a source must be a table with text and date, not {given!r}")
+    return Source(
+        text=str(given.get("text", "")), date=str(given.get("date", "")), verified=bool(given.get("verified", True))
+    )
+
+
+def _named(table: Mapping[str, Any], name: Any, kind: str, where: str) -> Mapping[str, Any]:
+    if name not in table:
+        raise unknown(f"{kind} of machine {where!r}", str(name), sorted(table))
+    found: Mapping[str, Any] = table[name]
+    return found
+
+
+def _prices(
+    key: str, given: Mapping[str, Any], values: Mapping[str, float], ownership: Mapping[str, Any]
+) -> tuple[Price, dict[str, Source]]:
+    """Rental as written; owned as written, or derived from a purchase price, a life and the power drawn."""
+    prices: dict[str, float] = {}
+    sources: dict[str, Source] = {}
+    for kind, entry in given.items():
+        if kind not in PRICE_KINDS:
+            raise unknown(f"kind of price of machine {key!r}", str(kind), PRICE_KINDS)
+        if "capital" in entry:
+            capital = units.parse(entry["capital"], "$", name=f"{key}: capital")
+            hours = float(ownership["life_years"]) * 8766
+            kilowatts = values.get("power", 0.0) * values.get("overhead_power", 1.0) / 1000
+            prices[kind] = capital / hours + kilowatts * float(ownership["usd_per_kwh"])
+        else:
+            prices[kind] = units.parse(entry["value"], "$/h", name=f"{key}: price {kind}")
+        sources[f"prices.{kind}"] = _source(entry, key)
+    return Price(**prices), sources
+
+
+def _tiers(key: str, given: Mapping[str, Any], tables: Mapping[str, Any]) -> tuple[Tier, ...]:
+    """The memory tiers of the host this device sits in, each as one device's share."""
+    if "host" not in given:
+        return ()
+    host = _named(tables["hosts"], given["host"], "host", key)
+    found = []
+    for share in host["tiers"]:
+        kind = _named(tables["kinds"], share["kind"], "memory tier", key)
+        price = kind.get("usd_per_gb_month")
+        if price is None and "usd_per_gb" in kind:
+            price = kind["usd_per_gb"] / (12 * kind.get("life_years", tables["ownership"]["life_years"]))
+        found.append(
+            Tier(
+                name=str(kind["name"]),
+                capacity=units.parse(share["capacity"], "bytes", name=f"{key}: tier capacity"),
+                bandwidth=units.parse(share["bandwidth"], "bytes/s", name=f"{key}: tier bandwidth"),
+                price_per_byte_month=None if price is None else price / 1e9,
+                latency=units.parse(kind["latency"], "s", name=f"{key}: tier latency"),
+                source=_source(kind["source"] | share.get("source", {}), key),
+            )
+        )
+    return tuple(found)
