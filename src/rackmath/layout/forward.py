@@ -248,7 +248,8 @@ def _exchange_ops(ffn: FeedForward, job: _Job, n: float, label: str) -> Iterator
     devices = distinct_groups(layout.ep, ffn.n_experts, ffn.top_k)
     domains = np.minimum(distinct_groups(np.maximum(on.across, 1.0), ffn.n_experts, ffn.top_k), ffn.node_limit)
     far = domains * (1 - 1 / on.across)
-    near = devices * (1 - 1 / layout.ep) + far - far * (1 - 1 / on.across)
+    ranks = devices * layout.moe_tp  # every rank that holds a part of an expert needs the whole token
+    near = ranks * (1 - 1 / stage) + far - far * (1 - 1 / on.across)
     tp_share = (layout.tp - 1) / layout.tp
     per_token = ffn.d_dispatch or job.model.d_model
     dispatch = all_to_all(own * near * per_token * width, own * far * per_token * width, on)

@@ -1,0 +1,176 @@
+"""Choices to columns: every legal layout of a model on a machine, times batch, times precision."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..arrays import Mask, Number, take
+from ..economics.cost import HOUR
+from ..kernel.efficiency import Efficiency
+from ..layout.footprint import footprint
+from ..layout.parallelism import Layout, illegal
+from ..serving.steady import steady
+from ..world.engine import Engine
+from ..world.machine import Machine
+from ..world.model import Model
+from ..world.precision import Precision
+from ..world.workload import Traffic
+
+Column = NDArray[np.float64]
+
+CHUNK = 16384
+"""Rows evaluated at once: columns of this length stay in the cache of one core."""
+
+RANK_BATCHES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048, 3072)
+"""Sequences per attention-DP rank and micro-batch that a search tries first."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """Everything a plan depends on besides the choice of layout, batch and precision."""
+
+    model: Model
+    machine: Machine
+    traffic: Traffic
+    engine: Engine
+    efficiency: Efficiency
+    precisions: tuple[Precision, ...]
+    max_gpus: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidates:
+    """Columns of evaluated choices; `precision` indexes `Question.precisions`.
+
+    Seconds, tokens per second, dollars per request (device-seconds where the machine has no price), bytes.
+    """
+
+    layout: Layout
+    batch: Column
+    precision: NDArray[np.intp]
+    tpot: Column
+    ttft: Column
+    request_cost: Column
+    tput_per_gpu: Column
+    output_tput_per_gpu: Column
+    memory: Column
+    fits: Mask
+    keeps_pace: Mask
+
+    def __len__(self) -> int:
+        return len(self.batch)
+
+
+def device_counts(machine: Machine, limit: float) -> list[int]:
+    """Replica sizes worth trying: powers of two, three quarters between them, divisors of the machine."""
+    most = int(min(machine.n_devices, limit))
+    sizes = {2**i for i in range(14)} | {3 * 2**i for i in range(13)}
+    sizes |= {d for d in range(1, most + 1) if most <= 1024 and most % d == 0} | {most}
+    return sorted(s for s in sizes if s <= most)
+
+
+def layouts(model: Model, machine: Machine, limit: float) -> Layout:
+    """Every legal layout of at most `limit` devices, as columns.
+
+    Tensor parallelism stays inside the scale-up domain (beyond it two all-reduces a layer cross the slow network);
+    experts are cut whole (expert parallelism over the stage), by tensor parallelism, or half and half.
+    """
+    has_experts = any(g.ffn and g.ffn.n_experts for g in model.groups)
+    sizes = device_counts(machine, limit)
+    rows: set[tuple[int, int, int, int]] = set()
+    for size in sizes:
+        for pp in (1, 2, 3, 4, 6, 8, 12, 16):
+            if size % pp or pp > model.n_layers:
+                continue
+            stage = size // pp
+            for tp in (t for t in _divisors(stage) if t <= min(machine.domain, 64)):
+                dp = stage // tp
+                cuts = {1, stage, *(e for e in (dp, stage // 2) if e and stage % e == 0)} if has_experts else {1}
+                rows.update((tp, pp, dp, ep) for ep in cuts)
+    table = np.array(sorted(rows, key=lambda r: (r[0] * r[1] * r[2], r)), dtype=float).reshape(-1, 4)
+    every = Layout(tp=table[:, 0], pp=table[:, 1], dp=table[:, 2], ep=table[:, 3])
+    bad = np.logical_or.reduce(list(illegal(model, every).values()))
+    return take(every, ~bad)
+
+
+def _divisors(n: int) -> list[int]:
+    return [d for d in range(1, n + 1) if n % d == 0]
+
+
+def with_batches(question: Question, precision: Precision, every: Layout) -> tuple[Layout, Column]:
+    """Each layout with the batches worth trying: the standard ones that fit, and the largest that does."""
+    context = question.traffic.isl + question.traffic.osl / 2
+    room = footprint(question.model, question.machine, precision, every, question.engine, context)
+    n = len(np.asarray(every.tp))
+    rank_max = np.broadcast_to(np.asarray(room.batch_max / every.dp / every.pp), (n,))
+    tries = np.array(RANK_BATCHES, dtype=float)
+    ranks = np.broadcast_to(tries, (n, len(tries)))
+    largest = np.clip(np.floor(rank_max * 0.97), 1.0, 1e6)[:, None]
+    ranks = np.hstack([ranks, largest])
+    keep = (ranks <= np.maximum(rank_max, 1.0)[:, None]).ravel()
+    index = np.repeat(np.arange(n), ranks.shape[1])[keep]
+    chosen = take(every, index)
+    return chosen, ranks.ravel()[keep] * chosen.dp * chosen.pp
+
+
+def evaluate(question: Question, which: int, layout: Layout, batch: Number) -> Candidates:
+    """One precision's rows, all at once."""
+    machine = question.machine
+    served = steady(
+        question.model,
+        machine,
+        question.precisions[which],
+        layout,
+        question.engine,
+        question.efficiency,
+        question.traffic,
+        batch,
+    )
+    n = len(np.asarray(batch))
+    rate = price_or_time(machine)
+    return Candidates(
+        layout=layout,
+        batch=np.asarray(batch, dtype=float),
+        precision=np.full(n, which),
+        tpot=_column(served.tpot, n),
+        ttft=_column(served.ttft, n),
+        request_cost=_column(layout.gpus * rate / HOUR / served.request_rate / question.traffic.utilisation, n),
+        tput_per_gpu=_column(served.tput_per_gpu, n),
+        output_tput_per_gpu=_column(served.output_tput_per_gpu, n),
+        memory=_column(served.memory, n),
+        fits=np.broadcast_to(served.fits, (n,)),
+        keeps_pace=np.broadcast_to(served.keeps_pace, (n,)),
+    )
+
+
+def price_or_time(machine: Machine) -> Number:
+    """Dollars per device-hour, or 1 where the machine has no price: the search then minimises device time."""
+    price = machine.price_per_hour
+    return np.where(np.asarray(price) > 0, price, 1.0)
+
+
+def _column(value: Number, n: int) -> Column:
+    return np.broadcast_to(np.asarray(value, dtype=float), (n,))
+
+
+def chunks(question: Question, every: Layout) -> Iterator[Candidates]:
+    """All choices, evaluated in pieces of about `CHUNK` rows."""
+    for which, precision in enumerate(question.precisions):
+        layout, batch = with_batches(question, precision, every)
+        for start in range(0, len(batch), CHUNK):
+            part = slice(start, start + CHUNK)
+            yield evaluate(question, which, take(layout, part), batch[part])
+
+
+def join(parts: Sequence[Candidates]) -> Candidates:
+    """Several pieces as one."""
+    fields = ("batch", "precision", "tpot", "ttft", "request_cost", "tput_per_gpu", "output_tput_per_gpu", "memory",
+              "fits", "keeps_pace")  # fmt: skip
+    layout = Layout(
+        **{f: np.concatenate([np.asarray(getattr(p.layout, f)) for p in parts]) for f in ("tp", "pp", "dp", "ep")}
+    )
+    return Candidates(layout=layout, **{f: np.concatenate([getattr(p, f) for p in parts]) for f in fields})

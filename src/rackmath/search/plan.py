@@ -1,0 +1,343 @@
+"""The cheapest plan under the objectives, the front of what is possible, and what stood in the way of the rest."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..arrays import take
+from ..economics.cost import Cost, cost
+from ..kernel.counts import weight_bytes
+from ..kernel.uncertainty import NOT_CALIBRATED, Interval
+from ..layout.footprint import footprint
+from ..layout.parallelism import Layout
+from ..serving.steady import Serving, steady
+from ..world.machine import Machine
+from ..world.precision import Precision
+from ..world.workload import Objectives
+from .grid import Candidates, Question, chunks, evaluate, join, layouts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """One choice, evaluated in full (scalars)."""
+
+    question: Question
+    layout: Layout
+    precision: Precision
+    batch: float
+    serving: Serving
+    cost: Cost
+    interval: Interval = NOT_CALIBRATED
+
+    @property
+    def machine(self) -> Machine:
+        return self.question.machine
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Front:
+    """Pareto-optimal points, fastest for the user first: tok/s/user, tok/s/GPU and dollars per million tokens."""
+
+    interactivity: NDArray[np.float64]
+    tput_per_gpu: NDArray[np.float64]
+    blended_mtok: NDArray[np.float64]
+    ttft: NDArray[np.float64]
+    batch: NDArray[np.float64]
+    labels: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What `plan` found. `best` is None where nothing meets the objectives; then `nearest` and `reasons` speak."""
+
+    question: Question
+    objectives: Objectives
+    best: Plan | None
+    runner_up: Plan | None
+    runner_up_why: str
+    nearest: Plan | None
+    reasons: tuple[str, ...]
+    by_price: Front
+    by_throughput: Front
+    evaluated: int
+    movers: tuple[tuple[str, float], ...] = ()
+
+
+def plan(questions: Sequence[Question], objectives: Objectives) -> Answer:
+    """The cheapest plan over all questions (one per machine), by dollars per request at the stated utilisation.
+
+    Ties within 0.1 % go to the fewer devices. After the first pass the batches around the best layouts are tried
+    one by one.
+    """
+    answers = [_plan_one(q, objectives) for q in questions]
+    if len(answers) == 1:
+        return answers[0]
+    found = [a for a in answers if a.best is not None]
+    if found:
+        best = min(found, key=lambda a: a.best.cost.request)  # type: ignore[union-attr]
+        return replace(best, evaluated=sum(a.evaluated for a in answers))
+    best = min(answers, key=lambda a: math.inf if a.nearest is None else _violation(a.nearest, objectives))
+    return replace(best, evaluated=sum(a.evaluated for a in answers))
+
+
+def _plan_one(question: Question, objectives: Objectives) -> Answer:
+    every = layouts(question.model, question.machine, question.max_gpus)
+    if not len(np.asarray(every.tp)):
+        return _nothing(question, objectives, ("no layout divides this model over this machine",))
+    found = [c for c in chunks(question, every) if len(c)]
+    table = join(found)
+    possible = table.fits & table.keeps_pace
+    if not possible.any():
+        return _nothing(question, objectives, (does_not_fit(question, every),), evaluated=len(table))
+    meets = possible & (table.ttft <= objectives.max_ttft) & (table.tpot <= objectives.max_tpot)
+    by_price = _front(question, table, possible, table.request_cost)
+    by_throughput = _front(question, table, possible, -table.tput_per_gpu)
+    if not meets.any():
+        near = _closest(table, possible, objectives)
+        nearest = realise(question, table, near)
+        return Answer(
+            question=question, objectives=objectives, best=None, runner_up=None, runner_up_why="", nearest=nearest,
+            reasons=_missed(nearest, table, possible, objectives), evaluated=len(table), by_price=by_price,
+            by_throughput=by_throughput,
+        )  # fmt: skip
+    order = _ranking(table, meets)
+    refined = _refine(question, table, order, objectives)
+    best = realise(question, refined, 0)
+    evaluated = len(table) + len(refined)
+    runner_up = realise(question, refined, 1) if len(refined) > 1 else None
+    return Answer(
+        question=question, objectives=objectives, best=best, runner_up=runner_up,
+        runner_up_why=_why(best, runner_up, objectives) if runner_up else "", nearest=None, reasons=(),
+        evaluated=evaluated, movers=movers(best), by_price=by_price, by_throughput=by_throughput,
+    )  # fmt: skip
+
+
+def realise(question: Question, table: Candidates, row: int) -> Plan:
+    """A row of the search as a plan, recomputed as scalars with every term kept."""
+    return evaluate_plan(
+        question, take(table.layout, row), question.precisions[int(table.precision[row])], float(table.batch[row])
+    )
+
+
+def evaluate_plan(question: Question, layout: Layout, precision: Precision, batch: float) -> Plan:
+    """One chosen layout, precision and batch, in full."""
+    served = steady(
+        question.model, question.machine, precision, layout, question.engine, question.efficiency,
+        question.traffic, batch, keep=True,
+    )  # fmt: skip
+    return Plan(
+        question=question,
+        layout=layout,
+        precision=precision,
+        batch=batch,
+        serving=served,
+        cost=cost(served, question.machine, question.traffic),
+    )
+
+
+# --- choosing -----------------------------------------------------------------------------------------------------
+
+
+def _ranking(table: Candidates, allowed: NDArray[np.bool_]) -> NDArray[np.intp]:
+    """Allowed rows, cheapest first; costs within 0.1 % of each other by fewer devices."""
+    rows = np.flatnonzero(allowed)
+    price = np.round(np.log(table.request_cost[rows]) / 1e-3)
+    return rows[np.lexsort((np.asarray(table.layout.gpus)[rows], price))]
+
+
+def _key(table: Candidates, row: int) -> tuple[float, ...]:
+    one = take(table.layout, row)
+    return (float(one.tp), float(one.pp), float(one.dp), float(one.ep), float(table.precision[row]))
+
+
+def _refine(
+    question: Question, table: Candidates, order: NDArray[np.intp], objectives: Objectives, *, keep: int = 8
+) -> Candidates:
+    """The best batch of each of the best distinct layouts, tried one by one; best layout first."""
+    seen: dict[tuple[float, ...], int] = {}
+    for row in order:
+        seen.setdefault(_key(table, int(row)), int(row))
+        if len(seen) == keep:
+            break
+    parts = []
+    for row in seen.values():
+        unit = float(np.asarray(table.layout.dp)[row] * np.asarray(table.layout.pp)[row])
+        rank = float(table.batch[row]) / unit
+        tries = np.unique(np.round(np.geomspace(max(1.0, rank / 1.5), rank * 2.05, 48))) * unit
+        tries = np.unique(np.append(tries, table.batch[row]))
+        one = take(table.layout, np.full(len(tries), row))
+        rows = evaluate(question, int(table.precision[row]), one, tries)
+        good = rows.fits & rows.keeps_pace & (rows.ttft <= objectives.max_ttft) & (rows.tpot <= objectives.max_tpot)
+        parts.append(take(rows, _ranking(rows, good)[:1]))
+    refined = join(parts)
+    return take(refined, _ranking(refined, np.ones(len(refined), dtype=bool)))
+
+
+def _front(
+    question: Question, table: Candidates, possible: NDArray[np.bool_], minimise: NDArray[np.float64]
+) -> Front:
+    """Points nobody beats in both interactivity and the minimised column."""
+    rows = np.flatnonzero(possible)
+    rows = rows[np.lexsort((minimise[rows], table.tpot[rows]))]
+    best = np.minimum.accumulate(minimise[rows])
+    keep = np.concatenate([[True], best[1:] < best[:-1]]) if len(rows) else np.zeros(0, dtype=bool)
+    rows = rows[keep]
+    per_mtok = 1e6 / (question.traffic.isl + question.traffic.osl)
+    return Front(
+        interactivity=1 / table.tpot[rows],
+        tput_per_gpu=table.tput_per_gpu[rows],
+        blended_mtok=table.request_cost[rows] * per_mtok,
+        ttft=table.ttft[rows],
+        batch=table.batch[rows],
+        labels=tuple(
+            f"{take(table.layout, int(r)).label()} {question.precisions[int(table.precision[r])].name}" for r in rows
+        ),
+    )
+
+
+# --- saying why -----------------------------------------------------------------------------------------------------
+
+
+def _violation(candidate: Plan, objectives: Objectives) -> float:
+    return max(
+        float(candidate.serving.ttft) / objectives.max_ttft, float(candidate.serving.tpot) / objectives.max_tpot
+    )
+
+
+def _closest(table: Candidates, possible: NDArray[np.bool_], objectives: Objectives) -> int:
+    worst = np.maximum(table.ttft / objectives.max_ttft, table.tpot / objectives.max_tpot)
+    return int(np.argmin(np.where(possible, worst, np.inf)))
+
+
+def _missed(nearest: Plan, table: Candidates, possible: NDArray[np.bool_], objectives: Objectives) -> tuple[str, ...]:
+    """Which objective cannot be met, by how much, and what the best alone would be."""
+    from ..units import show
+
+    reasons = []
+    for name, limit in (("tpot", objectives.max_tpot), ("ttft", objectives.max_ttft)):
+        column = getattr(table, name)
+        least = float(column[possible].min())
+        if least > limit:
+            reasons.append(
+                f"{name.upper()} of {show(limit, 's')} is out of reach: the fastest layout takes {show(least, 's')},"
+                f" {least / limit:.2f}x as long"
+            )
+    if not reasons:
+        s = nearest.serving
+        reasons.append(
+            f"TTFT and TPOT can each be met, not both: the nearest plan has TTFT {show(float(s.ttft), 's')} and"
+            f" TPOT {show(float(s.tpot), 's')}"
+        )
+    return tuple(reasons)
+
+
+def does_not_fit(question: Question, every: Layout) -> str:
+    """Why no layout holds the model and one sequence: the layout that comes closest, and the shortfall."""
+    from ..units import show
+
+    model, machine = question.model, question.machine
+    context = question.traffic.isl + question.traffic.osl
+    stories = []
+    for precision in question.precisions:
+        room = footprint(model, machine, precision, every, question.engine, context)
+        need = room.weights + room.reserved + room.per_sequence
+        row = int(np.argmin(need))
+        one = take(every, row)
+        whole = weight_bytes(model, precision)
+        have = float(one.gpus) * float(machine.hbm_capacity)
+        text = (
+            f"{model.name} in {precision.name} does not fit: its weights are {show(whole, 'B')}; the roomiest layout"
+            f" ({one.label()}) needs {show(float(np.asarray(need)[row]), 'B')} per device (weights"
+            f" {show(float(np.asarray(room.weights)[row]), 'B')}, one sequence"
+            f" {show(float(np.asarray(room.per_sequence)[row]), 'B')}, engine"
+            f" {show(float(np.asarray(room.reserved)[row]), 'B')}) of {show(float(machine.hbm_capacity), 'B')}:"
+            f" {show(float(np.asarray(need)[row]) - float(machine.hbm_capacity), 'B')} short"
+        )
+        if whole > have:
+            text += f" (the {one.gpus:.0f} devices hold {show(have, 'B')} together)"
+        stories.append((float(np.asarray(need)[row]), text))
+    return min(stories)[1]
+
+
+def _why(best: Plan, other: Plan, objectives: Objectives) -> str:
+    """What makes the runner-up dearer: where its device time per request goes, against the winner's."""
+    from ..units import show
+
+    def per_request(p: Plan) -> dict[str, float]:
+        scale = float(p.serving.gpus) / float(p.serving.request_rate) / float(p.serving.tpot)
+        return {k: float(v) * scale for k, v in p.serving.shares.items()}
+
+    mine, its = per_request(best), per_request(other)
+    worst = max(its, key=lambda k: its[k] - mine[k])
+    dearer = float(other.cost.request) / float(best.cost.request) - 1
+    if dearer < 5e-4:
+        return (
+            f"costs the same within 0.1 %, on {other.layout.gpus:.0f} devices instead of {best.layout.gpus:.0f}"
+            if other.layout.gpus != best.layout.gpus
+            else "costs the same within 0.1 %"
+        )
+    words = {
+        "compute": "computing", "weights": "reading weights", "cache": "reading the cache",
+        "network": "collectives", "overhead": "launches and step overhead",
+    }  # fmt: skip
+    text = (
+        f"{dearer:.1%} dearer: per request it spends {show(its[worst], 's')} of device time on {words[worst]},"
+        f" the winner {show(mine[worst], 's')}"
+    )
+    limit = _stopped_by(other, objectives)
+    return f"{text}; a larger batch is stopped by {limit}" if limit else text
+
+
+def _stopped_by(p: Plan, objectives: Objectives) -> str:
+    """What a batch 10 % larger would break, in words; empty if nothing."""
+    unit = float(p.layout.dp) * float(p.layout.pp)
+    more = evaluate_plan(p.question, p.layout, p.precision, math.ceil(p.batch * 1.1 / unit + 1e-9) * unit).serving
+    if not bool(more.fits):
+        return "memory"
+    if not bool(more.keeps_pace):
+        return "prefill capacity"
+    if more.tpot > objectives.max_tpot:
+        return "the TPOT objective"
+    if more.ttft > objectives.max_ttft:
+        return "the TTFT objective"
+    return ""
+
+
+def movers(best: Plan) -> tuple[tuple[str, float], ...]:
+    """What would move the price: relative change of cost per request with 10 % more of each resource, best first."""
+    machine, base = best.machine, float(best.cost.request) or 1.0
+
+    def with_machine(**changes: float) -> float:
+        scaled = {k: getattr(machine, k) * f for k, f in changes.items()}
+        q = replace(best.question, machine=replace(machine, **scaled))
+        return float(evaluate_plan(q, best.layout, best.precision, best.batch).cost.request) / base - 1
+
+    eff = best.question.efficiency
+    leaner = replace(
+        best.question, efficiency=replace(eff, launch=eff.launch / 1.1, step_overhead=eff.step_overhead / 1.1)
+    )
+    found = {
+        "10 % more FLOP/s": with_machine(peak_bf16=1.1, peak_fp8=1.1, peak_fp4=1.1, peak_int8=1.1),
+        "10 % more HBM bandwidth": with_machine(hbm_bandwidth=1.1),
+        "10 % faster links": with_machine(scaleup_bandwidth=1.1, scaleout_bandwidth=1.1),
+        "10 % less launch and step overhead": float(
+            evaluate_plan(leaner, best.layout, best.precision, best.batch).cost.request
+        )
+        / base
+        - 1,
+    }
+    return tuple(sorted(found.items(), key=lambda item: item[1]))
+
+
+def _nothing(question: Question, objectives: Objectives, reasons: tuple[str, ...], *, evaluated: int = 0) -> Answer:
+    none = np.zeros(0)
+    empty = Front(interactivity=none, tput_per_gpu=none, blended_mtok=none, ttft=none, batch=none, labels=())
+    return Answer(
+        question=question, objectives=objectives, best=None, runner_up=None, runner_up_why="", nearest=None,
+        reasons=reasons, by_price=empty, by_throughput=empty, evaluated=evaluated,
+    )  # fmt: skip
