@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import json
 import os
+import re
 import secrets
 from pathlib import Path
 from types import ModuleType
@@ -73,25 +74,25 @@ def config(theme: str) -> Spec:
             "labelColor": of["ink"],
             "labelFontSize": 12,
             "labelLimit": 260,
-            "symbolStrokeWidth": 2.4,
-            "symbolSize": 120,
+            "symbolStrokeWidth": 2.2,
             "columnPadding": 18,
             "offset": 10,
             "padding": 0,
         },
         "range": {"category": of["series"]},
         "style": {
-            "label": {"fill": of["ink"], "fontSize": FONT, "fontWeight": 500},
+            "label": {"color": of["ink"], "fontSize": FONT, "fontWeight": 500},
             "halo": {
-                "fill": of["ground"],
+                "color": of["ground"],
                 "stroke": of["ground"],
                 "strokeWidth": 4,
                 "strokeJoin": "round",
                 "fontSize": FONT,
                 "fontWeight": 500,
             },
-            "rule-mark": {"stroke": of["soft"], "strokeWidth": 1.2, "strokeDash": [2, 3]},
-            "ring": {"stroke": of["ink"], "strokeWidth": 1.8, "fill": of["ground"], "fillOpacity": 0.55},
+            "rule-mark": {"color": of["soft"], "strokeWidth": 1.2, "strokeDash": [2, 3]},
+            "spot": {"color": of["ink"]},
+            "ring": {"color": of["ink"], "strokeWidth": 1.8},
         },
     }
 
@@ -162,11 +163,9 @@ def _page(spec: Spec, script: str) -> str:
     """A page with the chart and the code that draws it; a `<` in the data cannot end the script."""
     data = {"spec": spec, "themes": {name: config(name) for name in _THEMES}}
     text = json.dumps(data, allow_nan=False).replace("<", "\\u003c")
-    page = _PAGE.replace("@title@", html.escape(spec["title"]["text"]))
-    for theme, of in _THEMES.items():
-        page = page.replace(f"@{theme}@", of["ground"])
-    before, after = page.split("@script@")
-    return before + script + after.replace("@data@", text)
+    parts = {"data": text, "script": script, "title": html.escape(" ".join(spec["title"]["text"]))}
+    parts |= {theme: of["ground"] for theme, of in _THEMES.items()}
+    return re.sub("@([a-z]+)@", lambda found: parts[found[1]], _PAGE)
 
 
 _PAGE = """<!DOCTYPE html>
@@ -181,7 +180,7 @@ _PAGE = """<!DOCTYPE html>
 <style>
 body { margin: 0; padding: 2rem 1rem; background: @light@; }
 #chart { display: block; width: 100%; max-width: 60rem; margin: 0 auto; }
-#chart svg { width: 100%; height: auto; }
+#chart svg.marks { width: 100%; height: auto; }
 @media (prefers-color-scheme: dark) { body { background: @dark@; } }
 </style>
 </head>

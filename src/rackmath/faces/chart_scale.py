@@ -36,14 +36,14 @@ class Axis:
         return f"{self.title} ({self.unit})" if shown else self.title
 
 
-def number(value: float, unit: str = "") -> str:
+def number(value: float, unit: str = "", *, digits: int = 3) -> str:
     """A number as it stands on an axis: short, with its unit where the unit takes a prefix.
 
     >>> number(0.01, "s"), number(2500), number(80e9, "B"), number(0.5, "$/Mtok"), number(0.25, "share")
-    ('10 ms', '2.5k', '80 GB', '$0.5', '25 %')
+    ('10 ms', '2.5k', '80 GB', '$0.50', '25 %')
     """
     if unit in (*PREFIXED, "share", "%"):
-        return trim(show(value, unit))
+        return trim(show(value, unit, digits=digits))
     for scale, prefix in ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k")):
         if abs(value) >= scale * 0.9995:
             value, tail = value / scale, prefix
@@ -51,7 +51,23 @@ def number(value: float, unit: str = "") -> str:
     else:
         tail = ""
     sign, dollar = "−" if value < 0 else "", "$" if unit.startswith("$") else ""
-    return f"{sign}{dollar}{trim(show(abs(value)))}{tail}"
+    text = trim(show(abs(value), digits=digits))
+    cents = "0" if dollar and not tail and re.fullmatch(r"\d+\.\d", text) else ""
+    return f"{sign}{dollar}{text}{cents}{tail}"
+
+
+def tick_labels(values: list[float], unit: str) -> list[str]:
+    """The numbers of an axis with as many digits as tell them apart.
+
+    >>> tick_labels([0.003, 0.0030005, 0.003001], "s")
+    ['3 ms', '3.0005 ms', '3.001 ms']
+    """
+    texts: list[str] = []
+    for digits in range(3, 13):
+        texts = [number(value, unit, digits=digits) for value in values]
+        if len(set(texts)) == len(texts):
+            break
+    return texts
 
 
 def trim(text: str) -> str:
@@ -79,7 +95,9 @@ class Scale:
 
     def holds(self, value: float) -> bool:
         return (
-            self.low * (1 - 1e-9) <= value <= self.high * (1 + 1e-9) if self.log else -1e-9 <= self.place(value) <= 1
+            self.low * (1 - 1e-9) <= value <= self.high * (1 + 1e-9)
+            if self.log
+            else -1e-9 <= self.place(value) <= 1 + 1e-9
         )
 
 
@@ -163,38 +181,38 @@ def rule_rows(labels: list[tuple[float, float]]) -> list[tuple[int, bool]]:
     placed: list[tuple[int, float, float]] = []
     out: list[tuple[int, bool]] = []
     for at, width in labels:
-        row = 0
-        while True:
-            sides = [(False, at + 4, at + 6 + width), (True, at - 6 - width, at - 4)]
-            free = [
-                left
-                for left, start, end in sides
-                if start >= 0
-                and end <= WIDTH
-                and not any(r == row and start < e + 6 and s - 6 < end for r, s, e in placed)
-                and not any(start < other < end for other, _ in labels if other != at)
-            ]
-            if free or row > len(labels):
-                break
-            row += 1
-        left = free[0] if free else at > WIDTH / 2
-        start = at - 6 - width if left else at + 4
-        placed.append((row, start, start + width + 2))
+        options = []
+        for row in range(len(labels)):
+            for left in (False, True):
+                start = at - 6 - width if left else at + 4
+                end = start + width + 2
+                outside = start < 0 or end > WIDTH
+                covers = any(r == row and start < e + 6 and s - 6 < end for r, s, e in placed)
+                crosses = sum(start < other < end for other, _ in labels)
+                options.append(((outside or covers, crosses, row, left), start, end))
+        (_, _, row, left), start, end = min(options)
+        placed.append((row, start, end))
         out.append((row, left))
     return out
 
 
 @dataclass(frozen=True)
 class Ink:
-    """What labels should keep clear of: lines sampled every few pixels, and boxes already taken."""
+    """What labels should keep clear of: lines sampled every few pixels, boxes already taken, and marked points."""
 
     dots: list[tuple[float, float]]
     boxes: list[Box] = field(default_factory=list)
+    marked: list[tuple[float, float]] = field(default_factory=list)
 
     def cost(self, box: Box) -> float:
         outside = max(0.0, -box[0]) + max(0.0, box[2] - WIDTH) + max(0.0, -box[1]) + max(0.0, box[3] - HEIGHT)
         crossed = sum(box[0] - 2 <= x <= box[2] + 2 and box[1] - 2 <= y <= box[3] + 2 for x, y in self.dots)
         return 50 * outside + 4 * crossed + sum(_overlap(box, other) for other in self.boxes)
+
+
+def _apart(point: tuple[float, float], box: Box) -> float:
+    """How far a point is from a box."""
+    return math.hypot(max(box[0] - point[0], 0.0, point[0] - box[2]), max(box[1] - point[1], 0.0, point[1] - box[3]))
 
 
 def beside(at: tuple[float, float], width: float, ink: Ink) -> tuple[float, float, str]:
@@ -207,7 +225,8 @@ def beside(at: tuple[float, float], width: float, ink: Ink) -> tuple[float, floa
             shift_y = dy * (reach + LINE / 3)
             left = at[0] + shift_x - {"left": 0.0, "right": width, "center": width / 2}[align]
             box = (left, at[1] + shift_y - LINE / 2, left + width, at[1] + shift_y + LINE / 2)
-            cost = ink.cost(box) + reach / 10
+            closer = any(_apart(other, box) < _apart(at, box) + 4 for other in ink.marked if other != at)
+            cost = ink.cost(box) + reach / 10 + 25 * closer
             if best is None or cost < best[0] - 1e-9:
                 best = (cost, (shift_x, shift_y, align), box)
     assert best is not None

@@ -13,7 +13,8 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import cycle, pairwise
+from textwrap import wrap
 from typing import Any
 
 from ..errors import BadInput, did_you_mean
@@ -32,6 +33,7 @@ from .chart_scale import (
     rule_rows,
     scale_of,
     text_width,
+    tick_labels,
     ticks,
     trim,
     usable,
@@ -45,6 +47,7 @@ Spec = dict[str, Any]
 SCHEMA = "https://vega.github.io/schema/vega-lite/v6.json"
 _LOOKS = ("auto", "line", "dashed", "dots")
 _SHAPES = ("circle", "square", "diamond", "triangle-up", "cross", "triangle-down")
+_DASHES = ([6, 4], [2, 3], [9, 3, 2, 3], [4, 2], [1, 3])
 
 
 @dataclass(frozen=True)
@@ -97,7 +100,8 @@ def scatter(series: Sequence[Series], *, title: str, x: Axis, y: Axis, marks: Se
 def _axis(axis: Axis, scale: Scale, orient: str) -> Spec:
     """The Vega-Lite axis: ticks chosen here, labels written here, fine lines between the decades."""
     major, every = ticks(scale)
-    texts = [number(v, axis.unit) if v in major else "" for v in every]
+    written = dict(zip(major, tick_labels(major, axis.unit), strict=True))
+    texts = [written.get(v, "") for v in every]
     strong = {"condition": {"test": f"indexof({json.dumps(major)}, datum.value) >= 0", "value": 1}, "value": 0.4}
     return {
         "title": axis.heading,
@@ -105,6 +109,7 @@ def _axis(axis: Axis, scale: Scale, orient: str) -> Spec:
         "values": every,
         "labelExpr": f"{json.dumps(texts)}[indexof({json.dumps(every)}, datum.value)]",
         "labelOverlap": False,
+        "labelFlush": False,
         "gridOpacity": strong,
         "tickOpacity": strong,
     }
@@ -163,7 +168,7 @@ def _chart(series: Sequence[Series], auto: str, title: str, x: Axis, y: Axis, ma
     spec: Spec = {
         "$schema": SCHEMA,
         "description": _describe(title, x, y, names, shown),
-        "title": {"text": title},
+        "title": {"text": wrap(title, 70) or [""]},
         "width": WIDTH,
         "height": HEIGHT,
         "datasets": {"points": [row for name in reversed(names) for row in rows[name]], "marks": labelled},
@@ -182,13 +187,15 @@ def _chart(series: Sequence[Series], auto: str, title: str, x: Axis, y: Axis, ma
 
 
 def _channel(name: str, axis: Axis, scale: Scale, orient: str) -> Spec:
-    kind = {"type": "log" if scale.log else "linear", "domain": [scale.low, scale.high], "nice": False, "zero": False}
+    kind: Spec = {"type": "log" if scale.log else "linear", "domain": [scale.low, scale.high], "nice": False}
+    if not scale.log:
+        kind["zero"] = False
     return {"field": name, "type": "quantitative", "scale": kind, "axis": _axis(axis, scale, orient)}
 
 
 def _meta(axis: Axis, scale: Scale) -> Spec:
     major, _ = ticks(scale)
-    labels = [[v, number(v, axis.unit)] for v in major]
+    labels = [list(pair) for pair in zip(major, tick_labels(major, axis.unit), strict=True)]
     return {"title": axis.heading, "low": scale.low, "high": scale.high, "log": scale.log, "ticks": labels}
 
 
@@ -218,6 +225,7 @@ def _labelled(
         out[-1]["align"] = "right" if left else "left"
     spots = [(m, (across.place(m.x) * WIDTH, (1 - up.place(m.y)) * HEIGHT)) for m in shown if m.y is not None]
     ink.boxes.extend((px - 6, py - 6, px + 6, py + 6) for _, (px, py) in spots)
+    ink.marked.extend(at_point for _, at_point in spots)
     for mark, at_point in spots:
         dx, dy, align = beside(at_point, text_width(mark.label), ink)
         out.append({"label": mark.label, "x": mark.x, "y": mark.y, "dx": dx, "dy": dy, "align": align})
@@ -240,10 +248,14 @@ def _layers(rows: dict[str, list[Spec]], marks: list[Spec], x: Axis, y: Axis) ->
     """Lines below dots below marks; colour, dash and shape share one legend above the plot."""
     looks = {name: found[0]["look"] for name, found in rows.items()}
     names = list(rows)
-    legend: Spec | None = {"title": None} if len(names) > 1 else None
-    shapes = iter(_SHAPES * len(names))
+    size = 70 if "dots" in looks.values() else 340
+    legend: Spec | None = {"title": None, "symbolSize": size} if len(names) > 1 else None
+    entries = [text_width(name) + 50 for name in names]
+    if legend and sum(entries) > WIDTH:
+        legend["columns"] = max(1, int(WIDTH / max(entries)))
+    shapes, dashes = cycle(_SHAPES), cycle(_DASHES)
     shape = [next(shapes) if looks[n] == "dots" else "stroke" for n in names]
-    dash = [[5, 4] if looks[n] == "dashed" else [1, 0] for n in names]
+    dash = [next(dashes) if looks[n] == "dashed" else [1, 0] for n in names]
 
     def by_series(values: list[Any] | None) -> Spec:
         scale: Spec = {"domain": names} | ({"range": values} if values is not None else {})
@@ -286,8 +298,8 @@ def _layers(rows: dict[str, list[Spec]], marks: list[Spec], x: Axis, y: Axis) ->
                 "params": [
                     {"name": "hover", "select": {"type": "point", "on": "pointerover", "clear": "pointerout"}}
                 ],
-                "mark": {"type": "point", "filled": True, "size": 90, "clip": True},
-                "encoding": {"color": color | {"legend": None}, "opacity": seen, "tooltip": tooltip},
+                "mark": {"type": "point", "filled": True, "size": 90, "clip": True, "style": ["spot"]},
+                "encoding": {"opacity": seen, "tooltip": tooltip},
             }
         )
     return layers + _mark_layers(marks) + ([] if rows else [_NOTHING])

@@ -10,7 +10,7 @@ import math
 import os
 import shutil
 import sys
-from itertools import pairwise
+from itertools import groupby, pairwise
 from typing import Any
 
 from ..errors import BadInput
@@ -56,12 +56,13 @@ class _Canvas:
         out = []
         for dots, text, colors in zip(self.dots, self.text, self.color, strict=True):
             cells = [t or (chr(0x2800 + d) if d else " ") for d, t in zip(dots, text, strict=True)]
-            out.append("".join(_paint(c, color if paint else None) for c, color in zip(cells, colors, strict=True)))
+            runs = groupby(zip(cells, colors, strict=True), key=lambda cell: cell[1] if paint else None)
+            out.append("".join(_paint("".join(c for c, _ in run), color) for color, run in runs))
         return out
 
 
 def _paint(text: str, color: int | None) -> str:
-    return text if color is None or text == " " else f"\x1b[{color}m{text}\x1b[0m"
+    return text if color is None or text.isspace() else f"\x1b[{color}m{text}\x1b[0m"
 
 
 def draw(spec: dict[str, Any], width: int | None = None, height: int | None = None, color: bool | None = None) -> str:
@@ -76,19 +77,18 @@ def draw(spec: dict[str, Any], width: int | None = None, height: int | None = No
         marks, axis_x, axis_y, names = spec["datasets"]["marks"], meta["x"], meta["y"], meta["series"]
     except (KeyError, TypeError) as error:
         raise BadInput("this is not a chart of rackmath; build one with charts.curve or charts.scatter") from error
-    paint = color if color is not None else sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+    paint = color if color is not None else _colorful()
     wide = max(40, width if width is not None else min(100, shutil.get_terminal_size().columns))
     tall = max(12, height if height is not None else min(28, wide // 4 + 2))
     legend = _legend(names, points, wide, paint) if len(names) > 1 else []
     gutter = max([len(text) for _, text in axis_y["ticks"]], default=0) + 1
-    canvas = _Canvas(wide - gutter - 1, tall - len(legend) - 5)
-    for mark in marks:
-        if "y" not in mark:
-            at = _cell(axis_x, mark["x"], canvas.columns)
-            for row in range(canvas.rows):
-                canvas.put(at, row, "┊", 90)
+    canvas = _Canvas(wide - gutter - 1, max(8, tall - len(legend) - 5))
     for i, name in reversed(list(enumerate(names))):
         _series(canvas, [p for p in points if p["series"] == name], i, axis_x, axis_y, paint)
+    for column in {_cell(axis_x, m["x"], canvas.columns) for m in marks if "y" not in m}:
+        for row in range(canvas.rows):
+            if not canvas.dots[row][column] and not canvas.text[row][column]:
+                canvas.put(column, row, "┊", 90)
     _marks(canvas, marks, axis_x, axis_y)
     if not points:
         canvas.put(2, canvas.rows // 2, "no finite point to draw")
@@ -101,6 +101,10 @@ def draw(spec: dict[str, Any], width: int | None = None, height: int | None = No
     foot = [" " * gutter + "└" + under, " " * (gutter + 1) + labels, axis_x["title"].center(wide)]
     head = [_fit(meta["title"], wide), *legend, _fit(axis_y["title"], wide)]
     return "\n".join(line.rstrip() for line in head + body + foot)
+
+
+def _colorful() -> bool:
+    return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
 def _fit(text: str, width: int) -> str:
