@@ -66,7 +66,7 @@ def _paint(text: str, color: int | None) -> str:
 
 
 def draw(spec: dict[str, Any], width: int | None = None, height: int | None = None, color: bool | None = None) -> str:
-    """The chart as `height` lines of at most `width` characters, 40 by 12 at least.
+    """The chart as `height` lines of at most `width` characters, 40 by 12 at least; a long legend adds lines.
 
     Without a width the terminal's is taken, without a height half as many lines as fit the width well. Colour
     is used on a terminal where NO_COLOR is not set, unless `color` says otherwise; without colour each line
