@@ -34,7 +34,7 @@ DEFAULTS = (
     "llama", "gemma", "gemma2", "gemma3_text", "gemma3n_text", "gemma4_text", "jamba", "olmo", "olmo2", "olmo3",
     "olmoe", "falcon", "opt", "bloom", "gpt2", "gptj", "gpt_neox", "minimax", "minimax_m2", "glm", "glm4",
     "glm4_moe", "glm4_moe_lite", "phi", "phi3", "phimoe", "mistral", "mixtral", "qwen2", "qwen2_moe", "qwen3",
-    "qwen3_moe", "qwen3_next", "gpt_oss", "llama4_text", "deepseek_v2", "deepseek_v3", "nemotron_h", "mamba2",
+    "qwen3_moe", "qwen3_next", "gpt_oss", "llama4_text", "deepseek_v3", "nemotron_h",
     "starcoder2", "granite", "cohere", "stablelm",
 )  # fmt: skip
 """Model types held to the oracle with the library's default configuration."""
@@ -49,9 +49,26 @@ VARIANTS = {
     "opt-350m-style": ("opt", {
         "hidden_size": 1024, "word_embed_proj_dim": 512, "ffn_dim": 4096, "num_attention_heads": 16,
         "num_hidden_layers": 24, "do_layer_norm_before": False}),
-    "gemma3-moe-free-1b-style": ("gemma3_text", {
+    "gemma3-1b-style": ("gemma3_text", {
         "hidden_size": 1152, "num_hidden_layers": 26, "intermediate_size": 6912, "num_attention_heads": 4,
         "num_key_value_heads": 1, "head_dim": 256, "sliding_window": 512, "vocab_size": 262144}),
+    "deepseek-v2-style": ("deepseek_v2", {"num_experts_per_tok": 6}),
+    "glm-4.5-air-style": ("glm4_moe", {"head_dim": 128, "attention_bias": True}),
+    "glm-4.6-style": ("glm4_moe", {
+        "head_dim": 128, "attention_bias": True, "use_qk_norm": True, "hidden_size": 5120, "num_hidden_layers": 92,
+        "n_routed_experts": 160, "moe_intermediate_size": 1536, "intermediate_size": 12288,
+        "first_k_dense_replace": 3}),
+    "gemma4-wide-shared-style": ("gemma4_text", {
+        "hidden_size_per_layer_input": 256, "num_kv_shared_layers": 10, "use_double_wide_mlp": True,
+        "attention_k_eq_v": True, "num_global_key_value_heads": 2}),
+    "llama-biases-style": ("llama", {"attention_bias": True, "mlp_bias": True, "num_key_value_heads": 8}),
+    "qwen3-biases-style": ("qwen3", {"attention_bias": True}),
+    "qwen3-moe-mixed-style": ("qwen3_moe", {"decoder_sparse_step": 2, "mlp_only_layers": [1], "num_experts": 64}),
+    "phi-qk-norm-style": ("phi", {"qk_layernorm": True}),
+    "falcon-11b-style": ("falcon", {
+        "new_decoder_architecture": True, "num_kv_heads": 8, "hidden_size": 4096, "num_attention_heads": 32,
+        "num_ln_in_parallel_attn": 1}),
+    "cohere-plus-style": ("cohere", {"use_qk_norm": True, "num_key_value_heads": 8}),
     "gemma4-e4b-style": ("gemma4_text", {
         "hidden_size": 2560, "num_hidden_layers": 42, "intermediate_size": 10240, "num_attention_heads": 8,
         "num_key_value_heads": 2, "num_kv_shared_layers": 18, "hidden_size_per_layer_input": 256}),
@@ -81,11 +98,9 @@ def component(name: str) -> str:
     if not inside:
         if re.search(r"norm|\.ln_f|hc_", name):
             return "norm"
-        return (
-            "embedding"
-            if re.search(r"embed|\.w[tp]e\.|per_layer_model_projection|altup_projections|project_(in|out)", name)
-            else "?"
-        )
+        if "per_layer_model_projection" in name:  # feeds every layer: our readers count a share in each MLP
+            return "mlp"
+        return "embedding" if re.search(r"embed|\.w[tp]e\.|altup_projections|project_(in|out)", name) else "?"
     rest = inside[1]
     for kind, pattern in (
         ("shared_experts", r"shared_expert|latent_proj"),
@@ -121,6 +136,10 @@ def config_of(raw: dict) -> transformers.PretrainedConfig:
                               if k not in ("quantization_config", "auto_map")}  # fmt: skip
     kind = raw.get("model_type")
     if kind in CONFIG_MAPPING:
+        wrapper = "text_config" in (getattr(CONFIG_MAPPING[kind], "sub_configs", None) or {})
+        if wrapper and "text_config" not in raw:  # a flattened config: the library would ignore its keys
+            inner = {k: v for k, v in raw.items() if k not in ("model_type", "architectures")}
+            raw = {**raw, "text_config": inner}
         return CONFIG_MAPPING[kind].from_dict(raw)
     text = raw.get("text_config")
     if isinstance(text, dict):

@@ -72,6 +72,12 @@ def gqa(
     )  # fmt: skip
 
 
+def linear(*, d_model: float) -> Mixer:
+    """One square matrix where attention stood (Nemotron NAS): no cache, no mixing of tokens."""
+    matrix = Matrix(name="linear", d_in=d_model, d_out=d_model)
+    return Mixer(kind="linear", matrices=(matrix,), heads=d_model, kernels=1)
+
+
 def mla(
     *,
     d_model: float,
@@ -146,15 +152,29 @@ def mla(
     )  # fmt: skip
 
 
-def mlp(*, d_model: float, d_ff: float, gated: bool = True, extra_parameters: float = 0) -> FeedForward:
+def mlp(
+    *,
+    d_model: float,
+    d_ff: float,
+    gated: bool = True,
+    d_side: float = 0,
+    n_side: float = 2,
+    extra_parameters: float = 0,
+) -> FeedForward:
     """A dense feed-forward part: two matrices, or three with a gate.
+
+    Beside it may stand `n_side` narrow matrices of d_model x `d_side` (Gemma 3n and 4: the gate and projections of
+    per-layer inputs).
 
     >>> sum(m.parameters for m in mlp(d_model=4096, d_ff=14336).matrices)      # Llama-3.1-8B
     176160768
     """
+    matrices = _mlp_matrices(d_model, d_ff, gated, "mlp")
+    if d_side:
+        side = Matrix(name="side", d_in=d_model, d_out=d_side, count=n_side, shard="replicated", component="mlp")
+        matrices = (*matrices, side)
     return FeedForward(
-        kind="mlp", matrices=_mlp_matrices(d_model, d_ff, gated, "mlp"), d_dense=d_ff,
-        extra_parameters=extra_parameters, kernels=2,
+        kind="mlp", matrices=matrices, d_dense=d_ff, extra_parameters=extra_parameters, kernels=2,
     )  # fmt: skip
 
 
@@ -238,7 +258,7 @@ def _mlp_matrices(d_model: float, d_ff: float, gated: bool, component: str) -> t
 
 
 MIXERS: dict[str, Callable[..., Mixer]] = {
-    "gqa": gqa, "mla": mla, "compressed": compressed, "gated_delta": gated_delta, "kda": kda, "lightning": lightning,
-    "mamba1": mamba1, "mamba2": mamba2,
+    "gqa": gqa, "mla": mla, "linear": linear, "compressed": compressed, "gated_delta": gated_delta, "kda": kda,
+    "lightning": lightning, "mamba1": mamba1, "mamba2": mamba2,
 }  # fmt: skip
 FFNS: dict[str, Callable[..., FeedForward]] = {"mlp": mlp, "moe": moe, "projection": projection}
