@@ -1,0 +1,114 @@
+"""Latency and cost of decoding against batch, with the three batches that matter marked.
+
+The floor is the time to read the weights once, which no price removes; at the balance point reading the weights
+takes as long as multiplying by them; the capacity limit is the batch whose cache fills the memory (LECTURE sections
+2, 3 and 5).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..arrays import Number
+from ..economics.cost import HOUR, MTOK
+from ..kernel.counts import Pass, active_parameters, layer_parameters, read_bytes, total_parameters, weight_flops
+from ..kernel.roofline import PassTime, ratio
+from ..layout.footprint import device_weight_bytes, footprint
+from ..layout.forward import forward
+from ..layout.parallelism import Layout
+from ..world.precision import Precision
+from .grid import Column, Question
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchCurve:
+    """Columns over `batch` (sequences in the replica): seconds per step, dollars per million output tokens."""
+
+    question: Question
+    layout: Layout
+    precision: Precision
+    context: float
+    batch: Column
+    time: PassTime
+    cost_mtok: Column
+    bound_cost_mtok: Column
+    floor: float  # seconds to read all weights a device holds
+    balance: float  # B*, weights only; inf where the machine never balances
+    balance_with_cache: float  # B* with the cache read at `context`; inf beyond L*
+    capacity: float  # sequences that fit
+    r: float  # multiplies per weight fetched
+    balance_context: float  # L*, where reading the cache costs as much as multiplying by the weights
+
+
+def batch_curve(
+    question: Question, layout: Layout, precision: Precision, context: float, *, points: int = 200
+) -> BatchCurve:
+    """Decode steps of one layout at `context` cached tokens, for batches from 1 to four times the capacity."""
+    model, machine = question.model, question.machine
+    room = footprint(model, machine, precision, layout, question.engine, context)
+    capacity = float(room.batch_max) * float(layout.pp)
+    r = _multiplies_per_weight(question, precision)
+    balance = r * total_parameters(model) / active_parameters(model)["with none"]
+    top = max(64.0, 4 * min(capacity, 1e5), 2 * balance)
+    batch = np.unique(np.round(np.geomspace(1, min(top, 1e6), points)))
+    micro = np.maximum(batch / float(layout.pp), 1.0)
+    time = forward(model, machine, precision, layout, Pass(decode=micro, context=context), question.efficiency)
+    dollars = float(layout.gpus) * float(machine.price_per_hour) / HOUR * MTOK
+    return BatchCurve(
+        question=question,
+        layout=layout,
+        precision=precision,
+        context=context,
+        batch=batch,
+        time=time,
+        cost_mtok=dollars * np.asarray(time.estimate) / batch,
+        bound_cost_mtok=dollars * np.asarray(time.bound) / batch,
+        floor=float(device_weight_bytes(model, precision, layout)) / float(machine.hbm_bandwidth) * float(layout.pp),
+        balance=balance,
+        balance_with_cache=balance_with_cache(question, precision, context),
+        capacity=capacity,
+        r=r,
+        balance_context=_balance_context(question, precision),
+    )
+
+
+def _multiplies_per_weight(question: Question, precision: Precision) -> float:
+    """R of the format most weights are kept in."""
+    has_experts = any(g.ffn and g.ffn.n_experts for g in question.model.groups)
+    f = precision.of("experts" if has_experts else "mlp")
+    return float(ratio(question.machine.peak(f.compute), f.bytes, question.machine.hbm_bandwidth))
+
+
+def balance_with_cache(question: Question, precision: Precision, context: float) -> float:
+    """B* where weights and cache together take as long to read as to multiply; infinite beyond L*."""
+    peak, bandwidth = _weight_peak(question, precision), float(question.machine.hbm_bandwidth)
+    weights = sum(precision.of(c).bytes * n for c, n in layer_parameters(question.model.groups).items())
+    per_token = (
+        weight_flops(question.model) / peak - float(read_bytes(question.model, context, precision)) / bandwidth
+    )
+    return weights / bandwidth / per_token if per_token > 0 else np.inf
+
+
+def _weight_peak(question: Question, precision: Precision) -> float:
+    has_experts = any(g.ffn and g.ffn.n_experts for g in question.model.groups)
+    return float(question.machine.peak(precision.of("experts" if has_experts else "mlp").compute))
+
+
+def _balance_context(question: Question, precision: Precision) -> float:
+    """L*: the context whose cache takes as long to read as the active weights take to multiply; inf if never."""
+    target = weight_flops(question.model) / _weight_peak(question, precision) * float(question.machine.hbm_bandwidth)
+
+    def read(context: float) -> Number:
+        return read_bytes(question.model, context, precision)
+
+    low, high = 0.0, 1.0
+    while read(high) < target:
+        high *= 2
+        if high > 1e12:
+            return np.inf
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (middle, high) if read(middle) < target else (low, middle)
+    return high
