@@ -153,7 +153,7 @@ def kv_bytes_per_token(model: Model, precision: Precision | None = None) -> floa
         for g in model.groups
         if g.mixer
         for s in g.mixer.streams
-        if s.stored
+        if s.stored and s.precision != "state"
     )
 
 

@@ -57,7 +57,7 @@ class Stream:
     chunk: float = math.inf
     top_k: float = math.inf  # at most so many entries are read by one query
     stored: bool = True  # False where the layer reads the cache another layer keeps
-    precision: Literal["kv", "index"] = "kv"
+    precision: Literal["kv", "index", "state"] = "kv"  # "state": a buffer of fixed size, whatever the cache's format
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

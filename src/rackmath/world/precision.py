@@ -86,6 +86,7 @@ class Precision:
     norm: Format = FORMATS["bf16"]
     kv: Format = FORMATS["bf16"]
     index: Format = FORMATS["bf16"]  # keys of a sparse-attention indexer
+    state: Format = FORMATS["fp32"]  # buffers of a compressed cache
     activation_bytes: float = 2.0
 
     @classmethod

@@ -42,7 +42,7 @@ def compressed(
     entry per `ratio` tokens. With an indexer (V4's ratio 4) it reads the `top_k` best entries, which the indexer
     finds with small keys pooled the same way; without (V4's ratio 128) it reads all of them. Pooling with an indexer
     overlaps two windows, which doubles its projections. Beside the entries, a layer keeps the projections of tokens
-    whose window has not closed (`open`): each is written once and read once, when its entry is made.
+    whose window has not closed (`open`, in 4 bytes): each is written once and read once, when its entry is made.
 
     The output projection is low-rank in `o_groups` groups of heads, which tensor parallelism must not split.
     `hyper_streams` parallel residual streams are mixed before and after the attention and the feed-forward part;
@@ -85,9 +85,10 @@ def compressed(
             open_elements += 4 * index_head_dim
         streams.append(
             Stream(
-                name="open", elements=open_elements, decode_flops=0, prefill_flops=0, window=overlap * ratio, top_k=1
+                name="open", elements=open_elements, decode_flops=0, prefill_flops=0, window=overlap * ratio,
+                top_k=1, precision="state",
             )
-        )
+        )  # fmt: skip
     if hyper_streams:
         matrices.append(
             Matrix(
