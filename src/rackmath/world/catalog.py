@@ -16,8 +16,8 @@ from typing import Any
 
 from ..errors import BadInput, unknown
 from .machine import Machine, Source
-from .names import counts, match_machine, slug, words
-from .spec import DIMENSIONS, build_machine, quantity
+from .names import Match, counts, match_machine, slug, words
+from .spec import build_machine, quantity
 
 DATA = Path(__file__).resolve().parent.parent / "data"
 MOST_DEVICES = 1_000_000
@@ -63,16 +63,23 @@ def _find(text: str, depth: int) -> tuple[int, Machine] | None:
     key = slug(text)
     if key in _presets() or key in _files():
         return 1, _entry(key)
+    found = match_machine(text, _aliases(), _toml("names.toml")["machine"])
+    if found is not None:
+        reading = _slice(text, found)
+        if reading is not None:
+            return reading
     if depth > 3:
         return None
     for count, rest in counts(text):
         inner = _find(rest, depth + 1)
         if inner is not None:
             return count * inner[0], inner[1]
-    found = match_machine(text, _aliases(), _names()["machine"]["noise"])
-    if found is None:
-        bare = text.partition("(")[0].strip()
-        return _find(bare, depth + 1) if "(" in text and bare else None
+    bare = text.partition("(")[0].strip()
+    return _find(bare, depth + 1) if "(" in text and bare else None
+
+
+def _slice(text: str, found: Match) -> tuple[int, Machine] | None:
+    """The count and machine a match means; None where it leaves a number without a meaning."""
     one = _entry(found.key)
     if found.size is not None and abs(found.size / float(one.hbm_capacity) - 1) > 0.15:
         raise BadInput(
@@ -84,9 +91,7 @@ def _find(text: str, depth: int) -> tuple[int, Machine] | None:
     if found.cores is None:
         return 1, one
     unit = _file(found.key).get("slice_unit") if found.key in _files() else None
-    if not unit or found.cores % unit:
-        return None
-    return found.cores // unit, one
+    return None if not unit or found.cores % unit else (found.cores // unit, one)
 
 
 def _entry(key: str) -> Machine:
@@ -103,7 +108,7 @@ def _preset(key: str) -> Machine:
     one = device(given["base"])
     source = given.get("source", {})
     named = Source(text=source.get("text", ""), date=source.get("date", ""), verified=source.get("verified", True))
-    values = {f: quantity(v, f, key) for f, v in given.get("set", {}).items() if f in DIMENSIONS}
+    values: dict[str, Any] = {f: quantity(v, f, key) for f, v in given.get("set", {}).items()}
     return replace(
         one,
         name=key,
@@ -132,10 +137,6 @@ def _summary(m: Machine) -> str:
 @functools.cache
 def _toml(name: str) -> Mapping[str, Any]:
     return tomllib.loads((DATA / name).read_text(encoding="utf-8"))
-
-
-def _names() -> Mapping[str, Any]:
-    return _toml("names.toml")
 
 
 def _presets() -> Mapping[str, Any]:

@@ -5,9 +5,10 @@ Rules first (case, separators, counts, memory sizes), then the aliases in the da
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 _SPLITS = (
     (re.compile(r"\((?:r|tm|c)\)"), " "),
@@ -15,9 +16,11 @@ _SPLITS = (
     (re.compile(r"(?<=\d)(sxm|pcie|nvl|ultra|max|pro)(?=\d*(?![a-z]))"), r" \1"),
     (re.compile(r"(?<![a-z])(sxm|pcie|hgx|oam)\d+"), r"\1"),
     (re.compile(r"(?<=\d) (gb|gib|tb|mib|w)(?![a-z])"), r"\1"),
+    (re.compile(r"(?<![a-z0-9])(?:\d+[- ]cores?|(?:lp)?ddr\dx?-\d+)(?![a-z0-9])"), " "),
     (re.compile(r"[^a-z0-9.+]+"), " "),
 )
-_COUNT_FIRST = re.compile(r"^\s*(\d+)\s*(?:[x×*]|\s)\s*(?=\S*[a-z])(\S.*)$", re.IGNORECASE)
+_COUNT_FIRST = re.compile(r"^\s*(\d+)(?:\s*[x×*]\s*|\s+(?=[a-z]))(?=\S*[a-z])(\S.*)$", re.IGNORECASE)
+_COUNT_INSIDE = re.compile(r"\((\d+)\s*[x×]\s*([^,()]*[a-z][^,()]*)[,)]", re.IGNORECASE)
 _COUNT_LAST = re.compile(r"^(.*\S)\s*[x×*]\s*(\d+)\s*$", re.IGNORECASE)
 _SIZE = re.compile(r"^([\d.]+)(gb|g|gib|tb|mib)$")
 _WATTS = re.compile(r"^\d+w$")
@@ -53,6 +56,9 @@ def counts(text: str) -> Iterator[tuple[int, str]]:
     >>> list(counts("8xh100")), list(counts("3090 24GB * 6"))
     ([(8, 'h100')], [(6, '3090 24GB')])
     """
+    match = _COUNT_INSIDE.search(text)
+    if match:
+        yield int(match.group(1)), match.group(2)
     match = _COUNT_FIRST.match(text)
     if match:
         yield int(match.group(1)), match.group(2)
@@ -71,34 +77,44 @@ class Match:
     size: float | None = None  # bytes of device memory that the spelling states
 
 
-def match_machine(text: str, aliases: Mapping[frozenset[str], str], noise: Iterable[str]) -> Match | None:
-    """The catalogue key whose alias shares most words with the text, if nothing unexplained is left over."""
+def match_machine(
+    text: str, aliases: Mapping[frozenset[str], str], ignored: Mapping[str, Iterable[str]]
+) -> Match | None:
+    """The catalogue key whose alias shares most words with the text and leaves nothing unexplained.
+
+    `ignored` holds the words that name nothing ("noise"), and those a bare number may follow ("runners").
+    """
     given = words(text)
     pool = set(given)
-    best = max((a for a in aliases if a <= pool), key=lambda a: (len(a), sorted(a)), default=None)
-    if best is None:
-        return None
+    noise, runners = set(ignored["noise"]), set(ignored["runners"])
+    fitting = (alias for alias in aliases if alias <= pool)
+    for alias in sorted(fitting, key=lambda a: (-len(a), sorted(a))):
+        found = _explain(given, alias, noise, runners)
+        if found is not None:
+            return replace(found, key=aliases[alias])
+    return None
+
+
+def _explain(given: tuple[str, ...], alias: frozenset[str], noise: set[str], runners: set[str]) -> Match | None:
+    """What the words beside the alias say, or None where one of them says something unknown."""
     chips, cores, size = None, None, None
-    ignored = set(noise)
+    before = ""
     for word in given:
-        if word in best:
-            continue
         torus, domain, bytes_ = _TORUS.match(word), _DOMAIN.match(word), _SIZE.match(word)
-        if torus:
-            chips = 1
-            for part in word.split("x"):
-                chips *= int(part)
+        if bytes_:
+            size = float(bytes_.group(1)) * _BYTES[bytes_.group(2)]
+        elif word in alias or word in noise or word in runners:
+            pass
+        elif torus:
+            chips = math.prod(int(part) for part in word.split("x"))
         elif domain:
             chips = int(domain.group(1))
-        elif bytes_:
-            size = float(bytes_.group(1)) * _BYTES[bytes_.group(2)]
-        elif word.isdigit() and word not in ignored:
-            cores = int(word)
-        elif word not in ignored and not _WATTS.match(word) and not _CORES.match(word):
+        elif word.isdigit() and before:
+            cores = cores if before in runners else int(word)
+        elif not _WATTS.match(word) and not _CORES.match(word):
             return None
-    if size is None:
-        size = next((float(m.group(1)) * _BYTES[m.group(2)] for w in best if (m := _SIZE.match(w))), None)
-    return Match(key=aliases[best], chips=chips, cores=cores, size=size)
+        before = word
+    return Match(key="", chips=chips, cores=cores, size=size)
 
 
 _BYTES = {"gb": 1e9, "g": 1e9, "gib": 2.0**30, "tb": 1e12, "mib": 2.0**20}
