@@ -36,7 +36,7 @@ class Cost:
     bound_share: Number
     replica_hour: Number
     joules_per_token: Number  # facility joules per token, input and output alike
-    tokens_per_s_mw: Number  # tokens per second per facility megawatt
+    tokens_per_s_mw: Number  # tokens per second per facility megawatt; 0, like the joules, where power is unknown
 
 
 def cost(serving: Serving, machine: Machine, traffic: Traffic) -> Cost:
@@ -59,5 +59,5 @@ def cost(serving: Serving, machine: Machine, traffic: Traffic) -> Cost:
         bound_share=serving.request_rate / serving.request_rate_bound,
         replica_hour=replica_hour,
         joules_per_token=watts / tokens,
-        tokens_per_s_mw=tokens / np.maximum(watts, 1e-300) * 1e6,
+        tokens_per_s_mw=np.where(watts > 0, tokens / np.maximum(watts, 1e-3) * 1e6, 0.0),
     )

@@ -83,7 +83,7 @@ def device_weight_bytes(model: Model, precision: Precision, layout: Layout) -> N
     embedding = size["embedding"] * model.embedding_parameters / tp
     output = size["head"] * (0.0 if model.tied_embeddings else head) / tp
     ends = np.where(np.asarray(layout.pp) > 1, np.maximum(embedding, size["head"] * head / tp), embedding + output)
-    return layers * stage_share(model, layout) + ends
+    return layers * stage_share(model, layout) + ends + size["norm"] * model.norm_parameters
 
 
 def device_cache_bytes(model: Model, precision: Precision, layout: Layout, context: Number) -> Number:

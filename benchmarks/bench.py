@@ -1,0 +1,127 @@
+"""Speed and memory, measured and printed: run with `make bench`, which also writes docs/speed.md.
+
+Rates are per second of CPU time of one core, medians of several runs. A row is a complete serving configuration of
+DeepSeek-V3: layout x batch x precision with decode, prefill, collectives, steady state, footprint and price.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+# one core: the figures are per core
+for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ[name] = "1"
+
+import numpy as np
+
+ROOT = Path(__file__).resolve().parent.parent
+BIN = Path(sys.executable).parent / "rackmath"
+PLAN = "plan deepseek-ai/DeepSeek-V3 --on gb200-nvl72 --isl 8192 --osl 1024 --min-interactivity 20"
+ROWS = 10_000_000
+
+
+def configurations(seconds: float = 3.0) -> float:
+    """Rows per second of CPU time, on layouts and batches drawn from the planner's own grid."""
+    from rackmath.arrays import take
+    from rackmath.economics.cost import cost
+    from rackmath.faces.ask import question
+    from rackmath.search.grid import CHUNK, layouts
+    from rackmath.serving.steady import steady
+    from rackmath.world.workload import Traffic
+
+    traffic = Traffic(isl=8192, osl=1024)
+    q, _ = question("deepseek-ai/DeepSeek-V3", "gb200-nvl72", traffic=traffic, precision="native,nvfp4", kv="fp8")
+    every = layouts(q.model, q.machine, q.max_gpus)
+    rng = np.random.default_rng(0)
+    rows = rng.integers(0, len(np.asarray(every.tp)), CHUNK)
+    layout, batch = take(every, rows), np.round(2 ** rng.uniform(0, 14, CHUNK))
+    rates = []
+    for _ in range(5):
+        done, start = 0, time.process_time()
+        while time.process_time() - start < seconds / 5:
+            for precision in q.precisions:
+                served = steady(q.model, q.machine, precision, layout, q.engine, q.efficiency, traffic, batch)
+                cost(served, q.machine, traffic)
+                done += CHUNK
+        rates.append(done / (time.process_time() - start))
+    return statistics.median(rates)
+
+
+def ten_million() -> dict[str, float]:
+    """Ten million rows in chunks, keeping the cheapest: seconds and the peak memory of the process."""
+    from rackmath.faces.ask import question
+    from rackmath.search.grid import CHUNK, evaluate, layouts
+    from rackmath.arrays import take
+    from rackmath.world.workload import Traffic
+
+    q, _ = question("deepseek-ai/DeepSeek-V3", "gb200-nvl72", traffic=Traffic(isl=8192, osl=1024), kv="fp8")
+    every = layouts(q.model, q.machine, q.max_gpus)
+    rng = np.random.default_rng(0)
+    best, done, start = np.inf, 0, time.process_time()
+    while done < ROWS:
+        layout = take(every, rng.integers(0, len(np.asarray(every.tp)), CHUNK))
+        rows = evaluate(q, 0, layout, np.round(2 ** rng.uniform(0, 14, CHUNK)))
+        best = min(best, float(np.min(np.where(rows.fits & rows.keeps_pace, rows.request_cost, np.inf))))
+        done += CHUNK
+    return {
+        "rows": done,
+        "cpu_s": time.process_time() - start,
+        "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "best": best,
+    }
+
+
+def command(arguments: str, runs: int = 7) -> float:
+    """Median CPU seconds of a command, start included."""
+    times = []
+    for _ in range(runs):
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        subprocess.run([str(BIN), *arguments.split()], stdout=subprocess.DEVNULL, check=True)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        times.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+    return statistics.median(times)
+
+
+def main() -> None:
+    if sys.argv[1:] == ["ten-million"]:
+        print(json.dumps(ten_million()))
+        return
+    rate = configurations()
+    big = json.loads(
+        subprocess.run([sys.executable, __file__, "ten-million"], capture_output=True, text=True, check=True).stdout
+    )
+    rows = [
+        ("complete configurations per second and core", f"{rate:,.0f}", "at least 300,000"),
+        ("peak memory over ten million rows", f"{big['peak_mb']:,.0f} MB", "under 500 MB"),
+        ("CPU time of those ten million rows, one core", f"{big['cpu_s']:.1f} s", ""),
+        ("`rackmath --help`", f"{command('--help'):.2f} s CPU", "within 0.3 s"),
+        ("the README's plan, start included", f"{command(PLAN):.2f} s CPU", "within 2 s"),
+    ]
+    text = [
+        "# Speed",
+        "",
+        f"Measured by `make bench` on {platform.machine()}, {os.cpu_count()} cores, Python"
+        f" {platform.python_version()}, NumPy {np.__version__}. Medians; CPU time, not wall-clock.",
+        "",
+        "| what | measured | target |",
+        "|---|---|---|",
+        *(f"| {what} | {value} | {target} |" for what, value, target in rows),
+        "",
+        "A configuration is one DeepSeek-V3 row of layout x batch x precision on GB200 NVL72 with decode and mixed"
+        " steps, collectives, converged steady state, footprint and price.",
+        "",
+    ]
+    (ROOT / "docs" / "speed.md").write_text("\n".join(text))
+    print("\n".join(text))
+
+
+if __name__ == "__main__":
+    main()

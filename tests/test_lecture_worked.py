@@ -1,0 +1,183 @@
+"""Worked figures of the lecture and of public facts: the arithmetic must reproduce them.
+
+Figures come from the lecture's own derivations (section numbers in the names) and from published model cards.
+"""
+
+import math
+
+import numpy as np
+import pytest
+from models import deepseek_v3, llama_70b
+
+from rackmath.kernel import counts
+from rackmath.kernel.efficiency import default_efficiency
+from rackmath.kernel.roofline import balance_batch, drain_time, ratio
+from rackmath.layout.collectives import distinct_groups
+from rackmath.layout.footprint import device_cache_bytes, device_weight_bytes
+from rackmath.layout.parallelism import Layout
+from rackmath.serving.steady import steady
+from rackmath.world.description import build
+from rackmath.world.engine import TYPICAL, Engine
+from rackmath.world.machine import Machine
+from rackmath.world.precision import Precision
+from rackmath.world.workload import Traffic
+
+
+@pytest.mark.parametrize(
+    ("peak", "weight_bytes", "bandwidth", "expected"),
+    [
+        pytest.param(10e15, 0.5, 8e12, 312, id="GB200 FP4"),
+        pytest.param(1979e12, 1.0, 3.35e12, 295, id="H100 FP8"),
+        pytest.param(989e12, 2.0, 3.35e12, 295, id="H100 BF16"),
+        pytest.param(312e12, 2.0, 2.039e12, 153, id="A100 BF16"),
+        pytest.param(15e15, 0.5, 8e12, 469, id="GB300 FP4"),
+        pytest.param(1979e12, 1.0, 4.8e12, 206, id="H200 FP8"),
+    ],
+)
+def test_multiplies_per_weight_fetched_section_6(peak, weight_bytes, bandwidth, expected):
+    assert ratio(peak, weight_bytes, bandwidth) == pytest.approx(expected, abs=1)
+
+
+@pytest.mark.parametrize(
+    ("capacity", "bandwidth", "milliseconds"),
+    [(288e9, 20e12, 14.4), (288e9, 22e12, 13.1), (80e9, 2.039e12, 39), (80e9, 3.35e12, 24), (141e9, 4.8e12, 29)],
+)
+def test_drain_times_section_8(capacity, bandwidth, milliseconds):
+    assert drain_time(capacity, bandwidth) * 1e3 == pytest.approx(milliseconds, abs=0.5)
+
+
+def test_optimal_batch_section_5():
+    """5,440 with the published parameter counts, 2,400 with the lecture's sparsity of 8."""
+    assert balance_batch(300, 671e9, 37e9) == pytest.approx(5440, abs=1)
+    assert balance_batch(300, 256, 32) == 2400
+
+
+def test_weight_floor_of_v3_section_15():
+    """25 ms on 8 H100 (arithmetic only), 1.16 ms on a rack of 72 GB200: a factor 21.5."""
+    weights = 671e9 * 1.0
+    on_8_h100, on_nvl72 = weights / (8 * 3.35e12), weights / (72 * 8e12)
+    assert on_8_h100 == pytest.approx(25e-3, rel=0.005)
+    assert on_nvl72 == pytest.approx(1.16e-3, rel=0.005)
+    model = deepseek_v3()
+    fp8 = Precision.uniform("fp8")
+    # the same from the model: embeddings and head stay in 16 bits, so a little more than 671 GB
+    on_72 = float(device_weight_bytes(model, fp8, Layout(tp=8.0, dp=9.0, ep=72.0)))
+    assert counts.weight_bytes(model, fp8) == pytest.approx(671e9, rel=0.005)
+    assert on_72 > 671e9 / 72  # attention is copied to each of the nine data-parallel groups
+
+
+@pytest.mark.parametrize(("batch", "share"), [(1, 0.03), (32, 0.64), (64, 0.87), (128, 0.98)])
+def test_experts_touched_section_1(batch, share):
+    assert float(counts.experts_touched(256.0, 8.0, float(batch))) == pytest.approx(share, abs=0.006)
+
+
+def test_attention_overtakes_weights_section_1():
+    assert counts.context_of_equal_flops(deepseek_v3()) == pytest.approx(4.4e3, rel=0.03)
+    assert counts.context_of_equal_flops(llama_70b()) == pytest.approx(53e3, rel=0.02)
+
+
+def test_kv_bytes_per_token():
+    assert counts.kv_bytes_per_token(llama_70b(), Precision.uniform("bf16")) == 327_680
+    assert counts.kv_bytes_per_token(deepseek_v3(), Precision.uniform("fp8", kv="bf16")) == 70_272
+    assert counts.kv_bytes_per_token(deepseek_v3(), Precision.uniform("fp8", kv="fp8")) == 35_136
+
+
+def test_v3_counts_its_published_parameters():
+    model = deepseek_v3()
+    assert counts.total_parameters(model) == pytest.approx(671e9, rel=0.001)
+    assert counts.active_parameters(model)["with one"] == pytest.approx(37e9, rel=0.015)
+
+
+def test_long_context_binds_first_section_2():
+    """42 GB per sequence at 128K for Llama-70B in BF16: about 300 sequences in a whole rack of 13.4 TB."""
+    per_sequence = float(counts.cache_bytes(llama_70b(), 131072.0, Precision.uniform("bf16")))
+    assert per_sequence == pytest.approx(42.9e9, rel=0.01)
+    assert (13.4e12 - 141e9) / per_sequence == pytest.approx(309, abs=2)
+
+
+def test_distinct_devices_of_a_token_section_11():
+    assert float(distinct_groups(64.0, 256.0, 8.0)) == pytest.approx(7.68, abs=0.005)
+    assert float(distinct_groups(1.0, 256.0, 8.0)) == pytest.approx(1.0)
+    assert float(distinct_groups(256.0, 256.0, 8.0)) == pytest.approx(8.0)
+
+
+def test_pipeline_capacity_table_section_14b():
+    """5T parameters in FP8, 2,400 sequences per micro-batch, 100K context, 2 KB per token, 64 devices a stage.
+
+    Weights 78 / 39 / 20 / 10 GB per device for 1, 2, 4 and 8 stages; the cache 7.7 GB always (P cancels).
+    """
+    layers, d_model, n_experts = 64, 8192, 256
+    d_expert = 5e12 / layers / n_experts / (3 * d_model)
+    model = build(
+        {
+            "name": "five-trillion",
+            "d_model": d_model,
+            "vocab": 1,
+            "precision": {"experts": "fp8", "kv": "fp8"},
+            "groups": [
+                {
+                    "count": layers,
+                    # one layer in effect keeps 2 KB a token: 64 layers of 32 bytes
+                    "mixer": {"kind": "gqa", "n_heads": 64, "n_kv_heads": 64, "head_dim": 0.25},
+                    "ffn": {"kind": "moe", "n_experts": n_experts, "top_k": 8, "d_expert": d_expert},
+                }
+            ],
+        }
+    )
+    precision = model.precision
+    assert counts.kv_bytes_per_token(model) == pytest.approx(2048)
+    for stages, gigabytes in ((1, 78), (2, 39), (4, 20), (8, 10)):
+        layout = Layout(tp=64.0, pp=float(stages), ep=64.0)
+        assert float(device_weight_bytes(model, precision, layout)) / 1e9 == pytest.approx(gigabytes, abs=0.6)
+        in_flight = 2400 * stages  # micro-batches in flight grow with the stages
+        cache = in_flight * float(device_cache_bytes(model, precision, layout, 1e5)) / 1e9
+        assert cache == pytest.approx(7.7, abs=0.05)
+
+
+def test_deepseek_production_decode_section_21_9():
+    """DeepSeek, February 2025: EP144 on 18 nodes of 8 H800, 14,800 output tok/s a node at 20 to 22 tok/s per user.
+
+    In flight 18 x 14,800 / 21 = 12,700 sequences at a mean cache of 4,989 tokens. Source: deepseek-ai/open-infra-index
+    day 6. Decode pool only: prompts arrive with their cache, so prefill is one token.
+    """
+    h800 = Machine(
+        name="144xh800", accelerator="H800", n_devices=144, domain=8, peak_bf16=989e12, peak_fp8=1979e12,
+        hbm_capacity=80e9, hbm_bandwidth=3.35e12, scaleup_bandwidth=200e9, scaleout_bandwidth=50e9,
+        scaleup_latency=2e-6, scaleout_latency=6e-6, power=700, price_per_hour=2.0,
+    )  # fmt: skip
+    in_flight = 18 * 14_800 / 21
+    assert in_flight == pytest.approx(12_700, rel=0.002)
+    served = steady(
+        deepseek_v3(), h800, Precision.uniform("fp8", kv="bf16"), Layout(tp=1.0, dp=144.0, ep=144.0),
+        Engine(memory_share=0.95), default_efficiency(), Traffic(isl=4989 - 500, osl=1000, cached=1.0), in_flight,
+    )  # fmt: skip
+    per_node = float(served.output_tput) / 18
+    assert bool(served.fits)
+    # nothing fitted: the bound must hold, and the estimate be within a factor of two of what they measured
+    assert float(served.tpot_bound) < 1 / 21
+    assert 14_800 / 2 < per_node < 14_800 * 2
+    print(f"DeepSeek production: {per_node:,.0f} output tok/s a node estimated, 14,800 measured")
+
+
+def test_money_check_section_9():
+    """Eight devices at $2 an hour and 14,800 tok/s a node: $0.30 per million output tokens."""
+    assert 8 * 2 / 3600 / 14_800 * 1e6 == pytest.approx(0.30, abs=0.005)
+
+
+def test_littles_law_closes():
+    machine = Machine(
+        name="8xh200", accelerator="H200", n_devices=8, domain=8, peak_bf16=989e12, peak_fp8=1979e12,
+        hbm_capacity=141e9, hbm_bandwidth=4.8e12, scaleup_bandwidth=450e9, scaleout_bandwidth=50e9,
+        price_per_hour=3.0,
+    )  # fmt: skip
+    traffic = Traffic(isl=4000, osl=1000)
+    s = steady(
+        llama_70b(), machine, Precision.uniform("fp8"), Layout(tp=8.0), TYPICAL, default_efficiency(), traffic,
+        np.array([1.0, 16.0, 64.0, 200.0]),
+    )  # fmt: skip
+    held = s.request_rate * (s.ttft_mean + (traffic.osl - 1) * s.tpot)
+    np.testing.assert_allclose(held, s.concurrency, rtol=1e-12)
+    np.testing.assert_allclose(s.output_tput / s.request_rate, traffic.osl)
+    # a step makes one token for each decoding sequence: tokens per second = batch / tpot, first tokens apart
+    np.testing.assert_allclose(s.output_tput * (traffic.osl - 1) / traffic.osl, s.batch / s.tpot)
+    assert not math.isnan(float(np.sum(s.concurrency)))
