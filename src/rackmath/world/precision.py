@@ -34,6 +34,8 @@ def _formats() -> dict[str, Format]:
             "bf16",
             "4-bit weights, 16-bit products, a 2-byte scale per 128 (GPTQ, AWQ)",
         ),
+        ("w4a16_g32", 0.5 + 2 / 32, "bf16", "4-bit weights, 16-bit products, a 2-byte scale per 32"),
+        ("nvfp4_w4a16", 0.5 + 1 / 16, "bf16", "nvfp4 weights, 16-bit products"),
         ("w4a8", 0.5 + 2 / 128, "fp8", "4-bit weights, 8-bit products, a 2-byte scale per 128"),
         ("q4_k_m", 4.83 / 8, "bf16", "llama.cpp: 4.83 bits per weight over a Llama"),
         ("q8_0", 8.5 / 8, "bf16", "llama.cpp: a 2-byte scale per 32 weights"),
