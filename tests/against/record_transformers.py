@@ -72,6 +72,28 @@ VARIANTS = {
     "gemma4-e4b-style": ("gemma4_text", {
         "hidden_size": 2560, "num_hidden_layers": 42, "intermediate_size": 10240, "num_attention_heads": 8,
         "num_key_value_heads": 2, "num_kv_shared_layers": 18, "hidden_size_per_layer_input": 256}),
+    "kimi-linear-48b": ("kimi_linear", {}),
+    "deepseek-v2-236b": ("deepseek_v2", {
+        "hidden_size": 5120, "num_hidden_layers": 60, "num_attention_heads": 128, "num_key_value_heads": 128,
+        "intermediate_size": 12288, "moe_intermediate_size": 1536, "n_routed_experts": 160, "n_shared_experts": 2,
+        "num_experts_per_tok": 6, "q_lora_rank": 1536, "vocab_size": 102400, "first_k_dense_replace": 1,
+        "n_group": 8, "topk_group": 3}),
+    "deepseek-v3-biases-style": ("deepseek_v3", {"attention_bias": True, "num_hidden_layers": 5}),
+    "glm-dsa-shared-indexer-style": ("glm_moe_dsa", {
+        "num_hidden_layers": 12, "index_topk_freq": 4, "index_skip_topk_offset": 3}),
+    "qwen3-next-mixed-style": ("qwen3_next", {
+        "num_hidden_layers": 8, "attention_bias": True, "decoder_sparse_step": 2, "mlp_only_layers": [1],
+        "num_experts": 64}),
+    "nemotron-h-biases-style": ("nemotron_h", {
+        "layers_block_type": ["linear_attention", "mlp", "full_attention", "mlp"],
+        "use_bias": True, "mlp_bias": True}),
+    "jamba-1.5-large-style": ("jamba", {
+        "hidden_size": 8192, "num_hidden_layers": 72, "intermediate_size": 24576, "num_attention_heads": 64,
+        "mamba_proj_bias": True}),
+    "minimax-m1-style": ("minimax", {
+        "hidden_size": 6144, "num_hidden_layers": 80, "num_attention_heads": 64, "num_key_value_heads": 8,
+        "head_dim": 128, "intermediate_size": 9216, "num_local_experts": 32, "vocab_size": 200064,
+        "layer_types": [*["linear_attention"] * 7, "full_attention"] * 10}),
     "qwen2-bias-tied-style": ("qwen2", {
         "hidden_size": 896, "intermediate_size": 4864, "num_hidden_layers": 24, "num_attention_heads": 14,
         "num_key_value_heads": 2, "tie_word_embeddings": True}),
