@@ -20,7 +20,7 @@ from pathlib import Path
 for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[name] = "1"
 
-import numpy as np
+import numpy as np  # noqa: E402
 
 ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent / "rackmath"
@@ -57,9 +57,9 @@ def configurations(seconds: float = 3.0) -> float:
 
 def ten_million() -> dict[str, float]:
     """Ten million rows in chunks, keeping the cheapest: seconds and the peak memory of the process."""
+    from rackmath.arrays import take
     from rackmath.faces.ask import question
     from rackmath.search.grid import CHUNK, evaluate, layouts
-    from rackmath.arrays import take
     from rackmath.world.workload import Traffic
 
     q, _ = question("deepseek-ai/DeepSeek-V3", "gb200-nvl72", traffic=Traffic(isl=8192, osl=1024), kv="fp8")
