@@ -289,11 +289,13 @@ def _all_reduce(job: _Job, name: str, size: Number, n_devices: Number, count: fl
 
 
 def _end_ops(job: _Job) -> Iterator[Op]:
-    """The output head, for tokens that need logits, and the hops between pipeline stages."""
+    """The output head, for tokens that need logits, the embedding, and the hops between pipeline stages."""
     model, layout, work = job.model, job.layout, job.work
     head = Matrix(name="head", d_in=model.d_model, d_out=model.vocab, component="head")
     wanted = (work.decode * work.width) / layout.dp + work.prompts * work.busiest
     yield _product(job, "output head", (head,), 1.0, wanted, 1.0)
+    row = model.d_model * job.precision.of("embedding").bytes
+    yield Op(name="embedding lookup", kind="elementwise", bytes=2 * job.rank_tokens * row, least_bytes=0.0)
     size = job.rank_tokens * model.d_model * job.precision.activation_bytes / layout.tp
     crosses = np.asarray(layout.gpus) > job.machine.domain
     hop = point_to_point(size, job.machine, job.efficiency.link_share, crosses=crosses)

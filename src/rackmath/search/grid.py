@@ -77,7 +77,8 @@ def layouts(model: Model, machine: Machine, limit: float) -> Layout:
     """Every legal layout of at most `limit` devices, as columns.
 
     Tensor parallelism stays inside the scale-up domain (beyond it two all-reduces a layer cross the slow network);
-    experts are cut whole (expert parallelism over the stage), by tensor parallelism, or half and half.
+    experts are cut whole (expert parallelism over the stage), by tensor parallelism, or half and half. Without
+    experts attention-DP groups share nothing, they are replicas, so none are tried.
     """
     has_experts = any(g.ffn and g.ffn.n_experts for g in model.groups)
     sizes = device_counts(machine, limit)
@@ -89,6 +90,8 @@ def layouts(model: Model, machine: Machine, limit: float) -> Layout:
             stage = size // pp
             for tp in (t for t in _divisors(stage) if t <= min(machine.domain, 64)):
                 dp = stage // tp
+                if dp > 1 and not has_experts:
+                    continue
                 cuts = {1, stage, *(e for e in (dp, stage // 2) if e and stage % e == 0)} if has_experts else {1}
                 rows.update((tp, pp, dp, ep) for ep in cuts)
     table = np.array(sorted(rows, key=lambda r: (r[0] * r[1] * r[2], r)), dtype=float).reshape(-1, 4)

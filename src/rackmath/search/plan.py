@@ -75,14 +75,31 @@ def plan(questions: Sequence[Question], objectives: Objectives) -> Answer:
     one by one.
     """
     answers = [_plan_one(q, objectives) for q in questions]
-    if len(answers) == 1:
-        return answers[0]
+    evaluated = sum(a.evaluated for a in answers)
     found = [a for a in answers if a.best is not None]
     if found:
         best = min(found, key=lambda a: a.best.cost.request)  # type: ignore[union-attr]
-        return replace(best, evaluated=sum(a.evaluated for a in answers))
+        return replace(best, evaluated=evaluated)
     best = min(answers, key=lambda a: math.inf if a.nearest is None else _violation(a.nearest, objectives))
-    return replace(best, evaluated=sum(a.evaluated for a in answers))
+    if best.nearest is None:
+        best = replace(best, nearest=_on_more_devices(best.question, objectives))
+    reasons = tuple(dict.fromkeys(reason for a in answers for reason in a.reasons))
+    return replace(best, evaluated=evaluated, reasons=reasons)
+
+
+def _on_more_devices(question: Question, objectives: Objectives) -> Plan | None:
+    """The plan on the fewest times as many devices, up to 32, that holds the model; None if even that does not.
+
+    It meets the objectives where that is possible with so many devices, and comes closest to them where not.
+    """
+    machine = question.machine
+    for times in (2, 3, 4, 6, 8, 16, 32):
+        n = machine.n_devices * times
+        many = replace(machine, name=f"{n:g}x{machine.accelerator}", n_devices=n)
+        found = _plan_one(replace(question, machine=many, max_gpus=n), objectives)
+        if found.best or found.nearest:
+            return found.best or found.nearest
+    return None
 
 
 def _plan_one(question: Question, objectives: Objectives) -> Answer:
@@ -93,7 +110,8 @@ def _plan_one(question: Question, objectives: Objectives) -> Answer:
     table = join(found)
     possible = table.fits & table.keeps_pace
     if not possible.any():
-        return _nothing(question, objectives, (does_not_fit(question, every),), evaluated=len(table))
+        reason = does_not_fit(question, every) if not table.fits.any() else _too_slow(question)
+        return _nothing(question, objectives, (reason,), evaluated=len(table))
     meets = possible & (table.ttft <= objectives.max_ttft) & (table.tpot <= objectives.max_tpot)
     by_price = _front(question, table, possible, table.request_cost)
     by_throughput = _front(question, table, possible, -table.tput_per_gpu)
@@ -234,6 +252,15 @@ def _missed(nearest: Plan, table: Candidates, possible: NDArray[np.bool_], objec
             f" TPOT {show(float(s.tpot), 's')}"
         )
     return tuple(reasons)
+
+
+def _too_slow(question: Question) -> str:
+    """Why no batch can be kept full although the model fits."""
+    traffic = question.traffic
+    return (
+        f"prefill cannot keep pace: {float(traffic.isl):,.0f} input for {float(traffic.osl):,.0f} output tokens"
+        " take a larger chunk per step than the engine's chunk_tokens allow; raise engine.chunk_tokens"
+    )
 
 
 def does_not_fit(question: Question, every: Layout) -> str:
