@@ -19,11 +19,11 @@ from typing import Any
 from ...errors import BadInput, did_you_mean
 from ..description import build
 from ..model import Model
-from .config import Config, shown
+from .config import Config, group_layers, shown
 from .quantization import read_precision
 from .registry import FAMILIES, Family, family
 
-__all__ = ["Config", "describe", "families", "family", "load_json", "read_model"]
+__all__ = ["Config", "describe", "families", "family", "group_layers", "load_json", "read_model"]
 
 LARGEST_FILE = 64 * 10**6
 """A config.json is a few kilobytes; a file above this many bytes is not read."""
@@ -59,7 +59,7 @@ def describe(config: Mapping[str, Any], *, name: str, quant: Mapping[str, Any] |
     if context and "max_context" not in description:
         description["max_context"] = context
     precision, remarks = read_precision(outer, text, description, quant)
-    description.setdefault("precision", precision)
+    description["precision"] = {**description.get("precision", {}), **precision}
     notes = [*description.get("notes", ()), *remarks]
     encoders = [word for section, word in _MODALITIES if isinstance(config.get(section), Mapping)]
     if encoders:
@@ -85,6 +85,8 @@ def read_model(source: str | Path | Mapping[str, Any], name: str | None = None) 
 def load_json(path: Path) -> Mapping[str, Any]:
     """The JSON object in a file; anything else is one clear `BadInput`."""
     try:
+        if path.exists() and not path.is_file():
+            raise BadInput(f"{str(path)!r} is not a file; give the path of a config.json, or of the folder it is in")
         size = path.stat().st_size
         if size > LARGEST_FILE:
             raise BadInput(f"{path.name} has {size:,} bytes; a config.json above {LARGEST_FILE:,} is not read")

@@ -155,7 +155,10 @@ def shown(value: Any) -> str:
         return "a number above 1e30"
     if isinstance(value, Mapping | list) and len(value) > 4:
         return f"a {'list' if isinstance(value, list) else 'mapping'} of {len(value)} entries"
-    text = repr(value)
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError):  # an integer of thousands of digits, or nesting without end
+        return f"a {type(value).__name__} too long to show"
     return text if len(text) <= 60 else text[:57] + "..."
 
 

@@ -116,10 +116,8 @@ def _merged(outer: Config, text: Config, quant: Mapping[str, Any] | None) -> Con
     if quant is not None:
         section = Config(quant, f"{outer.name}: hf_quant_config").section("quantization")
         beside = section.raw if section else {}
-    if own is None and not beside:
-        return None
     mine = {k: v for k, v in own.raw.items() if v is not None} if own else {}
-    return Config({**beside, **mine}, f"{outer.name}: quantization_config")
+    return Config({**beside, **mine}, f"{outer.name}: quantization_config") if beside or mine else None
 
 
 def _names(given: Config) -> Iterator[object]:
@@ -230,7 +228,7 @@ def _cache(given: Config) -> str | None:
 
 
 def _parts(groups: Iterable[LayerGroup], *, gemma4: bool) -> Iterator[tuple[str, Spellings, float, float]]:
-    """Every quantisable matrix: component, spellings inside a layer, parameters in all layers, layers that have it."""
+    """Every quantisable matrix: component, spellings inside a layer, parameters in all layers, layers with it."""
     parameters: defaultdict[tuple[str, Spellings], float] = defaultdict(float)
     layers: defaultdict[tuple[str, Spellings], float] = defaultdict(float)
     for group in groups:
