@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import csv
 import json
+import tomllib
 from typing import Any
 
 import pytest
-from hfdata import CONFIGS, RECORDED, needs_configs
+from hfdata import CONFIGS, HERE, RECORDED, needs_configs
 
 from rackmath.errors import BadInput
 from rackmath.kernel.counts import cache_bytes, layer_parameters, parameters, total_parameters, weight_bytes
@@ -238,9 +239,22 @@ def test_alike_layers_are_counted_together() -> None:
     assert group_layers([]) == []
 
 
+def test_published_gemma_3_configs_leave_out_defaults() -> None:
+    found = RECORDED["defaults"]["gemma3_text"]
+    left_out = ("vocab_size", "num_attention_heads", "num_key_value_heads", "head_dim", "layer_types")
+    lean = {"text_config": {k: v for k, v in found["config"].items() if k not in left_out}}
+    assert counts(build(describe(lean, name="gemma-3"))) == found["counts"]
+
+
 def test_an_unknown_family_is_named_and_shown_the_way_out() -> None:
     with pytest.raises(BadInput, match=r"NovaForCausalLM / nova.*docs/models\.md"):
         describe({"model_type": "nova", "architectures": ["NovaForCausalLM"]}, name="nova")
     with pytest.raises(BadInput, match="did you mean qwen3"):
         describe({"model_type": "qwen-3"}, name="q")
     assert len(families()) > 60
+
+
+def test_the_documented_example_is_a_model() -> None:
+    text = (HERE.parent / "docs" / "models.md").read_text()
+    model = build(tomllib.loads(text.split("```toml\n")[1].split("```")[0]))
+    assert (model.n_layers, model.precision.experts.name, model.precision.kv.name) == (32, "mxfp4", "fp8")

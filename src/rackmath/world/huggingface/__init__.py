@@ -9,6 +9,7 @@ of this package: modules are found by looking, there is no list to keep.
 
 from __future__ import annotations
 
+import functools
 import importlib
 import json
 import pkgutil
@@ -35,6 +36,7 @@ _MODALITIES = (
 )
 
 
+@functools.cache
 def families() -> dict[str, Family]:
     """Every family this package reads, by `model_type` and by architecture."""
     for module in pkgutil.iter_modules(__path__):

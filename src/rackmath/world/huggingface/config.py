@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -181,8 +180,3 @@ def group_layers(layers: Iterable[LayerParts]) -> list[dict[str, Any]]:
             kept.append((mixer, ffn, norms))
         known["count"] += 1
     return list(groups.values())
-
-
-def window(size: int | None, max_context: float = math.inf) -> dict[str, float]:
-    """The `window` argument of an attention block: empty where there is none, or where it exceeds the context."""
-    return {"window": size} if size and size < max_context else {}

@@ -9,6 +9,10 @@ from .parts import Part, attention, decoder, dense, kinds, routed, window
 from .registry import family
 
 
+_GEMMA3 = {"vocab_size": 262208, "num_attention_heads": 8, "num_key_value_heads": 4, "head_dim": 256}
+"""Published Gemma 3 configs leave out what equals the library's default (transformers 5.23.0, Gemma3TextConfig)."""
+
+
 def _bias(config: Config) -> str:
     return "qkvo" if config.flag("attention_bias", default=False) else ""
 
@@ -26,6 +30,8 @@ def gemma(config: Config) -> dict[str, Any]:
 def gemma2(config: Config) -> dict[str, Any]:
     """Gemma 2 (every other layer global) and 3 (every sixth, with a norm on queries and keys); four norms."""
     second = config.text("model_type") == "gemma2" or config.raw.get("architectures") == ["Gemma2ForCausalLM"]
+    if not second:
+        config = Config({**_GEMMA3, **{k: v for k, v in config.raw.items() if v is not None}}, config.name)
     every = 2 if second else config.count("sliding_window_pattern", default=6)
     whole = attention(config, bias=_bias(config), qk_norm="" if second else "head")
     near = {**whole, **window(config)}
