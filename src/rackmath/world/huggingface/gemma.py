@@ -8,7 +8,6 @@ from .config import Config, LayerParts
 from .parts import Part, attention, decoder, dense, kinds, routed, window
 from .registry import family
 
-
 _GEMMA3 = {"vocab_size": 262208, "num_attention_heads": 8, "num_key_value_heads": 4, "head_dim": 256}
 """Published Gemma 3 configs leave out what equals the library's default (transformers 5.23.0, Gemma3TextConfig)."""
 
