@@ -1,0 +1,258 @@
+"""The command line: words in, `ask` in the middle, `show`, `export` or `explain` out. No arithmetic here.
+
+Importing this module loads typer and the standard library only, so that `rackmath --help` is quick.
+Exit codes: 0 answered, 1 nothing feasible, 2 bad input.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from . import options as o
+
+app = typer.Typer(
+    name="rackmath",
+    help="Latency, throughput, memory and cost of serving large language models, from first principles.",
+    epilog="Example: rackmath plan deepseek-ai/DeepSeek-V3 --on gb200-nvl72 --min-interactivity 20",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+
+ASK = "Questions"
+CATALOGUE = "Catalogue"
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from .. import __version__
+
+        typer.echo(f"rackmath {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and exit.", callback=_version, is_eager=True)
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command(
+    rich_help_panel=ASK,
+    epilog="Example: rackmath plan deepseek-ai/DeepSeek-V3 --on gb200-nvl72 --isl 8192 --osl 1024"
+    " --min-interactivity 20",
+)
+def plan(
+    model: o.Model,
+    on: o.On,
+    isl: o.Isl = "8192",
+    osl: o.Osl = "1024",
+    cached: o.Cached = "0",
+    utilisation: o.Utilisation = "1",
+    max_ttft: o.MaxTtft = None,
+    max_tpot: o.MaxTpot = None,
+    min_interactivity: o.MinInteractivity = None,
+    precision: o.PrecisionList = None,
+    kv: o.KvList = None,
+    gpus: o.Gpus = None,
+    price: o.PriceKind = None,
+    sets: o.Sets = None,
+    rate: o.Rate = None,
+    spare: o.Spare = 1,
+    power_limit: o.PowerLimit = None,
+    json: o.Json = False,
+    csv: o.Csv = False,
+    output: o.File = None,
+    explain: o.Explain = False,
+) -> int:
+    """The cheapest layout, batch and precision that meets the objectives: speed, memory, price, and why.
+
+    Exits with 1 where nothing meets them, and then says what stood in the way and what comes nearest.
+    """
+    from . import ask, export
+
+    out = export.Output.of(json=json, csv=csv, file=output, explain=explain)
+    with export.progress("searching layouts, batches and precisions"):
+        answer = ask.plan(
+            model, o.machine_names(on), isl=isl, osl=osl, cached=cached, utilisation=utilisation, max_ttft=max_ttft,
+            max_tpot=max_tpot, min_interactivity=min_interactivity, precision=precision, kv=kv, gpus=gpus,
+            price=price, sets=o.pairs(sets), rate=rate, spare=spare, power_limit=power_limit,
+        )  # fmt: skip
+    out.deliver(answer)
+    return 0 if answer.best is not None else 1
+
+
+@app.command(
+    rich_help_panel=ASK,
+    epilog="Example: rackmath forward deepseek-ai/DeepSeek-V3 --on gb200-nvl72 --batch 2048 --layout 'TP1 DP64 EP64'",
+)
+def forward(
+    model: o.Model,
+    on: o.OneMachine,
+    batch: Annotated[str, typer.Option(help="Sequences that decode one token each.")] = "64",
+    context: Annotated[str, typer.Option(help="Tokens already in each sequence.")] = "8192",
+    prefill: Annotated[str, typer.Option(help="Prompt tokens processed in the same pass.")] = "0",
+    layout: o.LayoutWords = None,
+    precision: o.OnePrecision = None,
+    kv: o.OneKv = None,
+    sets: o.Sets = None,
+    json: o.Json = False,
+    csv: o.Csv = False,
+    output: o.File = None,
+    explain: o.Explain = False,
+) -> int:
+    """One forward pass, term by term: FLOPs, bytes and seconds of every operation, and what binds it."""
+    from . import ask, export
+
+    out = export.Output.of(json=json, csv=csv, file=output, explain=explain, charts=False)
+    out.deliver(
+        ask.forward(
+            model, on, batch=batch, context=context, prefill=prefill, layout=layout, precision=precision, kv=kv,
+            sets=o.pairs(sets),
+        )
+    )  # fmt: skip
+    return 0
+
+
+@app.command(
+    rich_help_panel=ASK,
+    epilog="Example: rackmath batch meta-llama/Llama-3.1-70B --on 8xh200 --context 8192 -o batch.svg",
+)
+def batch(
+    model: o.Model,
+    on: o.OneMachine,
+    context: Annotated[str, typer.Option(help="Tokens in each sequence.")] = "8192",
+    layout: o.LayoutWords = None,
+    precision: o.OnePrecision = None,
+    kv: o.OneKv = None,
+    sets: o.Sets = None,
+    json: o.Json = False,
+    csv: o.Csv = False,
+    output: o.File = None,
+    explain: o.Explain = False,
+) -> int:
+    """Latency and cost of decoding against batch, with the floor, the balance point and the capacity limit."""
+    from . import ask, export
+
+    out = export.Output.of(json=json, csv=csv, file=output, explain=explain)
+    out.deliver(ask.batch(model, on, context=context, layout=layout, precision=precision, kv=kv, sets=o.pairs(sets)))
+    return 0
+
+
+@app.command(rich_help_panel=CATALOGUE, epilog="Example: rackmath models deepseek-ai/DeepSeek-V3")
+def models(
+    name: Annotated[
+        str | None,
+        typer.Argument(help="One model, or the path of a config.json.", autocompletion=o.complete_models),
+    ] = None,
+    json: o.Json = False,
+    csv: o.Csv = False,
+    output: o.File = None,
+    explain: o.Explain = False,
+) -> int:
+    """The models of the catalogue, or one of them: parameters, cache, formats, source.
+
+    --json of one prints its description, which can be edited and given back in place of a name.
+    """
+    from ..world import catalog
+    from . import export
+
+    out = export.Output.of(json=json, csv=csv, file=output, explain=explain, charts=False)
+    out.deliver(catalog.model(name) if name is not None else export.Listed("models", tuple(catalog.models())))
+    return 0
+
+
+@app.command(rich_help_panel=CATALOGUE, epilog="Example: rackmath machines gb200-nvl72")
+def machines(
+    name: Annotated[str | None, typer.Argument(help="One machine.", autocompletion=o.complete_machines)] = None,
+    json: o.Json = False,
+    csv: o.Csv = False,
+    output: o.File = None,
+    explain: o.Explain = False,
+) -> int:
+    """The machines of the catalogue, or one of them: every value with its unit, source and date."""
+    from ..world import catalog
+    from . import export
+
+    out = export.Output.of(json=json, csv=csv, file=output, explain=explain, charts=False)
+    out.deliver(catalog.machine(name) if name is not None else export.Listed("machines", tuple(catalog.machines())))
+    return 0
+
+
+@app.command(
+    "explain",
+    rich_help_panel=ASK,
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []},
+    epilog="Example: rackmath explain plan meta-llama/Llama-3.1-8B --on 8xh100",
+)
+def explain_(
+    context: typer.Context,
+    command: Annotated[str, typer.Argument(help="plan, forward, batch, models or machines.")] = "",
+) -> int:
+    """Any answer as a tree of named terms: value, unit, formula with its numbers, source of each input.
+
+    Takes a command with its own arguments: rackmath explain plan MODEL --on MACHINE ...
+    """
+    from ..errors import unknown
+
+    known = ["plan", "forward", "batch", "models", "machines"]
+    if command in ("", "-h", "--help"):
+        typer.echo(context.get_help())
+        return 0
+    if command not in known:
+        raise unknown("command", command, known, hint="; explain takes a command with its own arguments")
+    done = app(args=[command, *context.args, "--explain"], standalone_mode=False)
+    return done if isinstance(done, int) else 0
+
+
+def run(args: list[str] | None = None) -> int:
+    """The exit code of one command; every foreseen mistake becomes one sentence on stderr."""
+    from ..errors import BadInput, Infeasible
+
+    try:
+        done = app(args=args, prog_name="rackmath", standalone_mode=False)
+        sys.stdout.flush()
+        return done if isinstance(done, int) else 0
+    except (BadInput, Infeasible) as error:
+        _complain(str(error))
+        return 2 if isinstance(error, BadInput) else 1
+    except BrokenPipeError:
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 (whoever read us has gone; nothing more to say)
+        return 0
+    except (KeyboardInterrupt, typer.Abort):
+        return 130
+    except OSError as error:
+        _complain(f"{error.filename or 'a file'}: {error.strerror or error}")
+        return 2
+    except RecursionError:
+        _complain("the input is nested too deeply; give an ordinary one")
+        return 2
+    except Exception as error:  # typer's usage errors, whichever click they come from
+        message = getattr(error, "format_message", None)
+        if message is None:
+            raise
+        command = getattr(getattr(error, "ctx", None), "command_path", "rackmath")
+        text = str(message()).strip().rstrip(".")
+        if text:
+            _complain(f"{text[0].lower()}{text[1:]}; see {command} --help")
+        return int(getattr(error, "exit_code", 2))
+
+
+def _complain(sentence: str) -> None:
+    print("error: " + " ".join(sentence.split()), file=sys.stderr)
+
+
+def main() -> None:
+    """The entry point of `rackmath`."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")  # a terminal without the letter gets a question mark, not a crash
+    sys.exit(run())

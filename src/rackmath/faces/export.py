@@ -1,0 +1,250 @@
+"""Where an answer goes: the terminal, strict JSON, CSV, or a file whose ending says which kind.
+
+JSON holds SI units and the field's own names; what is unknown or infinite is null. Its shape is in `records`.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import BadInput
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from ..world.catalog import Listing
+    from .explain import Node
+
+Record = dict[str, Any]
+
+DATA = (".json", ".csv", ".txt")
+CHARTS = (".svg", ".png", ".html")
+FILE_WIDTH = 100
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A listing of the catalogue: `kind` is "models" or "machines"."""
+
+    kind: str
+    lines: tuple[Listing, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Face:
+    """The ways one answer can be shown; `chart` is None where there is nothing to draw."""
+
+    record: Callable[[], Any]
+    rows: Callable[[], Sequence[Record]]
+    screen: Callable[[Console], None]
+    tree: Callable[[], Node] | None
+    chart: Callable[[], Record] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Output:
+    """How the user wants the answer."""
+
+    form: str  # "text", "json", "csv" or "chart"
+    file: Path | None = None
+    explain: bool = False
+
+    @classmethod
+    def of(cls, *, json: bool, csv: bool, file: Path | None, explain: bool, charts: bool = True) -> Output:
+        """The output that the options ask for; contradictions are refused before any work is done."""
+        if json and csv:
+            raise BadInput("--json and --csv exclude each other; give one of them")
+        if csv and explain:
+            raise BadInput("a tree cannot be written as CSV; use --json")
+        asked = "json" if json else "csv" if csv else None
+        if file is None:
+            return cls(form=asked or "text", explain=explain)
+        suffix = file.suffix.lower()
+        allowed = (*DATA, *CHARTS) if charts and not explain else (".json", ".txt") if explain else DATA
+        if suffix not in allowed:
+            named = f"the ending {suffix!r}" if suffix else "no ending"
+            raise BadInput(f"cannot write '{file}': it has {named}; use one of {', '.join(allowed)}")
+        form = "chart" if suffix in CHARTS else {".txt": "text"}.get(suffix, suffix[1:])
+        if asked is not None and asked != form:
+            raise BadInput(f"--{asked} and -o {file} contradict each other; leave one out")
+        return cls(form=form, file=file, explain=explain)
+
+    def deliver(self, answer: Any) -> None:
+        """Print the answer, or write it to the file."""
+        from . import show
+
+        face = face_of(answer)
+        if self.form == "chart":
+            from .charts import write
+
+            if face.chart is None:
+                raise BadInput(f"there is nothing to draw; write '{self.file}' as .json or .txt to see why")
+            write(face.chart(), str(self.file))
+            _said(self.file)
+            return
+        if self.form == "text":
+            console = show.console() if self.file is None else show.console(io.StringIO(), width=FILE_WIDTH)
+            if self.explain:
+                _tree(face).show(console)
+            else:
+                face.screen(console)
+            if self.file is not None:
+                self._save(console.file.getvalue())  # type: ignore[attr-defined]
+            return
+        if self.form == "csv":
+            text = csv_text(face.rows())
+        else:
+            text = json_text(_tree(face).record() if self.explain else face.record())
+        if self.file is None:
+            sys.stdout.write(text)
+        else:
+            self._save(text)
+
+    def _save(self, text: str) -> None:
+        from .charts import save
+
+        save(str(self.file), text.encode())
+        _said(self.file)
+
+
+def _said(file: Path | None) -> None:
+    if sys.stderr.isatty():
+        print(f"wrote {file}", file=sys.stderr)
+
+
+def _tree(face: Face) -> Node:
+    if face.tree is None:
+        raise BadInput("a listing has no terms to explain; name one of its entries")
+    return face.tree()
+
+
+def face_of(answer: Any) -> Face:
+    """The faces of any answer, or of a catalogue entry."""
+    from ..world.machine import Machine
+    from ..world.model import Model
+    from . import ask, explain_plan, explain_world, records, show_batch, show_forward, show_plan, show_world
+
+    if isinstance(answer, ask.PlanAnswer):
+        drawn = len(answer.answer.by_throughput.batch) > 0
+        return Face(
+            record=lambda: records.plan(answer),
+            rows=lambda: records.front(answer.answer),
+            screen=lambda c: show_plan.screen(c, answer),
+            tree=lambda: explain_plan.plan(answer),
+            chart=(lambda: show_plan.chart(answer)) if drawn else None,
+        )
+    if isinstance(answer, ask.ForwardAnswer):
+        return Face(
+            record=lambda: records.forward(answer),
+            rows=lambda: records.terms(answer),
+            screen=lambda c: show_forward.screen(c, answer),
+            tree=lambda: explain_plan.forward(answer),
+        )
+    if isinstance(answer, ask.BatchAnswer):
+        return Face(
+            record=lambda: records.batch(answer),
+            rows=lambda: records.curve(answer),
+            screen=lambda c: show_batch.screen(c, answer),
+            tree=lambda: explain_plan.batch(answer),
+            chart=lambda: show_batch.both(answer),
+        )
+    if isinstance(answer, Model):
+        return Face(
+            record=lambda: records.editable(answer),
+            rows=lambda: records.model_rows(answer),
+            screen=lambda c: show_world.model(c, answer),
+            tree=lambda: explain_world.model(answer),
+        )
+    if isinstance(answer, Machine):
+        return Face(
+            record=lambda: records.machine(answer),
+            rows=lambda: records.machine_rows(answer),
+            screen=lambda c: show_world.machine(c, answer),
+            tree=lambda: explain_world.machine(answer),
+        )
+    if isinstance(answer, Listed):
+        return Face(
+            record=lambda: records.listing(answer.lines),
+            rows=lambda: records.listing(answer.lines),
+            screen=lambda c: show_world.listing(c, answer.kind, answer.lines),
+            tree=None,
+        )
+    raise TypeError(f"no face is known for {type(answer).__name__}")
+
+
+# --- plain data ---------------------------------------------------------------------------------------------------
+
+
+def plain(value: Any) -> Any:
+    """A value of plain JSON types: numpy scalars become numbers, what is not finite becomes None.
+
+    >>> plain({"a": float("inf"), "b": (1.0, 2.5), "c": None})
+    {'a': None, 'b': [1, 2.5], 'c': None}
+    """
+    if value is None or isinstance(value, bool | str):
+        return value
+    if isinstance(value, Mapping):
+        return {str(k): plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(v) for v in value]
+    if hasattr(value, "tolist"):
+        return plain(value.tolist())
+    number = float(value)
+    if not math.isfinite(number):
+        return None
+    return int(number) if number == int(number) and abs(number) < 2**53 else number
+
+
+def json_text(record: Any) -> str:
+    """Strict JSON with a line break at the end."""
+    return json.dumps(plain(record), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def csv_text(rows: Sequence[Record]) -> str:
+    """A table with a header of the keys of all rows, in order of appearance; unknown values are empty.
+
+    >>> csv_text([{"batch": 1.0, "tpot": 0.02}, {"batch": 2.0}])
+    'batch,tpot\\n1,0.02\\n2,\\n'
+    """
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    out = io.StringIO()
+    writer = csv.DictWriter(out, names, lineterminator="\n", restval="")
+    writer.writeheader()
+    for row in rows:
+        writer.writerow({k: "" if (p := plain(v)) is None else p for k, v in row.items()})
+    return out.getvalue()
+
+
+@contextmanager
+def progress(doing: str, *, after: float = 1.0) -> Iterator[None]:
+    """Say on stderr what takes so long, once it has taken `after` seconds; only where somebody is looking."""
+    if not sys.stderr.isatty():
+        yield
+        return
+    shown = threading.Event()
+
+    def say() -> None:
+        shown.set()
+        sys.stderr.write(f"\r{doing} ...")
+        sys.stderr.flush()
+
+    timer = threading.Timer(after, say)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        if shown.is_set():
+            sys.stderr.write("\r" + " " * (len(doing) + 4) + "\r")
+            sys.stderr.flush()

@@ -1,0 +1,167 @@
+"""Options of the command line, each written once: names, help texts, completion. Typer and the standard library only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+TRAFFIC = "Traffic"
+OBJECTIVES = "Objectives"
+CHOICES = "Choices"
+FLEET = "Fleet"
+OUTPUT = "Output"
+
+
+def _completion(listing: str) -> Callable[[str], list[str]]:
+    """Names of the catalogue that begin with what was typed; the catalogue is opened only when a shell asks."""
+
+    def complete(incomplete: str) -> list[str]:
+        from ..world import catalog
+
+        try:
+            found: Iterable[str] = (one.name for one in getattr(catalog, listing)())
+            return [name for name in found if name.lower().startswith(incomplete.lower())]
+        except Exception:  # a broken user file must not break the shell
+            return []
+
+    return complete
+
+
+complete_models = _completion("models")
+complete_machines = _completion("machines")
+
+Model = Annotated[
+    str,
+    typer.Argument(
+        help="A model of the catalogue (deepseek-ai/DeepSeek-V3), or the path of a config.json or description.",
+        autocompletion=complete_models,
+    ),
+]
+On = Annotated[
+    list[str],
+    typer.Option(
+        "--on",
+        help="The machine: 8xh100, gb200-nvl72, ... Repeat it, or separate with commas, to choose among several.",
+        autocompletion=complete_machines,
+    ),
+]
+OneMachine = Annotated[
+    str, typer.Option("--on", help="The machine: 8xh100, gb200-nvl72, ...", autocompletion=complete_machines)
+]
+
+Isl = Annotated[str, typer.Option(help="Input tokens of a request.", rich_help_panel=TRAFFIC)]
+Osl = Annotated[str, typer.Option(help="Output tokens of a request.", rich_help_panel=TRAFFIC)]
+Cached = Annotated[
+    str, typer.Option(help="Share of the input found in the prefix cache: 0.6 or 60%.", rich_help_panel=TRAFFIC)
+]
+Utilisation = Annotated[
+    str, typer.Option(help="Share of paid machine time that carries load.", rich_help_panel=TRAFFIC)
+]
+MaxTtft = Annotated[
+    str | None,
+    typer.Option(help="Median time to first token at the plan's load: 2s.", rich_help_panel=OBJECTIVES),
+]
+MaxTpot = Annotated[
+    str | None, typer.Option(help="Median time per output token: 40ms.", rich_help_panel=OBJECTIVES)
+]
+MinInteractivity = Annotated[
+    str | None, typer.Option(help="Tokens per second for each user: 20.", rich_help_panel=OBJECTIVES)
+]
+PrecisionList = Annotated[
+    str | None,
+    typer.Option(
+        "--precision",
+        help="Formats of the weights to try: fp8,nvfp4, or any. As published if not given.",
+        rich_help_panel=CHOICES,
+    ),
+]
+KvList = Annotated[
+    str | None,
+    typer.Option(
+        "--kv",
+        help="Formats of the cache to try: bf16,fp8, or any. As published if not given.",
+        rich_help_panel=CHOICES,
+    ),
+]
+OnePrecision = Annotated[
+    str | None, typer.Option("--precision", help="Format of the weights: fp8, nvfp4, ...", rich_help_panel=CHOICES)
+]
+OneKv = Annotated[
+    str | None, typer.Option("--kv", help="Format of the cache: bf16, fp8, ...", rich_help_panel=CHOICES)
+]
+LayoutWords = Annotated[
+    str | None,
+    typer.Option(
+        "--layout", help="Such as 'TP8 DP4 EP32 PP2'. The largest replica if not given.", rich_help_panel=CHOICES
+    ),
+]
+Gpus = Annotated[
+    str | None, typer.Option(help="Use at most so many devices for a replica.", rich_help_panel=CHOICES)
+]
+PriceKind = Annotated[
+    str | None,
+    typer.Option("--price", help="Which price: on_demand, reserved, spot or owned.", rich_help_panel=CHOICES),
+]
+Sets = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Replace one value: machine.hbm_bandwidth=8TB/s, engine.chunk_tokens=4096. Repeatable.",
+        rich_help_panel=CHOICES,
+    ),
+]
+Rate = Annotated[
+    str | None, typer.Option(help="Requests per second to serve: 30/s. Sizes a fleet.", rich_help_panel=FLEET)
+]
+Spare = Annotated[int, typer.Option(help="Replicas beyond those needed.", rich_help_panel=FLEET)]
+PowerLimit = Annotated[
+    str | None, typer.Option(help="Facility power of the fleet: 5MW.", rich_help_panel=FLEET)
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, in SI units.", rich_help_panel=OUTPUT)]
+Csv = Annotated[bool, typer.Option("--csv", help="Print the table of the answer as CSV.", rich_help_panel=OUTPUT)]
+File = Annotated[
+    Path | None,
+    typer.Option(
+        "-o",
+        "--output",
+        metavar="FILE",
+        help="Write a file instead; its ending says which kind: .json .csv .txt, and .svg .png .html for charts.",
+        rich_help_panel=OUTPUT,
+    ),
+]
+Explain = Annotated[
+    bool,
+    typer.Option("--explain", help="Show the answer as a tree of named terms with sources.", rich_help_panel=OUTPUT),
+]
+
+
+def pairs(given: list[str] | None) -> dict[str, str]:
+    """`KEY=VALUE` words as a mapping.
+
+    >>> pairs(["machine.hbm_bandwidth = 8TB/s"])
+    {'machine.hbm_bandwidth': '8TB/s'}
+    """
+    from ..errors import BadInput
+
+    found: dict[str, str] = {}
+    for word in given or []:
+        key, equals, value = word.partition("=")
+        if not equals or not key.strip() or not value.strip():
+            raise BadInput(f"--set {word!r} is not KEY=VALUE; write it like --set machine.hbm_bandwidth=8TB/s")
+        if key.strip() in found:
+            raise BadInput(f"--set names {key.strip()} twice; give it once")
+        found[key.strip()] = value.strip()
+    return found
+
+
+def machine_names(given: list[str]) -> list[str]:
+    """Machines from repeated and comma-separated words, each once.
+
+    >>> machine_names(["8xh100,8xh200", "8xh100"])
+    ['8xh100', '8xh200']
+    """
+    return list(dict.fromkeys(part.strip() for word in given for part in word.split(",") if part.strip()))

@@ -1,0 +1,391 @@
+"""Answers as plain mappings and rows: the shape of `--json` and `--csv`.
+
+All values are SI: seconds, bytes, tokens per second, dollars. A value that is unknown (a machine without a price)
+or infinite is None. Prices end in `_mtok`: dollars per million tokens.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import asdict, fields
+from typing import TYPE_CHECKING, Any
+
+from ..kernel.roofline import binding
+from .ask import BatchAnswer, ForwardAnswer, PlanAnswer
+
+if TYPE_CHECKING:
+    from ..kernel.roofline import Op
+    from ..layout.footprint import Footprint
+    from ..layout.parallelism import Layout
+    from ..search.grid import Question
+    from ..search.plan import Answer, Front, Plan
+    from ..world.catalog import Listing
+    from ..world.machine import Machine
+    from ..world.model import Model
+    from ..world.precision import Precision
+
+Record = dict[str, Any]
+
+WEIGHTS = ("attention", "mlp", "experts", "shared_experts", "router", "embedding", "head", "norm")
+
+
+# --- plan ---------------------------------------------------------------------------------------------------------
+
+
+def plan(answer: PlanAnswer) -> Record:
+    """{question, best, runner_up, front, fleet, reasons, nearest, notes, evaluated}."""
+    found = answer.answer
+    best = found.best
+    return {
+        "question": _question(found),
+        "best": None if best is None else chosen(best) | {"movers": dict(found.movers)},
+        "runner_up": None if found.runner_up is None else chosen(found.runner_up) | {"why": found.runner_up_why},
+        "front": front(found),
+        "fleet": None if answer.fleet is None else asdict(answer.fleet),
+        "reasons": list(found.reasons),
+        "nearest": None if found.nearest is None else chosen(found.nearest),
+        "notes": list(answer.notes),
+        "evaluated": found.evaluated,
+    }
+
+
+def _question(found: Answer) -> Record:
+    q, traffic = found.question, found.question.traffic
+    return {
+        "model": q.model.name,
+        "machine": q.machine.name,
+        "isl": traffic.isl,
+        "osl": traffic.osl,
+        "cached": traffic.cached,
+        "utilisation": traffic.utilisation,
+        "rate": traffic.rate,
+        "max_ttft": found.objectives.max_ttft,
+        "max_tpot": found.objectives.max_tpot,
+        "max_gpus": q.max_gpus,
+        "precisions": [precision(p) for p in q.precisions],
+        "price_kind": q.machine.price_kind,
+        "price_per_gpu_hour": known_price(q.machine),
+    }
+
+
+def chosen(p: Plan) -> Record:
+    """One evaluated choice: estimate, bound, binding term, memory and cost."""
+    s = p.serving
+    at = float(p.cost.bound_share)
+    return {
+        "machine": p.machine.name,
+        "layout": layout(p.layout),
+        "precision": precision(p.precision),
+        "batch": p.batch,
+        "estimate": {
+            "ttft": s.ttft,
+            "ttft_mean": s.ttft_mean,
+            "wait_mean": s.wait,
+            "tpot": s.tpot,
+            "interactivity": s.interactivity,
+            "end_to_end": s.end_to_end,
+            "concurrency": s.concurrency,
+            "request_rate": s.request_rate,
+            "input_tput": s.input_tput,
+            "output_tput": s.output_tput,
+            "tput_per_gpu": s.tput_per_gpu,
+            "output_tput_per_gpu": s.output_tput_per_gpu,
+            "input_tput_per_gpu": s.input_tput_per_gpu,
+        },
+        "bound": {
+            "ttft": s.ttft_bound,
+            "tpot": s.tpot_bound,
+            "interactivity": 1 / float(s.tpot_bound),
+            "request_rate": s.request_rate_bound,
+            "tput_per_gpu": float(s.tput_per_gpu) / at,
+            "output_tput_per_gpu": float(s.output_tput_per_gpu) / at,
+            "input_tput_per_gpu": float(s.input_tput_per_gpu) / at,
+        },
+        "interval": {"low": p.interval.low, "high": p.interval.high, "reason": p.interval.reason},
+        "binding": binding_term(p),
+        "step_seconds": dict(s.shares),
+        "mixed_share": s.mixed,
+        "prefill_chunk": s.chunk,
+        "memory": memory(s.footprint, float(s.memory)),
+        "cost": prices(p),
+    }
+
+
+def binding_term(p: Plan) -> str:
+    """The resource that takes the largest part of a step."""
+    shares = p.serving.shares
+    return max(shares, key=lambda name: float(shares[name]))
+
+
+def prices(p: Plan) -> Record:
+    """Dollars per million tokens and per request; None for each where the machine has no price."""
+    c, machine = p.cost, p.machine
+    cached = float(p.question.traffic.cached) > 0
+    at = float(c.bound_share)
+    dollars: Record = {
+        "input_mtok": c.input_mtok,
+        "cache_read_mtok": c.cache_read_mtok if cached else None,
+        "output_mtok": c.output_mtok,
+        "blended_mtok": c.blended_mtok,
+        "request": c.request,
+        "replica_hour": c.replica_hour,
+        "blended_mtok_bound": float(c.blended_mtok) * at,
+    }
+    if known_price(machine) is None:
+        dollars = dict.fromkeys(dollars)
+    return dollars | {
+        "bound_share": at,
+        "price_kind": machine.price_kind,
+        "price_per_gpu_hour": known_price(machine),
+        "joules_per_token": c.joules_per_token if float(machine.power) > 0 else None,
+        "tokens_per_s_mw": c.tokens_per_s_mw if float(machine.power) > 0 else None,
+    }
+
+
+def known_price(machine: Machine) -> float | None:
+    """Dollars per device-hour, or None where no price is known."""
+    price = float(machine.price_per_hour)
+    return price if price > 0 else None
+
+
+def memory(holds: Footprint, used: float) -> Record:
+    """Bytes on the fullest device."""
+    weights, reserved, capacity = float(holds.weights), float(holds.reserved), float(holds.capacity)
+    return {
+        "weights": weights,
+        "cache": used - weights - reserved,
+        "reserve": reserved,
+        "free": capacity - used,
+        "capacity": capacity,
+        "cache_per_sequence": holds.per_sequence,
+        "batch_max": holds.batch_max,
+    }
+
+
+def layout(one: Layout) -> Record:
+    return {"label": one.label()} | {name: getattr(one, name) for name in ("tp", "pp", "dp", "ep", "gpus")}
+
+
+def precision(one: Precision) -> Record:
+    return {"name": one.name, **{part: one.of(part).name for part in WEIGHTS}, "kv": one.kv.name}
+
+
+def front(found: Answer) -> list[Record]:
+    """The points nobody beats in speed for the user and in price, fastest first.
+
+    On one machine the front against throughput per device is the same, since its price per device is one number.
+    """
+    return [_point(found.by_price, found.question, i) for i in range(len(found.by_price.batch))]
+
+
+def _point(f: Front, q: Question, i: int) -> Record:
+    words, _, name = f.labels[i].rpartition(" ")
+    return {
+        "layout": words,
+        "precision": name,
+        "batch": f.batch[i],
+        "interactivity": f.interactivity[i],
+        "tpot": 1 / f.interactivity[i],
+        "ttft": f.ttft[i],
+        "tput_per_gpu": f.tput_per_gpu[i],
+        "blended_mtok": f.blended_mtok[i] if known_price(q.machine) is not None else None,
+    }
+
+
+# --- forward and batch --------------------------------------------------------------------------------------------
+
+
+def forward(answer: ForwardAnswer) -> Record:
+    """{question, work, time, terms, memory, notes} of one pass."""
+    t, q = answer.time, answer.question
+    return {
+        "question": {"model": q.model.name, "machine": q.machine.name},
+        "layout": layout(answer.layout),
+        "precision": precision(answer.precision),
+        "work": {f.name: getattr(answer.work, f.name) for f in fields(answer.work)},
+        "time": {
+            "bound": t.bound,
+            "per_operation_sum": t.per_operation,
+            "plain_sum": t.plain_sum,
+            "estimate": t.estimate,
+            "compute": t.compute,
+            "memory": t.memory,
+            "network": max(float(t.up), float(t.out)),
+            "flops": t.flops,
+            "bytes": t.bytes,
+        },
+        "binding": binding(t),
+        "shares": dict(t.shares),
+        **use(answer),
+        "terms": terms(answer),
+        "memory": memory(answer.footprint, float(answer.footprint.used(decoding(answer), answer.layout))),
+        "notes": list(answer.notes),
+    }
+
+
+def decoding(answer: ForwardAnswer) -> float:
+    """Sequences the replica decodes, over all micro-batches."""
+    return float(answer.work.decode) * float(answer.layout.pp)
+
+
+def use(answer: ForwardAnswer) -> Record:
+    """MFU: time the multiplications take at the peak of their formats, over the estimate. MBU: the same for bytes."""
+    t, seconds = answer.time, float(answer.time.estimate)
+    return {
+        "mfu": float(t.compute) / seconds,
+        "mbu": float(t.bytes) / float(answer.question.machine.hbm_bandwidth) / seconds,
+    }
+
+
+def terms(answer: ForwardAnswer) -> list[Record]:
+    """One row for each operation: FLOPs and bytes on the busiest device, all its layers together."""
+    total = float(answer.time.estimate)
+    rows = [_term(op, float(seconds), total, answer) for op, seconds in answer.time.terms]
+    rest = total - sum(r["seconds"] for r in rows)
+    return [*rows, _row("step overhead", 1, 0.0, 0.0, rest, total, "overhead")]
+
+
+def _term(op: Op, seconds: float, total: float, answer: ForwardAnswer) -> Record:
+    q = answer.question
+    n = float(op.layers)
+    launches = n * op.kernels * q.efficiency.launch
+    if op.kind == "network":
+        held = "network"
+        busy = n * float(op.network)
+    else:
+        moving = float(op.bytes) / (float(q.machine.hbm_bandwidth) * q.efficiency.memory(op.kind))
+        held = "compute" if float(op.achieved) >= moving else "memory"
+        busy = n * max(float(op.achieved), moving)
+    binds = "overhead" if launches > busy else held
+    return _row(op.name, n, n * float(op.flops), n * float(op.bytes), seconds, total, binds)
+
+
+def _row(
+    name: str, layers: float, flops: float, size: float, seconds: float, total: float, binds: str
+) -> Record:
+    return {
+        "operation": name, "layers": layers, "flops": flops, "bytes": size, "seconds": seconds,
+        "share": seconds / total, "binds": binds,
+    }  # fmt: skip
+
+
+def batch(answer: BatchAnswer) -> Record:
+    """{question, floor, balance, ..., curve, notes} of the decode step against batch."""
+    c = answer.curve
+    return {
+        "question": {"model": c.question.model.name, "machine": c.question.machine.name, "context": c.context},
+        "layout": layout(c.layout),
+        "precision": precision(c.precision),
+        "floor": c.floor,
+        "balance": c.balance,
+        "balance_with_cache": c.balance_with_cache,
+        "balance_context": c.balance_context,
+        "recommended": [2 * c.balance, 3 * c.balance] if math.isfinite(c.balance) else None,
+        "capacity": c.capacity,
+        "r": c.r,
+        "price_per_gpu_hour": known_price(c.question.machine),
+        "curve": curve(answer),
+        "notes": list(answer.notes),
+    }
+
+
+def curve(answer: BatchAnswer) -> list[Record]:
+    """One row for each batch."""
+    c = answer.curve
+    paid = known_price(c.question.machine) is not None
+    columns = {
+        "batch": c.batch,
+        "tpot": c.time.estimate,
+        "tpot_bound": c.time.bound,
+        "output_mtok": c.cost_mtok,
+        "output_mtok_bound": c.bound_cost_mtok,
+    }
+    rows = []
+    for i in range(len(c.batch)):
+        row: Record = {name: float(column[i]) for name, column in columns.items()}  # type: ignore[index]
+        if not paid:
+            row |= {"output_mtok": None, "output_mtok_bound": None}
+        rows.append(row | {"fits": row["batch"] <= c.capacity})
+    return rows
+
+
+# --- the catalogue ------------------------------------------------------------------------------------------------
+
+
+def listing(lines: Iterable[Listing]) -> list[Record]:
+    return [{"name": one.name, "summary": one.summary} for one in lines]
+
+
+def editable(model: Model) -> Record:
+    """The description the model was built from: edit it and give it back in place of a name."""
+    return dict(model.description) or {"name": model.name}
+
+
+def model_rows(model: Model) -> list[Record]:
+    """Parameters, format and bytes by component."""
+    from ..kernel.counts import parameters
+
+    rows = []
+    for part, count in parameters(model).items():
+        fmt = model.precision.of(part)
+        rows.append({"component": part, "parameters": count, "format": fmt.name, "bytes": count * fmt.bytes})
+    return rows
+
+
+def machine(m: Machine) -> Record:
+    """Every value with its unit and source, and what follows from them."""
+    return {
+        "name": m.name,
+        "accelerator": m.accelerator,
+        "vendor": m.vendor,
+        "year": m.year or None,
+        "memory_type": m.memory_type,
+        "price_kind": m.price_kind,
+        "values": {row["name"]: {k: v for k, v in row.items() if k != "name"} for row in machine_rows(m)},
+        "derived": {"r": ratios(m), "drain_seconds": float(m.hbm_capacity) / float(m.hbm_bandwidth)},
+        "prices": {kind: getattr(m.prices, kind) for kind in ("on_demand", "reserved", "spot", "owned")},
+        "tiers": [
+            {"name": t.name, "capacity": t.capacity, "bandwidth": t.bandwidth, "latency": t.latency,
+             "price_per_byte_month": t.price_per_byte_month}
+            for t in m.tiers
+        ],
+        "notes": list(m.notes),
+    }  # fmt: skip
+
+
+def ratios(m: Machine) -> dict[str, float]:
+    """R, multiplies per weight fetched, for each format the machine multiplies in its own tensor path."""
+    from ..kernel.roofline import ratio
+    from ..world.precision import FORMATS
+
+    named = (("bf16", "bf16"), ("fp8", "fp8"), ("int8", "int8"), ("fp4", "fp4"))
+    return {
+        name: float(ratio(getattr(m, f"peak_{kind}"), FORMATS[name].bytes, m.hbm_bandwidth))
+        for name, kind in named
+        if float(getattr(m, f"peak_{kind}")) > 0
+    }
+
+
+def machine_rows(m: Machine) -> list[Record]:
+    """One row for each value: name, value, unit, source, date, and whether it was verified."""
+    from ..world.spec import DIMENSIONS
+
+    rows = []
+    for name, unit in DIMENSIONS.items():
+        value = float(getattr(m, name))
+        key = f"prices.{m.price_kind}" if name == "price_per_hour" else name
+        source = m.sources.get(key)
+        if not value and source is None:
+            continue
+        rows.append(
+            {
+                "name": name,
+                "value": value,
+                "unit": "" if unit == "count" else unit,
+                "source": source.text if source else "",
+                "date": source.date if source else "",
+                "verified": source.verified if source else None,
+            }
+        )
+    return rows

@@ -1,0 +1,126 @@
+"""Parts that every screen is built of: console, headings, tables of numbers, bars, notes."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from typing import IO
+
+from rich.box import SIMPLE_HEAD, Box
+from rich.console import Console
+from rich.markup import escape
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from ..units import show
+
+WIDEST = 110
+"""Tables and bars do not grow beyond this many columns; lines of more are hard to read."""
+
+SLIM: Box = SIMPLE_HEAD
+
+RESOURCES = {
+    "compute": "computing",
+    "weights": "reading weights",
+    "cache": "reading the cache",
+    "network": "collectives",
+    "overhead": "launches and step overhead",
+}
+"""The binding terms in words."""
+
+_FILLS = "█▓▒░·"
+_COLOURS = ("blue", "yellow", "green", "magenta", "bright_black")
+
+
+def console(file: IO[str] | None = None, *, width: int | None = None) -> Console:
+    """A console as wide as the terminal, at most `WIDEST`; colour only on a terminal and without NO_COLOR."""
+    made = Console(file=file or sys.stdout, width=width, highlight=False, emoji=False)
+    if width is None and made.width > WIDEST:
+        made.width = WIDEST
+    return made
+
+
+def heading(c: Console, title: str, aside: str = "") -> None:
+    """A line that opens a block: bold words, then an aside."""
+    text = Text("\n")
+    text.append(title, style="bold cyan")
+    if aside:
+        text.append(f"  {aside}", style="dim")
+    c.print(text)
+
+
+def line(c: Console, markup: str, *, indent: int = 2) -> None:
+    """A paragraph, wrapped with its indent kept."""
+    c.print(Padding(Text.from_markup(markup), (0, 0, 0, indent)))
+
+
+def numbers(*columns: str, title_width: int | None = None) -> Table:
+    """A table whose first column is words and whose others are right-aligned numbers."""
+    table = Table(box=SLIM, pad_edge=False, show_edge=False, header_style="dim", padding=(0, 2, 0, 0))
+    table.add_column(columns[0], min_width=title_width, no_wrap=True)
+    for name in columns[1:]:
+        table.add_column(name, justify="right", no_wrap=True)
+    return table
+
+
+def indented(c: Console, table: Table, *, by: int = 2) -> None:
+    c.print(Padding(table, (0, 0, 0, by)))
+
+
+def bar(c: Console, parts: Mapping[str, float], *, unit: str, total: float | None = None) -> None:
+    """One bar split into named parts, and under it what each part is; parts keep their fill without colour."""
+    whole = total or sum(parts.values()) or 1.0
+    width = min(c.width - 4, 72)
+    cells = _cells([max(v, 0.0) / whole for v in parts.values()], width)
+    drawn, legend = Text("  "), []
+    for (name, value), n, fill, colour in zip(parts.items(), cells, _FILLS, _COLOURS, strict=False):
+        drawn.append(fill * n, style=colour)
+        if value > 0:
+            label = show(value, unit) if unit else f"{value / whole:.0%}"
+            legend.append(f"[{colour}]{fill}[/] {escape(name)} {label}")
+    c.print(drawn)
+    line(c, "   ".join(legend))
+
+
+def _cells(shares: Sequence[float], width: int) -> list[int]:
+    """Whole cells for shares of a bar: at least one for each part that is there, `width` in all where they sum to 1."""
+    cells = [max(1, round(s * width)) if s > 0 else 0 for s in shares]
+    while sum(cells) > width:
+        cells[cells.index(max(cells))] -= 1
+    return cells
+
+
+def notes(c: Console, found: Sequence[str]) -> None:
+    """What a reader must know, one dim line each."""
+    if not found:
+        return
+    c.print()
+    for note in found:
+        c.print(Padding(Text.assemble(("• ", "dim"), (note, "dim")), (0, 0, 0, 2)))
+
+
+def money(value: float | None, *, digits: int = 3) -> str:
+    """Dollars, or "unknown"."""
+    if value is None:
+        return "unknown"
+    text = show(float(value), "$", digits=digits)
+    whole, dot, cents = text.partition(".")
+    return f"{whole}.{cents}0" if dot and len(cents) == 1 else text
+
+
+def times(estimate: float, bound: float) -> str:
+    """How far an estimate is from its bound: "2.1x"."""
+    return f"{estimate / bound:.1f}x" if bound > 0 else ""
+
+
+def tokens(value: float) -> str:
+    """A count of tokens or sequences, with commas."""
+    return show(value) if value >= 1000 or value == int(value) else f"{value:,.1f}"
+
+
+def wants_colour() -> bool:
+    """Whether a chart may use colour on stdout."""
+    forced = bool(os.environ.get("FORCE_COLOR"))
+    return not os.environ.get("NO_COLOR") and (forced or sys.stdout.isatty())

@@ -1,0 +1,276 @@
+"""The screen of `plan`: first what to run and what it costs, then why, then what else is possible."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from rich.console import Console
+from rich.markup import escape
+from rich.panel import Panel
+from rich.text import Text
+
+from ..units import show
+from . import charts, records
+from .ask import PlanAnswer
+from .show import RESOURCES, bar, heading, indented, line, money, notes, numbers, times, tokens, wants_colour
+
+if TYPE_CHECKING:
+    from ..search.plan import Answer, Front, Plan
+    from ..world.precision import Precision
+
+MOST_ROWS = 10
+
+
+def screen(c: Console, answer: PlanAnswer) -> None:
+    """Print a plan, or why there is none."""
+    found = answer.answer
+    _question(c, found)
+    if found.best is None:
+        _nothing(c, found)
+        notes(c, answer.notes)
+        return
+    best = found.best
+    _chosen(c, best)
+    _numbers(c, best, found)
+    _why(c, best, found)
+    _memory(c, best)
+    _load(c, best)
+    if answer.fleet is not None:
+        _fleet(c, answer)
+    _front(c, found)
+    _runner_up(c, found)
+    notes(c, (*answer.notes, f"{found.evaluated:,} configurations evaluated"))
+
+
+def _question(c: Console, found: Answer) -> None:
+    q, traffic, limits = found.question, found.question.traffic, found.objectives
+    c.print(Text.assemble((q.model.name, "bold"), " on ", (q.machine.name, "bold")))
+    cached = f"{float(traffic.cached):.0%} cached" if float(traffic.cached) > 0 else "nothing cached"
+    words = [f"{tokens(float(traffic.isl))} tokens in ({cached})", f"{tokens(float(traffic.osl))} out"]
+    if limits.max_ttft < math.inf:
+        words.append(f"TTFT ≤ {show(limits.max_ttft, 's')}")
+    if limits.max_tpot < math.inf:
+        words.append(f"TPOT ≤ {show(limits.max_tpot, 's')} ({1 / limits.max_tpot:.3g} tok/s/user)")
+    if limits.max_ttft == limits.max_tpot == math.inf:
+        words.append("no limits on latency: the cheapest of all")
+    if traffic.utilisation < 1:
+        words.append(f"{traffic.utilisation:.0%} utilised")
+    c.print(Text(" · ".join(words), style="dim"))
+
+
+def formats(p: Precision) -> str:
+    """The number formats in a few words: experts and attention where they differ, then the cache.
+
+    >>> from rackmath.world.precision import Precision
+    >>> formats(Precision.uniform("fp8"))
+    'fp8 weights, bf16 cache'
+    """
+    kinds = {p.attention.name, p.mlp.name, p.experts.name, p.shared_experts.name}
+    weights = kinds.pop() if len(kinds) == 1 else f"{p.experts.name} experts, {p.attention.name} attention"
+    return f"{weights}{' weights' if ',' not in weights else ''}, {p.kv.name} cache"
+
+
+def _chosen(c: Console, p: Plan) -> None:
+    gpus, most = float(p.layout.gpus), float(p.machine.n_devices)
+    text = Text.assemble((p.layout.label(), "bold green"), f"   {formats(p.precision)}\n")
+    text.append(f"{tokens(p.batch)} sequences decode on {gpus:.0f} of {most:.0f} GPUs per replica")
+    paid = records.known_price(p.machine)
+    if paid is not None:
+        text.append(f", at {money(paid)} per GPU-hour ({p.machine.price_kind.replace('_', '-')})")
+    c.print(Panel(text, title="cheapest plan", title_align="left", border_style="green", expand=False))
+
+
+def _numbers(c: Console, p: Plan, found: Answer) -> None:
+    s, limits = p.serving, found.objectives
+    at = float(p.cost.bound_share)
+    table = numbers("", "estimate", "bound", "apart", "objective", title_width=34)
+
+    def row(name: str, estimate: float, bound: float, unit: str, limit: str = "") -> None:
+        gap = times(max(estimate, bound), min(estimate, bound))
+        table.add_row(name, f"[bold]{show(estimate, unit)}[/]", show(bound, unit), f"[dim]{gap}[/]", limit)
+
+    ttft_limit = f"≤ {show(limits.max_ttft, 's')}" if limits.max_ttft < math.inf else ""
+    tpot_limit = f"≤ {show(limits.max_tpot, 's')}" if limits.max_tpot < math.inf else ""
+    speed_limit = f"≥ {1 / limits.max_tpot:.3g}" if limits.max_tpot < math.inf else ""
+    row("TTFT, time to first token", float(s.ttft), float(s.ttft_bound), "s", ttft_limit)
+    row("TPOT, time per output token", float(s.tpot), float(s.tpot_bound), "s", tpot_limit)
+    row("tok/s/user (interactivity)", float(s.interactivity), 1 / float(s.tpot_bound), "", speed_limit)
+    table.add_section()
+    for name, value in (
+        ("tok/s/GPU, input + output", s.tput_per_gpu),
+        ("tok/s/GPU, output only", s.output_tput_per_gpu),
+        ("tok/s/GPU, input only", s.input_tput_per_gpu),
+    ):
+        row(name, float(value), float(value) / at, "")
+    table.add_section()
+    if records.known_price(p.machine) is None:
+        table.add_row("$ per million tokens", "unknown", "unknown")
+    else:
+        cost = p.cost
+        dollars: list[tuple[str, Any]] = [("$/M input tokens", cost.input_mtok)]
+        if float(p.question.traffic.cached) > 0:
+            dollars.append(("$/M cached input tokens", cost.cache_read_mtok))
+        dollars += [("$/M output tokens", cost.output_mtok), ("$/M tokens, blended", cost.blended_mtok)]
+        for name, value in dollars:
+            low = money(float(value) * at) if "blended" in name else ""
+            gap = times(1.0, at) if "blended" in name else ""
+            table.add_row(name, f"[bold]{money(value)}[/]", low, f"[dim]{gap}[/]")
+    c.print()
+    indented(c, table)
+    low, high = p.interval.low, p.interval.high
+    if low is None or high is None:
+        line(c, f"[dim]Interval: {escape(p.interval.reason)}. Nothing can be faster than the bound.[/]")
+    else:
+        line(c, f"[dim]Interval, 5 % to 95 %: {float(low):.2f} to {float(high):.2f} x the estimate"
+             f" ({escape(p.interval.reason)}).[/]")  # fmt: skip
+
+
+def _why(c: Console, p: Plan, found: Answer) -> None:
+    shares = {name: float(v) for name, v in p.serving.shares.items()}
+    total = sum(shares.values()) or 1.0
+    name = records.binding_term(p)
+    heading(c, "What binds", f"{RESOURCES[name]}: {shares[name] / total:.0%} of a step")
+    bar(c, {RESOURCES[k]: v for k, v in shares.items()}, unit="")
+    moves = [(what, change) for what, change in found.movers if change <= -0.001]
+    if moves:
+        words = ", ".join(f"{escape(what)} [bold]{_percent(change)}[/]" for what, change in moves)
+        line(c, f"What would move the price: {words}")
+
+
+def _percent(change: float) -> str:
+    return f"{'−' if change < 0 else '+'}{abs(change) * 100:.1f} %"
+
+
+def _memory(c: Console, p: Plan) -> None:
+    held = records.memory(p.serving.footprint, float(p.serving.memory))
+    heading(c, "Memory per GPU", f"{show(held['capacity'], 'B')}, {show(held['capacity'] - held['free'], 'B')} used")
+    bar(c, {k: held[k] for k in ("weights", "cache", "reserve", "free")}, unit="B", total=held["capacity"])
+
+
+def _load(c: Console, p: Plan) -> None:
+    s, traffic = p.serving, p.question.traffic
+    rate, steps = float(s.request_rate), max(float(traffic.osl) - 1, 1.0)
+    heading(c, "Load of a replica", "Little's law: requests inside = rate x time in the system")
+    line(
+        c,
+        f"[bold]{tokens(round(float(s.concurrency)))}[/] requests inside = {show(rate)} requests/s x"
+        f" ({show(float(s.ttft_mean), 's')} to the first token + {steps:,.0f} x {show(float(s.tpot), 's')})",
+    )
+    line(
+        c,
+        f"{tokens(p.batch)} of them decode; {float(s.mixed):.0%} of steps also carry prefill, in chunks of"
+        f" {tokens(round(float(s.chunk)))} tokens",
+    )
+
+
+def _fleet(c: Console, answer: PlanAnswer) -> None:
+    f = answer.fleet
+    if f is None:
+        return
+    best = answer.best
+    heading(c, "Fleet", f"for {show(f.rate)} requests/s")
+    spare = f", {f.spare} of them spare" if f.spare else ""
+    line(
+        c,
+        f"[bold]{f.replicas:,} replicas[/]{spare}: {f.devices:,.0f} GPUs, {f.utilisation:.0%} utilised,"
+        f" {show(f.power, 'W')} at the facility",
+    )
+    paid = records.known_price(best.machine) is not None
+    month = f"${f.month_dollars:,.0f} a month" if paid else "dollars a month unknown"
+    per_mtok = f.month_dollars / (f.tokens_per_s * 730 * 3600) * 1e6 if f.tokens_per_s else math.nan
+    real = f" ({money(per_mtok)}/M tokens with the idle share)" if paid else ""
+    line(c, f"[bold]{month}[/]{real}, {show(f.tokens_per_s)} tok/s,"
+         f" {show(f.tokens_per_s_mw)} tok/s/MW, {show(f.joules_per_token)} J per token")  # fmt: skip
+    if f.limited_by_power:
+        line(c, f"[yellow]The power limit lets it serve {show(f.served)} of {show(f.rate)} requests/s.[/]")
+
+
+# --- the front ----------------------------------------------------------------------------------------------------
+
+
+def spread(front: Front, most: int = MOST_ROWS) -> list[int]:
+    """Rows of the front, evenly spaced in the logarithm of speed: the ends and what lies between."""
+    n = len(front.interactivity)
+    if n <= most:
+        return list(range(n))
+    place = np.log(front.interactivity)
+    wanted = np.linspace(place[0], place[-1], most)
+    return sorted({int(np.argmin(np.abs(place - w))) for w in wanted})
+
+
+def _front(c: Console, found: Answer) -> None:
+    front, best = found.by_price, found.best
+    if best is None or len(front.batch) == 0:
+        return
+    heading(c, "Pareto front", "speed for one user against throughput and price")
+    c.print(Text.from_ansi(charts.draw(chart_of(found), width=c.width, height=16, color=wants_colour())))
+    table = numbers("", "tok/s/user", "tok/s/GPU", "$/M tokens", "TTFT", "batch")
+    table.add_column("layout", no_wrap=True)
+    paid = records.known_price(best.machine) is not None
+    s = best.serving
+    rows = [
+        (float(front.interactivity[i]), float(front.tput_per_gpu[i]), float(front.blended_mtok[i]),
+         float(front.ttft[i]), float(front.batch[i]), front.labels[i].rpartition(" ")[0], False)
+        for i in spread(front)
+    ]  # fmt: skip
+    rows.append(
+        (float(s.interactivity), float(s.tput_per_gpu), float(best.cost.blended_mtok), float(s.ttft), best.batch,
+         best.layout.label(), True)
+    )  # fmt: skip
+    for speed, tput, price, ttft, size, words, mine in sorted(rows, key=lambda r: -r[0]):
+        table.add_row(
+            "▶" if mine else "", f"{speed:.1f}", f"{tput:,.0f}", money(price) if paid else "unknown", show(ttft, "s"),
+            tokens(size), words, style="bold green" if mine else None,
+        )  # fmt: skip
+    indented(c, table)
+
+
+def chart_of(found: Answer) -> dict[str, Any]:
+    """The front as a chart: throughput against speed, the chosen plan marked."""
+    front, q = found.by_throughput, found.question
+    marks = []
+    if found.best is not None:
+        s = found.best.serving
+        marks.append(charts.Mark("chosen", float(s.interactivity), float(s.tput_per_gpu)))
+    return charts.scatter(
+        [charts.Series("Pareto front", front.interactivity.tolist(), front.tput_per_gpu.tolist(),
+                       labels=front.labels)],
+        title=f"{q.model.name} on {q.machine.name}",
+        x=charts.Axis("Speed for one user", "tok/s/user", log=True),
+        y=charts.Axis("Input + output tokens", "tok/s/GPU", log=True),
+        marks=marks,
+    )  # fmt: skip
+
+
+def chart(answer: PlanAnswer) -> dict[str, Any]:
+    return chart_of(answer.answer)
+
+
+def _runner_up(c: Console, found: Answer) -> None:
+    other = found.runner_up
+    if other is None:
+        return
+    heading(c, "Runner-up", f"{other.layout.label()}, {formats(other.precision)}, batch {tokens(other.batch)}")
+    line(c, f"{escape(found.runner_up_why[:1].upper() + found.runner_up_why[1:])}.")
+
+
+# --- nothing fits -------------------------------------------------------------------------------------------------
+
+
+def _nothing(c: Console, found: Answer) -> None:
+    c.print()
+    for reason in found.reasons:
+        line(c, f"[bold red]No plan.[/] {escape(reason[:1].upper() + reason[1:])}.", indent=0)
+    near = found.nearest
+    if near is None:
+        return
+    s, cost = near.serving, near.cost
+    heading(c, "Nearest plan", f"{near.layout.label()}, {formats(near.precision)}, batch {tokens(near.batch)}")
+    price = f", {money(cost.blended_mtok)} per million tokens" if records.known_price(near.machine) else ""
+    line(
+        c,
+        f"TTFT {show(float(s.ttft), 's')}, TPOT {show(float(s.tpot), 's')}"
+        f" ({float(s.interactivity):.1f} tok/s/user), {show(float(s.tput_per_gpu))} tok/s/GPU in and out{price}",
+    )
