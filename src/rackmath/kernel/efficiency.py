@@ -17,7 +17,8 @@ class Efficiency:
     """Shares of peak (0 to 1], and the seconds that neither FLOPs nor bytes explain.
 
     `compute_share[kind, type]` of the tensor peak, `memory_share[kind]` of the memory bandwidth, `link_share` of a
-    link's rate; `launch` seconds per kernel, `imbalance` the busiest expert rank's load over the mean.
+    link's rate; `launch` seconds per kernel, `step_overhead` per pass, `request_overhead` per request (in
+    its time to first token), `imbalance` the busiest expert rank's load over the mean.
     """
 
     compute_share: Mapping[str, float] = field(default_factory=dict)
@@ -25,6 +26,7 @@ class Efficiency:
     link_share: float = 0.8
     launch: float = 2.5e-6
     step_overhead: float = 1e-3
+    request_overhead: float = 0.0
     imbalance: float = 1.0
     source: str = "ideal"
 
@@ -52,6 +54,7 @@ def default_efficiency() -> Efficiency:
         link_share=raw["network"]["link_share"],
         launch=raw["overhead"]["launch"],
         step_overhead=raw["overhead"]["step"],
+        request_overhead=raw["overhead"]["request"],
         imbalance=raw["overhead"]["expert_imbalance"],
         source=raw["source"],
     )

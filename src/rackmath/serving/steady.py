@@ -157,8 +157,9 @@ def steady(
     if_waiting = service / (2 * (1 - load))
     wait = load * if_waiting
     median_wait = if_waiting * np.maximum(np.log(np.maximum(2 * load, 1e-9)), 0.0)
-    ttft_mean = gather * tpot / 2 + wait + service
-    ttft = gather * tpot / 2 + median_wait + service
+    to_next = efficiency.request_overhead + gather * tpot / 2
+    ttft_mean = to_next + wait + service
+    ttft = to_next + median_wait + service
 
     cached_share: Number = 0.0
     if np.any(np.asarray(traffic.cached) > 0):
