@@ -7,6 +7,7 @@ the packaged ones; they win over packaged entries of the same name.
 from __future__ import annotations
 
 import functools
+import json
 import os
 import tomllib
 from collections.abc import Iterable, Mapping
@@ -15,7 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import BadInput, unknown
+from .description import build
 from .machine import Machine, Source
+from .model import Model
+from .modelnames import forms, in_format, known_forms
 from .names import Match, counts, match_machine, slug, words
 from .spec import build_machine, quantity
 
@@ -117,6 +121,94 @@ def _preset(key: str) -> Machine:
         sources={**one.sources, **dict.fromkeys(values, named)},
         **values,
     )
+
+
+def model(name: str | Path) -> Model:
+    """The model with this name, or the one a file describes: a config.json, its folder, or our own TOML or JSON.
+
+    A number format in the name ("nvidia/DeepSeek-R1-FP4") sets the weights where that checkpoint itself is unknown.
+
+    >>> model("deepseek-ai/DeepSeek-V3").n_layers
+    61
+    >>> model("amd/DeepSeek-R1-0528-MXFP4-Preview").precision.experts.name
+    'mxfp4'
+    """
+    text = str(name)
+    if not text.strip() or len(text) > 4096 or "\0" in text:
+        raise BadInput(f"{text!r:.80} is not the name of a model; give one like deepseek-ai/DeepSeek-V3")
+    if text in _model_lines():
+        return build(_description(text))
+    path = Path(text)
+    if path.suffix.lower() in (".json", ".toml") or path.is_dir():
+        return _model_file(path)
+    exact, number_format = find_model(text)
+    found = build(_description(exact))
+    return build(in_format(found, number_format)) if number_format else found
+
+
+def find_model(text: str) -> tuple[str, str | None]:
+    """The catalogue's name for a spelling, and the number format it asks for beyond that entry's own.
+
+    >>> find_model("/models/DeepSeek-R1"), find_model("meta-llama/Llama-3.1-8B-Instruct-FP8")
+    (('deepseek-ai/DeepSeek-R1', None), ('meta-llama/Llama-3.1-8B-Instruct', 'fp8'))
+    """
+    words, names = _toml("names.toml")["model"], _model_lines()
+    table = known_forms(names, words["aliases"], words)
+    for form in forms(text, words):
+        if form.format is not None and f"{form.key}:{form.format}" in table:
+            return table[f"{form.key}:{form.format}"], None
+        if form.key in table:
+            return table[form.key], form.format
+    short = {name.rpartition("/")[2] for name in names}
+    raise unknown("model", text, [*names, *short], hint="; rackmath models lists all, or give a config.json")
+
+
+def models() -> tuple[Listing, ...]:
+    """Every model of the catalogue and of the user, with one line about each."""
+    found = []
+    for name in sorted(_model_lines(), key=str.lower):
+        given = _description(name)
+        layers = sum(group.get("count", 1) for group in given["groups"])
+        shape = f"{layers} layers, {given['d_model']} wide"
+        moe = next((g["ffn"] for g in given["groups"] if (g.get("ffn") or {}).get("kind") == "moe"), None)
+        experts = f", {moe['top_k']} of {moe['n_experts']} experts" if moe else ""
+        formats = sorted(set(given.get("precision", {}).values()) - {"bf16"})
+        found.append(Listing(name=name, summary=f"{shape}{experts}{', ' + '/'.join(formats) if formats else ''}"))
+    return tuple(found)
+
+
+def _model_file(path: Path) -> Model:
+    """A model from a file: our own description, or a Hugging Face config."""
+    from .huggingface import load_json, read_model
+
+    if path.is_dir():
+        return read_model(path)
+    if not path.is_file():
+        raise BadInput(f"there is no file {str(path)!r}; give the path of a config.json or of a description")
+    given = _parsed(path, path.stat().st_mtime_ns) if path.suffix.lower() == ".toml" else load_json(path)
+    return build(given) if "groups" in given else read_model(path)
+
+
+def _model_lines() -> Mapping[str, str | Path]:
+    """Names of all models, with the line or the file that describes each; the user's come last and win."""
+    folder = home() / "models"
+    own = {p.stem: p for suffix in ("toml", "json") for p in sorted(folder.glob(f"*.{suffix}"))}
+    return {**_packaged_models(), **own}
+
+
+@functools.cache
+def _packaged_models() -> dict[str, str]:
+    start = len('{"name":"')
+    lines = (DATA / "models.jsonl").read_text(encoding="utf-8").splitlines()
+    return {line[start : line.index('"', start)]: line for line in lines}
+
+
+def _description(name: str) -> Mapping[str, Any]:
+    found = _model_lines()[name]
+    if isinstance(found, Path):
+        return _model_file(found).description
+    given: Mapping[str, Any] = json.loads(found)
+    return given
 
 
 def machines() -> tuple[Listing, ...]:

@@ -38,6 +38,7 @@ def _formats() -> dict[str, Format]:
         ("nvfp4_w4a16", 0.5 + 1 / 16, "bf16", "nvfp4 weights, 16-bit products"),
         ("w4a8", 0.5 + 2 / 128, "fp8", "4-bit weights, 8-bit products, a 2-byte scale per 128"),
         ("q4_k_m", 4.83 / 8, "bf16", "llama.cpp: 4.83 bits per weight over a Llama"),
+        ("q4_0", 4.5 / 8, "bf16", "llama.cpp: a 2-byte scale per 32 weights"),
         ("q8_0", 8.5 / 8, "bf16", "llama.cpp: a 2-byte scale per 32 weights"),
     )
     return {name: Format(name=name, bytes=b, compute=c, note=n) for name, b, c, n in rows}
