@@ -120,10 +120,17 @@ def write(spec: Spec, path: str | os.PathLike[str], *, theme: str = "light") -> 
     convert = _converter(target)
     if suffix == ".html":
         return save(target, _page(spec, convert.javascript_bundle()).encode())
-    still = chosen | {"layer": [layer for layer in chosen["layer"] if layer.get("name") != "hover"]}
+    still = _still(chosen)
     if suffix == ".svg":
         return save(target, convert.vegalite_to_svg(still, allowed_base_urls=[]).encode())
     return save(target, convert.vegalite_to_png(still, scale=2.0, allowed_base_urls=[]))
+
+
+def _still(spec: Spec) -> Spec:
+    """The chart, or the stack of charts, without the layers that answer a mouse."""
+    if "vconcat" in spec:
+        return spec | {"vconcat": [_still(part) for part in spec["vconcat"]]}
+    return spec | {"layer": [layer for layer in spec["layer"] if not layer.get("name", "").startswith("hover")]}
 
 
 def save(path: str | os.PathLike[str], data: bytes) -> Path:

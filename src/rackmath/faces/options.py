@@ -64,9 +64,7 @@ MaxTtft = Annotated[
     str | None,
     typer.Option(help="Median time to first token at the plan's load: 2s.", rich_help_panel=OBJECTIVES),
 ]
-MaxTpot = Annotated[
-    str | None, typer.Option(help="Median time per output token: 40ms.", rich_help_panel=OBJECTIVES)
-]
+MaxTpot = Annotated[str | None, typer.Option(help="Median time per output token: 40ms.", rich_help_panel=OBJECTIVES)]
 MinInteractivity = Annotated[
     str | None, typer.Option(help="Tokens per second for each user: 20.", rich_help_panel=OBJECTIVES)
 ]
@@ -98,9 +96,7 @@ LayoutWords = Annotated[
         "--layout", help="Such as 'TP8 DP4 EP32 PP2'. The largest replica if not given.", rich_help_panel=CHOICES
     ),
 ]
-Gpus = Annotated[
-    str | None, typer.Option(help="Use at most so many devices for a replica.", rich_help_panel=CHOICES)
-]
+Gpus = Annotated[str | None, typer.Option(help="Use at most so many devices for a replica.", rich_help_panel=CHOICES)]
 PriceKind = Annotated[
     str | None,
     typer.Option("--price", help="Which price: on_demand, reserved, spot or owned.", rich_help_panel=CHOICES),
@@ -118,9 +114,7 @@ Rate = Annotated[
     str | None, typer.Option(help="Requests per second to serve: 30/s. Sizes a fleet.", rich_help_panel=FLEET)
 ]
 Spare = Annotated[int, typer.Option(help="Replicas beyond those needed.", rich_help_panel=FLEET)]
-PowerLimit = Annotated[
-    str | None, typer.Option(help="Facility power of the fleet: 5MW.", rich_help_panel=FLEET)
-]
+PowerLimit = Annotated[str | None, typer.Option(help="Facility power of the fleet: 5MW.", rich_help_panel=FLEET)]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, in SI units.", rich_help_panel=OUTPUT)]
 Csv = Annotated[bool, typer.Option("--csv", help="Print the table of the answer as CSV.", rich_help_panel=OUTPUT)]
 File = Annotated[

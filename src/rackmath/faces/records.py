@@ -261,9 +261,7 @@ def _term(op: Op, seconds: float, total: float, answer: ForwardAnswer) -> Record
     return _row(op.name, n, n * float(op.flops), n * float(op.bytes), seconds, total, binds)
 
 
-def _row(
-    name: str, layers: float, flops: float, size: float, seconds: float, total: float, binds: str
-) -> Record:
+def _row(name: str, layers: float, flops: float, size: float, seconds: float, total: float, binds: str) -> Record:
     return {
         "operation": name, "layers": layers, "flops": flops, "bytes": size, "seconds": seconds,
         "share": seconds / total, "binds": binds,

@@ -53,7 +53,7 @@ def heading(c: Console, title: str, aside: str = "") -> None:
 
 def line(c: Console, markup: str, *, indent: int = 2) -> None:
     """A paragraph, wrapped with its indent kept."""
-    c.print(Padding(Text.from_markup(markup), (0, 0, 0, indent)))
+    c.print(Padding(Text.from_markup(markup), (0, 0, 0, indent), expand=False))
 
 
 def numbers(*columns: str, title_width: int | None = None) -> Table:
@@ -66,20 +66,20 @@ def numbers(*columns: str, title_width: int | None = None) -> Table:
 
 
 def indented(c: Console, table: Table, *, by: int = 2) -> None:
-    c.print(Padding(table, (0, 0, 0, by)))
+    c.print(Padding(table, (0, 0, 0, by), expand=False))
 
 
 def bar(c: Console, parts: Mapping[str, float], *, unit: str, total: float | None = None) -> None:
-    """One bar split into named parts, and under it what each part is; parts keep their fill without colour."""
+    """One bar split into named parts, and under it what each part is; fills tell them apart without colour."""
     whole = total or sum(parts.values()) or 1.0
+    parts = {name: value for name, value in parts.items() if value > 0}
     width = min(c.width - 4, 72)
     cells = _cells([max(v, 0.0) / whole for v in parts.values()], width)
     drawn, legend = Text("  "), []
     for (name, value), n, fill, colour in zip(parts.items(), cells, _FILLS, _COLOURS, strict=False):
         drawn.append(fill * n, style=colour)
-        if value > 0:
-            label = show(value, unit) if unit else f"{value / whole:.0%}"
-            legend.append(f"[{colour}]{fill}[/] {escape(name)} {label}")
+        label = show(value, unit) if unit else f"{value / whole:.0%}"
+        legend.append(f"[{colour}]{fill}[/] {escape(name)} {label}")
     c.print(drawn)
     line(c, "   ".join(legend))
 
@@ -98,7 +98,7 @@ def notes(c: Console, found: Sequence[str]) -> None:
         return
     c.print()
     for note in found:
-        c.print(Padding(Text.assemble(("• ", "dim"), (note, "dim")), (0, 0, 0, 2)))
+        c.print(Padding(Text.assemble(("• ", "dim"), (note, "dim")), (0, 0, 0, 2), expand=False))
 
 
 def money(value: float | None, *, digits: int = 3) -> str:
@@ -117,7 +117,7 @@ def times(estimate: float, bound: float) -> str:
 
 def tokens(value: float) -> str:
     """A count of tokens or sequences, with commas."""
-    return show(value) if value >= 1000 or value == int(value) else f"{value:,.1f}"
+    return f"{value:,.0f}" if value >= 1000 or value == int(value) else f"{value:,.1f}"
 
 
 def wants_colour() -> bool:
