@@ -1,4 +1,7 @@
-"""Options of the command line, each written once: names, help texts, completion. Typer and the standard library only."""
+"""Options of the command line, each written once: names, help texts, completion.
+
+Typer and the standard library only.
+"""
 
 from __future__ import annotations
 

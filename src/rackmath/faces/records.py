@@ -180,10 +180,11 @@ def front(found: Answer) -> list[Record]:
 
 
 def _point(f: Front, q: Question, i: int) -> Record:
-    words, _, name = f.labels[i].rpartition(" ")
     return {
-        "layout": words,
-        "precision": name,
+        "layout": f.layouts[i].label(),
+        "gpus": f.layouts[i].gpus,
+        "precision": f.precisions[i].name,
+        "kv": f.precisions[i].kv.name,
         "batch": f.batch[i],
         "interactivity": f.interactivity[i],
         "tpot": 1 / f.interactivity[i],

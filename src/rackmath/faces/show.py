@@ -85,7 +85,7 @@ def bar(c: Console, parts: Mapping[str, float], *, unit: str, total: float | Non
 
 
 def _cells(shares: Sequence[float], width: int) -> list[int]:
-    """Whole cells for shares of a bar: at least one for each part that is there, `width` in all where they sum to 1."""
+    """Whole cells for shares of a bar: at least one for each part that is there, at most `width` in all."""
     cells = [max(1, round(s * width)) if s > 0 else 0 for s in shares]
     while sum(cells) > width:
         cells[cells.index(max(cells))] -= 1

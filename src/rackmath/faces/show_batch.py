@@ -119,7 +119,8 @@ def cost_chart(answer: BatchAnswer) -> dict[str, Any]:
 def _title(answer: BatchAnswer) -> str:
     curve = answer.curve
     q = curve.question
-    return f"Decoding {q.model.name} on {q.machine.name}, {curve.layout.label()}, {tokens(curve.context)} tokens of context"
+    words = f"{curve.layout.label()}, {tokens(curve.context)} tokens of context"
+    return f"Decoding {q.model.name} on {q.machine.name}, {words}"
 
 
 def _list(column: Any, x: list[float]) -> list[float]:

@@ -17,6 +17,7 @@ from .ask import PlanAnswer
 from .show import RESOURCES, bar, heading, indented, line, money, notes, numbers, times, tokens, wants_colour
 
 if TYPE_CHECKING:
+    from ..layout.parallelism import Layout
     from ..search.plan import Answer, Front, Plan
     from ..world.precision import Precision
 
@@ -136,7 +137,8 @@ def _why(c: Console, p: Plan, found: Answer) -> None:
     moves = [(what, change) for what, change in found.movers if change <= -0.001]
     if moves:
         words = ", ".join(f"{escape(what)} [bold]{_percent(change)}[/]" for what, change in moves)
-        line(c, f"What would move the price: {words}")
+        what = "price" if records.known_price(p.machine) is not None else "device time per request"
+        line(c, f"What would move the {what}: {words}")
 
 
 def _percent(change: float) -> str:
@@ -209,15 +211,17 @@ def _front(c: Console, found: Answer) -> None:
     table = numbers("", "tok/s/user", "tok/s/GPU", "$/M tokens", "TTFT", "batch")
     table.add_column("layout", no_wrap=True)
     paid = records.known_price(best.machine) is not None
+    several = len(found.question.precisions) > 1
     s = best.serving
     rows = [
         (float(front.interactivity[i]), float(front.tput_per_gpu[i]), float(front.blended_mtok[i]),
-         float(front.ttft[i]), float(front.batch[i]), front.labels[i].rpartition(" ")[0], False)
+         float(front.ttft[i]), float(front.batch[i]), _words(front.layouts[i], front.precisions[i], several), False)
         for i in spread(front)
+        if not _same(front, i, best)
     ]  # fmt: skip
     rows.append(
         (float(s.interactivity), float(s.tput_per_gpu), float(best.cost.blended_mtok), float(s.ttft), best.batch,
-         best.layout.label(), True)
+         _words(best.layout, best.precision, several), True)
     )  # fmt: skip
     for speed, tput, price, ttft, size, words, mine in sorted(rows, key=lambda r: -r[0]):
         table.add_row(
@@ -225,6 +229,16 @@ def _front(c: Console, found: Answer) -> None:
             tokens(size), words, style="bold green" if mine else None,
         )  # fmt: skip
     indented(c, table)
+
+
+def _same(front: Front, i: int, best: Plan) -> bool:
+    """Whether a point of the front is the chosen plan itself."""
+    return front.layouts[i] == best.layout and abs(float(front.batch[i]) / best.batch - 1) < 1e-9
+
+
+def _words(layout: Layout, precision: Precision, several: bool) -> str:
+    """The layout, and the formats where more than one set was tried."""
+    return f"{layout.label()}  {precision.name}/{precision.kv.name}" if several else layout.label()
 
 
 def chart_of(found: Answer) -> dict[str, Any]:

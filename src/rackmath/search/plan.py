@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..arrays import take
-from ..economics.cost import Cost, cost
+from ..economics.cost import HOUR, Cost, cost
 from ..kernel.counts import weight_bytes
 from ..kernel.uncertainty import NOT_CALIBRATED, Interval
 from ..layout.footprint import footprint
@@ -19,7 +19,7 @@ from ..serving.steady import Serving, steady
 from ..world.machine import Machine
 from ..world.precision import Precision
 from ..world.workload import Objectives
-from .grid import Candidates, Question, chunks, evaluate, join, layouts
+from .grid import Candidates, Question, chunks, evaluate, join, layouts, price_or_time
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +49,8 @@ class Front:
     ttft: NDArray[np.float64]
     batch: NDArray[np.float64]
     labels: tuple[str, ...]
+    layouts: tuple[Layout, ...] = ()
+    precisions: tuple[Precision, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,14 +73,14 @@ class Answer:
 def plan(questions: Sequence[Question], objectives: Objectives) -> Answer:
     """The cheapest plan over all questions (one per machine), by dollars per request at the stated utilisation.
 
-    Ties within 0.1 % go to the fewer devices. After the first pass the batches around the best layouts are tried
-    one by one.
+    A machine without a price comes after those with one. Ties within 0.1 % go to the fewer devices. After the first
+    pass the batches around the best layouts are tried one by one.
     """
     answers = [_plan_one(q, objectives) for q in questions]
     evaluated = sum(a.evaluated for a in answers)
     found = [a for a in answers if a.best is not None]
     if found:
-        best = min(found, key=lambda a: a.best.cost.request)  # type: ignore[union-attr]
+        best = min(found, key=lambda a: (not float(a.question.machine.price_per_hour) > 0, spent(a.best)))  # type: ignore[arg-type]
         return replace(best, evaluated=evaluated)
     best = min(answers, key=lambda a: math.inf if a.nearest is None else _violation(a.nearest, objectives))
     if best.nearest is None:
@@ -215,7 +217,15 @@ def _front(
         labels=tuple(
             f"{take(table.layout, int(r)).label()} {question.precisions[int(table.precision[r])].name}" for r in rows
         ),
+        layouts=tuple(take(table.layout, int(r)) for r in rows),
+        precisions=tuple(question.precisions[int(table.precision[r])] for r in rows),
     )
+
+
+def spent(p: Plan) -> float:
+    """Dollars per request, or device-hours where the machine has no price."""
+    per_hour = float(price_or_time(p.machine))
+    return float(p.serving.gpus) * per_hour / HOUR / float(p.serving.request_rate) / p.question.traffic.utilisation
 
 
 # --- saying why -----------------------------------------------------------------------------------------------------
@@ -301,7 +311,7 @@ def _why(best: Plan, other: Plan, objectives: Objectives) -> str:
 
     mine, its = per_request(best), per_request(other)
     worst = max(its, key=lambda k: its[k] - mine[k])
-    dearer = float(other.cost.request) / float(best.cost.request) - 1
+    dearer = spent(other) / spent(best) - 1
     if dearer < 5e-4:
         return (
             f"costs the same within 0.1 %, on {other.layout.gpus:.0f} devices instead of {best.layout.gpus:.0f}"
@@ -337,12 +347,12 @@ def _stopped_by(p: Plan, objectives: Objectives) -> str:
 
 def movers(best: Plan) -> tuple[tuple[str, float], ...]:
     """What would move the price: relative change of cost per request with 10 % more of each resource, best first."""
-    machine, base = best.machine, float(best.cost.request) or 1.0
+    machine, base = best.machine, spent(best)
 
     def with_machine(**changes: float) -> float:
         scaled = {k: getattr(machine, k) * f for k, f in changes.items()}
         q = replace(best.question, machine=replace(machine, **scaled))
-        return float(evaluate_plan(q, best.layout, best.precision, best.batch).cost.request) / base - 1
+        return spent(evaluate_plan(q, best.layout, best.precision, best.batch)) / base - 1
 
     eff = best.question.efficiency
     leaner = replace(
@@ -352,9 +362,7 @@ def movers(best: Plan) -> tuple[tuple[str, float], ...]:
         "10 % more FLOP/s": with_machine(peak_bf16=1.1, peak_fp8=1.1, peak_fp4=1.1, peak_int8=1.1),
         "10 % more HBM bandwidth": with_machine(hbm_bandwidth=1.1),
         "10 % faster links": with_machine(scaleup_bandwidth=1.1, scaleout_bandwidth=1.1),
-        "10 % less launch and step overhead": float(
-            evaluate_plan(leaner, best.layout, best.precision, best.batch).cost.request
-        )
+        "10 % less launch and step overhead": spent(evaluate_plan(leaner, best.layout, best.precision, best.batch))
         / base
         - 1,
     }
