@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ..world.catalog import Listing
     from ..world.machine import Machine
     from ..world.model import Model
-    from ..world.precision import Precision
+    from ..world.precision import Format, Precision
 
 Record = dict[str, Any]
 
@@ -237,6 +237,11 @@ def use(answer: ForwardAnswer) -> Record:
         "mfu": float(t.compute) / seconds,
         "mbu": float(t.bytes) / float(answer.question.machine.hbm_bandwidth) / seconds,
     }
+
+
+def main_format(model: Model, used: Precision) -> Format:
+    """The format most weights are kept in: that of the experts, or else of the MLP."""
+    return used.of("experts" if any(g.ffn and g.ffn.n_experts for g in model.groups) else "mlp")
 
 
 def terms(answer: ForwardAnswer) -> list[Record]:

@@ -14,6 +14,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from ..arrays import Number
 from ..units import show
 
 WIDEST = 110
@@ -101,7 +102,7 @@ def notes(c: Console, found: Sequence[str]) -> None:
         c.print(Padding(Text.assemble(("• ", "dim"), (note, "dim")), (0, 0, 0, 2), expand=False))
 
 
-def money(value: float | None, *, digits: int = 3) -> str:
+def money(value: Number | None, *, digits: int = 3) -> str:
     """Dollars, or "unknown"."""
     if value is None:
         return "unknown"

@@ -120,11 +120,11 @@ def _numbers(c: Console, p: Plan, found: Answer) -> None:
             table.add_row(name, f"[bold]{money(value)}[/]", low, f"[dim]{gap}[/]")
     c.print()
     indented(c, table)
-    low, high = p.interval.low, p.interval.high
-    if low is None or high is None:
+    least, most = p.interval.low, p.interval.high
+    if least is None or most is None:
         line(c, f"[dim]Interval: {escape(p.interval.reason)}. Nothing can be faster than the bound.[/]")
     else:
-        line(c, f"[dim]Interval, 5 % to 95 %: {float(low):.2f} to {float(high):.2f} x the estimate"
+        line(c, f"[dim]Interval, 5 % to 95 %: {float(least):.2f} to {float(most):.2f} x the estimate"
              f" ({escape(p.interval.reason)}).[/]")  # fmt: skip
 
 

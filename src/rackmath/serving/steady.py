@@ -56,6 +56,9 @@ class Serving:
     ttft: Number  # median
     ttft_mean: Number
     wait: Number  # mean time in the waiting line, part of ttft_mean
+    wait_median: Number  # the same, median: part of ttft
+    to_next: Number  # request overhead, and the mean wait for the next mixed step
+    service: Number  # steps that carry the request's own chunks
     tpot_bound: Number
     ttft_bound: Number
     request_rate_bound: Number
@@ -187,6 +190,9 @@ def steady(
         ttft=ttft,
         ttft_mean=ttft_mean,
         wait=wait,
+        wait_median=median_wait,
+        to_next=to_next,
+        service=service,
         tpot_bound=plain.bound,
         ttft_bound=prompt_bound,
         request_rate_bound=batch / (steps * step_bound),

@@ -1,0 +1,243 @@
+"""An answer as a tree of named terms: value, unit, formula with its numbers put in, and the source of each input.
+
+A formula is never written down by hand: it is the node's rule and its children, so it cannot disagree with them,
+and `Node.follows` checks that the value is what the rule makes of the children's values.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from rich.padding import Padding
+from rich.text import Text
+from rich.tree import Tree
+
+from ..units import UNITS, show
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from ..world.machine import Machine
+
+SMALL = 0.05
+"""On a screen, a term below this share of the sum it belongs to is shown without its own terms."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Node:
+    """One named term. `rule` says how the value follows from the children; without one it is an input or a heading.
+
+    Rules: "sum"; "difference" (the first minus the others); "product"; "quotient" (the first over the others);
+    "max".
+
+    >>> hour = Node(name="price", value=4.0, unit="$/h", source="a price list")
+    >>> both = Node(name="replica", value=32.0, unit="$/h", rule="product", children=(count("GPUs", 8), hour))
+    >>> both.formula, both.worked, both.follows()
+    ('GPUs x price', '8 x $4.00/h', True)
+    """
+
+    name: str
+    value: float | None = None
+    unit: str = ""
+    rule: str = ""
+    children: tuple[Node, ...] = ()
+    source: str = ""
+    note: str = ""
+
+    @property
+    def formula(self) -> str:
+        """The rule in the children's names."""
+        return _joined(self.rule, [c.name for c in self.children])
+
+    @property
+    def worked(self) -> str:
+        """The rule with the children's values put in."""
+        return _joined(self.rule, [c.shown for c in self.children])
+
+    @property
+    def shown(self) -> str:
+        """The value with its unit."""
+        if self.value is None:
+            return ""
+        if self.unit == "share":
+            return f"{self.value:.4g}"
+        if self.unit.startswith("$"):
+            return show(self.value, self.unit)
+        if self.unit in ("s", "B", "B/s", "FLOP", "FLOP/s", "W", "params", "tok/s"):
+            return show(self.value, self.unit).removesuffix(" params")
+        size = abs(self.value)
+        if not math.isfinite(self.value):
+            number = show(self.value)
+        elif size >= 1e13:
+            number = f"{self.value:.4g}"
+        elif self.value == round(self.value):
+            number = f"{self.value:,.0f}"
+        else:
+            number = f"{self.value:,.1f}" if size >= 1000 else f"{self.value:.4g}"
+        return f"{number} {self.unit}".strip()
+
+    def follows(self, tolerance: float = 1e-6) -> bool:
+        """Whether the value is what the rule makes of the children; True where there is no rule."""
+        if not self.rule:
+            return True
+        found = _apply(self.rule, [float(c.value) for c in self.children if c.value is not None])
+        return self.value is not None and math.isclose(found, self.value, rel_tol=tolerance, abs_tol=1e-15)
+
+    def walk(self) -> Iterator[Node]:
+        """This node and everything below it."""
+        yield self
+        for child in self.children:
+            yield from child.walk()
+
+    def record(self) -> dict[str, Any]:
+        """The tree as plain data; a term that was already given in full is marked `repeated`."""
+        return _record(self, set())
+
+    def show(self, console: Console) -> None:
+        """Print the tree, and the sources it numbers."""
+        sources: list[str] = []
+        console.print(_branch(self, set(), sources, True))
+        if sources:
+            console.print(Text("\nSources", style="bold cyan"))
+        for i, source in enumerate(sources, 1):
+            console.print(Padding(Text(f"[{i}] {source}", style="dim"), (0, 0, 0, 2), expand=False))
+
+
+_SIGNS = {"sum": " + ", "difference": " − ", "product": " x "}
+
+
+def _joined(rule: str, parts: Sequence[str]) -> str:
+    if not rule:
+        return ""
+    if rule in _SIGNS:
+        return _SIGNS[rule].join(parts)
+    if rule == "max":
+        return f"max({', '.join(parts)})"
+    below = " x ".join(parts[1:])
+    return f"{parts[0]} / ({below})" if len(parts) > 2 else f"{parts[0]} / {below}"
+
+
+def _apply(rule: str, values: Sequence[float]) -> float:
+    if rule == "sum":
+        return math.fsum(values)
+    if rule == "product":
+        return math.prod(values)
+    if rule == "difference":
+        return values[0] - math.fsum(values[1:])
+    if rule == "quotient":
+        return values[0] / math.prod(values[1:])
+    if rule == "max":
+        return max(values)
+    raise ValueError(f"no rule is called {rule!r}")
+
+
+def _record(node: Node, seen: set[int]) -> dict[str, Any]:
+    record: dict[str, Any] = {"name": node.name, "value": node.value, "unit": node.unit}
+    if node.rule:
+        record |= {"rule": node.rule, "formula": node.formula, "worked": node.worked}
+    record |= {key: text for key, text in (("source", node.source), ("note", node.note)) if text}
+    if node.children and id(node) in seen:
+        return record | {"repeated": True}
+    seen.add(id(node))
+    if node.children:
+        record["children"] = [_record(child, seen) for child in node.children]
+    return record
+
+
+LONGEST = 6
+"""A formula of more terms than this is left to the branches below it."""
+
+
+def _branch(node: Node, seen: set[int], sources: list[str], full: bool) -> Tree:
+    label = Text(node.name, style="bold" if node.children else "")
+    if node.value is not None:
+        label.append(f"  {node.shown}", style="cyan")
+    if node.rule and len(node.children) <= LONGEST:
+        label.append(f"  = {node.formula}")
+        if node.worked != node.formula and len(node.children) > 1:
+            label.append(f" = {node.worked}", style="dim")
+    elif node.rule:
+        label.append(f"  = {node.rule} of {len(node.children)} terms")
+    if node.note:
+        label.append(f"  {node.note}", style="dim italic")
+    if node.source:
+        if node.source not in sources:
+            sources.append(node.source)
+        label.append(f"  [{sources.index(node.source) + 1}]", style="dim")
+    tree = Tree(label, guide_style="dim")
+    if not full or (node.children and id(node) in seen):
+        if node.children and full:
+            label.append("  as above", style="dim")
+        return tree
+    seen.add(id(node))
+    whole = abs(node.value) if node.value else 0.0
+    many = len(node.children) > LONGEST
+    for child in node.children:
+        told = node.rule and not many and not (child.children or child.source or child.note)
+        if not told:  # a bare number stands in the formula already
+            small = node.rule == "sum" and many and abs(child.value or 0.0) < SMALL * whole
+            tree.children.append(_branch(child, seen, sources, not small))
+    return tree
+
+
+# --- inputs with their sources --------------------------------------------------------------------------------------
+
+
+def given(name: str, value: float, unit: str = "", *, by: str = "given") -> Node:
+    """An input of the question."""
+    return Node(name=name, value=float(value), unit=unit, source=by)
+
+
+def count(name: str, value: float, note: str = "") -> Node:
+    """A pure number that follows from the choice or from the model."""
+    return Node(name=name, value=float(value), note=note)
+
+
+def of_machine(machine: Machine, field: str, name: str) -> Node:
+    """A value of the machine, with the source the catalogue keeps for it."""
+    from ..world.spec import DIMENSIONS
+
+    key = f"prices.{machine.price_kind}" if field == "price_per_hour" else field
+    found = machine.sources.get(key) or machine.sources.get(field)
+    text = ""
+    if found is not None:
+        text = found.text + (f", {found.date}" if found.date else "") + ("" if found.verified else ", unverified")
+    dimension = DIMENSIONS[field]
+    unit = {"bytes": "B", "bytes/s": "B/s", "count": ""}.get(dimension, dimension)
+    assert dimension in UNITS
+    return Node(
+        name=name,
+        value=float(getattr(machine, field)),
+        unit=unit,
+        source=text or f"machine {machine.name}, no source",
+    )
+
+
+def product(name: str, unit: str, *children: Node, note: str = "") -> Node:
+    """A node whose value is the product of its children's."""
+    return _made("product", name, unit, children, note)
+
+
+def quotient(name: str, unit: str, *children: Node, note: str = "") -> Node:
+    return _made("quotient", name, unit, children, note)
+
+
+def total(name: str, unit: str, *children: Node, note: str = "") -> Node:
+    return _made("sum", name, unit, children, note)
+
+
+def difference(name: str, unit: str, *children: Node, note: str = "") -> Node:
+    return _made("difference", name, unit, children, note)
+
+
+def _made(rule: str, name: str, unit: str, children: Sequence[Node], note: str) -> Node:
+    value = _apply(rule, [float(c.value) for c in children if c.value is not None])
+    return Node(name=name, value=value, unit=unit, rule=rule, children=tuple(children), note=note)
+
+
+def stated(rule: str, name: str, value: float, unit: str, *children: Node, note: str = "") -> Node:
+    """A node whose value comes from the answer itself; the children say how it was made, and a test compares."""
+    return Node(name=name, value=float(value), unit=unit, rule=rule, children=tuple(children), note=note)

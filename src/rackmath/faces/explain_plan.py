@@ -1,0 +1,187 @@
+"""The terms of a plan, a pass and a batch curve."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from . import explain_pass, records
+from .ask import BatchAnswer, ForwardAnswer, PlanAnswer
+from .explain import Node, count, difference, given, of_machine, product, quotient, stated, total
+
+if TYPE_CHECKING:
+    from ..search.plan import Plan
+
+
+def plan(answer: PlanAnswer) -> Node:
+    """The chosen plan: TPOT, TTFT, throughput, concurrency, memory, cost; or the reasons why there is none."""
+    found = answer.answer
+    chosen = found.best or found.nearest
+    reasons = tuple(Node(name=reason) for reason in found.reasons)
+    if chosen is None:
+        return Node(name="no plan", children=reasons)
+    what = "plan" if found.best is not None else "no plan; the nearest"
+    name = f"{what}: {chosen.question.model.name} on {chosen.machine.name}, {chosen.layout.label()}"
+    return Node(name=name, children=(*reasons, *_serving(chosen)))
+
+
+def _serving(p: Plan) -> tuple[Node, ...]:
+    s, q, traffic = p.serving, p.question, p.question.traffic
+    mixed = Node(name="mixed share", value=float(s.mixed), unit="share", note="steps that also carry prefill")
+    plain = _paced("a step that only decodes", explain_pass.pass_nodes("decode pass", s.decode, q), p)
+    both = _paced("a step with prefill", explain_pass.pass_nodes("mixed pass", s.mixed_pass, q), p)
+    pure = difference("decode-only share", "share", count("1", 1.0), mixed)
+    tpot = stated(
+        "sum", "TPOT", float(s.tpot), "s", product("decoding steps", "s", pure, plain),
+        product("mixed steps", "s", mixed, both),
+    )  # fmt: skip
+    osl, isl = given("osl", float(traffic.osl)), given("isl", float(traffic.isl))
+    steps = count("steps per request", max(float(traffic.osl) - 1, 1.0), "osl − 1: the prefill gives the first token")
+    batch = count("batch", p.batch, "decoding sequences in the replica, chosen")
+    rate = stated("quotient", "request rate", float(s.request_rate), "/s", batch, steps, tpot)
+    to_next = Node(name="to the next mixed step", value=float(s.to_next), unit="s", note="and the request overhead")
+    service = Node(
+        name="own chunks", value=float(s.service), unit="s",
+        note=f"steps that carry the prompt, in chunks of {float(s.chunk):,.0f} tokens per rank",
+    )  # fmt: skip
+    line = Node(name="waiting, median", value=float(s.wait_median), unit="s", note="zero below half load")
+    mean_line = Node(name="waiting, mean", value=float(s.wait), unit="s")
+    ttft = stated("sum", "TTFT, median", float(s.ttft), "s", to_next, line, service)
+    ttft_mean = stated("sum", "TTFT, mean", float(s.ttft_mean), "s", to_next, mean_line, service)
+    life = total("time in the system", "s", ttft_mean, product("decoding", "s", steps, tpot))
+    concurrency = stated("product", "concurrency", float(s.concurrency), "", rate, life, note="Little's law")
+    gpus = stated(
+        "product", "GPUs", float(p.layout.gpus), "", count("tp", float(p.layout.tp)), count("pp", float(p.layout.pp)),
+        count("dp", float(p.layout.dp)),
+    )  # fmt: skip
+    both_ways = total("tokens per request", "", isl, osl)
+    per_gpu = stated(
+        "quotient", "tok/s/GPU, input + output", float(s.tput_per_gpu), "",
+        product("tokens per second", "", rate, both_ways), gpus,
+    )  # fmt: skip
+    speed = stated("quotient", "tok/s/user", float(s.interactivity), "", count("1", 1.0), tpot)
+    used = explain_pass.memory(s.footprint, p.batch, p.layout, q)
+    free = difference("memory free", "B", of_machine(p.machine, "hbm_capacity", "capacity"), used)
+    bound = explain_pass.bound(s.decode)
+    nodes = (tpot, bound, ttft, speed, rate, concurrency, per_gpu, free)
+    return (*nodes, *_cost(p, rate, gpus, both_ways, isl, osl))
+
+
+def _paced(name: str, of: Node, p: Plan) -> Node:
+    """A pass at the pace of the fullest pipeline stage."""
+    from ..layout.parallelism import stage_share
+
+    uneven = float(stage_share(p.question.model, p.layout)) * float(p.layout.pp)
+    if uneven == 1.0:
+        return of
+    return product(name, "s", of, count("fullest stage over mean", uneven))
+
+
+def _cost(p: Plan, rate: Node, gpus: Node, both_ways: Node, isl: Node, osl: Node) -> tuple[Node, ...]:
+    """Dollars per request, and its split: it sums to the whole."""
+    if records.known_price(p.machine) is None:
+        return (Node(name="cost", note="no price is known for this machine"),)
+    c, s, traffic = p.cost, p.serving, p.question.traffic
+    price = of_machine(p.machine, "price_per_hour", f"price ({p.machine.price_kind.replace('_', '-')})")
+    use = given("utilisation", traffic.utilisation, "share")
+    hour = stated("product", "replica-hour", float(c.replica_hour), "$/h", gpus, price)
+    request = stated("quotient", "cost of a request", float(c.request), "$", hour, count("s/h", 3600.0), rate, use)
+    mtok = count("1M", 1e6)
+    to_output = Node(name="share of output", value=float(s.decode_share), unit="share",
+                     note="what a decode-only step would take, over TPOT")  # fmt: skip
+    to_cached = Node(name="share of cached input", value=float(s.cached_share), unit="share",
+                     note="prefill time that would vanish without the cached prefix")  # fmt: skip
+    to_input = difference("share of input", "share", count("1", 1.0), to_output, to_cached)
+    cached = float(traffic.cached)
+    fresh = product("fresh tokens", "", isl, given("share not cached", 1 - cached, "share")) if cached else isl
+
+    def price_of(name: str, value: float, share: Node, tokens: Node) -> Node:
+        charged = product("charged", "$", request, share, mtok)
+        return stated("quotient", name, value, "$", charged, tokens)
+
+    found = [
+        request,
+        stated("quotient", "$ per M tokens, blended", float(c.blended_mtok), "$",
+               product("of 1M", "$", request, mtok), both_ways),
+        price_of("$ per M output tokens", float(c.output_mtok), to_output, osl),
+    ]  # fmt: skip
+    if (to_input.value or 0.0) > 0 and fresh.value and fresh.value >= 1:
+        found.append(price_of("$ per M input tokens", float(c.input_mtok), to_input, fresh))
+    if cached:
+        held = product("cached tokens", "", isl, given("share cached", cached, "share"))
+        found.append(price_of("$ per M cached tokens", float(c.cache_read_mtok), to_cached, held))
+    return tuple(found)
+
+
+# --- forward and batch ----------------------------------------------------------------------------------------------
+
+
+def forward(answer: ForwardAnswer) -> Node:
+    """One pass: estimate, bound, MFU, MBU, memory."""
+    t, q = answer.time, answer.question
+    estimate = explain_pass.pass_nodes("estimate", t, q)
+    bandwidth = of_machine(q.machine, "hbm_bandwidth", "memory bandwidth")
+    use = records.use(answer)
+    at_peak = Node(name="FLOPs at the peak of their formats", value=float(t.compute), unit="s")
+    size = Node(name="bytes", value=float(t.bytes), unit="B")
+    batch = records.decoding(answer)
+    name = f"one pass of {q.model.name} on {q.machine.name}, {answer.layout.label()}"
+    return Node(
+        name=name,
+        children=(
+            estimate,
+            explain_pass.bound(t),
+            stated("quotient", "MFU", use["mfu"], "share", at_peak, estimate),
+            stated("quotient", "MBU", use["mbu"], "share", size, bandwidth, estimate),
+            explain_pass.memory(answer.footprint, batch, answer.layout, q),
+        ),
+    )
+
+
+def batch(answer: BatchAnswer) -> Node:
+    """The floor, R, the balance points and the capacity limit."""
+    from ..kernel.counts import active_parameters, layer_parameters, read_bytes, total_parameters, weight_flops
+    from ..layout.footprint import device_weight_bytes
+
+    c = answer.curve
+    q, machine, model, precision = c.question, c.question.machine, c.question.model, c.precision
+    bandwidth = of_machine(machine, "hbm_bandwidth", "memory bandwidth")
+    weights = Node(name="weights on a device", value=float(device_weight_bytes(model, precision, c.layout)), unit="B")
+    stages, ranks = count("pp", float(c.layout.pp)), count("dp", float(c.layout.dp))
+    read = quotient("weights read once", "s", weights, bandwidth)
+    floor = stated("product", "floor", c.floor, "s", read, stages)
+
+    main = records.main_format(model, precision)
+    peak_value = float(machine.peak(main.compute))
+    peak = of_machine(machine, explain_pass.peak_field(q, main.compute, peak_value), f"peak {main.compute.upper()}")
+    each = Node(name="bytes per weight", value=main.bytes, source=f"format {main.name}")
+    half = count("2", 2.0, "a multiply-add is two FLOPs")
+    r = stated("quotient", "R", c.r, "", product("peak x bytes", "", peak, each), half, bandwidth,
+               note="multiplies per weight fetched")  # fmt: skip
+    every = Node(name="total parameters", value=total_parameters(model), source=model.source or "the model")
+    used = Node(name="active parameters", value=active_parameters(model)["with none"], note="layers only")
+    balance = stated("quotient", "B*", c.balance, "", product("R x total", "", r, every), used)
+
+    layers = sum(precision.of(part).bytes * n for part, n in layer_parameters(model.groups).items())
+    multiply = quotient(
+        "multiplying a token", "s", Node(name="FLOPs per token", value=weight_flops(model), unit="FLOP"), peak
+    )
+    entries = Node(name="cache read per token", value=float(read_bytes(model, c.context, precision)), unit="B",
+                   note=f"at {c.context:,.0f} tokens")  # fmt: skip
+    fetch = quotient("reading its cache", "s", entries, bandwidth)
+    spare = difference("left per token", "s", multiply, fetch)
+    if math.isfinite(c.balance_with_cache):
+        all_weights = quotient("all weights", "s", Node(name="layer weights", value=layers, unit="B"), bandwidth)
+        with_cache = stated("quotient", "B* with the cache", c.balance_with_cache, "", all_weights, spare)
+    else:
+        note = "infinite: reading a token's cache takes longer than multiplying it"
+        with_cache = Node(name="B* with the cache", value=c.balance_with_cache, note=note, children=(spare,))
+    fit = c.capacity / float(c.layout.pp) / float(c.layout.dp)
+    room = count("sequences per rank and stage", fit, "free memory / cache of a sequence, rounded down")
+    capacity = stated("product", "capacity limit", c.capacity, "", room, ranks, stages)
+    l_star = Node(name="L*", value=c.balance_context, unit="tokens",
+                  note="context whose cache takes as long to read as the active weights to multiply")  # fmt: skip
+    return Node(
+        name=f"decoding {model.name} on {machine.name}, {c.layout.label()}",
+        children=(floor, r, balance, with_cache, l_star, capacity),
+    )
