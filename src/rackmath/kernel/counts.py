@@ -110,7 +110,10 @@ def attended_entries(stream: Stream, context: Number) -> Number:
     seen = np.minimum(context, stream.window)
     if stream.chunk != np.inf:
         seen = np.minimum(seen, stream.chunk / 2)
-    return np.minimum(seen / stream.stride, stream.top_k)
+    entries = seen / stream.stride
+    if stream.power != 1:
+        entries = entries**stream.power
+    return np.minimum(entries, stream.top_k)
 
 
 def attended_sum(stream: Stream, context: Number) -> Number:
@@ -120,13 +123,20 @@ def attended_sum(stream: Stream, context: Number) -> Number:
     >>> float(attended_sum(dense, 1000.0))
     500000.0
     """
-    cap = min(stream.window / stream.stride, stream.top_k)
-    if stream.chunk != np.inf:
-        cap = min(cap, stream.chunk / 2 / stream.stride)
+    p = stream.power
+    most = min(stream.window, stream.chunk / 2)
+    cap = min((most / stream.stride) ** p, stream.top_k)  # entries beyond which a query reads no more
     if cap == np.inf:
-        return context * context / (2 * stream.stride)
-    ramp = np.minimum(context, cap * stream.stride)
-    return ramp * ramp / (2 * stream.stride) + cap * (context - ramp)
+        return _ramp(context, stream.stride, p)
+    ramp = np.minimum(context, cap ** (1 / p) * stream.stride)
+    return _ramp(ramp, stream.stride, p) + cap * (context - ramp)
+
+
+def _ramp(context: Number, stride: float, power: float) -> Number:
+    """The integral of (x / stride) ** power from 0 to `context`."""
+    if power == 1:
+        return context * context / (2 * stride)
+    return context * (context / stride) ** power / (power + 1)
 
 
 def cache_bytes(model: Model, context: Number, precision: Precision | None = None) -> Number:

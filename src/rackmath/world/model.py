@@ -42,8 +42,8 @@ class Matrix:
 class Stream:
     """One kind of cache entry: what a token leaves behind and what later tokens read.
 
-    A query at position L (tokens so far) attends `min(min(L, window) / stride, top_k)` entries; the layer stores
-    `min(L, window) / stride` entries per sequence. `chunk` restarts the context every `chunk` tokens
+    A query at position L (tokens so far) attends `min((min(L, window) / stride) ** power, top_k)` entries; the layer
+    stores `min(L, window) / stride` entries per sequence. `chunk` restarts the context every `chunk` tokens
     (Llama 4's chunked layers): on average half a chunk is attended.
     """
 
@@ -56,6 +56,7 @@ class Stream:
     window: float = math.inf  # entries of older tokens are dropped
     chunk: float = math.inf
     top_k: float = math.inf  # at most so many entries are read by one query
+    power: float = 1  # below 1 where a query reads a power of the entries: 0.5 reads the square root of them
     stored: bool = True  # False where the layer reads the cache another layer keeps
     precision: Literal["kv", "index", "state"] = "kv"  # "state": a buffer of fixed size, whatever the cache's format
 
