@@ -1,10 +1,11 @@
 """Write src/rackmath/data/models.jsonl: one model description per line, from config.json files and known facts.
 
-    python tools/import_models.py [folder]
+    python tools/import_models.py [--check] [folder]
 
 The folder (default $RACKMATH_DATA/hf_configs or ../shared/data/hf_configs) holds the raw config files and an
 index.csv naming the origin of each; only our own descriptions are written, never a config. known_models.toml beside
-this script holds the facts of models without one.
+this script holds the facts of models without one. With --check nothing is written and the exit status says whether
+the packaged file is what would be written.
 """
 
 from __future__ import annotations
@@ -74,7 +75,8 @@ def _put(found: dict[str, dict[str, Any]], given: dict[str, Any], source: str, d
 
 def main() -> None:
     default = Path(os.environ.get("RACKMATH_DATA", HERE.parent.parent / "shared" / "data")) / "hf_configs"
-    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else default
+    arguments = [word for word in sys.argv[1:] if word != "--check"]
+    folder = Path(arguments[0]) if arguments else default
     facts = tomllib.loads((HERE / "known_models.toml").read_text(encoding="utf-8"))
     found = from_configs(folder, facts["rename"])
     from_facts(facts, found)
@@ -83,7 +85,12 @@ def main() -> None:
         given = {"name": name, **{k: v for k, v in found[name].items() if k != "name" and v not in ([], {})}}
         build(given)
         lines.append(json.dumps(given, allow_nan=False, separators=(",", ":")))
-    OUT.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    text = "\n".join(lines) + "\n"
+    if "--check" in sys.argv:
+        if OUT.read_text(encoding="utf-8") != text:
+            raise SystemExit(f"{OUT.name} is out of step: run python tools/import_models.py")
+        return
+    OUT.write_text(text, encoding="utf-8")
     print(f"{len(lines)} models, {OUT.stat().st_size:,} bytes")
 
 

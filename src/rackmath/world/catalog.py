@@ -21,7 +21,9 @@ from .machine import Machine, Source
 from .model import Model
 from .modelnames import forms, in_format, known_forms
 from .names import Match, counts, match_machine, slug, words
-from .spec import build_machine, quantity
+from .overlay import check_machine
+from .override import override as override
+from .spec import DIMENSIONS, build_machine, quantity, reprice
 
 DATA = Path(__file__).resolve().parent.parent / "data"
 MOST_DEVICES = 1_000_000
@@ -54,7 +56,7 @@ def machine(name: str) -> Machine:
         raise BadInput(f"{name!r:.80} is not the name of a machine; give one like 8xh200 or gb200-nvl72")
     found = _find(name, 0)
     if found is None:
-        raise unknown("machine", name, [*_files(), *_presets()], hint="; rackmath machines lists all")
+        raise unknown("machine", name, [*_files(), *presets()], hint="; rackmath machines lists all")
     count, one = found
     total = count * one.n_devices
     if not 1 <= total <= MOST_DEVICES:
@@ -65,8 +67,11 @@ def machine(name: str) -> Machine:
 def _find(text: str, depth: int) -> tuple[int, Machine] | None:
     """A count and a machine for a spelling: an exact name, then a count of something, then the aliases."""
     key = slug(text)
-    if key in _presets() or key in _files():
+    if key in presets() or key in _files():
         return 1, _entry(key)
+    for count, rest in counts(text):  # before the aliases: it opens no other file
+        if slug(rest) in presets() or slug(rest) in _files():
+            return count, _entry(slug(rest))
     found = match_machine(text, _aliases(), _toml("names.toml")["machine"])
     if found is not None:
         reading = _slice(text, found)
@@ -99,7 +104,11 @@ def _slice(text: str, found: Match) -> tuple[int, Machine] | None:
 
 
 def _entry(key: str) -> Machine:
-    return _preset(key) if key in _presets() else device(key)
+    files = _files()
+    if key in files:
+        given = _file(key)
+        return _derived(key, given) if "base" in given else device(key)
+    return _derived(key, presets()[key])
 
 
 def device(key: str) -> Machine:
@@ -107,20 +116,27 @@ def device(key: str) -> Machine:
     return build_machine(key, _file(key), _toml("fabrics.toml"), _toml("tiers.toml"))
 
 
-def _preset(key: str) -> Machine:
-    given = _presets()[key]
-    one = device(given["base"])
+def _derived(key: str, given: Mapping[str, Any]) -> Machine:
+    """A machine described by another: its base, how many, and the values that differ."""
+    base = str(given["base"])
+    if base not in _files() or "base" in _file(base):
+        raise unknown(f"base of machine {key!r}", base, [k for k in _files() if "base" not in _file(k)])
+    one = device(base)
+    for field in given.get("set", {}):
+        if field not in DIMENSIONS:
+            raise unknown(f"value set by machine {key!r}", field, DIMENSIONS)
     source = given.get("source", {})
     named = Source(text=source.get("text", ""), date=source.get("date", ""), verified=source.get("verified", True))
     values: dict[str, Any] = {f: quantity(v, f, key) for f, v in given.get("set", {}).items()}
-    return replace(
+    found = replace(
         one,
         name=key,
-        n_devices=float(given.get("n_devices", 1)),
+        n_devices=quantity(given.get("n_devices", 1), "n_devices", key),
         notes=(*one.notes, *given.get("notes", ())),
         sources={**one.sources, **dict.fromkeys(values, named)},
         **values,
     )
+    return reprice(found, given["price"], _toml("tiers.toml")) if "price" in given else found
 
 
 def model(name: str | Path) -> Model:
@@ -214,7 +230,7 @@ def _description(name: str) -> Mapping[str, Any]:
 def machines() -> tuple[Listing, ...]:
     """Every device and preset of the catalogue, with one line about each."""
     found = [Listing(name=key, summary=_summary(machine(key))) for key in _files()]
-    return (*found, *(Listing(name=key, summary=_summary(machine(key))) for key in _presets()))
+    return (*found, *(Listing(name=key, summary=_summary(machine(key))) for key in presets()))
 
 
 def _summary(m: Machine) -> str:
@@ -231,8 +247,14 @@ def _toml(name: str) -> Mapping[str, Any]:
     return tomllib.loads((DATA / name).read_text(encoding="utf-8"))
 
 
-def _presets() -> Mapping[str, Any]:
+def presets() -> Mapping[str, Any]:
+    """The packaged presets as their file has them: base, n_devices, and the values that differ."""
     return _toml("presets.toml")
+
+
+def devices() -> tuple[str, ...]:
+    """The keys of all devices, the user's included."""
+    return tuple(_files())
 
 
 def _files() -> Mapping[str, Path]:
@@ -247,15 +269,21 @@ def _packaged() -> dict[str, Path]:
 
 def _file(key: str) -> Mapping[str, Any]:
     path = _files()[key]
-    return _parsed(path, path.stat().st_mtime_ns)
+    if path.parent == DATA / "accelerators":
+        return _parsed(path, 0)
+    given = _parsed(path, path.stat().st_mtime_ns)
+    check_machine(str(path), given)
+    return given
 
 
 @functools.cache
 def _parsed(path: Path, changed: int) -> Mapping[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BadInput(f"{path} is not a TOML file: {error}") from None
+    except OSError as error:
+        raise BadInput(f"cannot read {path}: {error.strerror or error}") from None
 
 
 def _aliases() -> Mapping[frozenset[str], str]:
@@ -263,7 +291,7 @@ def _aliases() -> Mapping[frozenset[str], str]:
     found: dict[frozenset[str], str] = {}
     for key in _files():
         _add(found, key, (key, *_file(key).get("aliases", ())))
-    for key, given in _presets().items():
+    for key, given in presets().items():
         _add(found, key, (key, *given.get("aliases", ())))
     return found
 

@@ -125,6 +125,8 @@ def in_format(model: Model, name: str) -> dict[str, Any]:
     )
     given = dict(model.description.get("precision", {}))
     given.pop("name", None)
+    if any(published.split("_")[0] == name for published in given.values()):
+        return dict(model.description)  # published in this format already, if not in every part
     note = f"weights in {name}, read from the model's name: no config of that checkpoint is known"
     return {
         **model.description,

@@ -42,6 +42,7 @@ _TEXTS = {"name", "vendor", "generation", "memory_type", "status", "scaleup", "s
 _OTHER = {"aliases", "year", "notes", "source", "sources", "price", "slice_unit"}
 KEYS = {*DIMENSIONS, *_TEXTS, *_OTHER} - {"price_per_hour"}
 
+OTHER_PRICE = "no on-demand price is known:"
 NO_PRICE = "no price is known for this machine: its cost is unknown, not zero (set one with machine.price_per_hour)"
 
 
@@ -123,9 +124,23 @@ def priced(machine: Machine, kind: str | None = None) -> Machine:
     for choice in PRICE_KINDS[:3]:
         value = getattr(machine.prices, choice)
         if value is not None:
-            note = () if choice == "on_demand" else (f"no on-demand price is known: the {choice} price is used",)
+            note = () if choice == "on_demand" else (f"{OTHER_PRICE} the {choice} price is used",)
             return replace(machine, price_per_hour=value, price_kind=choice, notes=(*machine.notes, *note))
     return replace(machine, price_per_hour=0.0, price_kind="none", notes=(*machine.notes, NO_PRICE))
+
+
+def reprice(machine: Machine, given: Mapping[str, Any], tiers: Mapping[str, Any]) -> Machine:
+    """The machine with further prices from a `[price]` table, and the usual choice among them in force."""
+    values = {"power": float(machine.power), "overhead_power": machine.overhead_power}
+    prices, sources = _prices(machine.name, given, values, tiers.get("ownership", {}))
+    known = {kind: getattr(prices, kind) for kind in PRICE_KINDS if getattr(prices, kind) is not None}
+    merged = replace(machine.prices, **known)
+    return priced(replace(machine, prices=merged, sources={**machine.sources, **sources}, notes=plain_notes(machine)))
+
+
+def plain_notes(machine: Machine) -> tuple[str, ...]:
+    """The notes without those about which price is in force."""
+    return tuple(n for n in machine.notes if n != NO_PRICE and not n.startswith(OTHER_PRICE))
 
 
 def _source(given: Any, where: str) -> Source:
@@ -153,14 +168,23 @@ def _prices(
         if kind not in PRICE_KINDS:
             raise unknown(f"kind of price of machine {key!r}", str(kind), PRICE_KINDS)
         if "capital" in entry:
-            capital = units.parse(entry["capital"], "$", name=f"{key}: capital")
+            capital = _positive(units.parse(entry["capital"], "$", name=f"{key}: capital"), f"{key}: capital")
             hours = float(ownership["life_years"]) * 8766
             kilowatts = values.get("power", 0.0) * values.get("overhead_power", 1.0) / 1000
             prices[kind] = capital / hours + kilowatts * float(ownership["usd_per_kwh"])
         else:
-            prices[kind] = units.parse(entry["value"], "$/h", name=f"{key}: price {kind}")
+            if "value" not in entry:
+                raise BadInput(f"machine {key!r}: the {kind} price has neither a value nor a capital cost")
+            name = f"{key}: price {kind}"
+            prices[kind] = _positive(units.parse(entry["value"], "$/h", name=name), name)
         sources[f"prices.{kind}"] = _source(entry, key)
     return Price(**prices), sources
+
+
+def _positive(price: float, name: str) -> float:
+    if not 0 < price < 1e12:
+        raise BadInput(f"{name} = {price:g} is not a price above zero")
+    return price
 
 
 def _tiers(key: str, given: Mapping[str, Any], tables: Mapping[str, Any]) -> tuple[Tier, ...]:

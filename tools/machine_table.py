@@ -1,0 +1,60 @@
+"""Write the tables of docs/machines.md from the catalogue: python tools/machine_table.py [--check]."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+os.environ["RACKMATH_HOME"] = os.devnull  # the packaged machines only
+
+from rackmath.units import show
+from rackmath.world import catalog
+from rackmath.world.machine import Machine
+
+DOCS = Path(__file__).resolve().parent.parent / "docs" / "machines.md"
+BEGIN, END = "<!-- begin generated: python tools/machine_table.py -->", "<!-- end generated -->"
+
+
+def row(machine: Machine) -> str:
+    """One line: what it multiplies, holds and costs, and which values are not verified."""
+    peaks = " / ".join(
+        f"{float(getattr(machine, f'peak_{kind}')) / 1e12:,.0f}" if getattr(machine, f"peak_{kind}") else "-"
+        for kind in ("bf16", "fp8", "fp4")
+    )
+    price = f"{machine.price_per_hour:.2f} {machine.price_kind}" if machine.price_kind != "none" else "unknown"
+    doubtful = sorted(n for n, source in machine.sources.items() if not source.verified and "latency" not in n)
+    memory = f"{show(machine.hbm_capacity, 'B')} | {show(machine.hbm_bandwidth, 'B/s')}"
+    shown = ", ".join(doubtful) if len(doubtful) < 9 else "most values"
+    return (
+        f"| `{machine.name}` | {machine.accelerator} | {machine.dies:g} | {peaks} | {memory} "
+        f"| {machine.domain:g} | {price} | {shown} |"
+    )
+
+
+def table() -> str:
+    """The generated part of the page."""
+    head = (
+        "| name | accelerator | dies | BF16 / FP8 / FP4 TFLOP/s | memory | bandwidth | domain | $/h | not verified |"
+    )
+    lines = [BEGIN, "", head, "|---|---|---|---|---|---|---|---|---|"]
+    lines += [row(catalog.machine(name)) for name in catalog.devices()]
+    lines += ["", "Presets:", "", "| name | devices | what differs |", "|---|---|---|"]
+    for name, given in catalog.presets().items():
+        changes = ", ".join(f"{field} {value}" for field, value in given.get("set", {}).items())
+        lines.append(f"| `{name}` | {given.get('n_devices', 1)} x `{given['base']}` | {changes} |")
+    return "\n".join([*lines, "", END])
+
+
+def main() -> None:
+    text = DOCS.read_text(encoding="utf-8")
+    new = text[: text.index(BEGIN)] + table() + text[text.index(END) + len(END) :]
+    if "--check" in sys.argv:
+        if new != text:
+            raise SystemExit("docs/machines.md is out of step: run python tools/machine_table.py")
+        return
+    DOCS.write_text(new, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
