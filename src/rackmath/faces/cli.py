@@ -66,7 +66,7 @@ def plan(
     price: o.PriceKind = None,
     sets: o.Sets = None,
     rate: o.Rate = None,
-    spare: o.Spare = 1,
+    spare: o.Spare = "1",
     power_limit: o.PowerLimit = None,
     json: o.Json = False,
     csv: o.Csv = False,
@@ -84,7 +84,7 @@ def plan(
         answer = ask.plan(
             model, o.machine_names(on), isl=isl, osl=osl, cached=cached, utilisation=utilisation, max_ttft=max_ttft,
             max_tpot=max_tpot, min_interactivity=min_interactivity, precision=precision, kv=kv, gpus=gpus,
-            price=price, sets=o.pairs(sets), rate=rate, spare=spare, power_limit=power_limit,
+            price=price, sets=o.pairs(sets), rate=rate, spare=o.whole(spare, "spare"), power_limit=power_limit,
         )  # fmt: skip
     out.deliver(answer)
     return 0 if answer.best is not None else 1
@@ -97,9 +97,9 @@ def plan(
 def forward(
     model: o.Model,
     on: o.OneMachine,
-    batch: Annotated[str, typer.Option(help="Sequences that decode one token each.")] = "64",
-    context: Annotated[str, typer.Option(help="Tokens already in each sequence.")] = "8192",
-    prefill: Annotated[str, typer.Option(help="Prompt tokens processed in the same pass.")] = "0",
+    batch: Annotated[str, typer.Option(metavar="COUNT", help="Sequences that decode one token each.")] = "64",
+    context: Annotated[str, typer.Option(metavar="TOKENS", help="Tokens already in each sequence.")] = "8192",
+    prefill: Annotated[str, typer.Option(metavar="TOKENS", help="Prompt tokens processed in the same pass.")] = "0",
     layout: o.LayoutWords = None,
     precision: o.OnePrecision = None,
     kv: o.OneKv = None,
@@ -129,7 +129,7 @@ def forward(
 def batch(
     model: o.Model,
     on: o.OneMachine,
-    context: Annotated[str, typer.Option(help="Tokens in each sequence.")] = "8192",
+    context: Annotated[str, typer.Option(metavar="TOKENS", help="Tokens in each sequence.")] = "8192",
     layout: o.LayoutWords = None,
     precision: o.OnePrecision = None,
     kv: o.OneKv = None,
@@ -151,7 +151,9 @@ def batch(
 def models(
     name: Annotated[
         str | None,
-        typer.Argument(help="One model, or the path of a config.json.", autocompletion=o.complete_models),
+        typer.Argument(
+            metavar="NAME", help="One model, or the path of a config.json.", autocompletion=o.complete_models
+        ),
     ] = None,
     json: o.Json = False,
     csv: o.Csv = False,
@@ -172,7 +174,9 @@ def models(
 
 @app.command(rich_help_panel=CATALOGUE, epilog="Example: rackmath machines gb200-nvl72")
 def machines(
-    name: Annotated[str | None, typer.Argument(help="One machine.", autocompletion=o.complete_machines)] = None,
+    name: Annotated[
+        str | None, typer.Argument(metavar="NAME", help="One machine.", autocompletion=o.complete_machines)
+    ] = None,
     json: o.Json = False,
     csv: o.Csv = False,
     output: o.File = None,
@@ -195,7 +199,7 @@ def machines(
 )
 def explain_(
     context: typer.Context,
-    command: Annotated[str, typer.Argument(help="plan, forward, batch, models or machines.")] = "",
+    command: Annotated[str, typer.Argument(metavar="COMMAND", help="plan, forward, batch, models or machines.")] = "",
 ) -> int:
     """Any answer as a tree of named terms: value, unit, formula with its numbers, source of each input.
 
@@ -240,10 +244,25 @@ def run(args: list[str] | None = None) -> int:
         if message is None:
             raise
         command = getattr(getattr(error, "ctx", None), "command_path", "rackmath")
-        text = str(message()).strip().rstrip(".")
+        text = str(message())
         if text:
-            _complain(f"{text[0].lower()}{text[1:]}; see {command} --help")
+            _complain(f"{_sentence(text)}; see {command} --help")
         return int(getattr(error, "exit_code", 2))
+
+
+def _sentence(text: str) -> str:
+    """A usage message in the form of our own.
+
+    >>> _sentence("No such command 'plann'. Did you mean 'plan'?")
+    "no such command 'plann'; did you mean 'plan'?"
+    >>> _sentence("No such option: --max-tpott (Possible options: --max-tpot, --max-ttft)")
+    'no such option: --max-tpott; did you mean --max-tpot or --max-ttft?'
+    """
+    text = text.strip().rstrip(".").replace(". Did you mean ", "; did you mean ")
+    head, possible, names = text.partition(" (Possible options: ")
+    if possible:
+        text = f"{head}; did you mean {names.rstrip(')').replace(', ', ' or ')}?"
+    return text[:1].lower() + text[1:]
 
 
 def _complain(sentence: str) -> None:

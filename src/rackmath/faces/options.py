@@ -39,6 +39,7 @@ complete_machines = _completion("machines")
 Model = Annotated[
     str,
     typer.Argument(
+        metavar="MODEL",
         help="A model of the catalogue (deepseek-ai/DeepSeek-V3), or the path of a config.json or description.",
         autocompletion=complete_models,
     ),
@@ -47,34 +48,46 @@ On = Annotated[
     list[str],
     typer.Option(
         "--on",
+        metavar="MACHINE",
         help="The machine: 8xh100, gb200-nvl72, ... Repeat it, or separate with commas, to choose among several.",
         autocompletion=complete_machines,
     ),
 ]
 OneMachine = Annotated[
-    str, typer.Option("--on", help="The machine: 8xh100, gb200-nvl72, ...", autocompletion=complete_machines)
+    str,
+    typer.Option(
+        "--on", metavar="MACHINE", help="The machine: 8xh100, gb200-nvl72, ...", autocompletion=complete_machines
+    ),
 ]
 
-Isl = Annotated[str, typer.Option(help="Input tokens of a request.", rich_help_panel=TRAFFIC)]
-Osl = Annotated[str, typer.Option(help="Output tokens of a request.", rich_help_panel=TRAFFIC)]
+Isl = Annotated[str, typer.Option(metavar="TOKENS", help="Input tokens of a request.", rich_help_panel=TRAFFIC)]
+Osl = Annotated[str, typer.Option(metavar="TOKENS", help="Output tokens of a request.", rich_help_panel=TRAFFIC)]
 Cached = Annotated[
-    str, typer.Option(help="Share of the input found in the prefix cache: 0.6 or 60%.", rich_help_panel=TRAFFIC)
+    str,
+    typer.Option(
+        metavar="SHARE", help="Share of the input found in the prefix cache: 0.6 or 60%.", rich_help_panel=TRAFFIC
+    ),
 ]
 Utilisation = Annotated[
-    str, typer.Option(help="Share of paid machine time that carries load.", rich_help_panel=TRAFFIC)
+    str, typer.Option(metavar="SHARE", help="Share of paid machine time that carries load.", rich_help_panel=TRAFFIC)
 ]
 MaxTtft = Annotated[
     str | None,
-    typer.Option(help="Median time to first token at the plan's load: 2s.", rich_help_panel=OBJECTIVES),
+    typer.Option(
+        metavar="TIME", help="Median time to first token at the plan's load: 2s.", rich_help_panel=OBJECTIVES
+    ),
 ]
-MaxTpot = Annotated[str | None, typer.Option(help="Median time per output token: 40ms.", rich_help_panel=OBJECTIVES)]
+MaxTpot = Annotated[
+    str | None, typer.Option(metavar="TIME", help="Median time per output token: 40ms.", rich_help_panel=OBJECTIVES)
+]
 MinInteractivity = Annotated[
-    str | None, typer.Option(help="Tokens per second for each user: 20.", rich_help_panel=OBJECTIVES)
+    str | None, typer.Option(metavar="TOK/S", help="Tokens per second for each user: 20.", rich_help_panel=OBJECTIVES)
 ]
 PrecisionList = Annotated[
     str | None,
     typer.Option(
         "--precision",
+        metavar="FORMATS",
         help="Formats of the weights to try: fp8,nvfp4, or any. As published if not given.",
         rich_help_panel=CHOICES,
     ),
@@ -83,26 +96,39 @@ KvList = Annotated[
     str | None,
     typer.Option(
         "--kv",
+        metavar="FORMATS",
         help="Formats of the cache to try: bf16,fp8, or any. As published if not given.",
         rich_help_panel=CHOICES,
     ),
 ]
 OnePrecision = Annotated[
-    str | None, typer.Option("--precision", help="Format of the weights: fp8, nvfp4, ...", rich_help_panel=CHOICES)
+    str | None,
+    typer.Option(
+        "--precision", metavar="FORMAT", help="Format of the weights: fp8, nvfp4, ...", rich_help_panel=CHOICES
+    ),
 ]
 OneKv = Annotated[
-    str | None, typer.Option("--kv", help="Format of the cache: bf16, fp8, ...", rich_help_panel=CHOICES)
+    str | None,
+    typer.Option("--kv", metavar="FORMAT", help="Format of the cache: bf16, fp8, ...", rich_help_panel=CHOICES),
 ]
 LayoutWords = Annotated[
     str | None,
     typer.Option(
-        "--layout", help="Such as 'TP8 DP4 EP32 PP2'. The largest replica if not given.", rich_help_panel=CHOICES
+        "--layout",
+        metavar="LAYOUT",
+        help="Such as 'TP8 DP4 EP32 PP2'. The largest replica if not given.",
+        rich_help_panel=CHOICES,
     ),
 ]
-Gpus = Annotated[str | None, typer.Option(help="Use at most so many devices for a replica.", rich_help_panel=CHOICES)]
+Gpus = Annotated[
+    str | None,
+    typer.Option(metavar="COUNT", help="Use at most so many devices for a replica.", rich_help_panel=CHOICES),
+]
 PriceKind = Annotated[
     str | None,
-    typer.Option("--price", help="Which price: on_demand, reserved, spot or owned.", rich_help_panel=CHOICES),
+    typer.Option(
+        "--price", metavar="KIND", help="Which price: on_demand, reserved, spot or owned.", rich_help_panel=CHOICES
+    ),
 ]
 Sets = Annotated[
     list[str] | None,
@@ -114,10 +140,13 @@ Sets = Annotated[
     ),
 ]
 Rate = Annotated[
-    str | None, typer.Option(help="Requests per second to serve: 30/s. Sizes a fleet.", rich_help_panel=FLEET)
+    str | None,
+    typer.Option(metavar="RATE", help="Requests per second to serve: 30/s. Sizes a fleet.", rich_help_panel=FLEET),
 ]
-Spare = Annotated[int, typer.Option(help="Replicas beyond those needed.", rich_help_panel=FLEET)]
-PowerLimit = Annotated[str | None, typer.Option(help="Facility power of the fleet: 5MW.", rich_help_panel=FLEET)]
+Spare = Annotated[str, typer.Option(metavar="COUNT", help="Replicas beyond those needed.", rich_help_panel=FLEET)]
+PowerLimit = Annotated[
+    str | None, typer.Option(metavar="POWER", help="Facility power of the fleet: 5MW.", rich_help_panel=FLEET)
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, in SI units.", rich_help_panel=OUTPUT)]
 Csv = Annotated[bool, typer.Option("--csv", help="Print the table of the answer as CSV.", rich_help_panel=OUTPUT)]
 File = Annotated[
@@ -153,6 +182,21 @@ def pairs(given: list[str] | None) -> dict[str, str]:
             raise BadInput(f"--set names {key.strip()} twice; give it once")
         found[key.strip()] = value.strip()
     return found
+
+
+def whole(given: str, name: str) -> int:
+    """A whole number.
+
+    >>> whole("2", "spare")
+    2
+    """
+    from ..errors import BadInput
+    from ..units import parse
+
+    number = parse(given, "count", name=name)
+    if number != int(number):
+        raise BadInput(f"{name} = {given!r} is not a whole number")
+    return int(number)
 
 
 def machine_names(given: list[str]) -> list[str]:

@@ -276,12 +276,13 @@ def _runner_up(c: Console, found: Answer) -> None:
 def _nothing(c: Console, found: Answer) -> None:
     c.print()
     for reason in found.reasons:
-        line(c, f"[bold red]No plan.[/] {escape(reason[:1].upper() + reason[1:])}.", indent=0)
+        line(c, f"[bold red]No plan:[/] {escape(reason)}.", indent=0)
     near = found.nearest
     if near is None:
         return
     s, cost = near.serving, near.cost
-    heading(c, "Nearest plan", f"{near.layout.label()}, {formats(near.precision)}, batch {tokens(near.batch)}")
+    where = "" if near.machine.name == found.question.machine.name else f"on {near.machine.name}: "
+    heading(c, "Nearest plan", f"{where}{near.layout.label()}, {formats(near.precision)}, batch {tokens(near.batch)}")
     price = f", {money(cost.blended_mtok)} per million tokens" if records.known_price(near.machine) else ""
     line(
         c,
