@@ -435,6 +435,8 @@ def test_override_machine():
     assert (machine.hbm_bandwidth, machine.price_per_hour, machine.price_kind) == (8e12, 2.35, "reserved")
     assert "hbm_bandwidth set to 8.00 TB/s (was 3.35 TB/s)" in machine.notes
     assert machine.sources["hbm_bandwidth"].text == "set by the user"
+    gaudi = catalog.priced(catalog.machine("gaudi3"), "owned")
+    assert not any("no on-demand price" in note for note in gaudi.notes)
     bought = catalog.override(catalog.machine("rubin"), {"price_per_hour": "$6/h"})
     assert (bought.price_per_hour, bought.price_kind) == (6, "given")
     assert not any("unknown" in note and "price_per_hour" not in note for note in bought.notes)

@@ -24,6 +24,7 @@ from .names import Match, counts, match_machine, slug, words
 from .overlay import check_machine
 from .override import override as override
 from .spec import DIMENSIONS, build_machine, quantity, reprice
+from .spec import priced as priced
 
 DATA = Path(__file__).resolve().parent.parent / "data"
 MOST_DEVICES = 1_000_000

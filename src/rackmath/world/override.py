@@ -43,7 +43,7 @@ def override(record: R, changes: Mapping[str, str | float]) -> R:
 def _machine(machine: Machine, name: str, value: str | float) -> Machine:
     sources = {**machine.sources, name: GIVEN}
     if name == "price_kind":
-        changed = priced(replace(machine, notes=plain_notes(machine)), str(value))
+        changed = priced(machine, str(value))
         return replace(changed, notes=(*changed.notes, f"price_kind set to {value} (was {machine.price_kind})"))
     kind = name.removeprefix("prices.")
     if name.startswith("prices.") and kind in PRICE_KINDS:
@@ -55,7 +55,7 @@ def _machine(machine: Machine, name: str, value: str | float) -> Machine:
         if machine.price_kind == kind:
             return replace(changed, price_per_hour=price)
         none_known = machine.price_kind == "none"
-        return priced(replace(changed, notes=plain_notes(changed)), kind) if none_known else changed
+        return priced(changed, kind) if none_known else changed
     if name not in DIMENSIONS:
         raise unknown("value of a machine", name, [*DIMENSIONS, "price_kind", *(f"prices.{k}" for k in PRICE_KINDS)])
     was = getattr(machine, name)
@@ -63,7 +63,9 @@ def _machine(machine: Machine, name: str, value: str | float) -> Machine:
         price = _price(value, name)
         note = f"price_per_hour set to ${price:g}/h (was {f'${was:g}/h' if was else 'unknown'})"
         notes = (*plain_notes(machine), note)
-        return replace(machine, price_per_hour=price, price_kind="given", notes=notes, sources=sources)
+        return replace(
+            machine, price_per_hour=price, price_kind="given", notes=notes, sources=sources | {"prices.given": GIVEN}
+        )
     number = quantity(value, name, "machine")
     note = f"{name} set to {_shown(number, name)} (was {_shown(was, name) if was else 'none'})"
     fields: dict[str, Any] = {name: number}

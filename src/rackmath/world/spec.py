@@ -120,7 +120,7 @@ def priced(machine: Machine, kind: str | None = None) -> Machine:
         if value is None:
             known = [k for k in PRICE_KINDS if getattr(machine.prices, k) is not None]
             raise BadInput(f"{machine.name} has no {kind} price; known: {', '.join(known) or 'none'}")
-        return replace(machine, price_per_hour=value, price_kind=kind)
+        return replace(machine, price_per_hour=value, price_kind=kind, notes=plain_notes(machine))
     for choice in PRICE_KINDS[:3]:
         value = getattr(machine.prices, choice)
         if value is not None:
