@@ -41,7 +41,7 @@ class Listing:
 def home() -> Path:
     """The user's own directory of machines and models."""
     given = os.environ.get("RACKMATH_HOME")
-    return Path(given) if given else Path.home() / ".config" / "rackmath"
+    return Path(given or os.path.expanduser("~/.config/rackmath"))
 
 
 def machine(name: str) -> Machine:
