@@ -1,0 +1,289 @@
+"""One computation for each claim these rooms can settle: numbers in, our number and a verdict by rule out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+
+from ..kernel.counts import attended_entries, attention_flops, cache_bytes, experts_touched, weight_flops
+from ..kernel.roofline import balance_batch, drain_time, ratio
+from ..world.model import Stream
+from .ledger import Claim, Outcome, Part, Verdict
+
+Values = Mapping[str, float]
+Compute = Callable[[Claim, Values], Outcome]
+
+MTOK = 1e6
+
+
+def near(claim: Claim, ours: float) -> bool:
+    """Whether our number lies within the claim's tolerance of the lecture's."""
+    assert claim.lecture is not None
+    return abs(ours / claim.lecture - 1) <= claim.tolerance
+
+
+def _by_distance(claim: Claim, ours: float, because: str, *parts: Part) -> Outcome:
+    return Outcome(ours=ours, verdict="holds" if near(claim, ours) else "does not hold", because=because, parts=parts)
+
+
+def _by_conditions(ours: float, conditions: Mapping[str, bool], *parts: Part) -> Outcome:
+    """Holds where every condition does, does not where none does; between, it holds if the missing ones did."""
+    met = [text for text, true in conditions.items() if true]
+    missed = [text for text, true in conditions.items() if not true]
+    if not missed:
+        return Outcome(ours=ours, verdict="holds", because="; ".join(met), parts=parts)
+    if not met:
+        return Outcome(ours=ours, verdict="does not hold", because="not so: " + "; nor: ".join(missed), parts=parts)
+    because = f"only if {', and if '.join(missed)}; already so: {'; '.join(met)}"
+    return Outcome(ours=ours, verdict="holds if", because=because, parts=parts)
+
+
+def _fast_mode(claim: Claim, x: Values) -> Outcome:
+    price, speed = x["price_ratio"], x["speed_ratio"]
+    batches = price * speed
+    # memory-bound before and after: (1 + k) / (1 + k / batches) = speed
+    share = (speed - 1) / (1 - speed / batches) if batches > speed else math.inf
+    return _by_conditions(
+        batches,
+        {
+            f"a {batches:.3g} times smaller batch gives the speed (cache reads took {share:.2g} times the weights')":
+            0 <= share < math.inf,
+            "input were not dearer too (prefill is bound by compute: a smaller batch cannot explain its price)":
+            x["input_price_ratio"] <= 1.05,
+        },
+        Part(name="batch ratio", value=batches, unit="x"),
+        Part(name="cache over weight reads before", value=share, unit="x"),
+        Part(name="largest possible speed-up", value=1 + share, unit="x"),
+    )  # fmt: skip
+
+
+def _multiplies(claim: Claim, x: Values) -> Outcome:
+    ours = float(ratio(x["peak"], x["weight_bytes"], x["bandwidth"]))
+    return _by_distance(claim, ours, f"this chip pays {ours:.0f} multiplies per weight read; A100 153, GB300 469")
+
+
+def _balance(claim: Claim, x: Values) -> Outcome:
+    ours = float(balance_batch(x["r"], x["total"], x["active"]))
+    sparsity = x["total"] / x["active"]
+    return _by_distance(
+        claim,
+        ours,
+        f"total over active parameters is {sparsity:.3g}",
+        Part(name="sparsity", value=sparsity, unit="x"),
+    )
+
+
+def _tokens(claim: Claim, x: Values) -> Outcome:
+    ours = x["batch"] * x["departures"]
+    read = x["weights"] / x["bandwidth"]
+    return _by_distance(
+        claim,
+        ours,
+        f"{x['batch']:,.0f} x {x['departures']:.0f} a second; the weights themselves are read in {read * 1e3:.2f} ms",
+        Part(name="tokens per second if a pass takes the weight read", value=x["batch"] / read, unit="tok/s"),
+    )
+
+
+def _above_balance(claim: Claim, x: Values) -> Outcome:
+    flying = x["nodes"] * x["tokens_per_node"] / x["speed"]
+    ours = flying / x["balance"]
+    verdict: Verdict = "holds" if 2 <= ours <= 3 else "does not hold"
+    return Outcome(
+        ours=ours, verdict=verdict, because=f"DeepSeek had {flying:,.0f} sequences in flight",
+        parts=(Part(name="in flight", value=flying, unit="sequences"),),
+    )  # fmt: skip
+
+
+def _larger_of_two(claim: Claim, x: Values) -> Outcome:
+    from ..world import catalog
+    from ..world.precision import Precision
+
+    model = catalog.model("deepseek-ai/DeepSeek-V3")
+    precision = Precision.uniform("fp8", kv="fp8")
+    memory = (671e9 + x["batch"] * float(cache_bytes(model, x["context"], precision))) / 72 / x["bandwidth"]
+    flops = weight_flops(model)
+    compute = x["batch"] * flops / 72 / x["peak"]
+    attention = x["batch"] * float(attention_flops(model, x["context"])) / 72 / x["peak"]
+    board, full = max(memory, compute), max(memory, compute + attention)
+    ours = board / full
+    holder = "memory" if memory >= compute + attention else "compute"
+    because = (
+        f"attention adds {attention / compute:.0%} to the FLOPs at {x['context']:,.0f} tokens of DeepSeek-V3, and the"
+        f" pass is bound by {holder}: leaving it out changes the time by {1 - ours:.0%}"
+    )
+    return _by_distance(claim, ours, because, Part(name="attention over weight FLOPs", value=attention / compute))
+
+
+def _drain(claim: Claim, x: Values) -> Outcome:
+    ours = float(drain_time(x["capacity"], x["bandwidth"]))
+    floor = x["weights"] / x["bandwidth"]
+    verdict: Verdict = "holds" if near(claim, ours) and floor >= 0.9 * ours else "does not hold"
+    return Outcome(
+        ours=ours,
+        verdict=verdict,
+        because=f"all of HBM is read in {ours * 1e3:.3g} ms, but the floor is reading the weights,"
+        f" {floor * 1e3:.3g} ms; draining is the longest useful pass",
+        parts=(
+            Part(name="floor: weights read once", value=floor, unit="s"),
+            Part(name="weights' share of HBM", value=x["weights"] / x["capacity"], unit="share"),
+        ),
+    )
+
+
+def _bytes_read(x: Values, context: float) -> float:
+    top_k = x["top_k"] or math.inf
+    stream = Stream(name="kv", elements=x["entry"], decode_flops=0, prefill_flops=0, top_k=top_k)
+    return float(attended_entries(stream, context)) * x["entry"] + context * x["index"]
+
+
+def _linear_cache(claim: Claim, x: Values) -> Outcome:
+    stored = x["context"] * (x["entry"] + x["index"])
+    ours = _bytes_read(x, x["context"]) / stored
+    return _by_conditions(
+        ours,
+        {
+            "what is stored grows with batch x context": True,
+            f"all of it is read ({ours:.0%})": near(claim, ours),
+        },
+    )
+
+
+def _square_root(claim: Claim, x: Values) -> Outcome:
+    step = 1.01
+    grown = math.log(_bytes_read(x, x["context"] * step) / _bytes_read(x, x["context"])) / math.log(step)
+    dense = x["context"] * x["entry"] / _bytes_read(x, x["context"])
+    return _by_distance(
+        claim,
+        grown,
+        f"bytes read still grow as the {grown:.2f}th power of the context; they are {dense:.1f}x fewer than dense",
+        Part(name="dense over read", value=dense, unit="x"),
+    )
+
+
+def _context_step(claim: Claim, x: Values) -> Outcome:
+    out, into = x["output_above"] / x["output_below"], x["input_above"] / x["input_below"]
+    needed = x["longest"] / x["threshold"]
+    return _by_conditions(
+        out,
+        {
+            f"output steps up by {out - 1:.0%}": near(claim, out),
+            f"input stepped up by no more than output (it does by {into - 1:.0%})": into <= out * 1.01,
+            f"the step covered the cost to the longest context ({needed:.2g}x there; it covers up to"
+            f" {x['threshold'] * out:,.0f} tokens)": needed <= out,
+        },
+        Part(name="input step", value=into, unit="x"),
+        Part(name="cost at the longest context", value=needed, unit="x"),
+    )
+
+
+def _output_price(claim: Claim, x: Values) -> Outcome:
+    ours = x["output_price"] / x["input_price"]
+    alone = x["context"] / x["balance_context"]
+    return _by_conditions(
+        ours,
+        {
+            f"output costs more than input ({ours:.3g}x, a decode utilisation of {1 / ours:.0%})": ours > 1.05,
+            f"cache reads alone explained it at {x['context']:,.0f} tokens (they take {alone:.2g}x the compute if"
+            f" they balance at {x['balance_context']:,.0f}; the rest is weights, margin or other machines)":
+            alone >= ours,
+        },
+        Part(name="decode MFU implied", value=1 / ours, unit="share"),
+    )  # fmt: skip
+
+
+def _tiers(claim: Claim, x: Values) -> Outcome:
+    flash = float(drain_time(x["flash_capacity"], x["flash_bandwidth"]))
+    disk = float(drain_time(x["disk_capacity"], x["disk_bandwidth"]))
+    within = 1 + claim.tolerance
+
+    def agrees(ours: float, said: float) -> bool:
+        return 1 / within <= ours / said <= within
+
+    return _by_conditions(
+        disk,
+        {
+            f"flash drains in about {x['flash_claimed']:.0f} s (this one in {flash:,.0f} s)":
+            agrees(flash, x["flash_claimed"]),
+            f"a disk drains in about {x['disk_claimed'] / 3600:.2g} h (this one in {disk / 3600:.1f} h)":
+            agrees(disk, x["disk_claimed"]),
+        },
+        Part(name="flash drain", value=flash, unit="s"),
+        Part(name="disk drain", value=disk, unit="s"),
+    )  # fmt: skip
+
+
+def _bytes_per_token(claim: Claim, x: Values) -> Outcome:
+    board = x["active"] / (x["r"] * x["context"])
+    per_byte = x["r"] / x["weight_bytes"]
+    ours = x["active"] / (per_byte * x["context"])
+    return _by_conditions(
+        ours,
+        {
+            f"the arithmetic gives {board:,.0f} bytes": near(claim, board),
+            f"{x['r']:.0f} were multiplies per byte (a weight of {x['weight_bytes']:g} bytes makes it {per_byte:.0f},"
+            f" which gives {ours:,.0f} bytes)": near(claim, ours),
+        },
+        Part(name="as on the board", value=board, unit="bytes"),
+    )
+
+
+def _close_to_cost(claim: Claim, x: Values) -> Outcome:
+    seconds = 2 * x["active"] / (x["peak"] * x["mfu"])
+    cost = seconds * x["price_per_hour"] / 3600 * MTOK
+    ours = x["list_price"] / cost
+    verdict: Verdict = "holds" if ours <= 1 + claim.tolerance else "does not hold"
+    return Outcome(
+        ours=ours,
+        verdict=verdict,
+        because=f"a million input tokens cost ${cost:.3f} to compute and sell for ${x['list_price']:g}:"
+        f" a gross margin of {1 - cost / x['list_price']:.0%}",
+        parts=(Part(name="cost per million input tokens", value=cost, unit="$"),),
+    )
+
+
+def _unbatched(claim: Claim, x: Values) -> Outcome:
+    sparsity = x["total"] / x["active"]
+    everything = x["r"] * sparsity
+    touched = x["r"] * sparsity * min(1.0, x["active"] / x["total"])
+    share = float(experts_touched(256.0, 8.0, 1.0))
+    return _by_conditions(
+        everything,
+        {
+            f"it is about a thousand if every weight is read at batch 1 ({everything:,.0f})": near(claim, everything),
+            f"it is about a thousand if only the weights in use are read ({touched:,.0f})": near(claim, touched),
+        },
+        Part(name="only the weights in use", value=touched, unit="x"),
+        Part(name="experts touched by one token, 8 of 256", value=share, unit="share"),
+    )
+
+
+def _train(claim: Claim, x: Values) -> Outcome:
+    worst, mean = 2 * x["period"], 1.5 * x["period"]
+    return _by_conditions(
+        worst,
+        {
+            f"just missed and then carried takes {worst * 1e3:.3g} ms": near(claim, worst),
+            f"seats are free ({x['load']:.0%} taken)": x["load"] < 1,
+        },
+        Part(name="mean", value=mean, unit="s"),
+    )
+
+
+COMPUTED: Mapping[str, Compute] = {
+    "1": _fast_mode,
+    "2": _multiplies,
+    "3": _balance,
+    "4": _tokens,
+    "5": _above_balance,
+    "6": _larger_of_two,
+    "7": _drain,
+    "8": _linear_cache,
+    "19": _square_root,
+    "20": _context_step,
+    "21": _output_price,
+    "22": _tiers,
+    "23": _bytes_per_token,
+    "24": _close_to_cost,
+    "T1": _unbatched,
+    "T2": _train,
+}

@@ -1,0 +1,114 @@
+"""The ledger: every row of the lecture's table is there, verdicts follow from inputs, both outcomes are reachable."""
+
+import math
+
+import pytest
+
+from rackmath.errors import BadInput
+from rackmath.lecture.compute import COMPUTED
+from rackmath.lecture.ledger import claim_numbered, claims, evaluate
+
+EXPECTED = {
+    "1": "holds if", "2": "holds", "3": "does not hold", "4": "does not hold", "5": "holds", "6": "holds",
+    "7": "does not hold", "8": "holds", "18": "sourced, not computed", "19": "does not hold", "20": "holds if",
+    "21": "holds if", "22": "does not hold", "23": "holds if", "24": "does not hold", "T1": "does not hold",
+    "T2": "holds",
+}  # fmt: skip
+
+# one change of inputs that must turn each verdict into another
+OTHERWISE = {
+    "1": ({"input_price_ratio": 1}, "holds"),
+    "2": ({"peak": "312 TFLOP/s", "bandwidth": "2.039 TB/s", "weight_bytes": "2B"}, "does not hold"),
+    "3": ({"total": 671e9, "active": 671e9 / 8}, "holds"),
+    "4": ({"batch": 2000}, "holds"),
+    "5": ({"balance": 2400}, "does not hold"),
+    "6": ({"batch": 100_000, "context": 100_000, "peak": "0.5 PFLOP/s"}, "does not hold"),
+    "7": ({"weights": "288 GB"}, "holds"),
+    "8": ({"top_k": 2048, "index": "128 B"}, "holds if"),
+    "19": ({"index": 0.0, "top_k": 0, "entry": "1B"}, "does not hold"),
+    "20": ({"input_above": 3, "longest": 300_000}, "holds"),
+    "21": ({"context": 1_000_000}, "holds"),
+    "22": ({"disk_bandwidth": "6 GB/s", "flash_bandwidth": "400 GB/s"}, "holds"),
+    "23": ({"weight_bytes": "1B"}, "holds"),
+    "24": ({"list_price": 0.1}, "holds"),
+    "T1": ({"total": 100e9, "active": 30e9}, "holds if"),
+    "T2": ({"load": 1.2}, "holds if"),
+}
+
+
+def test_every_row_of_the_table_is_listed():
+    assert [c.number for c in claims()] == [*map(str, range(1, 33)), "T1", "T2"]
+    assert all(c.title and c.section for c in claims())
+
+
+@pytest.mark.parametrize("number", EXPECTED)
+def test_verdicts(number):
+    finding = evaluate(claim_numbered(number))
+    assert finding.outcome.verdict == EXPECTED[number]
+    assert finding.outcome.because
+    assert all(i.source for i in finding.inputs)
+
+
+@pytest.mark.parametrize("number", [n for n in OTHERWISE if n != "19"])
+def test_verdicts_follow_from_inputs(number):
+    changes, verdict = OTHERWISE[number]
+    finding = evaluate(claim_numbered(number), changes)
+    assert finding.outcome.verdict == verdict
+    assert verdict != EXPECTED[number]
+    assert finding.changed == tuple(changes)
+
+
+def test_sparse_reads_can_pass_for_a_square_root_in_between():
+    """Between all-linear and all-constant there is an index width at which the growth looks like a square root."""
+    verdicts = {
+        evaluate(claim_numbered("19"), {"index": f"{w} B"}).outcome.verdict for w in (0.1, 3, 5, 9, 20, 40, 128)
+    }
+    assert verdicts == {"holds", "does not hold"}
+
+
+@pytest.mark.parametrize(
+    ("number", "ours"),
+    [
+        ("2", 312.5),
+        ("3", 5440),
+        ("4", 153_600),
+        ("5", 2.33),
+        ("7", 0.0144),
+        ("22", 23.4 * 3600),
+        ("23", 833),
+        ("T2", 0.04),
+    ],
+)
+def test_our_numbers(number, ours):
+    assert evaluate(claim_numbered(number)).outcome.ours == pytest.approx(ours, rel=0.015)
+
+
+def test_rows_not_computed_say_so():
+    for claim in claims():
+        if claim.number not in COMPUTED:
+            outcome = evaluate(claim).outcome
+            assert outcome.verdict in ("not yet computed", "sourced, not computed")
+            assert math.isnan(outcome.ours)
+
+
+@pytest.mark.parametrize(
+    ("number", "sets", "words"),
+    [
+        ("4", {"batches": 2000}, "did you mean batch"),
+        ("4", {"batch": "many"}, "not a number"),
+        ("4", {"batch": -1}, "negative"),
+        ("4", {"batch": math.nan}, "not finite"),
+        ("2", {"bandwidth": "8 TB"}, "bytes/s is needed"),
+        ("2", {"bandwidth": "0 TB/s"}, "0"),
+        ("3", {"active": 0}, "0"),
+        ("22", {"disk_bandwidth": "0 B/s"}, "0"),
+    ],
+)
+def test_bad_inputs(number, sets, words):
+    with pytest.raises(BadInput, match=words):
+        evaluate(claim_numbered(number), sets)
+
+
+def test_unknown_claim():
+    with pytest.raises(BadInput, match="rackmath lecture lists them"):
+        claim_numbered("99")
