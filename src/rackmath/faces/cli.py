@@ -106,7 +106,7 @@ def forward(
     sets: o.Sets = None,
     json: o.Json = False,
     csv: o.Csv = False,
-    output: o.File = None,
+    output: o.DataFile = None,
     explain: o.Explain = False,
 ) -> int:
     """One forward pass, term by term: FLOPs, bytes and seconds of every operation, and what binds it."""
@@ -157,7 +157,7 @@ def models(
     ] = None,
     json: o.Json = False,
     csv: o.Csv = False,
-    output: o.File = None,
+    output: o.DataFile = None,
     explain: o.Explain = False,
 ) -> int:
     """The models of the catalogue, or one of them: parameters, cache, formats, source.
@@ -179,7 +179,7 @@ def machines(
     ] = None,
     json: o.Json = False,
     csv: o.Csv = False,
-    output: o.File = None,
+    output: o.DataFile = None,
     explain: o.Explain = False,
 ) -> int:
     """The machines of the catalogue, or one of them: every value with its unit, source and date."""

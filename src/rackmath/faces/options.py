@@ -159,6 +159,16 @@ File = Annotated[
         rich_help_panel=OUTPUT,
     ),
 ]
+DataFile = Annotated[
+    Path | None,
+    typer.Option(
+        "-o",
+        "--output",
+        metavar="FILE",
+        help="Write a file instead; its ending says which kind: .json .csv .txt.",
+        rich_help_panel=OUTPUT,
+    ),
+]
 Explain = Annotated[
     bool,
     typer.Option("--explain", help="Show the answer as a tree of named terms with sources.", rich_help_panel=OUTPUT),

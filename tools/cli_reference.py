@@ -1,0 +1,67 @@
+"""Write docs/cli.md from the commands themselves, between the hand-written parts of docs/cli.head.md.
+
+python tools/cli_reference.py            rewrite docs/cli.md
+python tools/cli_reference.py --check    exit 1 if it is not current
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from rackmath.faces.cli import app
+
+DOCS = Path(__file__).resolve().parent.parent / "docs"
+
+
+def reference() -> str:
+    """The whole page: the hand-written head, then one section for each command."""
+    root: Any = typer.main.get_command(app)
+    head = (DOCS / "cli.head.md").read_text(encoding="utf-8").rstrip()
+    return "\n\n".join([head, *(_section(name, one) for name, one in root.commands.items())]) + "\n"
+
+
+def _section(name: str, command: Any) -> str:
+    arguments = [p for p in command.params if p.param_type_name == "argument"]
+    options = [p for p in command.params if p.param_type_name == "option"]
+    usage = " ".join(["rackmath", name, *(_word(a) for a in arguments), "[OPTIONS]" if options else "..."])
+    lines = [f"## {name}", "", command.help.strip(), "", f"    {usage}", ""]
+    for a in arguments:
+        lines += [f"`{a.metavar}`: {a.help}", ""]
+    if options:
+        lines += ["| option | value | meaning | default |", "|---|---|---|---|"]
+        lines += [_row(o) for o in options]
+        lines.append("")
+    lines.append(_example(command.epilog))
+    return "\n".join(lines)
+
+
+def _word(argument: Any) -> str:
+    return str(argument.metavar) if argument.required else f"[{argument.metavar}]"
+
+
+def _row(option: Any) -> str:
+    names = ", ".join(f"`{n}`" for n in option.opts)
+    value = "" if option.is_flag else str(option.metavar or "")
+    default = "" if option.is_flag or option.default is None else f"`{option.default}`"
+    meaning = option.help + (" Required." if option.required else "")
+    return f"| {names} | {value} | {meaning.replace('|', chr(92) + '|')} | {default} |"
+
+
+def _example(epilog: str) -> str:
+    return f"    {epilog.removeprefix('Example: ')}"
+
+
+def main() -> int:
+    target, text = DOCS / "cli.md", reference()
+    if "--check" in sys.argv[1:]:
+        return 0 if target.exists() and target.read_text(encoding="utf-8") == text else 1
+    target.write_text(text, encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
