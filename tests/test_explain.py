@@ -1,0 +1,132 @@
+"""Explanations: every value follows from the terms below it, and every input says where it comes from."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from rackmath.faces import ask, cli, explain_plan, explain_world
+from rackmath.faces.explain import Node, product, stated, total
+from rackmath.world import catalog
+
+MODELS = ("deepseek-ai/DeepSeek-V3", "meta-llama/Llama-3.1-70B", "openai/gpt-oss-120b", "google/gemma-3-27b-it")
+MACHINES = ("gb200-nvl72", "8xh200", "8xmi300x")
+
+
+def wrong(tree: Node) -> list[str]:
+    """The terms whose value is not what their rule makes of the terms below."""
+    return [f"{n.name} = {n.value} but {n.worked}" for n in tree.walk() if not n.follows()]
+
+
+def sourceless(tree: Node) -> list[str]:
+    """Inputs of the machine or the efficiency table without a source: quantities with a unit and nothing said."""
+    return [n.name for n in tree.walk() if not n.children and n.unit in ("FLOP/s", "B/s", "$/h") and not n.source]
+
+
+def node(tree: Node, name: str) -> Node:
+    return next(n for n in tree.walk() if n.name == name)
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("traffic", [{}, {"cached": 0.5, "max_tpot": "60ms"}], ids=["plain", "cached"])
+def test_plan_terms_follow(model: str, machine: str, traffic: dict[str, ask.Quantity]) -> None:
+    answer = ask.plan(model, machine, **traffic)  # type: ignore[arg-type]
+    tree = explain_plan.plan(answer)
+    assert wrong(tree) == []
+    assert sourceless(tree) == []
+    best = answer.best
+    assert node(tree, "TPOT").value == float(best.serving.tpot)
+    assert node(tree, "TTFT, median").value == float(best.serving.ttft)
+    assert node(tree, "concurrency").value == float(best.serving.concurrency)
+    assert node(tree, "$ per M output tokens").value == float(best.cost.output_mtok)
+    assert node(tree, "memory in use").value == float(best.serving.memory)
+    assert node(tree, "price (on-demand)").value == float(best.machine.price_per_hour)
+
+
+@pytest.mark.parametrize("prefill", [0, 4000])
+@pytest.mark.parametrize("model", MODELS)
+def test_forward_terms_follow(model: str, prefill: int) -> None:
+    answer = ask.forward(model, "8xb200", batch=512, prefill=prefill)
+    tree = explain_plan.forward(answer)
+    assert wrong(tree) == []
+    assert sourceless(tree) == []
+    assert node(tree, "estimate").value == float(answer.time.estimate)
+    assert node(tree, "bound").value == float(answer.time.bound)
+
+
+@pytest.mark.parametrize("context", [500, 8192])
+@pytest.mark.parametrize("model", MODELS)
+def test_batch_terms_follow(model: str, context: int) -> None:
+    tree = explain_plan.batch(ask.batch(model, "gb200-nvl72", context=context))
+    assert wrong(tree) == []
+    assert sourceless(tree) == []
+
+
+def names(kind: str) -> Iterator[str]:
+    """Every seventh entry: each family and vendor is among them."""
+    found = catalog.models() if kind == "models" else catalog.machines()
+    return (one.name for one in found[::7])
+
+
+def test_model_terms_follow() -> None:
+    for name in names("models"):
+        tree = explain_world.model(catalog.model(name))
+        assert wrong(tree) == [], name
+
+
+def test_machine_terms_follow() -> None:
+    for name in names("machines"):
+        tree = explain_world.machine(catalog.machine(name))
+        assert wrong(tree) == [], name
+        assert sourceless(tree) == [], name
+
+
+def test_a_machine_names_the_source_of_each_value() -> None:
+    machine = catalog.machine("gb200-nvl72")
+    tree = explain_world.machine(machine)
+    assert machine.sources["hbm_bandwidth"].text in node(tree, "memory bandwidth").source
+    assert "unverified" in node(tree, "memory bandwidth").source
+
+
+def test_a_value_set_by_hand_has_its_hand_as_source() -> None:
+    answer = ask.plan("meta-llama/Llama-3.1-8B", "8xh100", sets={"machine.hbm_bandwidth": "8TB/s"})
+    found = node(explain_plan.plan(answer), "memory bandwidth")
+    assert found.value == 8e12
+    assert (
+        found.source
+        != node(explain_plan.plan(ask.plan("meta-llama/Llama-3.1-8B", "8xh100")), "memory bandwidth").source
+    )
+
+
+def test_a_wrong_value_is_found() -> None:
+    two, three = Node(name="two", value=2.0), Node(name="three", value=3.0)
+    assert product("six", "", two, three).follows()
+    assert total("five", "", two, three).value == 5
+    assert not stated("sum", "six", 6.0, "", two, three).follows()
+    assert not stated("quotient", "ratio", 2.0, "", three, two).follows()
+    assert not stated("max", "largest", 2.0, "", three, two).follows()
+    assert stated("difference", "one", 1.0, "", three, two).follows()
+
+
+def test_explain_is_a_command(capsys: pytest.CaptureFixture[str]) -> None:
+    args = ["plan", "deepseek-ai/DeepSeek-V3", "--on", "gb200-nvl72", "--min-interactivity", "20"]
+    assert cli.run(["explain", *args]) == 0
+    screen = capsys.readouterr().out
+    for words in ("TPOT", "routed experts", "replica-hour", "Sources", "Little's law"):
+        assert words in screen, words
+    assert cli.run(["explain", *args, "--json"]) == 0
+    tree = json.loads(capsys.readouterr().out)
+    assert cli.run([*args, "--json"]) == 0
+    best = json.loads(capsys.readouterr().out)["best"]
+    found = {child["name"]: child["value"] for child in tree["children"]}
+    assert found["TPOT"] == best["estimate"]["tpot"]
+    assert found["TTFT, median"] == best["estimate"]["ttft"]
+    assert found["cost of a request"] == best["cost"]["request"]
+
+
+def test_explain_of_what_does_not_fit_gives_the_reasons(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(["explain", "plan", "deepseek-ai/DeepSeek-V3", "--on", "8xh100"]) == 1
+    assert "does not fit" in " ".join(capsys.readouterr().out.split())
