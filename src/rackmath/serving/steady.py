@@ -116,15 +116,21 @@ def steady(
     traffic: Traffic,
     batch: Number,
     *,
+    width: Number = 1.0,
+    per_pass: Number = 1.0,
     keep: bool = False,
 ) -> Serving:
-    """The steady state of one replica with `batch` decoding sequences; every argument may hold columns."""
-    steps = np.maximum(traffic.osl - 1, 1.0)
+    """The steady state of one replica with `batch` decoding sequences; every argument may hold columns.
+
+    With speculative decoding a pass computes `width` tokens for each sequence (drafts and one more) and keeps
+    `per_pass` of them on average; drafting itself is not charged, and the bound grants that all are kept.
+    """
+    steps = np.maximum((traffic.osl - 1) / per_pass, 1.0)
     fresh = np.maximum(traffic.isl * (1 - traffic.cached), 1.0)
     cached = traffic.isl - fresh
     micro = np.maximum(batch / layout.pp, 1.0)
     rank = np.ceil(micro / layout.dp)
-    room = np.maximum(engine.chunk_tokens - rank, 1.0)
+    room = np.maximum(engine.chunk_tokens - rank * width, 1.0)
     chunks = np.ceil(fresh / room)
     needed = micro / layout.dp * fresh / steps  # prefill tokens per step and rank
     chunk = np.maximum(fresh / chunks, np.minimum(needed, room))
@@ -139,11 +145,12 @@ def steady(
     def timed(work: Pass) -> PassTime:
         return forward(model, machine, precision, layout, work, efficiency, keep=keep)
 
-    plain = timed(Pass(decode=micro, context=context))
+    plain = timed(Pass(decode=micro, context=context, width=width))
     both = timed(
         Pass(
             decode=micro,
             context=context,
+            width=width,
             prefill=chunk * ranks,
             prompt=traffic.isl,
             prompt_cached=cached,
@@ -152,22 +159,24 @@ def steady(
     )
     uneven = stage_share(model, layout) * layout.pp  # >= 1: the fullest stage sets the pace
     t_plain, t_both = plain.estimate * uneven, both.estimate * uneven
-    tpot = (1 - mixed) * t_plain + mixed * t_both
-    request_rate = batch / (steps * tpot)
+    step = (1 - mixed) * t_plain + mixed * t_both
+    request_rate = batch / (steps * step)
 
     service = ((chunks - 1) / layout.pp + 1) * t_both
     load = np.minimum(busy_one, BUSY_LIMIT)
     if_waiting = service / (2 * (1 - load))
     wait = load * if_waiting
     median_wait = if_waiting * np.maximum(np.log(np.maximum(2 * load, 1e-9)), 0.0)
-    to_next = efficiency.request_overhead + gather * tpot / 2
+    to_next = efficiency.request_overhead + gather * step / 2
     ttft_mean = to_next + wait + service
     ttft = to_next + median_wait + service
 
     cached_share: Number = 0.0
     if np.any(np.asarray(traffic.cached) > 0):
-        alone = timed(Pass(decode=micro, context=context, prefill=chunk * ranks, prompt=fresh, busiest=1 / ranks))
-        cached_share = mixed * np.maximum(t_both - alone.estimate * uneven, 0.0) / tpot
+        alone = timed(
+            Pass(decode=micro, context=context, width=width, prefill=chunk * ranks, prompt=fresh, busiest=1 / ranks)
+        )
+        cached_share = mixed * np.maximum(t_both - alone.estimate * uneven, 0.0) / step
 
     # Bounds. Work is linear in prefill tokens, so a mean step and a whole prompt are read off between the passes.
     # A rank carries a chunk in a share `busy` of its steps; stages work on different chunks of one prompt at once.
@@ -184,24 +193,24 @@ def steady(
     output_tput = request_rate * traffic.osl
     return Serving(
         batch=batch,
-        concurrency=request_rate * (ttft_mean + steps * tpot),
+        concurrency=request_rate * (ttft_mean + steps * step),
         request_rate=request_rate,
-        tpot=tpot,
+        tpot=step / per_pass,
         ttft=ttft,
         ttft_mean=ttft_mean,
         wait=wait,
         wait_median=median_wait,
         to_next=to_next,
         service=service,
-        tpot_bound=plain.bound,
+        tpot_bound=plain.bound / width,
         ttft_bound=prompt_bound,
-        request_rate_bound=batch / (steps * step_bound),
+        request_rate_bound=batch / (np.maximum((traffic.osl - 1) / width, 1.0) * step_bound),
         output_tput=output_tput,
         input_tput=request_rate * traffic.isl,
         gpus=layout.gpus,
         mixed=mixed,
         chunk=chunk,
-        decode_share=t_plain / tpot,
+        decode_share=t_plain / step,
         cached_share=cached_share,
         footprint=holds,
         memory=memory,
