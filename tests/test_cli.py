@@ -220,6 +220,19 @@ def test_several_machines_give_the_cheapest_of_them(rackmath: Command) -> None:
     assert cost("8xh100,8xh200", "8xb200") == min(each, key=lambda pair: pair[1])
 
 
+def test_each_machine_is_compared(rackmath: Command) -> None:
+    args = ("plan", LLAMA, "--on", "8xh100,8xh200,t4", "--max-tpot", "20ms")
+    rows = {r["machine"]: r for r in strict(rackmath(*args, "--json").out)["machines"]}
+    assert set(rows) == {"8xh100", "8xh200", "t4"}
+    assert "does not fit" in rows["t4"]["reason"]
+    alone = strict(rackmath("plan", LLAMA, "--on", "8xh200", "--max-tpot", "20ms", "--json").out)
+    assert rows["8xh200"]["blended_mtok"] == alone["best"]["cost"]["blended_mtok"]
+    assert alone["machines"] == []
+    screen = rackmath(*args).out
+    assert "the cheapest plan on each" in screen
+    assert "t4: " in screen
+
+
 def test_a_fleet_serves_the_rate_with_a_spare(rackmath: Command) -> None:
     found = strict(rackmath("plan", LLAMA, "--on", NODE, "--rate", "30/s", "--spare", "2", "--json").out)
     fleet, best = found["fleet"], found["best"]

@@ -207,7 +207,8 @@ def explain_(
     """
     from ..errors import unknown
 
-    known = ["plan", "forward", "batch", "models", "machines"]
+    known = [str(one.name or one.callback.__name__) for one in app.registered_commands if one.callback]
+    known.remove("explain")
     if command in ("", "-h", "--help"):
         typer.echo(context.get_help())
         return 0

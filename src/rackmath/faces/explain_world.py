@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from . import records
+from . import records_world
 from .explain import Node, count, of_machine, product, quotient, stated, total
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ def machine(m: Machine) -> Node:
     from ..world.precision import FORMATS
     from .show_world import WORDS
 
-    leaves = {row["name"]: of_machine(m, row["name"], WORDS[row["name"]]) for row in records.machine_rows(m)}
+    leaves = {row["name"]: of_machine(m, row["name"], WORDS[row["name"]]) for row in records_world.machine_rows(m)}
     bandwidth = leaves["hbm_bandwidth"]
     half = count("2", 2.0, "a multiply-add is two FLOPs")
     ratios = [
@@ -127,7 +127,7 @@ def machine(m: Machine) -> Node:
                product("peak x bytes", "", leaves[f"peak_{name}"],
                        Node(name="bytes per weight", value=FORMATS[name].bytes, source=f"format {name}")),
                half, bandwidth, note="multiplies per weight fetched")
-        for name, value in records.ratios(m).items()
+        for name, value in records_world.ratios(m).items()
     ]  # fmt: skip
     drain = quotient("drain time", "s", leaves["hbm_capacity"], bandwidth)
     values = Node(name="values", children=tuple(leaves.values()))

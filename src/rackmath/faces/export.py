@@ -129,10 +129,23 @@ def _tree(face: Face) -> Node:
 
 
 def face_of(answer: Any) -> Face:
-    """The faces of any answer, or of a catalogue entry."""
+    """The faces of any answer, or of a catalogue entry; an answer with a method `face` brings its own."""
+    if callable(own := getattr(answer, "face", None)):
+        found: Face = own()
+        return found
     from ..world.machine import Machine
     from ..world.model import Model
-    from . import ask, explain_plan, explain_world, records, show_batch, show_forward, show_plan, show_world
+    from . import (
+        ask,
+        explain_plan,
+        explain_world,
+        records,
+        records_world,
+        show_batch,
+        show_forward,
+        show_plan,
+        show_world,
+    )
 
     if isinstance(answer, ask.PlanAnswer):
         drawn = len(answer.answer.by_throughput.batch) > 0
@@ -160,22 +173,22 @@ def face_of(answer: Any) -> Face:
         )
     if isinstance(answer, Model):
         return Face(
-            record=lambda: records.editable(answer),
-            rows=lambda: records.model_rows(answer),
+            record=lambda: records_world.editable(answer),
+            rows=lambda: records_world.model_rows(answer),
             screen=lambda c: show_world.model(c, answer),
             tree=lambda: explain_world.model(answer),
         )
     if isinstance(answer, Machine):
         return Face(
-            record=lambda: records.machine(answer),
-            rows=lambda: records.machine_rows(answer),
+            record=lambda: records_world.machine(answer),
+            rows=lambda: records_world.machine_rows(answer),
             screen=lambda c: show_world.machine(c, answer),
             tree=lambda: explain_world.machine(answer),
         )
     if isinstance(answer, Listed):
         return Face(
-            record=lambda: records.listing(answer.lines),
-            rows=lambda: records.listing(answer.lines),
+            record=lambda: records_world.listing(answer.lines),
+            rows=lambda: records_world.listing(answer.lines),
             screen=lambda c: show_world.listing(c, answer.kind, answer.lines),
             tree=None,
         )

@@ -7,7 +7,6 @@ or infinite is None. Prices end in `_mtok`: dollars per million tokens.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
     from ..layout.parallelism import Layout
     from ..search.grid import Question
     from ..search.plan import Answer, Front, Plan
-    from ..world.catalog import Listing
     from ..world.machine import Machine
     from ..world.model import Model
     from ..world.precision import Format, Precision
@@ -46,8 +44,34 @@ def plan(answer: PlanAnswer) -> Record:
         "reasons": list(found.reasons),
         "nearest": None if found.nearest is None else chosen(found.nearest),
         "notes": list(answer.notes),
+        "machines": machines(found),
         "evaluated": found.evaluated,
     }
+
+
+def machines(found: Answer) -> list[Record]:
+    """One row for each machine that was asked about, the cheapest first; empty where there was only one."""
+    if not found.others:
+        return []
+    plans = [a.best for a in (found, *found.others) if a.best is not None]
+    plans.sort(key=lambda p: (known_price(p.machine) is None, float(p.cost.blended_mtok)))
+    rows: list[Record] = [
+        {
+            "machine": p.machine.name,
+            "layout": p.layout.label(),
+            "blended_mtok": p.cost.blended_mtok if known_price(p.machine) is not None else None,
+            "tput_per_gpu": p.serving.tput_per_gpu,
+            "ttft": p.serving.ttft,
+            "tpot": p.serving.tpot,
+            "reason": None,
+        }
+        for p in plans
+    ]
+    for a in (found, *found.others):
+        if a.best is None:
+            rows.append(dict.fromkeys(rows[0] if rows else ("machine", "reason"))
+                        | {"machine": a.question.machine.name, "reason": "; ".join(a.reasons)})  # fmt: skip
+    return rows
 
 
 def _question(found: Answer) -> Record:
@@ -248,8 +272,8 @@ def terms(answer: ForwardAnswer) -> list[Record]:
     """One row for each operation: FLOPs and bytes on the busiest device, all its layers together."""
     total = float(answer.time.estimate)
     rows = [_term(op, float(seconds), total, answer) for op, seconds in answer.time.terms]
-    rest = total - sum(r["seconds"] for r in rows)
-    return [*rows, _row("step overhead", 1, 0.0, 0.0, rest, total, "overhead")]
+    step = answer.question.efficiency.step_overhead
+    return [*rows, _row("step overhead", 1, 0.0, 0.0, step, total, "overhead")]
 
 
 def _term(op: Op, seconds: float, total: float, answer: ForwardAnswer) -> Record:
@@ -311,85 +335,4 @@ def curve(answer: BatchAnswer) -> list[Record]:
         if not paid:
             row |= {"output_mtok": None, "output_mtok_bound": None}
         rows.append(row | {"fits": row["batch"] <= c.capacity})
-    return rows
-
-
-# --- the catalogue ------------------------------------------------------------------------------------------------
-
-
-def listing(lines: Iterable[Listing]) -> list[Record]:
-    return [{"name": one.name, "summary": one.summary} for one in lines]
-
-
-def editable(model: Model) -> Record:
-    """The description the model was built from: edit it and give it back in place of a name."""
-    return dict(model.description) or {"name": model.name}
-
-
-def model_rows(model: Model) -> list[Record]:
-    """Parameters, format and bytes by component."""
-    from ..kernel.counts import parameters
-
-    rows = []
-    for part, count in parameters(model).items():
-        fmt = model.precision.of(part)
-        rows.append({"component": part, "parameters": count, "format": fmt.name, "bytes": count * fmt.bytes})
-    return rows
-
-
-def machine(m: Machine) -> Record:
-    """Every value with its unit and source, and what follows from them."""
-    return {
-        "name": m.name,
-        "accelerator": m.accelerator,
-        "vendor": m.vendor,
-        "year": m.year or None,
-        "memory_type": m.memory_type,
-        "price_kind": m.price_kind,
-        "values": {row["name"]: {k: v for k, v in row.items() if k != "name"} for row in machine_rows(m)},
-        "derived": {"r": ratios(m), "drain_seconds": float(m.hbm_capacity) / float(m.hbm_bandwidth)},
-        "prices": {kind: getattr(m.prices, kind) for kind in ("on_demand", "reserved", "spot", "owned")},
-        "tiers": [
-            {"name": t.name, "capacity": t.capacity, "bandwidth": t.bandwidth, "latency": t.latency,
-             "price_per_byte_month": t.price_per_byte_month}
-            for t in m.tiers
-        ],
-        "notes": list(m.notes),
-    }  # fmt: skip
-
-
-def ratios(m: Machine) -> dict[str, float]:
-    """R, multiplies per weight fetched, for each format the machine multiplies in its own tensor path."""
-    from ..kernel.roofline import ratio
-    from ..world.precision import FORMATS
-
-    named = (("bf16", "bf16"), ("fp8", "fp8"), ("int8", "int8"), ("fp4", "fp4"))
-    return {
-        name: float(ratio(getattr(m, f"peak_{kind}"), FORMATS[name].bytes, m.hbm_bandwidth))
-        for name, kind in named
-        if float(getattr(m, f"peak_{kind}")) > 0
-    }
-
-
-def machine_rows(m: Machine) -> list[Record]:
-    """One row for each value: name, value, unit, source, date, and whether it was verified."""
-    from ..world.spec import DIMENSIONS
-
-    rows = []
-    for name, unit in DIMENSIONS.items():
-        value = float(getattr(m, name))
-        key = f"prices.{m.price_kind}" if name == "price_per_hour" else name
-        source = m.sources.get(key)
-        if not value and source is None:
-            continue
-        rows.append(
-            {
-                "name": name,
-                "value": value,
-                "unit": "" if unit == "count" else unit,
-                "source": source.text if source else "",
-                "date": source.date if source else "",
-                "verified": source.verified if source else None,
-            }
-        )
     return rows

@@ -82,6 +82,9 @@ def bar(c: Console, parts: Mapping[str, float], *, unit: str, total: float | Non
         label = show(value, unit) if unit else f"{value / whole:.0%}"
         legend.append(f"[{colour}]{fill}[/] {escape(name)} {label}")
     c.print(drawn)
+    over = sum(parts.values()) - whole
+    if total and over > 1e-9 * whole:
+        legend.append(f"[bold red]{show(over, unit)} too much[/]")
     line(c, "   ".join(legend))
 
 

@@ -78,8 +78,21 @@ def _totals(c: Console, answer: ForwardAnswer) -> None:
     )
 
 
+def _merged(rows: list[records.Record]) -> list[records.Record]:
+    """Rows of one name whose layers cost the same, as one row of all their layers."""
+    found: dict[tuple[str, str, str], records.Record] = {}
+    for row in rows:
+        key = (row["operation"], row["binds"], f"{row['seconds'] / row['layers']:.9e}")
+        if key in found:
+            for column in ("layers", "flops", "bytes", "seconds", "share"):
+                found[key][column] += row[column]
+        else:
+            found[key] = dict(row)
+    return list(found.values())
+
+
 def _operations(c: Console, answer: ForwardAnswer) -> None:
-    rows = records.terms(answer)
+    rows = _merged(records.terms(answer))
     shown = [r for r in rows if r["share"] >= 0.0005]
     heading(c, "Operations", "all layers together, slowest first")
     table = numbers("operation", "layers", "FLOPs", "bytes", "seconds", "share")

@@ -40,6 +40,7 @@ def screen(c: Console, answer: PlanAnswer) -> None:
     _load(c, best)
     if answer.fleet is not None:
         _fleet(c, answer)
+    _machines(c, found)
     _front(c, found)
     _runner_up(c, found)
     notes(c, (*answer.notes, f"{found.evaluated:,} configurations evaluated"))
@@ -187,6 +188,28 @@ def _fleet(c: Console, answer: PlanAnswer) -> None:
          f" {show(f.tokens_per_s_mw)} tok/s/MW, {show(f.joules_per_token)} J per token")  # fmt: skip
     if f.limited_by_power:
         line(c, f"[yellow]The power limit lets it serve {show(f.served)} of {show(f.rate)} requests/s.[/]")
+
+
+def _machines(c: Console, found: Answer) -> None:
+    rows = records.machines(found)
+    if not rows:
+        return
+    heading(c, "Machines", "the cheapest plan on each")
+    table = numbers("", "$/M tokens", "tok/s/GPU", "TTFT", "TPOT")
+    table.add_column("layout", no_wrap=True)
+    for r in rows:
+        if r["reason"] is not None:
+            table.add_row(r["machine"], "", "", "", "", "[dim]no plan[/]")
+            continue
+        mine = found.best is not None and r["machine"] == found.best.machine.name
+        table.add_row(
+            r["machine"], money(r["blended_mtok"]), f"{float(r['tput_per_gpu']):,.0f}", show(float(r["ttft"]), "s"),
+            show(float(r["tpot"]), "s"), r["layout"], style="bold green" if mine else None,
+        )  # fmt: skip
+    indented(c, table)
+    for r in rows:
+        if r["reason"] is not None:
+            line(c, f"[dim]{escape(r['machine'])}: {escape(r['reason'])}.[/]")
 
 
 # --- the front ----------------------------------------------------------------------------------------------------

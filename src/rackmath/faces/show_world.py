@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.text import Text
 
 from ..units import show
-from . import records
+from . import records_world
 from .show import heading, indented, line, money, notes, numbers, tokens
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def model(c: Console, m: Model) -> None:
              style="dim")
     )  # fmt: skip
     heading(c, "Parameters", "by component, in the format they are published in")
-    rows = sorted((r for r in records.model_rows(m) if r["parameters"]), key=lambda r: -r["parameters"])
+    rows = sorted((r for r in records_world.model_rows(m) if r["parameters"]), key=lambda r: -r["parameters"])
     table = numbers("component", "parameters", "share", "format", "bytes")
     total = total_parameters(m)
     for r in rows:
@@ -155,7 +155,7 @@ def machine(c: Console, m: Machine) -> None:
                           f"  {m.accelerator}"))  # fmt: skip
     about = [word for word in (m.vendor, str(m.year) if m.year else "", m.memory_type, m.generation) if word]
     c.print(Text(" · ".join(about), style="dim"))
-    rows = records.machine_rows(m)
+    rows = records_world.machine_rows(m)
     sources = list(dict.fromkeys((r["source"], r["date"], r["verified"]) for r in rows if r["source"]))
     heading(c, "Values", "per device; the number in brackets is the source below")
     table = numbers("", "value", "")
@@ -167,7 +167,7 @@ def machine(c: Console, m: Machine) -> None:
     indented(c, table)
 
     heading(c, "What follows")
-    ratio = ", ".join(f"{name.upper()} {value:,.0f}" for name, value in records.ratios(m).items())
+    ratio = ", ".join(f"{name.upper()} {value:,.0f}" for name, value in records_world.ratios(m).items())
     line(c, f"R, multiplies per weight fetched: {ratio}")
     line(c, f"drain time, all memory read once: {show(float(m.hbm_capacity) / float(m.hbm_bandwidth), 's')}")
     known = {k: getattr(m.prices, k) for k in ("on_demand", "reserved", "spot", "owned")}

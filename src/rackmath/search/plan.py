@@ -68,6 +68,7 @@ class Answer:
     by_throughput: Front
     evaluated: int
     movers: tuple[tuple[str, float], ...] = ()
+    others: tuple[Answer, ...] = ()  # the answers for the other machines, where several were asked about
 
 
 def plan(questions: Sequence[Question], objectives: Objectives) -> Answer:
@@ -81,7 +82,7 @@ def plan(questions: Sequence[Question], objectives: Objectives) -> Answer:
     found = [a for a in answers if a.best is not None]
     if found:
         best = min(found, key=lambda a: (not float(a.question.machine.price_per_hour) > 0, spent(a.best)))  # type: ignore[arg-type]
-        return replace(best, evaluated=evaluated)
+        return replace(best, evaluated=evaluated, others=tuple(a for a in answers if a is not best))
     best = min(answers, key=lambda a: math.inf if a.nearest is None else _violation(a.nearest, objectives))
     if best.nearest is None:
         best = replace(best, nearest=_on_more_devices(best.question, objectives))
