@@ -199,13 +199,15 @@ def test_no_line_is_wider_than_the_terminal(
     assert max(len(line) for line in said.out.splitlines()) <= width
 
 
-def test_colour_only_on_a_terminal(rackmath: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_colour_only_on_a_terminal(rackmath: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     args = ("plan", LLAMA, "--on", NODE)
     plain = rackmath(*args).out
     monkeypatch.setenv("FORCE_COLOR", "1")
     coloured = rackmath(*args).out
     assert "\x1b[" in coloured
     assert "\x1b[" not in plain
+    assert rackmath(*args, "-o", str(tmp_path / "plan.txt")).code == 0
+    assert "\x1b" not in (tmp_path / "plan.txt").read_text()
     monkeypatch.setenv("NO_COLOR", "1")
     assert "\x1b[3" not in rackmath(*args).out
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Mapping, Sequence
 from typing import IO
@@ -37,7 +36,8 @@ _COLOURS = ("blue", "yellow", "green", "magenta", "bright_black")
 
 def console(file: IO[str] | None = None, *, width: int | None = None) -> Console:
     """A console as wide as the terminal, at most `WIDEST`; colour only on a terminal and without NO_COLOR."""
-    made = Console(file=file or sys.stdout, width=width, highlight=False, emoji=False)
+    terminal = None if file is None else False
+    made = Console(file=file or sys.stdout, width=width, highlight=False, emoji=False, force_terminal=terminal)
     if width is None and made.width > WIDEST:
         made.width = WIDEST
     return made
@@ -124,7 +124,7 @@ def tokens(value: float) -> str:
     return f"{value:,.0f}" if value >= 1000 or value == int(value) else f"{value:,.1f}"
 
 
-def wants_colour() -> bool:
-    """Whether a chart may use colour on stdout."""
-    forced = bool(os.environ.get("FORCE_COLOR"))
-    return not os.environ.get("NO_COLOR") and (forced or sys.stdout.isatty())
+def wants_colour(c: Console | None = None) -> bool:
+    """Whether a chart may use colour on this console, or else on stdout."""
+    c = c or console()
+    return c.is_terminal and not c.no_color

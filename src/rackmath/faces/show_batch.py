@@ -24,7 +24,7 @@ def screen(c: Console, answer: BatchAnswer) -> None:
     aside = f"{curve.layout.label()}, {formats(curve.precision)} · {tokens(curve.context)} tokens in each sequence"
     c.print(Text(aside, style="dim"))
     _landmarks(c, answer)
-    width, paint = c.width, wants_colour()
+    width, paint = c.width, wants_colour(c)
     c.print()
     c.print(Text.from_ansi(charts.draw(time_chart(answer), width=width, height=16, color=paint)))
     if records.known_price(q.machine) is not None:

@@ -230,7 +230,7 @@ def _front(c: Console, found: Answer) -> None:
     if best is None or len(front.batch) == 0:
         return
     heading(c, "Pareto front", "speed for one user against throughput and price")
-    c.print(Text.from_ansi(charts.draw(chart_of(found), width=c.width, height=16, color=wants_colour())))
+    c.print(Text.from_ansi(charts.draw(chart_of(found), width=c.width, height=16, color=wants_colour(c))))
     table = numbers("", "tok/s/user", "tok/s/GPU", "$/M tokens", "TTFT", "batch")
     table.add_column("layout", no_wrap=True)
     paid = records.known_price(best.machine) is not None
