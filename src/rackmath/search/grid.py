@@ -104,13 +104,15 @@ def _divisors(n: int) -> list[int]:
     return [d for d in range(1, n + 1) if n % d == 0]
 
 
-def with_batches(question: Question, precision: Precision, every: Layout) -> tuple[Layout, Column]:
-    """Each layout with the batches worth trying: the standard ones that fit, and the largest that does."""
+def with_batches(
+    question: Question, precision: Precision, every: Layout, batches: Sequence[float] = RANK_BATCHES
+) -> tuple[Layout, Column]:
+    """Each layout with the batches worth trying: those of `batches` per rank that fit, and the largest that does."""
     context = question.traffic.isl + question.traffic.osl / 2
     room = footprint(question.model, question.machine, precision, every, question.engine, context)
     n = len(np.asarray(every.tp))
     rank_max = np.broadcast_to(np.asarray(room.batch_max / every.dp / every.pp), (n,))
-    tries = np.array(RANK_BATCHES, dtype=float)
+    tries = np.array(batches, dtype=float)
     ranks = np.broadcast_to(tries, (n, len(tries)))
     largest = np.clip(np.floor(rank_max * 0.97), 1.0, 1e6)[:, None]
     ranks = np.hstack([ranks, largest])
