@@ -199,6 +199,17 @@ def test_no_line_is_wider_than_the_terminal(
     assert max(len(line) for line in said.out.splitlines()) <= width
 
 
+def test_a_narrow_terminal_keeps_the_numbers(rackmath: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    from rackmath.units import show
+
+    args = ("plan", LLAMA, "--on", NODE)
+    best = strict(rackmath(*args, "--json").out)["best"]
+    monkeypatch.setenv("COLUMNS", "44")
+    screen = rackmath(*args).out
+    for value, unit in ((best["estimate"]["ttft"], "s"), (best["estimate"]["tput_per_gpu"], "")):
+        assert show(value, unit) in screen
+
+
 def test_colour_only_on_a_terminal(rackmath: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     args = ("plan", LLAMA, "--on", NODE)
     plain = rackmath(*args).out

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
+from shutil import get_terminal_size
 from typing import IO
 
 from rich.box import SIMPLE_HEAD, Box
@@ -18,6 +19,9 @@ from ..units import show
 
 WIDEST = 110
 """Tables and bars do not grow beyond this many columns; lines of more are hard to read."""
+
+NARROW = 72
+"""Below this many columns words give way to numbers."""
 
 SLIM: Box = SIMPLE_HEAD
 
@@ -58,9 +62,13 @@ def line(c: Console, markup: str, *, indent: int = 2) -> None:
 
 
 def numbers(*columns: str, title_width: int | None = None) -> Table:
-    """A table whose first column is words and whose others are right-aligned numbers."""
+    """A table whose first column is words and whose others are right-aligned numbers.
+
+    On a narrow terminal the words are wrapped, and `title_width`, their least width, is given up: numbers stay whole.
+    """
     table = Table(box=SLIM, pad_edge=False, show_edge=False, header_style="dim", padding=(0, 2, 0, 0))
-    table.add_column(columns[0], min_width=title_width, no_wrap=True)
+    roomy = get_terminal_size().columns >= NARROW
+    table.add_column(columns[0], min_width=title_width if roomy else None, no_wrap=roomy)
     for name in columns[1:]:
         table.add_column(name, justify="right", no_wrap=True)
     return table
