@@ -68,7 +68,7 @@ def numbers(*columns: str, title_width: int | None = None) -> Table:
     """
     table = Table(box=SLIM, pad_edge=False, show_edge=False, header_style="dim", padding=(0, 2, 0, 0))
     roomy = get_terminal_size().columns >= NARROW
-    table.add_column(columns[0], min_width=title_width if roomy else None, no_wrap=roomy)
+    table.add_column(columns[0], min_width=title_width if roomy else 12, no_wrap=roomy)
     for name in columns[1:]:
         table.add_column(name, justify="right", no_wrap=True)
     return table

@@ -14,7 +14,7 @@ from rich.text import Text
 from ..units import show
 from . import charts, records
 from .ask import PlanAnswer
-from .show import RESOURCES, bar, heading, indented, line, money, notes, numbers, times, tokens, wants_colour
+from .show import NARROW, RESOURCES, bar, heading, indented, line, money, notes, numbers, times, tokens, wants_colour
 
 if TYPE_CHECKING:
     from ..layout.parallelism import Layout
@@ -87,11 +87,15 @@ def _chosen(c: Console, p: Plan) -> None:
 def _numbers(c: Console, p: Plan, found: Answer) -> None:
     s, limits = p.serving, found.objectives
     at = float(p.cost.bound_share)
-    table = numbers("", "estimate", "bound", "apart", "objective", title_width=34)
+    heads = ("estimate", "bound", "apart", "objective")[: 4 if c.width >= NARROW else 2]
+    table = numbers("", *heads, title_width=34)
+
+    def add(name: str, *cells: str) -> None:
+        table.add_row(name, *cells[: len(heads)])
 
     def row(name: str, estimate: float, bound: float, unit: str, limit: str = "") -> None:
         gap = times(max(estimate, bound), min(estimate, bound))
-        table.add_row(name, f"[bold]{show(estimate, unit)}[/]", show(bound, unit), f"[dim]{gap}[/]", limit)
+        add(name, f"[bold]{show(estimate, unit)}[/]", show(bound, unit), f"[dim]{gap}[/]", limit)
 
     ttft_limit = f"≤ {show(limits.max_ttft, 's')}" if limits.max_ttft < math.inf else ""
     tpot_limit = f"≤ {show(limits.max_tpot, 's')}" if limits.max_tpot < math.inf else ""
@@ -118,7 +122,7 @@ def _numbers(c: Console, p: Plan, found: Answer) -> None:
         for name, value in dollars:
             low = money(float(value) * at) if "blended" in name else ""
             gap = times(1.0, at) if "blended" in name else ""
-            table.add_row(name, f"[bold]{money(value)}[/]", low, f"[dim]{gap}[/]")
+            add(name, f"[bold]{money(value)}[/]", low, f"[dim]{gap}[/]")
     c.print()
     indented(c, table)
     least, most = p.interval.low, p.interval.high
