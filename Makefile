@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 ARGS ?= plan deepseek-ai/DeepSeek-V3 --on gb200-nvl72 --isl 8192 --osl 1024 --min-interactivity 20
 
-.PHONY: run test check bench clean
+.PHONY: run test check bench docs clean
 
 run: $(VENV)/.run
 	$(BIN)/rackmath $(ARGS)
@@ -17,6 +17,13 @@ check: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/cog --check README.md
+	$(BIN)/python tools/cli_reference.py --check
+
+docs: $(VENV)/.dev
+	$(BIN)/cog -r README.md
+	$(BIN)/python tools/cli_reference.py
+	$(BIN)/python tools/machine_table.py
 
 bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/bench.py
