@@ -112,7 +112,7 @@ def attended_entries(stream: Stream, context: Number) -> Number:
         seen = np.minimum(seen, stream.chunk / 2)
     entries = seen / stream.stride
     if stream.power != 1:
-        entries = entries**stream.power
+        entries = np.power(entries, stream.power)
     return np.minimum(entries, stream.top_k)
 
 
@@ -125,10 +125,10 @@ def attended_sum(stream: Stream, context: Number) -> Number:
     """
     p = stream.power
     most = min(stream.window, stream.chunk / 2)
-    cap = min((most / stream.stride) ** p, stream.top_k)  # entries beyond which a query reads no more
+    cap: float = min((most / stream.stride) ** p, stream.top_k)  # entries beyond which a query reads no more
     if cap == np.inf:
         return _ramp(context, stream.stride, p)
-    ramp = np.minimum(context, cap ** (1 / p) * stream.stride)
+    ramp: Number = np.minimum(context, cap ** (1 / p) * stream.stride)
     return _ramp(ramp, stream.stride, p) + cap * (context - ramp)
 
 
@@ -136,7 +136,7 @@ def _ramp(context: Number, stride: float, power: float) -> Number:
     """The integral of (x / stride) ** power from 0 to `context`."""
     if power == 1:
         return context * context / (2 * stride)
-    return context * (context / stride) ** power / (power + 1)
+    return context * np.power(context / stride, power) / (power + 1)
 
 
 def cache_bytes(model: Model, context: Number, precision: Precision | None = None) -> Number:

@@ -1,0 +1,109 @@
+"""The terms of a model in memory, of drain times, and of a curve against context."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from . import explain_pass, records
+from .ask_memory import ContextAnswer, DrainAnswer, MemoryAnswer
+from .explain import Node, count, difference, of_machine, product, quotient, stated
+
+
+def drains(answer: DrainAnswer) -> Node:
+    """Every drain time: capacity over bandwidth, with the sources of both."""
+    nodes = []
+    for d in answer.drains:
+        source = "; ".join(s.text + ("" if s.verified else ", unverified") for s in d.sources)
+        nodes.append(
+            stated("quotient", f"{d.machine}: {d.tier}", d.drain, "s",
+                   Node(name="capacity", value=d.capacity, unit="B", source=source),
+                   Node(name="bandwidth", value=d.bandwidth, unit="B/s", source=source))
+        )  # fmt: skip
+    return Node(name="drain times", children=tuple(nodes))
+
+
+def memory(answer: MemoryAnswer) -> Node:
+    """Drain time, share of the weights, floor, B*, MFU when full, and the users of the reference context."""
+    from ..kernel.counts import cache_bytes, weight_bytes, weight_flops
+
+    m = answer.memory
+    q, machine, model = m.question, m.question.machine, m.question.model
+    capacity = of_machine(machine, "hbm_capacity", "memory")
+    bandwidth = of_machine(machine, "hbm_bandwidth", "memory bandwidth")
+    devices = of_machine(machine, "n_devices", "devices")
+    drain = stated("quotient", "drain time", m.drain, "s", capacity, bandwidth,
+                   note="the longest useful memory time of a step, not its floor")  # fmt: skip
+    held = Node(name="weights on the fullest device", value=float(m.holds.weights), unit="B", note=m.layout.label())
+    share = stated("quotient", "weights' share of HBM", m.share, "share", held, capacity)
+    read = quotient("weights read once", "s", held, bandwidth)
+    floor = stated("product", "floor of a step", m.floor, "s", read, count("pp", float(m.layout.pp)))
+    whole = Node(name="weights, one copy", value=weight_bytes(model, m.precision), unit="B", source=model.source)
+    once = stated("quotient", "share of one copy", m.share_once, "share", whole, capacity, devices)
+    main = records.main_format(model, m.precision)
+    peak = of_machine(
+        machine, explain_pass.peak_field(q, main.compute, float(machine.peak(main.compute))),
+        f"peak {main.compute.upper()}",
+    )  # fmt: skip
+    balance = Node(name="B*", value=m.balance, note="R x total / active; explain batch shows its terms")
+    flops = Node(name="FLOPs per token", value=weight_flops(model), unit="FLOP")
+    multiply = stated("quotient", "computing at B*", m.compute_at_balance, "s",
+                      product("FLOPs of B* tokens", "FLOP", balance, flops), peak, devices)  # fmt: skip
+    if m.compute_at_balance <= m.drain:
+        mfu = stated("quotient", "MFU, HBM full at B*", m.mfu_full, "share", multiply, drain)
+    else:
+        mfu = Node(name="MFU, HBM full at B*", value=1.0, note="computing takes longer than draining",
+                   children=(multiply, drain))  # fmt: skip
+    all_memory = product("memory of all devices", "B", capacity, devices)
+    room = difference("room for caches", "B", all_memory, whole)
+    one = Node(name="cache of one user", value=float(np.asarray(cache_bytes(model, m.reference, m.precision))),
+               unit="B", note=f"{m.reference:,.0f} tokens, all layers")  # fmt: skip
+    ideal = quotient("users, ideal", "", room, one, note="all HBM, one copy of the weights, no reserve")
+    per = count("users per replica", float(m.holds.batch_max), "engine reserve kept, caches whole on their devices")
+    users = product("users", "", count("replicas", m.replicas, m.layout.label()), per)
+    return Node(
+        name=f"{model.name} in the memory of {machine.name}, {m.layout.label()}",
+        children=(drain, share, floor, once, mfu, users, ideal),
+    )
+
+
+def context(answer: ContextAnswer) -> Node:
+    """At the threshold, for each kind: cost, its terms, bytes, thresholds, and the price step."""
+    c = answer.curves
+    q, machine = c.question, c.question.machine
+    i = int(np.argmin(np.abs(c.context - c.threshold)))
+    paid = records.known_price(machine) is not None
+    gpus = count("GPUs", float(c.layout.gpus), c.layout.label())
+    bandwidth = of_machine(machine, "hbm_bandwidth", "memory bandwidth")
+    kinds = []
+    for k in c.curves:
+        batch = count("batch", float(k.batch[i]), "the policy's, at this context")
+        step = Node(name="TPOT", value=float(k.tpot[i]), unit="s", note="explain forward shows its terms")
+        nodes: list[Node] = []
+        if paid and math.isfinite(k.cost_mtok[i]):
+            price = of_machine(machine, "price_per_hour", "price")
+            second = quotient("price per second", "$", price, count("3600", 3600.0))
+            nodes.append(
+                stated("quotient", "$/M output tokens", float(k.cost_mtok[i]), "$",
+                       product("dollars of a million steps", "$", gpus, second, step, count("1e6", 1e6)), batch)
+            )  # fmt: skip
+        else:
+            nodes += [step, batch]
+        read = Node(name="read by each token", value=float(k.read[i]), unit="B", note="all layers, one copy")
+        nodes += [
+            Node(name="stored by each sequence", value=float(k.stored[i]), unit="B"),
+            quotient("reading the cache, on one device", "s", read, bandwidth),
+            Node(name="L*", value=k.balance_context, unit="tokens", note="cache read = weights multiplied"),
+            Node(name="attention FLOPs = weight FLOPs", value=k.flops_context, unit="tokens"),
+            Node(name="B* fills HBM", value=k.full_context, unit="tokens"),
+        ]
+        found = answer.steps[k.kind]
+        if math.isfinite(found.needed):
+            nodes.append(Node(name=f"cost at {found.end:,.0f} tokens over that at the threshold", value=found.needed))
+            nodes.append(Node(name=f"+{answer.step:.0%} covers to", value=found.covers_to, unit="tokens"))
+        kinds.append(Node(name=k.kind, children=tuple(nodes)))
+    return Node(
+        name=f"decoding {q.model.name} on {machine.name} at {c.context[i]:,.0f} tokens, {c.layout.label()}",
+        children=tuple(kinds),
+    )

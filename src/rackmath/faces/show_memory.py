@@ -1,0 +1,263 @@
+"""The screens of `memory`: one model in a machine's memory, and drain times of the catalogue."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.padding import Padding
+from rich.text import Text
+
+from ..units import show
+from . import charts, explain_memory, records, records_memory
+from .ask_memory import DrainAnswer, MemoryAnswer
+from .export import Face
+from .show import bar, heading, indented, line, money, notes, numbers, tokens, wants_colour
+from .show_plan import formats
+
+if TYPE_CHECKING:
+    from ..search.memory import Drain, Memory
+    from ..world.machine import Source
+
+
+def face(answer: MemoryAnswer) -> Face:
+    """The faces of a model in memory."""
+    return Face(
+        record=lambda: records_memory.memory(answer),
+        rows=lambda: records_memory.user_rows(answer),
+        screen=lambda c: screen(c, answer),
+        tree=lambda: explain_memory.memory(answer),
+        chart=lambda: both(answer),
+    )
+
+
+def drain_face(answer: DrainAnswer) -> Face:
+    """The faces of a list of drain times."""
+    return Face(
+        record=lambda: records_memory.drain_rows(answer),
+        rows=lambda: records_memory.drain_rows(answer),
+        screen=lambda c: drain_screen(c, answer),
+        tree=lambda: explain_memory.drains(answer),
+        chart=lambda: drain_chart(answer),
+    )
+
+
+# --- one model ----------------------------------------------------------------------------------------------------
+
+
+def screen(c: Console, answer: MemoryAnswer) -> None:
+    """Print what the memory of a machine means for a model."""
+    m = answer.memory
+    q = m.question
+    c.print(Text.assemble((q.model.name, "bold"), " in the memory of ", (q.machine.name, "bold")))
+    copies = f"{m.replicas:.0f} replicas of " if m.replicas > 1 else ""
+    c.print(Text(f"{copies}{m.layout.label()}, {formats(m.precision)}", style="dim"))
+    _landmarks(c, m)
+    used = float(m.holds.weights)
+    reserve = float(m.holds.reserved)
+    c.print()
+    room = float(m.holds.capacity) - used - reserve
+    parts = {"weights": used, "room for the cache": max(room, 0.0), "kept back by the engine": reserve}
+    bar(c, parts, unit="B", total=float(m.holds.capacity))
+    c.print()
+    c.print(Text.from_ansi(charts.draw(users_chart(answer), width=c.width, height=15, color=wants_colour())))
+    _table(c, answer)
+    notes(c, answer.notes)
+
+
+def _landmarks(c: Console, m: Memory) -> None:
+    table = numbers("", "", title_width=24)
+    table.show_header = False
+    table.add_column("")
+
+    def row(name: str, value: str, why: str) -> None:
+        table.add_row(name, f"[bold]{value}[/]", Text(why, style="dim"))
+
+    machine = m.question.machine
+    once = m.share_once * m.drain
+    row(
+        "drain time C / M", show(m.drain, "s"),
+        f"{show(float(machine.hbm_capacity), 'B')} at {show(float(machine.hbm_bandwidth), 'B/s')}: the longest useful"
+        " memory time of a step",
+    )  # fmt: skip
+    row(
+        "weights' share of HBM",
+        f"{m.share:.1%}",
+        f"on this layout; one copy over the whole machine: {m.share_once:.1%}",
+    )
+    row(
+        "floor of a step", show(m.floor, "s"), f"to read the weights once; {show(once, 's')} if no device held a copy"
+    )
+    row("balance point B*", tokens(round(m.balance)), "sequences at which reading and multiplying the weights tie")
+    if math.isfinite(m.full_context) and m.full_context > 0:
+        row("B* fills HBM at", f"{m.full_context:,.0f} tokens", "each; longer contexts leave the weights under-used")
+    elif m.full_context > 0:
+        row("B* fills HBM at", "no length", "the cache stops growing first")
+    row("MFU, HBM full at B*", f"{m.mfu_full:.1%}",
+        f"computing {show(m.compute_at_balance, 's')} of {show(m.drain, 's')}: about the weights' share")  # fmt: skip
+    c.print()
+    indented(c, table)
+
+
+def _table(c: Console, answer: MemoryAnswer) -> None:
+    m = answer.memory
+    heading(c, "Users that fit, and their step when the memory is full")
+    paid = records.known_price(m.question.machine) is not None
+    table = numbers("context", "one user", "users", "lost", "ideal", f"in {tokens(m.reference)}s", "step", "bound",
+                    "MFU", *(["$/user·h"] if paid else []))  # fmt: skip
+    table.columns[0].justify = "right"
+    for r in records_memory.user_rows(answer):
+        fits = r["users"] >= 1
+        cells = [
+            tokens(r["context"]), show(r["bytes_per_user"], "B"), tokens(r["users"]),
+            "" if r["users_lost"] is None else tokens(r["users_lost"]), tokens(r["users_ideal"]),
+            f"{r['displaces']:.3g}", *((show(r["tpot"], "s"), show(r["tpot_bound"], "s"), f"{r['mfu']:.0%}")
+                                       if fits else ("-", "-", "-")),
+        ]  # fmt: skip
+        if paid:
+            cells.append(money(r["user_hour"], digits=2) if fits else "-")
+        table.add_row(*cells, style=None if fits else "dim")
+    indented(c, table)
+    ref = tokens(m.reference)
+    line(
+        c,
+        f"[dim]lost: users fewer than one row above. ideal: all HBM, one copy of the weights, no reserve. in {ref}s:"
+        f" users of {ref} tokens whose room one user takes. A step longer than the drain time computes longer than it"
+        " reads, or reads below peak.[/]",
+    )
+
+
+def users_chart(answer: MemoryAnswer) -> dict[str, Any]:
+    """Users against context."""
+    m = answer.memory
+    u = m.users
+    x = u.context.tolist()
+    marks = []
+    if x[0] <= m.full_context <= x[-1]:
+        marks.append(charts.Mark("B* fills HBM", m.full_context))
+    return charts.curve(
+        [charts.Series("users that fit", x, u.users.tolist()),
+         charts.Series("ideal: all HBM, weights once", x, u.ideal.tolist(), look="dashed"),
+         charts.Series("B*, to amortise the weights", [x[0], x[-1]], [m.balance] * 2, look="dashed")],
+        title="Users that fit",
+        x=charts.Axis("Context (tokens)", log=True), y=charts.Axis("Users", log=True), marks=marks,
+    )  # fmt: skip
+
+
+def step_chart(answer: MemoryAnswer) -> dict[str, Any]:
+    """The step with a full memory against context, with drain time and floor."""
+    m = answer.memory
+    u = m.users
+    x = u.context.tolist()
+    ends = [x[0], x[-1]]
+    return charts.curve(
+        [charts.Series("estimate", x, u.step.tolist()),
+         charts.Series("bound", x, u.bound.tolist(), look="dashed"),
+         charts.Series("drain time", ends, [m.drain] * 2, look="dashed"),
+         charts.Series("floor: weights read once", ends, [m.floor] * 2, look="dashed")],
+        title="A decode step when the memory is full",
+        x=charts.Axis("Context (tokens)", log=True), y=charts.Axis("Time per step", "s", log=True),
+    )  # fmt: skip
+
+
+def both(answer: MemoryAnswer) -> dict[str, Any]:
+    """Users and step, one above the other."""
+    q = answer.memory.question
+    words = f"{q.model.name} in the memory of {q.machine.name}, {answer.memory.layout.label()}"
+    return charts.stack([users_chart(answer), step_chart(answer)], title=words)
+
+
+# --- drain times --------------------------------------------------------------------------------------------------
+
+
+def drain_screen(c: Console, answer: DrainAnswer) -> None:
+    """Print how long it takes to read all of each memory once."""
+    near, tiers = _split(answer.drains)
+    many = len(near) > 1
+    title = "Drain times: all of a memory read once, C / M"
+    c.print(Text(title if many else f"{title}, on {near[0].machine}", style="bold"))
+    c.print(
+        Text(
+            "The longest useful memory time of a step. Not its floor: that is the time to read the weights once.",
+            style="dim",
+        )
+    )
+    sources = _numbered([*near, *(d for d, _ in tiers)])
+    if many:
+        c.print()
+        c.print(Text.from_ansi(charts.draw(drain_chart(answer), width=c.width, height=16, color=wants_colour())))
+    heading(c, "Device memory", "per device; the number in brackets is the source below")
+    table = numbers("machine", "memory", "capacity", "bandwidth", "drain")
+    table.add_column("")
+    for d in near:
+        table.add_row(d.machine, d.tier, show(d.capacity, "B"), show(d.bandwidth, "B/s"), show(d.drain, "s"),
+                      Text(_cited(d, sources), style="dim"))  # fmt: skip
+    indented(c, table)
+    if tiers:
+        heading(c, "Behind it", "a device's share" + ("; machines with such a tier" if many else ""))
+        table = numbers("tier", "capacity", "bandwidth", "drain", *(["machines"] if many else []))
+        table.add_column("")
+        for d, n in tiers:
+            counted = [str(n)] if many else []
+            table.add_row(d.tier, show(d.capacity, "B"), show(d.bandwidth, "B/s"), show(d.drain, "s"), *counted,
+                          Text(_cited(d, sources), style="dim"))  # fmt: skip
+        indented(c, table)
+    heading(c, "Sources")
+    for source, i in sources.items():
+        date = f" ({source.date})" if source.date else ""
+        doubt = "" if source.verified else ", unverified"
+        c.print(Padding(Text(f"[{i}] {source.text}{date}{doubt}", style="dim"), (0, 0, 0, 2), expand=False))
+    notes(c, answer.notes)
+
+
+def _split(found: tuple[Drain, ...]) -> tuple[list[Drain], list[tuple[Drain, int]]]:
+    """The devices' own memories, quickest first, each kind of device once; and the distinct tiers behind them."""
+    near: dict[tuple[str, float, float], Drain] = {}
+    behind: dict[tuple[str, float, float], tuple[Drain, int]] = {}
+    seen: set[str] = set()
+    for d in found:
+        if d.machine not in seen:
+            seen.add(d.machine)
+            near.setdefault((d.accelerator, d.capacity, d.bandwidth), d)
+        else:
+            key = (d.tier, d.capacity, d.bandwidth)
+            behind[key] = (behind.get(key, (d, 0))[0], behind.get(key, (d, 0))[1] + 1)
+    return sorted(near.values(), key=lambda d: d.drain), sorted(behind.values(), key=lambda pair: pair[0].drain)
+
+
+def _numbered(found: list[Drain]) -> dict[Source, int]:
+    return {s: i for i, s in enumerate(dict.fromkeys(s for d in found for s in d.sources), 1)}
+
+
+def _cited(d: Drain, sources: dict[Source, int]) -> str:
+    where = "".join(f"[{sources[s]}]" for s in d.sources) or "no source"
+    return where + ("" if d.verified else " unverified")
+
+
+def drain_chart(answer: DrainAnswer) -> dict[str, Any]:
+    """Drain time against capacity: of every device with HBM, or of every tier of one machine."""
+    near, tiers = _split(answer.drains)
+    if len(near) == 1:
+        dots = [near[0], *(d for d, _ in tiers)]
+        return charts.scatter(
+            [charts.Series("tiers", [d.capacity for d in dots], [d.drain for d in dots],
+                           labels=[d.tier for d in dots])],
+            title=f"Drain time of every memory of {near[0].machine}",
+            x=charts.Axis("Capacity per device", "B", log=True), y=charts.Axis("Drain time", "s", log=True),
+            marks=[charts.Mark(d.tier, d.capacity, d.drain) for d in dots],
+        )  # fmt: skip
+    groups: dict[str, list[Drain]] = {}
+    for d in near:
+        if d.tier.startswith("HBM"):
+            groups.setdefault(d.tier[:4].replace("HBM", "HBM ").strip(), []).append(d)
+    named = {"a100": "A100", "h100": "H100", "h200": "H200", "gb200": "GB200", "gb300": "GB300", "rubin": "Rubin",
+             "mi300x": "MI300X", "tpu7x": "TPU7x"}  # fmt: skip
+    return charts.scatter(
+        [charts.Series(name, [d.capacity for d in groups[name]], [d.drain for d in groups[name]],
+                       labels=[d.machine for d in groups[name]])
+         for name in sorted(groups)],
+        title="Drain time of high-bandwidth memory",
+        x=charts.Axis("Capacity per device", "B", log=True), y=charts.Axis("Drain time", "s"),
+        marks=[charts.Mark(named[d.machine], d.capacity, d.drain) for d in near if d.machine in named],
+    )  # fmt: skip

@@ -1,0 +1,393 @@
+"""Cost and pace of decoding against context length, for a model's own attention and for other kinds of it.
+
+Every sequence of the batch has the same length L. The batch is a policy: by default as many sequences as memory
+holds, which is the cheapest; with a limit on the time per output token, the largest batch that keeps it. Beside the
+estimate and the bound stands the lecture's limit: weights amortised over any number of sequences, attention FLOPs
+dropped, memory without end, so that only multiplying the weights and reading the cache are left (LECTURE
+section 16). Prefill is not in these numbers.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ..arrays import Number, take
+from ..economics.cost import HOUR, MTOK
+from ..errors import BadInput, Infeasible
+from ..kernel.counts import (
+    Pass,
+    active_parameters,
+    cache_bytes,
+    context_of_equal_flops,
+    read_bytes,
+    total_parameters,
+    weight_bytes,
+    weight_flops,
+)
+from ..kernel.roofline import PassTime, balance_batch, ratio
+from ..layout.footprint import footprint
+from ..layout.forward import forward
+from ..layout.parallelism import Layout, stage_share
+from ..world.machine import Machine
+from ..world.model import Model
+from ..world.precision import Format, Precision
+from .grid import Column, Question, layouts, price_or_time
+
+SHORTEST = 1024.0
+"""Contexts below this are not drawn: the cache plays no part there."""
+
+FURTHEST = 1e12
+"""A context beyond this is never reached: a crossing there is reported as infinite."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """How many sequences decode together: as many as fit, but no more than `batch`, nor than `max_tpot` allows.
+
+    `max_tpot` in seconds per output token, at the estimate.
+    """
+
+    max_tpot: float = math.inf
+    batch: float = math.inf
+
+    def __post_init__(self) -> None:
+        if not self.max_tpot > 0:
+            raise BadInput(f"max_tpot = {self.max_tpot!r} is impossible; give a time above 0")
+        if not self.batch >= 1:
+            raise BadInput(f"batch = {self.batch!r} is impossible; give 1 sequence or more")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KindCurve:
+    """One kind of attention: columns over the contexts. NaN where not one sequence fits or keeps the pace.
+
+    Seconds, sequences of a replica, dollars per million output tokens (device-seconds x 1e6 / 3600 where the machine
+    has no price), bytes of one sequence in all layers, one copy.
+    """
+
+    kind: str
+    model: Model
+    capacity: Column
+    batch: Column
+    tpot: Column
+    tpot_bound: Column
+    cost_mtok: Column
+    bound_cost_mtok: Column
+    limit_mtok: Column  # the lecture's limit
+    stored: Column
+    read: Column
+    balance_context: float  # L*: reading the cache takes as long as multiplying by the weights
+    flops_context: float  # where attention FLOPs overtake weight FLOPs
+    full_context: float  # where B* sequences fill the memory, weights held once
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContextCurves:
+    """All kinds over one column of contexts, on one layout."""
+
+    question: Question
+    layout: Layout
+    precision: Precision
+    policy: Policy
+    balance: float  # B*, weights only
+    context: Column
+    threshold: float
+    curves: tuple[KindCurve, ...]
+
+    @property
+    def own(self) -> KindCurve:
+        return self.curves[0]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PriceStep:
+    """One price up to `threshold`, another above: what the second must be and how far it carries.
+
+    `base`: the dearest token up to the threshold, which the first price must cover. `needed`: cost at the end of the
+    range over `base`. `covers_to`: the first context above the threshold that costs more than base x (1 + step),
+    infinite where none does in the range.
+    """
+
+    threshold: float
+    step: float
+    base: float
+    end: float
+    needed: float
+    covers_to: float
+
+
+# --- in closed form -----------------------------------------------------------------------------------------------
+
+
+def weight_format(model: Model, precision: Precision) -> Format:
+    """The format most weights are kept in: that of the experts where there are any."""
+    has_experts = any(g.ffn and g.ffn.n_experts for g in model.groups)
+    return precision.of("experts" if has_experts else "mlp")
+
+
+def balance(model: Model, machine: Machine, precision: Precision) -> float:
+    """B*, sequences at which reading the weights takes as long as multiplying by them (LECTURE section 5)."""
+    f = weight_format(model, precision)
+    r = ratio(machine.peak(f.compute), f.bytes, machine.hbm_bandwidth)
+    return float(balance_batch(r, total_parameters(model), active_parameters(model)["with none"]))
+
+
+def balance_context(model: Model, machine: Machine, precision: Precision) -> float:
+    """L*, the context in tokens whose cache takes as long to read as the weights take to multiply; infinite if never.
+
+    For a dense cache 2 N_act M / (F q), LECTURE sections 2 and 16. The lecture's reading of a price step, backwards:
+    100B active parameters, 300 multiplies per byte and 1,667 bytes per token balance at 200K.
+
+    >>> round(2 * 100e9 / (600 * 1667))
+    199960
+    """
+    target = multiply_time(model, machine, precision) * float(machine.hbm_bandwidth)
+    return crossing(lambda length: float(read_bytes(model, length, precision)), target)
+
+
+def full_context(model: Model, machine: Machine, precision: Precision, batch: float) -> float:
+    """The context at which `batch` sequences fill the memory of all devices beside one copy of the weights.
+
+    0 where the weights leave no room, infinite where the cache stops growing before the memory is full.
+    """
+    room = float(machine.hbm_capacity) * float(machine.n_devices) - weight_bytes(model, precision)
+    if room <= 0:
+        return 0.0
+    return crossing(lambda length: batch * float(cache_bytes(model, length, precision)), room)
+
+
+def sequences_held(model: Model, machine: Machine, precision: Precision, context: Number) -> Number:
+    """B_max = (C - w N) / (L q): sequences in the memory of all devices beside one copy of the weights, no reserve.
+
+    An upper limit: engines keep a reserve, replicas repeat weights, tensor parallelism may repeat caches.
+    """
+    room = float(machine.hbm_capacity) * float(machine.n_devices) - weight_bytes(model, precision)
+    held: Number = max(room, 0.0) / np.maximum(cache_bytes(model, context, precision), 1e-300)
+    return held
+
+
+def limit_time(model: Model, machine: Machine, precision: Precision, context: Number) -> Number:
+    """Device-seconds of one output token in the lecture's limit: max(weights multiplied, cache read) at peak rates.
+
+    A lower limit of the cost at any batch; flat up to L*, then proportional to what is read.
+    """
+    read = read_bytes(model, context, precision) / float(machine.hbm_bandwidth)
+    return np.maximum(multiply_time(model, machine, precision), read)
+
+
+def multiply_time(model: Model, machine: Machine, precision: Precision) -> float:
+    """Device-seconds to multiply one token by all weights it uses, at the peak of the format most are kept in."""
+    return weight_flops(model) / float(machine.peak(weight_format(model, precision).compute))
+
+
+def crossing(f: Callable[[float], float], target: float) -> float:
+    """The smallest context at which the growing function `f` reaches `target`; infinite beyond `FURTHEST`.
+
+    >>> round(crossing(lambda x: 2 * x, 5e5))
+    250000
+    """
+    low, high = 0.0, 1.0
+    while f(high) < target:
+        low, high = high, high * 2
+        if high > FURTHEST:
+            return math.inf
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (middle, high) if f(middle) < target else (low, middle)
+    return high
+
+
+# --- curves -------------------------------------------------------------------------------------------------------
+
+
+def context_curves(
+    question: Question,
+    precision: Precision,
+    kinds: Mapping[str, Model],
+    *,
+    longest: float,
+    threshold: float,
+    policy: Policy,
+    layout: Layout | None = None,
+    points: int = 1000,
+) -> ContextCurves:
+    """Curves of every kind from 1K to `longest` tokens; `kinds` maps names to models, the model's own first.
+
+    Powers of two and the threshold are among the contexts. Without a layout the cheapest at the threshold is taken,
+    for the model's own attention, and kept throughout.
+    """
+    shortest = min(SHORTEST, longest / 2)
+    powers = [2.0**i for i in range(31)]
+    context = np.unique([*np.geomspace(shortest, longest, points), *powers, longest, threshold])
+    context = context[(context >= shortest) & (context <= longest)]
+    chosen = layout or cheapest_layout(question, precision, threshold, policy)
+    at_balance = balance(question.model, question.machine, precision)
+    return ContextCurves(
+        question=question,
+        layout=chosen,
+        precision=precision,
+        policy=policy,
+        balance=at_balance,
+        context=context,
+        threshold=threshold,
+        curves=tuple(
+            _kind_curve(replace(question, model=model), kind, precision, chosen, context, policy, at_balance)
+            for kind, model in kinds.items()
+        ),
+    )
+
+
+def _kind_curve(
+    question: Question,
+    kind: str,
+    precision: Precision,
+    layout: Layout,
+    context: Column,
+    policy: Policy,
+    at_balance: float,
+) -> KindCurve:
+    model, machine = question.model, question.machine
+    capacity, batch, time = served(question, precision, layout, context, policy)
+    runs = batch >= 1
+    stages = pace(model, layout)
+    dollars = _dollars(layout.gpus, machine)
+    tpot = np.where(runs, time.estimate * stages, np.nan)
+    bound = np.where(runs, time.bound * np.ones_like(context), np.nan)
+    batch = np.where(runs, batch, np.nan)
+    return KindCurve(
+        kind=kind,
+        model=model,
+        capacity=capacity,
+        batch=batch,
+        tpot=tpot,
+        tpot_bound=bound,
+        cost_mtok=dollars * tpot / batch,
+        bound_cost_mtok=dollars * bound / batch,
+        limit_mtok=np.asarray(_dollars(1.0, machine) * limit_time(model, machine, precision, context)),
+        stored=np.asarray(cache_bytes(model, context, precision)) * np.ones_like(context),
+        read=np.asarray(read_bytes(model, context, precision)) * np.ones_like(context),
+        balance_context=balance_context(model, machine, precision),
+        flops_context=context_of_equal_flops(model),
+        full_context=full_context(model, machine, precision, at_balance),
+    )
+
+
+def pace(model: Model, layout: Layout) -> Number:
+    """The fullest pipeline stage over the mean: all move at its pace."""
+    return stage_share(model, layout) * layout.pp
+
+
+def _dollars(devices: Number, machine: Machine) -> Number:
+    """Dollars per second of so many devices, times a million tokens."""
+    return devices * price_or_time(machine) / HOUR * MTOK
+
+
+def served(
+    question: Question, precision: Precision, layout: Layout, context: Number, policy: Policy
+) -> tuple[Column, Column, PassTime]:
+    """The sequences a replica holds, those the policy lets decode (0 where none can), and the time of their step.
+
+    `context` or the layout may be columns.
+    """
+    model, machine = question.model, question.machine
+
+    def step(batch: Number) -> PassTime:
+        micro = np.maximum(batch / layout.pp, 1.0)
+        return forward(model, machine, precision, layout, Pass(decode=micro, context=context), question.efficiency)
+
+    room = footprint(model, machine, precision, layout, question.engine, context)
+    capacity = np.asarray(room.batch_max, dtype=float) * np.ones_like(np.asarray(context * layout.gpus, dtype=float))
+    top = np.maximum(np.minimum(capacity, policy.batch), 1.0)
+    if policy.max_tpot < math.inf:
+        uneven = pace(model, layout)
+        low, high = np.zeros_like(top), np.log(top)
+        allowed = step(np.ones_like(top)).estimate * uneven <= policy.max_tpot
+        whole = step(top).estimate * uneven <= policy.max_tpot
+        for _ in range(24 if not np.all(whole) else 0):
+            middle = (low + high) / 2
+            keeps = step(np.exp(middle)).estimate * uneven <= policy.max_tpot
+            low, high = np.where(keeps, middle, low), np.where(keeps, high, middle)
+        top = np.where(whole, top, np.maximum(np.floor(np.exp(low) + 1e-6), 1.0))
+        capacity_or_none = np.where(allowed, capacity, 0.0)
+    else:
+        capacity_or_none = capacity
+    return capacity, np.where(capacity_or_none >= 1, top, 0.0), step(top)
+
+
+def cheapest_layout(question: Question, precision: Precision, context: float, policy: Policy) -> Layout:
+    """The layout with the cheapest output tokens at `context`; where none runs there, at a quarter of it, ...
+
+    Under the policy, for the question's own model, among all legal layouts of the machine.
+    """
+    every = layouts(question.model, question.machine, question.max_gpus)
+    if not len(np.asarray(every.tp)):
+        raise BadInput(f"no layout divides {question.model.name} over {question.machine.name}; try another machine")
+    length = context
+    while length >= 1:
+        _, batch, time = served(question, precision, every, length, policy)
+        seconds = time.estimate * pace(question.model, every)
+        cost = np.where(batch >= 1, every.gpus * seconds / np.maximum(batch, 1.0), np.inf)
+        if np.isfinite(cost).any():
+            return take(every, int(np.argmin(cost)))
+        length /= 4
+    limit = "" if policy.max_tpot == math.inf else f" within {policy.max_tpot * 1e3:g} ms per token"
+    raise Infeasible(
+        f"{question.model.name} does not decode a single sequence on {question.machine.name}{limit}; take more"
+        " devices, narrower weights (--precision fp8)" + (", or a slower pace" if limit else "")
+    )
+
+
+# --- the price step -----------------------------------------------------------------------------------------------
+
+
+def price_step(context: Column, cost: Column, threshold: float, step: float) -> PriceStep:
+    """What a second price above `threshold` must be, and up to which length one of (1 + `step`) covers cost.
+
+    The lecture's idealised cost, flat to 200K and linear beyond: a tier 50 % dearer carries to 300K, and 1M costs
+    five times as much (LECTURE section 17a).
+
+    >>> lengths = np.geomspace(1e3, 1e6, 2000)
+    >>> found = price_step(lengths, np.maximum(1.0, lengths / 200e3), 200e3, 0.5)
+    >>> round(found.covers_to, -3), round(found.needed, 2)
+    (300000.0, 5.0)
+    """
+    if not 0 <= step <= 1e6:
+        raise BadInput(f"step = {step:g} is out of range; give the extra above the threshold, such as 50% or 1")
+    if not context[0] <= threshold <= context[-1]:
+        raise BadInput(
+            f"the threshold of {threshold:,.0f} tokens lies outside the {context[0]:,.0f} to {context[-1]:,.0f} that"
+            " are drawn; choose one inside"
+        )
+    known = np.isfinite(cost)
+    x, y = context[known], cost[known]
+    below = x <= threshold
+    if not below.any():
+        nan = math.nan
+        return PriceStep(threshold=threshold, step=step, base=nan, end=nan, needed=nan, covers_to=nan)
+    at_threshold = np.interp(np.log(threshold), np.log(x), np.log(y))
+    base = float(max(y[below].max(), np.exp(at_threshold)))
+    return PriceStep(
+        threshold=threshold,
+        step=step,
+        base=base,
+        end=float(x[-1]),
+        needed=float(y[-1]) / base,
+        covers_to=_first_above(x, y, threshold, base * (1 + step)),
+    )
+
+
+def _first_above(x: Column, y: Column, start: float, limit: float) -> float:
+    """Where y first exceeds `limit` beyond `start`, straight lines between points on logarithmic axes."""
+    above = np.flatnonzero((x > start) & (y > limit * (1 + 1e-12)))
+    if not len(above):
+        return math.inf
+    i = int(above[0])
+    if i == 0 or x[i - 1] < start:
+        return float(start)
+    x0, x1, y0, y1 = (math.log(v) for v in (x[i - 1], x[i], y[i - 1], y[i]))
+    share = 0.0 if y1 <= y0 else max(0.0, (math.log(limit) - y0) / (y1 - y0))
+    return math.exp(x0 + share * (x1 - x0))
