@@ -11,9 +11,10 @@ break-even hold time: the five-minute rule (Gray and Putzolu, 1987) with a reuse
 - Recompute: nothing is held, and every hit pays the prefill again.
 - Device memory: holding costs the entry's share of the device, rent x bytes / capacity; a fetch is free.
 - A tier behind it: holding costs its bytes. Moving bytes occupies the tier, which is charged at the tier's own rent
-  for the time of the transfer: as much as holding them for one drain time. It also takes from the accelerator, while
-  other sequences decode: the room in HBM that waits for the bytes, and the HBM bandwidth of writing them there. Where
-  nothing else could run meanwhile, the whole replica waits instead: `fetch_idle`.
+  for the time of the transfer: as much as holding them for one drain time. (Not so a network store: its provider
+  charges for bytes kept and for requests, and the link is the device's own.) It also takes from the accelerator,
+  while other sequences decode: the room in HBM that waits for the bytes, and the HBM bandwidth of writing them there.
+  Where nothing else could run meanwhile, the whole replica waits instead: `fetch_idle`.
 
 Charging a tier for capacity and for bandwidth is what an owner who rents out both would do; a device that is bought
 for one use alone costs the larger of the two, at most half as much.
@@ -36,6 +37,10 @@ from .fleet import HOURS_PER_MONTH
 MONTH = HOURS_PER_MONTH * HOUR
 
 RECOMPUTE = "recompute"
+
+STORE_PUT, STORE_GET = 5e-6, 4e-7
+"""Dollars per request that writes to, or reads from, a network store: list prices of a large cloud's standard object
+storage, recalled and not verified. A prefix is one object."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,19 +105,25 @@ def in_tier(held: Entry, tier: Tier, machine: Machine, *, gpus: Number = 1.0) ->
     assert tier.price_per_byte_month is not None, f"{tier.name} has no price"
     rate = held.bytes * tier.price_per_byte_month / MONTH
     moved = rate * drain(tier)
+    put, get = (STORE_PUT, STORE_GET) if is_store(tier) else (moved, moved)
     seconds = fetch_time(held.bytes, tier, held.links)
     landed = held.hbm_bytes / machine.hbm_bandwidth * machine.price_per_hour / HOUR
     waiting = held.hbm_bytes * hbm_rent(machine) * seconds
     return Option(
         name=tier.name,
         label=short(tier.name),
-        write=moved + held.bytes / machine.hbm_bandwidth * machine.price_per_hour / HOUR,
+        write=put + held.bytes / machine.hbm_bandwidth * machine.price_per_hour / HOUR,
         rate=rate,
-        fetch=moved + landed + waiting,
+        fetch=get + landed + waiting,
         seconds=seconds,
-        fetch_idle=moved + gpus * machine.price_per_hour / HOUR * seconds,
+        fetch_idle=get + gpus * machine.price_per_hour / HOUR * seconds,
         tier=tier,
     )
+
+
+def is_store(tier: Tier) -> bool:
+    """Whether a tier is a store rented by the byte, not a device that its reader occupies."""
+    return tier.name.lower().startswith("network")
 
 
 def short(name: str) -> str:

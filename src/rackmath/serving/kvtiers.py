@@ -142,4 +142,5 @@ DRIVES = (
 )
 """Common drives: 4.6 min to 2.4 h for flash and 23 h for disk, where the lecture said a minute and an hour."""
 
-DRIVES_SOURCE = Source(text="data sheets of common drives, recalled (LECTURE section 18)", verified=False)
+# LECTURE section 18
+DRIVES_SOURCE = Source(text="data sheets, recalled", verified=False)
