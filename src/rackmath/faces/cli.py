@@ -12,6 +12,7 @@ from typing import Annotated
 
 import typer
 
+from . import cli_memory, cli_tiers
 from . import options as o
 
 app = typer.Typer(
@@ -189,6 +190,10 @@ def machines(
     out = export.Output.of(json=json, csv=csv, file=output, explain=explain, charts=False)
     out.deliver(catalog.machine(name) if name is not None else export.Listed("machines", tuple(catalog.machines())))
     return 0
+
+
+cli_memory.register(app)
+cli_tiers.register(app)
 
 
 @app.command(
