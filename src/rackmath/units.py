@@ -69,6 +69,8 @@ def parse(text: str | float, dimension: str, *, name: str = "value") -> float:
         raise BadInput(f"{name} = {text!r} is not a number; give a quantity in {dimension}")
     if isinstance(text, int | float):
         return _finite(float(text), text, name)
+    if text.strip().lower().lstrip("+-") in ("inf", "infinity", "nan"):
+        raise BadInput(f"{name} = {text!r} is not finite; give an ordinary number")
     match = _QUANTITY.match(text)
     if match is None:
         raise BadInput(f"{name} = {text!r} is not a number with a unit; write it like {_example(dimension)!r}")

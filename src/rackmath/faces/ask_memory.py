@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from ..search.memory import Drain, Memory
     from ..world.machine import Machine
     from ..world.model import Model
-    from .ask import Quantity
     from .export import Face
+    from .question import Quantity
 
 UNLIMITED = 1_048_576.0
 """The longest context drawn for a model that states no limit."""
@@ -112,9 +112,9 @@ def memory(
 
     from ..search.memory import memory as of_model
     from ..world.workload import Traffic
-    from . import ask
+    from .question import parse_layout, question
 
-    q, notes = ask.question(
+    q, notes = question(
         model, on, traffic=Traffic(isl=1024, osl=1), precision=precision, kv=kv, price=price, sets=sets
     )
     limit = q.model.max_context if math.isfinite(q.model.max_context) else UNLIMITED
@@ -126,7 +126,7 @@ def memory(
     else:
         rows = sorted({_length(one, "contexts") for one in given})
     _within(q.model, max(*rows, reference), extrapolate, notes)
-    chosen = ask.parse_layout(layout, q) if layout else None
+    chosen = parse_layout(layout, q) if layout else None
     found = of_model(q, q.precisions[0], np.asarray(rows), reference=reference, layout=chosen)
     return MemoryAnswer(memory=found, notes=tuple(dict.fromkeys(notes)))
 
@@ -162,9 +162,9 @@ def context(
     """
     from ..search.context import Policy, context_curves, price_step
     from ..world.workload import Traffic
-    from . import ask
+    from .question import max_tpot_of, parse_layout, question
 
-    q, notes = ask.question(
+    q, notes = question(
         model, on, traffic=Traffic(isl=1024, osl=1), precision=precision, kv=kv, price=price, sets=sets
     )
     own_limit = q.model.max_context if math.isfinite(q.model.max_context) else UNLIMITED
@@ -172,7 +172,7 @@ def context(
     _within(q.model, longest, extrapolate, notes)
     border = (200e3 if longest >= 400e3 else longest / 4) if threshold is None else _length(threshold, "threshold")
     policy = Policy(
-        max_tpot=ask._max_tpot(max_tpot, min_interactivity),
+        max_tpot=max_tpot_of(max_tpot, min_interactivity),
         batch=math.inf if batch is None else parse(batch, "count", name="batch"),
     )
     models, described = _models(
@@ -186,7 +186,7 @@ def context(
     listed = None if list_price is None else parse(list_price, "$", name="list_price")
     if listed is not None and not 0 < listed <= 1e9:
         raise BadInput(f"list_price = {list_price!r} is out of range; give dollars per million output tokens above 0")
-    chosen = ask.parse_layout(layout, q) if layout else None
+    chosen = parse_layout(layout, q) if layout else None
     extra = parse(step, "share", name="step")
     curves = context_curves(
         q, q.precisions[0], models, longest=longest, threshold=border, policy=policy, layout=chosen, points=points

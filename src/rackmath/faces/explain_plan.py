@@ -141,12 +141,17 @@ def forward(answer: ForwardAnswer) -> Node:
 def batch(answer: BatchAnswer) -> Node:
     """The floor, R, the balance points and the capacity limit."""
     from ..kernel.counts import active_parameters, layer_parameters, read_bytes, total_parameters, weight_flops
-    from ..layout.footprint import device_weight_bytes
+    from ..search.curve import weights_read
 
     c = answer.curve
     q, machine, model, precision = c.question, c.question.machine, c.question.model, c.precision
     bandwidth = of_machine(machine, "hbm_bandwidth", "memory bandwidth")
-    weights = Node(name="weights on a device", value=float(device_weight_bytes(model, precision, c.layout)), unit="B")
+    weights = Node(
+        name="weights a pass reads",
+        value=weights_read(q, c.layout, precision),
+        unit="B",
+        note="all a device holds but the input embedding",
+    )
     stages, ranks = count("pp", float(c.layout.pp)), count("dp", float(c.layout.dp))
     read = quotient("weights read once", "s", weights, bandwidth)
     floor = stated("product", "floor", c.floor, "s", read, stages)

@@ -65,13 +65,21 @@ def batch_curve(
         time=time,
         cost_mtok=dollars * np.asarray(time.estimate) / batch,
         bound_cost_mtok=dollars * np.asarray(time.bound) / batch,
-        floor=float(device_weight_bytes(model, precision, layout)) / float(machine.hbm_bandwidth) * float(layout.pp),
+        floor=weights_read(question, layout, precision) / float(machine.hbm_bandwidth) * float(layout.pp),
         balance=balance,
         balance_with_cache=balance_with_cache(question, precision, context),
         capacity=capacity,
         r=r,
         balance_context=_balance_context(question, precision),
     )
+
+
+def weights_read(question: Question, layout: Layout, precision: Precision) -> float:
+    """Bytes of weights a device reads in a pass that touches every expert: all it holds but the input embedding."""
+    model = question.model
+    embedding = 0.0 if model.tied_embeddings else precision.of("embedding").bytes * model.embedding_parameters
+    held = float(device_weight_bytes(model, precision, layout))
+    return held - (embedding / float(layout.tp) if float(layout.pp) == 1 else 0.0)
 
 
 def _multiplies_per_weight(question: Question, precision: Precision) -> float:

@@ -109,13 +109,17 @@ def with_batches(
 ) -> tuple[Layout, Column]:
     """Each layout with the batches worth trying: those of `batches` per rank that fit, and the largest that does."""
     context = question.traffic.isl + question.traffic.osl / 2
-    room = footprint(question.model, question.machine, precision, every, question.engine, context)
+    held = footprint(question.model, question.machine, precision, every, question.engine, context)
     n = len(np.asarray(every.tp))
-    rank_max = np.broadcast_to(np.asarray(room.batch_max / every.dp / every.pp), (n,))
+    rank_max = np.broadcast_to(np.asarray(held.batch_max / every.dp / every.pp), (n,))
     tries = np.array(batches, dtype=float)
     ranks = np.broadcast_to(tries, (n, len(tries)))
-    largest = np.clip(np.floor(rank_max * 0.97), 1.0, 1e6)[:, None]
-    ranks = np.hstack([ranks, largest])
+    largest = np.clip(np.floor(rank_max * 0.97), 1.0, 1e6)
+    fresh = max(float(question.traffic.isl) * (1 - float(question.traffic.cached)), 1.0)
+    room = max(question.engine.chunk_tokens - 1, 1.0)
+    pace = np.full(n, 0.95 * room * max(float(question.traffic.osl) - 1, 1.0) / fresh)
+    at_pace = np.minimum(np.where(pace < 1, pace, np.floor(pace)), largest)
+    ranks = np.hstack([ranks, largest[:, None], at_pace[:, None]])
     keep = (ranks <= np.maximum(rank_max, 1.0)[:, None]).ravel()
     index = np.repeat(np.arange(n), ranks.shape[1])[keep]
     chosen = take(every, index)

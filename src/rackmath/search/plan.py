@@ -189,8 +189,8 @@ def _refine(
     for row in seen.values():
         unit = float(np.asarray(table.layout.dp)[row] * np.asarray(table.layout.pp)[row])
         rank = float(table.batch[row]) / unit
-        tries = np.unique(np.round(np.geomspace(max(1.0, rank / 1.5), rank * 2.05, 48))) * unit
-        tries = np.unique(np.append(tries, table.batch[row]))
+        spread = np.geomspace(rank / 1.5, rank * 2.05, 48)
+        tries = np.unique(np.append(np.where(spread < 1, spread, np.round(spread)), rank)) * unit
         one = take(table.layout, np.full(len(tries), row))
         rows = evaluate(question, int(table.precision[row]), one, tries)
         good = rows.fits & rows.keeps_pace & (rows.ttft <= objectives.max_ttft) & (rows.tpot <= objectives.max_tpot)
@@ -289,7 +289,8 @@ def does_not_fit(question: Question, every: Layout) -> str:
         whole = weight_bytes(model, precision)
         have = float(one.gpus) * float(machine.hbm_capacity)
         text = (
-            f"{model.name} in {precision.name} does not fit: its weights are {show(whole, 'B')}; the roomiest layout"
+            f"{model.name} in {precision.name} does not fit on {machine.name}: its weights are {show(whole, 'B')}; the"
+            f" roomiest layout"
             f" ({one.label()}) needs {show(float(np.asarray(need)[row]), 'B')} per device (weights"
             f" {show(float(np.asarray(room.weights)[row]), 'B')}, one sequence"
             f" {show(float(np.asarray(room.per_sequence)[row]), 'B')}, engine"
@@ -334,7 +335,9 @@ def _why(best: Plan, other: Plan, objectives: Objectives) -> str:
 def _stopped_by(p: Plan, objectives: Objectives) -> str:
     """What a batch 10 % larger would break, in words; empty if nothing."""
     unit = float(p.layout.dp) * float(p.layout.pp)
-    more = evaluate_plan(p.question, p.layout, p.precision, math.ceil(p.batch * 1.1 / unit + 1e-9) * unit).serving
+    rank = p.batch / unit
+    larger = (math.ceil(rank * 1.1 + 1e-9) if rank >= 1 else rank * 1.1) * unit
+    more = evaluate_plan(p.question, p.layout, p.precision, larger).serving
     if not bool(more.fits):
         return "memory"
     if not bool(more.keeps_pace):

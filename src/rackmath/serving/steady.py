@@ -37,7 +37,7 @@ from ..world.workload import Traffic
 RESOURCES = ("compute", "memory", "up", "out")
 
 BUSY_LIMIT = 0.98
-"""Largest share of steps with prefill for which the waiting-line formulas are used."""
+"""Largest share of a step's room for prefill that may be taken; the waiting line grows without end beyond it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,11 +128,12 @@ def steady(
     steps = np.maximum((traffic.osl - 1) / per_pass, 1.0)
     fresh = np.maximum(traffic.isl * (1 - traffic.cached), 1.0)
     cached = traffic.isl - fresh
-    micro = np.maximum(batch / layout.pp, 1.0)
+    flow = batch / layout.pp  # below 1 where a replica decodes less than one sequence at a time, on average
+    micro = np.maximum(flow, 1.0)
     rank = np.ceil(micro / layout.dp)
     room = np.maximum(engine.chunk_tokens - rank * width, 1.0)
     chunks = np.ceil(fresh / room)
-    needed = micro / layout.dp * fresh / steps  # prefill tokens per step and rank
+    needed = flow / layout.dp * fresh / steps  # prefill tokens per step and rank
     chunk = np.maximum(fresh / chunks, np.minimum(needed, room))
     busy = needed / chunk  # share of a rank's steps that carry a chunk
     busy_one = np.minimum(busy, 1.0)
@@ -163,7 +164,7 @@ def steady(
     request_rate = batch / (steps * step)
 
     service = ((chunks - 1) / layout.pp + 1) * t_both
-    load = np.minimum(busy_one, BUSY_LIMIT)
+    load = np.minimum(needed / room, BUSY_LIMIT)  # of the tokens a step has room for
     if_waiting = service / (2 * (1 - load))
     wait = load * if_waiting
     median_wait = if_waiting * np.maximum(np.log(np.maximum(2 * load, 1e-9)), 0.0)
@@ -178,15 +179,12 @@ def steady(
         )
         cached_share = mixed * np.maximum(t_both - alone.estimate * uneven, 0.0) / step
 
-    # Bounds. Work is linear in prefill tokens, so a mean step and a whole prompt are read off between the passes.
-    # A rank carries a chunk in a share `busy` of its steps; stages work on different chunks of one prompt at once.
-    def between(weight: Number, base: PassTime | None) -> Number:
-        """The largest resource time of base + weight x (both - plain)."""
-        extra = ((getattr(base, r, 0.0), getattr(both, r) - getattr(plain, r)) for r in RESOURCES)
-        return np.maximum.reduce([np.asarray(start + weight * more) for start, more in extra])  # type: ignore[no-any-return]
-
-    step_bound = between(busy_one, plain)
-    prompt_bound = between(fresh / (chunk * ranks) / layout.pp, None)
+    # Bounds. Work is linear in prefill tokens, so a mean step is read off between the passes: a rank carries a chunk
+    # in a share `busy` of its steps. A lone prompt is prefilled by one rank, its chunks in all stages at once.
+    mean = ((getattr(plain, r), getattr(both, r)) for r in RESOURCES)
+    step_bound = np.maximum.reduce([np.asarray(a + busy_one * (b - a)) for a, b in mean])
+    lone = timed(Pass(prefill=fresh, prompt=traffic.isl, prompt_cached=cached))
+    prompt_bound = lone.bound / layout.pp
 
     holds = footprint(model, machine, precision, layout, engine, _held(traffic, batch / layout.dp))
     memory = holds.used(batch, layout)
@@ -210,14 +208,14 @@ def steady(
         gpus=layout.gpus,
         mixed=mixed,
         chunk=chunk,
-        decode_share=t_plain / step,
+        decode_share=np.minimum(flow, 1.0) * t_plain / step,
         cached_share=cached_share,
         footprint=holds,
         memory=memory,
         decode=plain,
         mixed_pass=both,
         fits=memory <= holds.capacity,
-        keeps_pace=busy <= BUSY_LIMIT,
+        keeps_pace=needed <= BUSY_LIMIT * room,
     )
 
 

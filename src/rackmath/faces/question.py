@@ -1,0 +1,216 @@
+"""Words to records: the question every verb asks, with its model, machine, formats and overridden values."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields, replace
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from ..errors import BadInput, unknown
+from ..units import parse
+
+if TYPE_CHECKING:
+    from ..layout.parallelism import Layout
+    from ..search.grid import Question
+    from ..world.machine import Machine
+    from ..world.model import Model
+    from ..world.precision import Precision
+
+Quantity = str | float
+T = TypeVar("T")
+
+
+def question(
+    model: str | Model,
+    on: str | Machine,
+    *,
+    traffic: Any,
+    precision: str | Sequence[str] | None = None,
+    kv: str | Sequence[str] | None = None,
+    gpus: Quantity | None = None,
+    price: str | None = None,
+    sets: Mapping[str, Quantity] | None = None,
+) -> tuple[Question, list[str]]:
+    """A question about one machine, and the notes that go with its inputs."""
+    from ..kernel.efficiency import default_efficiency
+    from ..search.grid import Question
+    from ..world import catalog
+    from ..world.engine import TYPICAL
+
+    chosen: Model = catalog.model(model) if isinstance(model, str) else model
+    machine: Machine = catalog.machine(on) if isinstance(on, str) else on
+    if price is not None:
+        machine = catalog.priced(machine, price)
+    of = _by_room(sets or {})
+    chosen = catalog.override(chosen, of["model"]) if of["model"] else chosen
+    machine = catalog.override(machine, of["machine"]) if of["machine"] else machine
+    engine, efficiency = _replaced(TYPICAL, "engine", of["engine"]), default_efficiency()
+    efficiency = _replaced(efficiency, "efficiency", of["efficiency"])
+    limit = machine.n_devices
+    if gpus is not None:
+        limit = parse(gpus, "count", name="gpus")
+        if not 1 <= limit <= machine.n_devices:
+            raise BadInput(f"gpus = {limit:g} is out of range; {machine.name} has {machine.n_devices:g} devices")
+    tries = precisions(chosen, machine, precision, kv)
+    notes = [*chosen.notes, *machine.notes]
+    if not float(machine.price_per_hour) > 0:
+        notes.append("without a price the plan minimises device time")
+    if sets:
+        notes.append("changed by hand: " + ", ".join(f"{k} = {v}" for k, v in sets.items()))
+    return Question(
+        model=chosen, machine=machine, traffic=traffic, engine=engine, efficiency=efficiency, precisions=tries,
+        max_gpus=limit,
+    ), notes  # fmt: skip
+
+
+def precisions(
+    model: Model, machine: Machine, weights: str | Sequence[str] | None, kv: str | Sequence[str] | None
+) -> tuple[Precision, ...]:
+    """The number formats to try: as published by default; "any" stands for what the machine multiplies natively."""
+    from ..world.precision import Precision
+
+    native = [name for name, peak in (("bf16", 1), ("fp8", machine.peak_fp8), ("nvfp4", machine.peak_fp4)) if peak]
+    named = _names(weights)
+    if named == ["any"]:
+        named = ["native", *native]
+    bases = [
+        model.precision if name in ("native", "published") else Precision.uniform(name, kv=model.precision.kv.name)
+        for name in named or ["native"]
+    ]
+    caches = _names(kv)
+    if caches == ["any"]:
+        caches = ["native", *(n for n in native if n != "nvfp4")]
+    found: dict[tuple[Any, ...], Precision] = {}
+    for base in bases:
+        for cache in caches or ["native"]:
+            one = base if cache in ("native", "published") else base.with_kv(cache)
+            key = tuple(getattr(one, f.name) for f in fields(one) if f.name != "name")
+            if key not in found:
+                found[key] = one
+    return tuple(found.values())
+
+
+def _names(given: str | Sequence[str] | None) -> list[str]:
+    if given is None:
+        return []
+    parts: Iterable[str] = given.split(",") if isinstance(given, str) else given
+    return [p.strip().lower() for p in parts if p.strip()]
+
+
+def parse_layout(text: str, q: Question) -> Layout:
+    """A layout from words like "TP8 DP4 EP32 PP2"; refused with the reason where it is not legal.
+
+    `ep` defaults to 1 (every expert cut over the stage).
+    """
+    from ..layout.parallelism import Layout, illegal
+
+    values: dict[str, float] = {}
+    for word in re.split(r"[\s,x+]+", text.strip().lower()):
+        match = re.fullmatch(r"(tp|dp|ep|pp)=?(\d{1,6})", word)
+        if match is None:
+            raise BadInput(f"layout {text!r} has the part {word!r}; write it like 'TP8 DP4 EP32 PP2'")
+        if match.group(1) in values:
+            raise BadInput(f"layout {text!r} names {match.group(1)} twice")
+        values[match.group(1)] = float(match.group(2))
+        if not values[match.group(1)]:
+            raise BadInput(f"layout {text!r} has {match.group(1)} = 0; give 1 or more")
+    layout = Layout(**values)
+    reasons = [reason for reason, bad in illegal(q.model, layout).items() if bad.any()]
+    if reasons:
+        raise BadInput(f"layout {layout.label()} cannot run {q.model.name}: {'; '.join(reasons)}")
+    if layout.gpus > q.machine.n_devices:
+        raise BadInput(
+            f"layout {layout.label()} needs {layout.gpus:g} devices and {q.machine.name} has {q.machine.n_devices:g}"
+        )
+    return layout
+
+
+def default_layout(q: Question) -> Layout:
+    """The largest replica the machine holds: latency at its lowest, weights spread the furthest.
+
+    Experts are kept whole where they divide; tensor parallelism goes as far as the heads allow inside a domain.
+    """
+    import numpy as np
+
+    from ..arrays import take
+    from ..search.grid import layouts
+
+    every = layouts(q.model, q.machine, q.max_gpus)
+    if not len(np.asarray(every.tp)):
+        raise BadInput(f"no layout divides {q.model.name} over {q.machine.name}; try another number of devices")
+    order = np.lexsort((-np.asarray(every.ep), -np.asarray(every.tp), np.asarray(every.pp), -np.asarray(every.gpus)))
+    return take(every, int(order[0]))
+
+
+def max_tpot_of(max_tpot: Quantity | None, min_interactivity: Quantity | None) -> float:
+    limits = [math.inf]
+    if max_tpot is not None:
+        limits.append(parse(max_tpot, "s", name="max_tpot"))
+    if min_interactivity is not None:
+        speed = parse(min_interactivity, "1/s", name="min_interactivity")
+        if not speed > 0:
+            raise BadInput(f"min_interactivity = {min_interactivity!r} is impossible; give tokens per second above 0")
+        limits.append(1 / speed)
+    return min(limits)
+
+
+def fits_context(model: Model, needed: float) -> None:
+    if needed > model.max_context:
+        raise BadInput(
+            f"{needed:,.0f} tokens are more than the {model.max_context:,.0f} that {model.name} was made for;"
+            " shorten isl or osl, or describe the model with a larger max_context"
+        )
+
+
+def at_least(value: float, least: float, name: str) -> float:
+    if not least <= value <= 1e9:
+        raise BadInput(f"{name} = {value:g} is out of range; give a number from {least:g} to 1e9")
+    return value
+
+
+def _by_room(sets: Mapping[str, Quantity]) -> dict[str, dict[str, Quantity]]:
+    """Settings like "machine.hbm_bandwidth" or "engine.chunk_tokens", by the record they change."""
+    found: dict[str, dict[str, Quantity]] = {"model": {}, "machine": {}, "engine": {}, "efficiency": {}}
+    for key, value in sets.items():
+        room, _, name = key.partition(".")
+        if room not in found or not name:
+            raise unknown(
+                "setting", key, ["machine.hbm_bandwidth", "model.top_k", "engine.chunk_tokens", "efficiency.launch"],
+                hint="; name a value of model, machine, engine or efficiency",
+            )  # fmt: skip
+        found[room][name] = value
+    return found
+
+
+_DIMENSIONS = {
+    "reserved_bytes": "bytes",
+    "launch": "s",
+    "step_overhead": "s",
+    "request_overhead": "s",
+    "memory_share": "share",
+    "link_share": "share",
+    "compute_share": "share",
+}
+
+
+def _replaced(record: T, kind: str, values: Mapping[str, Quantity]) -> T:
+    """An engine or efficiency record with values replaced; "memory_share.gemm" names one entry of a table."""
+    for name, value in values.items():
+        table, _, entry = name.partition(".")
+        numeric = [f.name for f in fields(record) if isinstance(getattr(record, f.name), float | int)]  # type: ignore[arg-type]
+        tables = {f.name: getattr(record, f.name) for f in fields(record)} if entry else {}  # type: ignore[arg-type]
+        if isinstance(tables.get(table), Mapping):
+            if entry not in tables[table]:
+                raise unknown(f"{kind}.{table}", entry, tables[table])
+        elif name not in numeric:
+            raise unknown(f"{kind} value", name, numeric)
+        number = parse(value, _DIMENSIONS.get(table, "count"), name=f"{kind}.{name}")
+        share = table.endswith("share")
+        if number < 0 or (share and not 0 < number <= 1):
+            allowed = "a share above 0, at most 1" if share else "0 or more"
+            raise BadInput(f"{kind}.{name} = {value!r} is out of range; give {allowed}")
+        changed = {**tables[table], entry: number} if entry else number
+        record = replace(record, **{table: changed})  # type: ignore[type-var]
+    return record
