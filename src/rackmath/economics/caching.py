@@ -40,7 +40,10 @@ RECOMPUTE = "recompute"
 
 STORE_PUT, STORE_GET = 5e-6, 4e-7
 """Dollars per request that writes to, or reads from, a network store: list prices of a large cloud's standard object
-storage, recalled and not verified. A prefix is one object."""
+storage, recalled and not verified."""
+
+STORE_PART = 64e6
+"""Bytes moved by one such request: an assumption. A request alone moves some 100 MB/s, so a fast link takes many."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,7 +108,8 @@ def in_tier(held: Entry, tier: Tier, machine: Machine, *, gpus: Number = 1.0) ->
     assert tier.price_per_byte_month is not None, f"{tier.name} has no price"
     rate = held.bytes * tier.price_per_byte_month / MONTH
     moved = rate * drain(tier)
-    put, get = (STORE_PUT, STORE_GET) if is_store(tier) else (moved, moved)
+    requests = np.maximum(held.bytes / STORE_PART, 1.0)
+    put, get = (STORE_PUT * requests, STORE_GET * requests) if is_store(tier) else (moved, moved)
     seconds = fetch_time(held.bytes, tier, held.links)
     landed = held.hbm_bytes / machine.hbm_bandwidth * machine.price_per_hour / HOUR
     waiting = held.hbm_bytes * hbm_rent(machine) * seconds

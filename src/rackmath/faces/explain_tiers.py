@@ -71,8 +71,9 @@ def _option(o: Option, answer: TiersAnswer, size: Node, in_hbm: Node, second: No
     put, get = moved, moved
     if caching.is_store(tier):
         fee = "list price of standard object storage, recalled, unverified"
-        put = Node(name="request to write", value=caching.STORE_PUT, unit="$", source=fee)
-        get = Node(name="request to read", value=caching.STORE_GET, unit="$", source=fee)
+        n = count("requests", max(float(answer.entry.bytes) / caching.STORE_PART, 1.0), "of 64 MB")
+        put = product("writing", "$", n, Node(name="a request", value=caching.STORE_PUT, unit="$", source=fee))
+        get = product("reading", "$", n, Node(name="a request", value=caching.STORE_GET, unit="$", source=fee))
     into = quotient("through HBM", "s", in_hbm, of_machine(m, "hbm_bandwidth", "bandwidth"))
     out = quotient("out of HBM", "s", size, of_machine(m, "hbm_bandwidth", "bandwidth"))
     wide = product("links", "B/s", Node(name="bandwidth", value=tier.bandwidth, unit="B/s", source=text),
