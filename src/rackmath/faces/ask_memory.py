@@ -160,7 +160,7 @@ def context(
     The batch is as many sequences as fit, at most `batch`, and no more than keep `max_tpot`. `threshold` and `step`:
     where a second price begins and how much dearer it is; `list_price`: the first price, per million output tokens.
     """
-    from ..search.context import Policy, context_curves, price_step
+    from ..search.context import SHORTEST, Policy, context_curves, price_step
     from ..world.workload import Traffic
     from .question import max_tpot_of, parse_layout, question
 
@@ -170,7 +170,9 @@ def context(
     own_limit = q.model.max_context if math.isfinite(q.model.max_context) else UNLIMITED
     longest = own_limit if max_context is None else _length(max_context, "max_context", least=2)
     _within(q.model, longest, extrapolate, notes)
-    border = (200e3 if longest >= 400e3 else longest / 4) if threshold is None else _length(threshold, "threshold")
+    border = 200e3 if longest >= 400e3 else max(longest / 4, min(SHORTEST, longest / 2))
+    if threshold is not None:
+        border = _length(threshold, "threshold")
     policy = Policy(
         max_tpot=max_tpot_of(max_tpot, min_interactivity),
         batch=math.inf if batch is None else parse(batch, "count", name="batch"),

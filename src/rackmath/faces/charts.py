@@ -109,13 +109,18 @@ def stack(specs: Sequence[Spec], *, title: str) -> Spec:
         part = {k: spec[k] for k in ("title", "width", "height", "encoding")}
         part["layer"] = [_renamed(layer, str(i)) for layer in spec["layer"]]
         parts.append(part | {"data": {"values": spec["datasets"][spec["data"]["name"]]}})
-    return {
+    whole = {
         "$schema": SCHEMA,
         "description": f"{title}: " + "; ".join(spec["description"] for spec in specs),
         "title": {"text": wrap(title, 70) or [""]},
         "vconcat": parts,
         "config": specs[0]["config"],
     }
+    named = [set(spec["usermeta"]["rackmath"]["series"]) for spec in specs]
+    if not all(names <= named[0] for names in named):  # one legend would mix lines of several charts
+        apart = dict.fromkeys(("color", "strokeDash", "shape"), "independent")
+        whole["resolve"] = {"scale": apart, "legend": apart}
+    return whole
 
 
 def _renamed(layer: Spec, tail: str) -> Spec:

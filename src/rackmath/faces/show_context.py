@@ -19,6 +19,9 @@ from .show_plan import formats
 if TYPE_CHECKING:
     from ..search.context import PriceStep
 
+ROOMY = 96
+"""Columns of a terminal below which the table of costs leaves out the step and the limit."""
+
 DRAWN = 200
 """Points of a drawn line: more are not seen."""
 
@@ -106,23 +109,31 @@ def _table(c: Console, answer: ContextAnswer) -> None:
     curves = answer.curves
     paid = _paid(answer)
     what = "$/M output tokens" if paid else "time per output token"
-    heading(c, what, "the own kind with its bound and the lecture's limit, then other kinds")
+    heading(c, what, "own, its bound and the lecture's limit; then the other kinds")
     own = curves.own
+    roomy = c.width >= ROOMY
     names = ["context", "batch", "step", "own", "bound", "limit"] if paid else ["context", "batch", "own", "bound"]
+    if paid and not roomy:
+        names = ["context", "batch", "own", "bound"]
     table = numbers(*names, *(k.kind for k in curves.curves[1:]))
     table.columns[0].justify = "right"
     for i in _picks(answer, 9):
         runs = math.isfinite(own.tpot[i])
         others = curves.curves[1:]
-        cells = [_length(curves.context[i]), tokens(own.batch[i]) if runs else "none", _time(own.tpot[i])]
-        if paid:
+        cells = [_length(curves.context[i]), tokens(own.batch[i]) if runs else "none"]
+        if roomy or not paid:
+            cells.append(_time(own.tpot[i]))
+        if paid and not roomy:
+            cells += [_dollars(float(k[i])) for k in (own.cost_mtok, own.bound_cost_mtok)]
+            cells += [_dollars(float(k.cost_mtok[i])) for k in others]
+        elif paid:
             cells += [_dollars(float(column[i])) for column in (own.cost_mtok, own.bound_cost_mtok, own.limit_mtok)]
             cells += [_dollars(float(k.cost_mtok[i])) for k in others]
         else:
             cells += [_time(own.tpot_bound[i]), *(_time(k.tpot[i]) for k in others)]
         table.add_row(*cells, style="bold" if curves.context[i] == curves.threshold else None)
     indented(c, table)
-    if paid:
+    if paid and roomy:
         line(
             c,
             "[dim]limit: any number of sequences, memory without end, attention FLOPs dropped; only multiplying the"
@@ -139,12 +150,12 @@ def _time(value: float) -> str:
 
 
 def _bytes(c: Console, answer: ContextAnswer) -> None:
-    heading(c, "Bytes of one sequence", "stored / read by each token, all layers: sparse reads do not shrink storage")
-    table = numbers("context", *(k.kind for k in answer.curves.curves))
-    table.columns[0].justify = "right"
-    for i in _picks(answer, 5):
-        cells = [f"{show(float(k.stored[i]), 'B')} / {show(float(k.read[i]), 'B')}" for k in answer.curves.curves]
-        table.add_row(_length(answer.curves.context[i]), *cells)
+    heading(c, "Cache of one sequence", "all layers, one copy; sparse reads do not shrink what is stored")
+    picks = _picks(answer, 5)
+    table = numbers("", *(_length(answer.curves.context[i]) for i in picks))
+    for k in answer.curves.curves:
+        table.add_row(f"{k.kind}, stored", *(show(float(k.stored[i]), "B") for i in picks))
+        table.add_row("read by a token", *(show(float(k.read[i]), "B") for i in picks), style="dim")
     indented(c, table)
 
 
@@ -235,13 +246,12 @@ def pace_chart(answer: ContextAnswer) -> dict[str, Any]:
     )  # fmt: skip
 
 
-def bytes_chart(answer: ContextAnswer) -> dict[str, Any]:
-    """Bytes one token reads against context, with what the own kind stores."""
-    x = _thin(answer.curves.context)
-    stored = charts.Series("own, stored", x, _thin(answer.curves.own.stored), look="dashed")
+def bytes_chart(answer: ContextAnswer, of: str) -> dict[str, Any]:
+    """Bytes one output token reads, or one sequence stores, against context; `of` is "read" or "stored"."""
+    title = {"read": "Cache one output token reads", "stored": "Cache one sequence stores"}[of]
     return charts.curve(
-        [*_lines(answer, "read"), stored], title="Bytes one output token reads from the cache",
-        x=charts.Axis("Context (tokens)", log=True), y=charts.Axis("Read", "B", log=True),
+        _lines(answer, of), title=title, x=charts.Axis("Context (tokens)", log=True),
+        y=charts.Axis(of.capitalize(), "B", log=True),
     )  # fmt: skip
 
 
@@ -249,5 +259,6 @@ def all_charts(answer: ContextAnswer) -> dict[str, Any]:
     """Cost, pace and bytes, one above the other; without the cost where no price is known."""
     q, layout = answer.curves.question, answer.curves.layout.label()
     parts = [cost_chart(answer)] if _paid(answer) else []
-    title = f"Decoding {q.model.name} on {q.machine.name} against context, {layout}"
-    return charts.stack([*parts, pace_chart(answer), bytes_chart(answer)], title=title)
+    title = f"Decoding {q.model.name} on {q.machine.name}, {layout}"
+    cache = [bytes_chart(answer, "read"), bytes_chart(answer, "stored")]
+    return charts.stack([*parts, pace_chart(answer), *cache], title=title)

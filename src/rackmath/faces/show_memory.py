@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from ..search.memory import Drain, Memory
     from ..world.machine import Source
 
+ROOMY = 96
+"""Columns of a terminal below which the table of users leaves out what follows from other columns."""
+
 
 def face(answer: MemoryAnswer) -> Face:
     """The faces of a model in memory."""
@@ -104,27 +107,31 @@ def _table(c: Console, answer: MemoryAnswer) -> None:
     m = answer.memory
     heading(c, "Users that fit, and their step when the memory is full")
     paid = records.known_price(m.question.machine) is not None
-    table = numbers("context", "one user", "users", "lost", "ideal", f"in {tokens(m.reference)}s", "step", "bound",
-                    "MFU", *(["$/user·h"] if paid else []))  # fmt: skip
+    ref = f"in {tokens(m.reference)}s"
+    names = ["context", "one user", "users", "lost", "ideal", ref, "step", "bound", "MFU"] + ["$/user·h"] * paid
+    shown = [n for n in names if c.width >= ROOMY or n not in ("lost", ref, "MFU")]
+    table = numbers(*shown)
     table.columns[0].justify = "right"
     for r in records_memory.user_rows(answer):
         fits = r["users"] >= 1
-        cells = [
-            tokens(r["context"]), show(r["bytes_per_user"], "B"), tokens(r["users"]),
-            "" if r["users_lost"] is None else tokens(r["users_lost"]), tokens(r["users_ideal"]),
-            f"{r['displaces']:.3g}", *((show(r["tpot"], "s"), show(r["tpot_bound"], "s"), f"{r['mfu']:.0%}")
-                                       if fits else ("-", "-", "-")),
-        ]  # fmt: skip
-        if paid:
-            cells.append(money(r["user_hour"], digits=2) if fits else "-")
-        table.add_row(*cells, style=None if fits else "dim")
+        cells = {
+            "context": tokens(r["context"]),
+            "one user": show(r["bytes_per_user"], "B"),
+            "users": tokens(r["users"]),
+            "lost": "" if r["users_lost"] is None else tokens(r["users_lost"]),
+            "ideal": tokens(r["users_ideal"]),
+            ref: f"{r['displaces']:.3g}",
+        }
+        if fits:
+            cells |= {"step": show(r["tpot"], "s"), "bound": show(r["tpot_bound"], "s"), "MFU": f"{r['mfu']:.0%}",
+                      "$/user·h": money(r["user_hour"], digits=2)}  # fmt: skip
+        table.add_row(*(cells.get(name, "-") for name in shown), style=None if fits else "dim")
     indented(c, table)
-    ref = tokens(m.reference)
+    lost = f"lost: users fewer than one row above. {ref}: users of that context whose room one user takes. "
     line(
         c,
-        f"[dim]lost: users fewer than one row above. ideal: all HBM, one copy of the weights, no reserve. in {ref}s:"
-        f" users of {ref} tokens whose room one user takes. A step longer than the drain time computes longer than it"
-        " reads, or reads below peak.[/]",
+        f"[dim]{lost if c.width >= ROOMY else ''}ideal: all HBM, one copy of the weights, no reserve. A step longer"
+        " than the drain time computes longer than it reads, or reads below peak.[/]",
     )
 
 
@@ -245,7 +252,7 @@ def drain_chart(answer: DrainAnswer) -> dict[str, Any]:
                            labels=[d.tier for d in dots])],
             title=f"Drain time of every memory of {near[0].machine}",
             x=charts.Axis("Capacity per device", "B", log=True), y=charts.Axis("Drain time", "s", log=True),
-            marks=[charts.Mark(d.tier, d.capacity, d.drain) for d in dots],
+            marks=[charts.Mark(f"{d.tier}: {show(d.drain, 's')}", d.capacity, d.drain) for d in dots],
         )  # fmt: skip
     groups: dict[str, list[Drain]] = {}
     for d in near:
