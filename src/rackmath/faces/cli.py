@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from . import cli_memory, cli_tiers
+from . import cli_lecture, cli_memory, cli_modes, cli_tiers
 from . import options as o
 
 app = typer.Typer(
@@ -192,7 +192,9 @@ def machines(
     return 0
 
 
+cli_lecture.register(app)
 cli_memory.register(app)
+cli_modes.register(app)
 cli_tiers.register(app)
 
 
