@@ -1,4 +1,4 @@
-"""A replica's train at a load: how long first tokens wait, and what tokens cost with seats empty (LECTURE section 7)."""
+"""A replica's train at a load: how long first tokens wait, what tokens cost with seats empty (LECTURE section 7)."""
 
 from __future__ import annotations
 

@@ -61,3 +61,14 @@ def cost(serving: Serving, machine: Machine, traffic: Traffic) -> Cost:
         joules_per_token=watts / tokens,
         tokens_per_s_mw=np.where(watts > 0, tokens / np.maximum(watts, 1e-3) * 1e6, 0.0),
     )
+
+
+def energy_mtok(serving: Serving, machine: Machine, traffic: Traffic, per_kwh: float) -> Number:
+    """Dollars of energy in a million output tokens at `per_kwh` dollars: what they add where the hour is paid anyway.
+
+    The whole facility power of the replica, over its output rate and the share of time that decoding takes; 0 where
+    the machine's power is unknown.
+    """
+    watts = serving.gpus * machine.power * machine.overhead_power
+    joules = watts / serving.request_rate * serving.decode_share / traffic.osl
+    return joules / 3.6e6 * per_kwh * MTOK

@@ -223,16 +223,21 @@ def cadence(step_times: Column, steps: float, rate: float, *, cv2: float = 0.0) 
 
 
 def rate_at(step_times: Column, steps: float, occupancy: float) -> float:
-    """Requests per second that keep a share `occupancy` of the seats taken on average: aboard / (steps x t(aboard)).
+    """Requests per second that keep a share `occupancy`, below 1, of the seats taken on average.
 
-    The fixed point of aboard = rate x steps x t(aboard), solved for the rate.
+    Solved for the rate by halving; with many seats it is the fixed point aboard = rate x steps x t(aboard).
 
-    >>> rate_at(np.full(100, 0.02), 50, 0.5)
+    >>> round(rate_at(np.full(100, 0.02), 50, 0.5), 6)
     50.0
     """
-    seats = len(step_times)
-    aboard = occupancy * seats
-    return float(aboard / (steps * np.interp(aboard, np.arange(1, seats + 1), step_times)))
+    seats = np.arange(len(step_times) + 1)
+    full = len(step_times) / (steps * float(step_times[-1]))
+    low, high = 0.0, 1.0
+    for _ in range(40):
+        load = (low + high) / 2
+        aboard = float(_aboard(step_times, load * full * steps, load) @ seats)
+        low, high = (load, high) if aboard < occupancy * len(step_times) else (low, load)
+    return (low + high) / 2 * full
 
 
 # --- parts --------------------------------------------------------------------------------------------------------

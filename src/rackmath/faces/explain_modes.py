@@ -1,0 +1,108 @@
+"""The terms of a menu, of batch work in idle hours, and of a pair of ratios read backwards."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .explain import Node, count, difference, given, of_machine, product, quotient, stated, total
+
+if TYPE_CHECKING:
+    from ..decisions.menu import Menu
+    from ..decisions.modes import FastFit
+    from .ask_modes import ModesAnswer
+
+
+def modes(answer: ModesAnswer) -> Node:
+    """Everything the answer says, as terms."""
+    nodes: list[Node] = []
+    if answer.menu is not None:
+        nodes += [_normal(answer.menu), _same(answer.menu), _slow(answer.menu), _batch(answer)]
+    if answer.fit is not None:
+        nodes.append(fit(answer.fit))
+    return Node(name="price modes", children=tuple(nodes))
+
+
+def _normal(m: Menu) -> Node:
+    p = m.normal
+    q = p.question
+    hour = product("replica", "$/h", count("devices", float(p.layout.gpus)),
+                   of_machine(q.machine, "price_per_hour", "price of a device"))  # fmt: skip
+    per_second = quotient("replica per second", "$", hour, count("seconds per hour", 3600.0))
+    rate = Node(name="request rate", value=float(p.serving.request_rate), unit="/s",
+                note="explain plan shows its terms")  # fmt: skip
+    request = quotient("dollars per request", "$", per_second, rate)
+    share = Node(name="decoding's share of a step", value=float(p.serving.decode_share), unit="share")
+    out = product("charged to output", "$", request, share)
+    each = quotient("dollars per output token", "$", out, given("osl", float(q.traffic.osl)))
+    price = stated("product", "normal $/M output", m.output_mtok, "$", each, count("a million", 1e6))
+    speed = Node(name="normal tok/s/user", value=m.speed)
+    return Node(name=f"normal mode: {p.layout.label()}, batch {p.batch:,.0f}", children=(speed, price))
+
+
+def _same(m: Menu) -> Node:
+    """The fastest that batch alone gives."""
+    fastest = Node(name="fastest tok/s/user, batch alone", value=m.same.fastest)
+    normal = Node(name="normal tok/s/user", value=m.speed)
+    return quotient("largest speed-up by batch alone", "", fastest, normal)
+
+
+def _slow(m: Menu) -> Node:
+    cheapest = Node(name="cheapest $/M output, batch alone", value=float(m.same.output_mtok.min()), unit="$",
+                    note="as many sequences as fit")  # fmt: skip
+    ratio = quotient(
+        "cheapest over normal", "", cheapest, Node(name="normal $/M output", value=m.output_mtok, unit="$")
+    )
+    return stated("difference", "slow mode saves at most", m.saving(m.same), "share", count("1", 1.0), ratio)
+
+
+def _batch(answer: ModesAnswer) -> Node:
+    o = answer.offer
+    assert o is not None
+    full = Node(name="$/M output at full use", value=o.full, unit="$")
+    idle, filled = given("idle share", o.idle), given("filled share of it", o.filled)
+    busy = difference("interactive share", "share", count("1", 1.0), idle)
+    alone = stated("quotient", "interactive alone", o.alone, "$", full, busy)
+    work = product("batch share", "share", filled, idle)
+    used = total("hours used", "share", busy, work)
+    together = stated("quotient", "one price for all", o.together, "$", full, used)
+    ratio = quotient("one price over alone", "", together, alone)
+    even = stated("difference", "even discount", o.even_discount, "share", count("1", 1.0), ratio)
+    floor = Node(name="floor: energy", value=o.floor, unit="$", note=f"at ${answer.per_kwh:g} per kWh, full power")
+    return Node(name="batch API", children=(alone, together, even, floor))
+
+
+def fit(f: FastFit) -> Node:
+    """The identity and both regimes."""
+    price, speed = given("price ratio", f.price_ratio), given("speed ratio", f.speed_ratio)
+    ratio = stated("product", "batch ratio B0/B1", f.batch_ratio, "", price, speed, note="an identity at cost")
+    nodes: list[Node] = [ratio]
+    r = f.memory_bound
+    one = count("1", 1.0)
+    if r.feasible and f.by_batch > 1:
+        over = difference("speed ratio − 1", "", speed, one)
+        lost = difference(
+            "what the smaller batch cannot shed", "", one, quotient("speed over batch ratio", "", speed, ratio)
+        )
+        x = stated("quotient", "cache over weights x", r.cache_over_weights, "", over, lost,
+                   note="from (1 + x) / (1 + x B1/B0) = speed ratio")  # fmt: skip
+        most = stated("sum", "largest speed-up, memory-bound", r.largest_speed, "", one, x)
+        saving = stated("quotient", "slow mode saves at most, memory-bound", r.slow_saving, "share", one, most)
+        nodes += [most, saving]
+    else:
+        nodes.append(Node(name=f"memory-bound: {r.why}"))
+    k = f.compute_bound
+    if k.feasible:
+        normal = Node(
+            name="normal batch over B*", value=k.normal_batch, note="the speed ratio: flat to the left of B*"
+        )
+        fast = stated("quotient", "fast batch over B*", k.fast_batch, "", normal, ratio)
+        nodes += [fast, Node(name="largest speed-up, compute-bound", value=k.largest_speed)]
+    else:
+        nodes.append(Node(name=f"compute-bound: {k.why}"))
+    if f.input_price_ratio is not None and f.uniform_batch_ratio is not None:
+        dearer = given("input price ratio", f.input_price_ratio)
+        nodes.append(
+            stated("quotient", "batch ratio, if that factor lies on output too", f.uniform_batch_ratio, "", ratio,
+                   dearer, note="prefill is compute-bound: batch explains 1x of the input price")
+        )  # fmt: skip
+    return Node(name="backwards", children=tuple(nodes))
