@@ -14,7 +14,7 @@ import pytest
 from models import deepseek_v3, llama_70b
 
 from rackmath.errors import BadInput, Infeasible
-from rackmath.faces import ask_memory, cli
+from rackmath.faces import ask, ask_memory, cli
 from rackmath.faces.export import face_of, json_text
 from rackmath.kernel.counts import (
     Pass,
@@ -291,6 +291,15 @@ def test_full_context_and_limit_time_at_their_crossings() -> None:
     below, at, double = (float(limit_time(model, machine, model.precision, x)) for x in (star / 2, star, 2 * star))
     assert below == pytest.approx(at, rel=1e-6)
     assert double == pytest.approx(2 * at, rel=1e-6)
+
+
+@pytest.mark.parametrize("layout", ["TP8", "TP4 PP2", "TP2 PP4"])
+def test_the_capacity_of_a_batch_curve_fits_the_memory(layout: str) -> None:
+    curve = ask.batch(LLAMA, "8xh100", context=8192, layout=layout).curve
+    q = curve.question
+    room = footprint(q.model, q.machine, curve.precision, curve.layout, q.engine, 8192.0)
+    assert room.used(curve.capacity, curve.layout) <= room.capacity
+    assert room.used(curve.capacity + 1, curve.layout) > float(np.asarray(room.capacity)) * 0.99
 
 
 # --- the price step -----------------------------------------------------------------------------------------------

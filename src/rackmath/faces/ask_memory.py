@@ -94,7 +94,7 @@ def memory(
     model: str | Model,
     on: str | Machine,
     *,
-    context: Quantity = 8192,
+    context: Quantity | None = None,
     contexts: str | Sequence[Quantity] | None = None,
     extrapolate: bool = False,
     layout: str | None = None,
@@ -105,8 +105,8 @@ def memory(
 ) -> MemoryAnswer:
     """Drain time, weights' share of HBM, the step at that fill, and the users that fit at each context.
 
-    `context` is the reference that displaced users are counted in; `contexts` are the rows, by default powers of two
-    from 1K to the model's own limit.
+    `context` is the reference that displaced users are counted in, 8K or the model's limit if that is less;
+    `contexts` are the rows, by default powers of two up to that limit.
     """
     import numpy as np
 
@@ -118,10 +118,10 @@ def memory(
         model, on, traffic=Traffic(isl=1024, osl=1), precision=precision, kv=kv, price=price, sets=sets
     )
     limit = q.model.max_context if math.isfinite(q.model.max_context) else UNLIMITED
-    reference = _length(context, "context")
+    reference = min(8192.0, limit) if context is None else _length(context, "context")
     given = contexts.split(",") if isinstance(contexts, str) else contexts
     if given is None:
-        rows = [2.0**i for i in range(10, 41) if 2.0**i <= limit]
+        rows = [2.0**i for i in range(10 if limit >= 8192 else 7, 41) if 2.0**i <= limit]
         rows = sorted({*rows, limit, reference})
     else:
         rows = sorted({_length(one, "contexts") for one in given})

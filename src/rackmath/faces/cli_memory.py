@@ -38,7 +38,9 @@ def memory(
         str | None,
         typer.Option("--on", help="The machine: 8xh100, gb200-nvl72, ...", autocompletion=o.complete_machines),
     ] = None,
-    context: Annotated[str, typer.Option(help="Tokens of the users that displaced ones are counted in.")] = "8192",
+    context: Annotated[
+        str | None, typer.Option(help="Tokens of the users that displaced ones are counted in. 8192 if not given.")
+    ] = None,
     contexts: Annotated[
         str | None,
         typer.Option(help="Rows of the table: 8k,32k,128k. Powers of two to the model's limit if not given."),
@@ -73,7 +75,7 @@ def memory(
 
     out = export.Output.of(json=json, csv=csv, file=output, explain=explain)
     if model is None:
-        if sets or layout or precision or kv or price or contexts:
+        if sets or layout or precision or kv or price or context or contexts:
             raise BadInput("a list of drain times takes --on only; name a model for the other options")
         out.deliver(ask_memory.drains(on))
         return 0

@@ -181,9 +181,9 @@ def batch(answer: BatchAnswer) -> Node:
     else:
         note = "infinite: reading a token's cache takes longer than multiplying it"
         with_cache = Node(name="B* with the cache", value=c.balance_with_cache, note=note, children=(spare,))
-    fit = c.capacity / float(c.layout.pp) / float(c.layout.dp)
-    room = count("sequences per rank and stage", fit, "free memory / cache of a sequence, rounded down")
-    capacity = stated("product", "capacity limit", c.capacity, "", room, ranks, stages)
+    fit = c.capacity / float(c.layout.dp)
+    room = count("sequences per rank", fit, "free memory / cache of a sequence, rounded down")
+    capacity = stated("product", "capacity limit", c.capacity, "", room, ranks)
     l_star = Node(name="L*", value=c.balance_context, unit="tokens",
                   note="context whose cache takes as long to read as the active weights to multiply")  # fmt: skip
     return Node(

@@ -48,7 +48,7 @@ def batch_curve(
     """Decode steps of one layout at `context` cached tokens, for batches from 1 to four times the capacity."""
     model, machine = question.model, question.machine
     room = footprint(model, machine, precision, layout, question.engine, context)
-    capacity = float(room.batch_max) * float(layout.pp)
+    capacity = float(room.batch_max)  # a stage holds its layers' cache of every sequence
     r = _multiplies_per_weight(question, precision)
     balance = r * total_parameters(model) / active_parameters(model)["with none"]
     top = max(64.0, 4 * min(capacity, 1e5), 2 * balance)
