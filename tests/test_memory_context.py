@@ -150,6 +150,15 @@ def test_mfu_of_a_full_memory_at_the_balance_point_is_the_weights_share(model: s
     assert read / float(q.machine.hbm_bandwidth) + weights == pytest.approx(m.drain, rel=1e-3)
 
 
+@pytest.mark.parametrize(("model", "on"), [(V3, RACK), (LLAMA, "8xh100")])
+def test_landmarks_agree_with_those_of_batch(model: str, on: str) -> None:
+    curve = ask.batch(model, on).curve
+    answer = context_answer(model, on)
+    assert answer.curves.balance == pytest.approx(curve.balance)
+    assert ask_memory.memory(model, on).memory.balance == pytest.approx(curve.balance)
+    assert answer.curves.own.balance_context == pytest.approx(curve.balance_context)
+
+
 def test_v3_in_fp4_is_far_below_the_drain_time() -> None:
     """Weights are 2.5 % of a rack's HBM and are read in 0.58 ms, where draining takes 23 ms (LECTURE section 9)."""
     m = ask_memory.memory(V3, RACK, precision="fp4").memory

@@ -79,26 +79,19 @@ def _landmarks(c: Console, m: Memory) -> None:
 
     machine = m.question.machine
     once = m.share_once * m.drain
-    row(
-        "drain time C / M", show(m.drain, "s"),
-        f"{show(float(machine.hbm_capacity), 'B')} at {show(float(machine.hbm_bandwidth), 'B/s')}: the longest useful"
-        " memory time of a step",
-    )  # fmt: skip
-    row(
-        "weights' share of HBM",
-        f"{m.share:.1%}",
-        f"on this layout; one copy over the whole machine: {m.share_once:.1%}",
-    )
-    row(
-        "floor of a step", show(m.floor, "s"), f"to read the weights once; {show(once, 's')} if no device held a copy"
-    )
-    row("balance point B*", tokens(round(m.balance)), "sequences at which reading and multiplying the weights tie")
+    size, rate = show(float(machine.hbm_capacity), "B"), show(float(machine.hbm_bandwidth), "B/s")
+    row("drain time C / M", show(m.drain, "s"), f"{size} at {rate}: the longest useful read of a step")
+    row("weights' share of HBM", f"{m.share:.1%}", f"on this layout; {m.share_once:.1%} if no device held a copy")
+    row("floor of a step", show(m.floor, "s"), f"the weights read once; {show(once, 's')} if no device held a copy")
+    row("balance point B*", tokens(round(m.balance)), "sequences: reading and multiplying the weights tie")
     if math.isfinite(m.full_context) and m.full_context > 0:
-        row("B* fills HBM at", f"{m.full_context:,.0f} tokens", "each; longer contexts leave the weights under-used")
+        row("B* fills HBM at", f"{m.full_context:,.0f} tokens", "each; beyond it too few share the weights")
     elif m.full_context > 0:
         row("B* fills HBM at", "no length", "the cache stops growing first")
-    row("MFU, HBM full at B*", f"{m.mfu_full:.1%}",
-        f"computing {show(m.compute_at_balance, 's')} of {show(m.drain, 's')}: about the weights' share")  # fmt: skip
+    computing = f"{show(m.compute_at_balance, 's')} of computing in {show(m.drain, 's')}"
+    row("MFU, HBM full at B*", f"{m.mfu_full:.1%}", f"{computing}: the weights' share")
+    for d in m.drains[1:]:
+        row(f"{d.tier}", show(d.drain, "s"), f"{show(d.capacity, 'B')} at {show(d.bandwidth, 'B/s')}: drain time")
     c.print()
     indented(c, table)
 
