@@ -16,8 +16,10 @@ from rackmath.decisions.modes import batch_offer, fit_fast_mode, gross_margin
 from rackmath.errors import BadInput, Infeasible
 from rackmath.faces import ask_modes
 from rackmath.faces.cli import run
-from rackmath.faces.question import question
+from rackmath.faces.question import default_layout, question
+from rackmath.search.curve import batch_curve
 from rackmath.search.plan import evaluate_plan
+from rackmath.search.unbatched import unbatched
 from rackmath.world.workload import Traffic
 
 LLAMA = ("meta-llama/Llama-3.1-70B", "8xh200")
@@ -130,6 +132,23 @@ def test_no_plan_is_infeasible() -> None:
     q, _ = question(*LLAMA, traffic=Traffic(isl=8192, osl=1024))
     with pytest.raises(Infeasible, match="tok/s/user"):
         normal_plan(q, 1e6)
+
+
+@pytest.mark.parametrize(
+    ("model", "sparse"), [("deepseek-ai/DeepSeek-V3", True), ("meta-llama/Llama-3.1-70B", False)]
+)
+def test_the_penalty_of_not_batching(model: str, sparse: bool) -> None:
+    """LECTURE section 3: B* = R s if all experts are read, R for dense and mixture alike if only those touched."""
+    q, _ = question(model, "gb200-nvl72", traffic=Traffic(isl=1, osl=1), precision="fp8")
+    curve = batch_curve(q, default_layout(q), q.precisions[0], 1.0)
+    short = unbatched(q, q.precisions[0], 1.0)
+    # B* counts embedding and head in the total, this the head among the FLOPs: 1.5 % each way of a 70B
+    assert short.all_read == pytest.approx(curve.balance, rel=0.06)
+    assert short.touched == pytest.approx(curve.r, rel=0.06)
+    assert (short.all_read > 10 * short.touched) == sparse
+    long = unbatched(q, q.precisions[0], 100_000.0)
+    assert 1 < long.touched < short.touched
+    assert 1 < long.all_read < short.all_read
 
 
 # --- the commands -------------------------------------------------------------------------------------------------

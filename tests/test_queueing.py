@@ -169,6 +169,14 @@ def test_more_load_never_shortens_a_wait() -> None:
     assert all(one.first_p50 <= one.first_p90 <= one.first_p99 for one in found)
 
 
+@pytest.mark.parametrize(("seats", "load"), [(1, 0.7), (16, 0.9), (3000, 0.99)])
+def test_a_constant_step_is_erlangs(seats: int, load: float) -> None:
+    """Birth and death with t(n) = T is M/M/c: seats taken = offered load, all of them with Erlang's chance."""
+    ours = cadence(np.full(seats, 2.0), 10, load * seats / 20, cv2=1.0)
+    assert ours.aboard == pytest.approx(load * seats)
+    assert ours.wait_mean == pytest.approx(float(erlang_c(seats, load)) * 20 / (seats * (1 - load)), rel=1e-6)
+
+
 def test_too_much_load_is_unstable() -> None:
     ours = cadence(np.full(8, STEP), 100, rate=4.0)
     assert ours.load == pytest.approx(1.0)

@@ -88,7 +88,7 @@ def decode_steps(question: Question, layout: Layout, precision: Precision, conte
     the fullest pipeline stage sets the pace. Steps are worked out at 600 batches and interpolated between.
     """
     room = footprint(question.model, question.machine, precision, layout, question.engine, context)
-    seats = int(min(float(room.batch_max) * float(layout.pp), MOST_SEATS))
+    seats = int(min(float(room.batch_max), MOST_SEATS))
     if seats < 1:
         return np.zeros(0)
     batch = np.unique(np.round(np.geomspace(1, seats, 600)))

@@ -167,7 +167,7 @@ def _same_replica(normal: Plan, points: int = 300) -> tuple[Offers, float]:
     """The normal replica at every batch that fits, and its output cost at a batch without end."""
     one = normal.layout
     unit = float(one.pp)
-    room = float(normal.serving.footprint.batch_max) * unit
+    room = float(normal.serving.footprint.batch_max)
     most = max(room, normal.batch, 1.0)
     batch = np.unique(np.append(np.round(np.geomspace(1, most / unit, points)) * unit, normal.batch))
     same = Layout(**{f: np.full(len(batch), float(getattr(one, f))) for f in ("tp", "pp", "dp", "ep")})

@@ -290,7 +290,7 @@ def _menu(
         chosen = parse_layout(layout, q) if layout else default_layout(q)
         normal = evaluate_plan(q, chosen, q.precisions[0], size)
         if not normal.serving.fits:
-            most = float(normal.serving.footprint.batch_max) * float(chosen.pp)
+            most = float(normal.serving.footprint.batch_max)
             raise Infeasible(f"{size:,.0f} sequences do not fit on {chosen.label()}: at most {most:,.0f} do")
         if not normal.serving.keeps_pace:
             raise Infeasible(

@@ -11,6 +11,7 @@ from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Any
 
 from ..kernel.roofline import binding
+from ..search.unbatched import unbatched
 from .ask import BatchAnswer, ForwardAnswer, PlanAnswer
 
 if TYPE_CHECKING:
@@ -311,11 +312,19 @@ def batch(answer: BatchAnswer) -> Record:
         "balance_context": c.balance_context,
         "recommended": [2 * c.balance, 3 * c.balance] if math.isfinite(c.balance) else None,
         "capacity": c.capacity,
+        "unbatched": asdict(unbatched(c.question, c.precision, c.context)) | {"estimate": alone_estimate(answer)},
         "r": c.r,
         "price_per_gpu_hour": known_price(c.question.machine),
         "curve": curve(answer),
         "notes": list(answer.notes),
     }
+
+
+def alone_estimate(answer: BatchAnswer) -> float:
+    """Estimated cost of a token at batch 1 over that of the cheapest batch that fits."""
+    c = answer.curve
+    step = [float(t) / float(b) for t, b in zip(c.time.estimate, c.batch, strict=True)]  # type: ignore[arg-type]
+    return step[0] / min([s for s, b in zip(step, c.batch, strict=True) if b <= c.capacity] or step[:1])
 
 
 def curve(answer: BatchAnswer) -> list[Record]:

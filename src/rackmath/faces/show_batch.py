@@ -9,6 +9,7 @@ import numpy as np
 from rich.console import Console
 from rich.text import Text
 
+from ..search.unbatched import unbatched
 from ..units import show
 from . import charts, records
 from .ask import BatchAnswer
@@ -72,6 +73,12 @@ def _landmarks(c: Console, answer: BatchAnswer) -> None:
     short = full < 2 * curve.balance
     row("capacity limit", _count(full), "sequences whose cache fills the memory"
         + (": reached before the recommended batch" if short else ""))  # fmt: skip
+    alone = unbatched(curve.question, curve.precision, curve.context)
+    row("not batching costs", f"{_count(alone.all_read)}x", "batch 1 over an endless batch, at the roofline,"
+        " all weights read")  # fmt: skip
+    if alone.touched < 0.999 * alone.all_read:
+        row("", f"{_count(alone.touched)}x", "the same with the share of experts that one token touches")
+    row("", f"{_count(records.alone_estimate(answer))}x", "the estimate: batch 1 over the cheapest batch that fits")
     c.print()
     indented(c, table)
 

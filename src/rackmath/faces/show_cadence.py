@@ -101,7 +101,9 @@ def _landmarks(c: Console, answer: CadenceAnswer) -> None:
 
 def _table(c: Console, answer: CadenceAnswer) -> None:
     heading(c, "The curve in numbers")
-    table = numbers("load", "rate /s", "occupancy", "step T", "mean", "p90", "p99", "no seat", "$/M output")
+    roomy = c.width >= 92
+    names = ["load", "rate /s", "occupancy", "step T", "mean", "p90", "p99", "no seat", "$/M output"]
+    table = numbers(*[n for n in names if roomy or n not in ("rate /s", "no seat")])
     table.columns[0].justify = "right"
     curve = answer.train.curve
     wanted = (0.02, 0.2, 0.4, 0.6, 0.8, 0.9, 0.95, 0.98, 0.995)
@@ -111,10 +113,9 @@ def _table(c: Console, answer: CadenceAnswer) -> None:
         chosen[i] = curve[i]
     for k in chosen.values():
         paid = money(answer.train.mtok(k)) if answer.train.replica_hour else "unknown"
-        table.add_row(
-            f"{k.load:.1%}", show(k.rate), f"{k.occupancy:.0%}", show(k.step, "s"), show(k.first_mean, "s"),
-            show(k.first_p90, "s"), show(k.first_p99, "s"), f"{k.wait_share:.1%}", paid,
-        )  # fmt: skip
+        times = [show(t, "s") for t in (k.step, k.first_mean, k.first_p90, k.first_p99)]
+        rate, full = ([show(k.rate)], [f"{k.wait_share:.1%}"]) if roomy else ([], [])
+        table.add_row(f"{k.load:.1%}", *rate, f"{k.occupancy:.0%}", *times, *full, paid)
     indented(c, table)
     line(c, "[dim]Mean and percentiles: from the arrival of a prefilled request to its first token.[/]")
 

@@ -123,13 +123,14 @@ def menu_chart(answer: ModesAnswer, m: Menu) -> dict[str, Any]:
 def _fast(c: Console, m: Menu) -> None:
     offers = records_modes.every(m)
     heading(c, "Fast mode", "what output must cost at cost, over the normal mode's")
-    table = numbers("speed", "tok/s/user", *[_short(o, m) for o in offers])
+    pace = ["tok/s/user"] if c.width >= 92 else []
+    table = numbers("speed", *pace, *[_short(o, m) for o in offers])
     table.columns[0].justify = "right"
     for k in records_modes.multiples(m):
         cells = [_times(m.multiple(o, k)) for o in offers]
-        table.add_row(f"{k:g}x", f"{k * m.speed:.3g}", *cells)
+        table.add_row(f"{k:g}x", *[f"{k * m.speed:.3g}" for _ in pace], *cells)
     table.add_section()
-    table.add_row("limit", "", *[f"[bold]{o.fastest / m.speed:.2g}x[/]" for o in offers])
+    table.add_row("limit", *["" for _ in pace], *[f"[bold]{o.fastest / m.speed:.2g}x[/]" for o in offers])
     indented(c, table)
     line(
         c,
@@ -283,16 +284,13 @@ def _input(c: Console, fit: FastFit) -> None:
 def _own(c: Console, answer: ModesAnswer, m: Menu, fit: FastFit) -> None:
     q = m.normal.question
     heading(c, f"The same speed-up on {q.machine.name}", f"{fit.speed_ratio * m.speed:.3g} tok/s/user")
-    table = numbers("", "output at cost", "asked over cost", "input at cost", "limit", title_width=30)
+    roomy = c.width >= 92
+    table = numbers("", "output at cost", "asked over cost", *(["input at cost", "limit"] if roomy else []))
     for o in records_modes.every(m):
         left = records_modes.surcharge(m, o, fit)
-        table.add_row(
-            o.name,
-            _times(m.multiple(o, fit.speed_ratio)),
-            "[dim]out of reach[/]" if left is None else f"{left:.2f}x",
-            _times(m.input_multiple(o, fit.speed_ratio)),
-            f"{o.fastest / m.speed:.2g}x",
-        )
+        more = [_times(m.input_multiple(o, fit.speed_ratio)), f"{o.fastest / m.speed:.2g}x"] if roomy else []
+        asked = "[dim]out of reach[/]" if left is None else f"{left:.2f}x"
+        table.add_row(o.name, _times(m.multiple(o, fit.speed_ratio)), asked, *more)
     indented(c, table)
 
 

@@ -149,7 +149,7 @@ def seat_wait(seats: int, load: float, *, cv2: float = 0.0) -> SeatWait:
     if load <= 0:
         return _nobody()
     decay = _tail_root(load)
-    chance = float(erlang_c(seats, load))
+    chance = _all_taken(seats, load)
     if chance < NEGLIGIBLE:
         return _nobody()
     law = line_left(seats, load)
@@ -199,7 +199,7 @@ def cadence(step_times: Column, steps: float, rate: float, *, cv2: float = 0.0) 
     step = float(np.interp(aboard, np.arange(1, seats + 1), step_times))
     wait = seat_wait(seats, load, cv2=cv2)
     # a train that is faster when emptier is full less often than the constant one: scale the chance of a wait
-    usual = float(erlang_c(seats, load)) if len(wait.beyond) else 0.0
+    usual = _all_taken(seats, load) if len(wait.beyond) else 0.0
     rarer = min(none_free / usual, 1.0) if usual > 0 else 0.0
     service = steps * full
     riding = np.append(step_times[0], step_times[:-1]), chances[:-1]  # the step that those with a free seat see
@@ -245,6 +245,11 @@ def rate_at(step_times: Column, steps: float, occupancy: float) -> float:
 
 def _nobody() -> SeatWait:
     return SeatWait(share=0.0, mean=0.0, beyond=np.zeros(0), waits=np.zeros(0))
+
+
+def _all_taken(seats: int, load: float) -> float:
+    """`erlang_c` of one load without a loop over seats."""
+    return float(_aboard(np.ones(seats), seats * load, load)[-1])
 
 
 def _tail_root(load: float) -> float:
