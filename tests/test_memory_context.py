@@ -28,14 +28,8 @@ from rackmath.kernel.counts import (
 )
 from rackmath.layout.footprint import footprint
 from rackmath.layout.forward import forward
-from rackmath.search.context import (
-    balance,
-    balance_context,
-    full_context,
-    limit_time,
-    price_step,
-    sequences_held,
-)
+from rackmath.search.balance import balance, balance_context, full_context, limit_time, sequences_held
+from rackmath.search.context import price_step
 from rackmath.search.memory import drains
 from rackmath.world import catalog, kinds
 from rackmath.world.description import build

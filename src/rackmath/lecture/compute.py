@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 
+from ..decisions.modes import fit_fast_mode
 from ..kernel.counts import attended_entries, attention_flops, cache_bytes, experts_touched, weight_flops
 from ..kernel.roofline import balance_batch, drain_time, ratio
 from ..world.model import Stream
@@ -39,21 +40,19 @@ def _by_conditions(ours: float, conditions: Mapping[str, bool], *parts: Part) ->
 
 
 def _fast_mode(claim: Claim, x: Values) -> Outcome:
-    price, speed = x["price_ratio"], x["speed_ratio"]
-    batches = price * speed
-    # memory-bound before and after: (1 + k) / (1 + k / batches) = speed
-    share = (speed - 1) / (1 - speed / batches) if batches > speed else math.inf
+    fit = fit_fast_mode(x["price_ratio"], x["speed_ratio"])
+    share = fit.memory_bound.cache_over_weights
     return _by_conditions(
-        batches,
+        fit.batch_ratio,
         {
-            f"a {batches:.3g} times smaller batch gives the speed (cache reads took {share:.2g} times the weights')":
-            0 <= share < math.inf,
+            f"a {fit.batch_ratio:.3g} times smaller batch gives the speed (cache reads took {share:.2g} times the"
+            " weights')": 0 <= share < math.inf,
             "input were not dearer too (prefill is bound by compute: a smaller batch cannot explain its price)":
             x["input_price_ratio"] <= 1.05,
         },
-        Part(name="batch ratio", value=batches, unit="x"),
+        Part(name="batch ratio", value=fit.batch_ratio, unit="x"),
         Part(name="cache over weight reads before", value=share, unit="x"),
-        Part(name="largest possible speed-up", value=1 + share, unit="x"),
+        Part(name="largest possible speed-up", value=fit.memory_bound.largest_speed, unit="x"),
     )  # fmt: skip
 
 

@@ -10,7 +10,7 @@ section 16). Prefill is not in these numbers.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -20,28 +20,22 @@ from ..economics.cost import HOUR, MTOK
 from ..errors import BadInput, Infeasible
 from ..kernel.counts import (
     Pass,
-    active_parameters,
     cache_bytes,
     context_of_equal_flops,
     read_bytes,
-    total_parameters,
-    weight_bytes,
-    weight_flops,
 )
-from ..kernel.roofline import PassTime, balance_batch, ratio
+from ..kernel.roofline import PassTime
 from ..layout.footprint import footprint
 from ..layout.forward import forward
 from ..layout.parallelism import Layout, stage_share
 from ..world.machine import Machine
 from ..world.model import Model
-from ..world.precision import Format, Precision
+from ..world.precision import Precision
+from .balance import balance, balance_context, full_context, limit_time
 from .grid import Column, Question, layouts, price_or_time
 
 SHORTEST = 1024.0
 """Contexts below this are not drawn: the cache plays no part there."""
-
-FURTHEST = 1e12
-"""A context beyond this is never reached: a crossing there is reported as infinite."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,87 +112,6 @@ class PriceStep:
     end: float
     needed: float
     covers_to: float
-
-
-# --- in closed form -----------------------------------------------------------------------------------------------
-
-
-def weight_format(model: Model, precision: Precision) -> Format:
-    """The format most weights are kept in: that of the experts where there are any."""
-    has_experts = any(g.ffn and g.ffn.n_experts for g in model.groups)
-    return precision.of("experts" if has_experts else "mlp")
-
-
-def balance(model: Model, machine: Machine, precision: Precision) -> float:
-    """B*, sequences at which reading the weights takes as long as multiplying by them (LECTURE section 5)."""
-    f = weight_format(model, precision)
-    r = ratio(machine.peak(f.compute), f.bytes, machine.hbm_bandwidth)
-    return float(balance_batch(r, total_parameters(model), active_parameters(model)["with none"]))
-
-
-def balance_context(model: Model, machine: Machine, precision: Precision) -> float:
-    """L*, the context in tokens whose cache takes as long to read as the weights take to multiply; infinite if never.
-
-    For a dense cache 2 N_act M / (F q), LECTURE sections 2 and 16. The lecture's reading of a price step, backwards:
-    100B active parameters, 300 multiplies per byte and 1,667 bytes per token balance at 200K.
-
-    >>> round(2 * 100e9 / (600 * 1667))
-    199960
-    """
-    target = multiply_time(model, machine, precision) * float(machine.hbm_bandwidth)
-    return crossing(lambda length: float(read_bytes(model, length, precision)), target)
-
-
-def full_context(model: Model, machine: Machine, precision: Precision, batch: float) -> float:
-    """The context at which `batch` sequences fill the memory of all devices beside one copy of the weights.
-
-    0 where the weights leave no room, infinite where the cache stops growing before the memory is full.
-    """
-    room = float(machine.hbm_capacity) * float(machine.n_devices) - weight_bytes(model, precision)
-    if room <= 0:
-        return 0.0
-    return crossing(lambda length: batch * float(cache_bytes(model, length, precision)), room)
-
-
-def sequences_held(model: Model, machine: Machine, precision: Precision, context: Number) -> Number:
-    """B_max = (C - w N) / (L q): sequences in the memory of all devices beside one copy of the weights, no reserve.
-
-    An upper limit: engines keep a reserve, replicas repeat weights, tensor parallelism may repeat caches.
-    """
-    room = float(machine.hbm_capacity) * float(machine.n_devices) - weight_bytes(model, precision)
-    held: Number = max(room, 0.0) / np.maximum(cache_bytes(model, context, precision), 1e-300)
-    return held
-
-
-def limit_time(model: Model, machine: Machine, precision: Precision, context: Number) -> Number:
-    """Device-seconds of one output token in the lecture's limit: max(weights multiplied, cache read) at peak rates.
-
-    A lower limit of the cost at any batch; flat up to L*, then proportional to what is read.
-    """
-    read = read_bytes(model, context, precision) / float(machine.hbm_bandwidth)
-    return np.maximum(multiply_time(model, machine, precision), read)
-
-
-def multiply_time(model: Model, machine: Machine, precision: Precision) -> float:
-    """Device-seconds to multiply one token by all weights it uses, at the peak of the format most are kept in."""
-    return weight_flops(model) / float(machine.peak(weight_format(model, precision).compute))
-
-
-def crossing(f: Callable[[float], float], target: float) -> float:
-    """The smallest context at which the growing function `f` reaches `target`; infinite beyond `FURTHEST`.
-
-    >>> round(crossing(lambda x: 2 * x, 5e5))
-    250000
-    """
-    low, high = 0.0, 1.0
-    while f(high) < target:
-        low, high = high, high * 2
-        if high > FURTHEST:
-            return math.inf
-    for _ in range(60):
-        middle = (low + high) / 2
-        low, high = (middle, high) if f(middle) < target else (low, middle)
-    return high
 
 
 # --- curves -------------------------------------------------------------------------------------------------------

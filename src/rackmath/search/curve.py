@@ -11,14 +11,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..arrays import Number
 from ..economics.cost import HOUR, MTOK
-from ..kernel.counts import Pass, active_parameters, layer_parameters, read_bytes, total_parameters, weight_flops
-from ..kernel.roofline import PassTime, ratio
+from ..kernel.counts import Pass
+from ..kernel.roofline import PassTime
 from ..layout.footprint import device_weight_bytes, footprint
 from ..layout.forward import forward
 from ..layout.parallelism import Layout
 from ..world.precision import Precision
+from .balance import balance, balance_context, balance_with_cache, multiplies_per_weight
 from .grid import Column, Question
 
 
@@ -49,9 +49,9 @@ def batch_curve(
     model, machine = question.model, question.machine
     room = footprint(model, machine, precision, layout, question.engine, context)
     capacity = float(room.batch_max)  # a stage holds its layers' cache of every sequence
-    r = _multiplies_per_weight(question, precision)
-    balance = r * total_parameters(model) / active_parameters(model)["with none"]
-    top = max(64.0, 4 * min(capacity, 1e5), 2 * balance)
+    where = (model, machine, precision)
+    best = balance(*where)
+    top = max(64.0, 4 * min(capacity, 1e5), 2 * best)
     batch = np.unique(np.round(np.geomspace(1, min(top, 1e6), points)))
     micro = np.maximum(batch / float(layout.pp), 1.0)
     time = forward(model, machine, precision, layout, Pass(decode=micro, context=context), question.efficiency)
@@ -66,11 +66,11 @@ def batch_curve(
         cost_mtok=dollars * np.asarray(time.estimate) / batch,
         bound_cost_mtok=dollars * np.asarray(time.bound) / batch,
         floor=weights_read(question, layout, precision) / float(machine.hbm_bandwidth) * float(layout.pp),
-        balance=balance,
-        balance_with_cache=balance_with_cache(question, precision, context),
+        balance=best,
+        balance_with_cache=balance_with_cache(*where, context),
         capacity=capacity,
-        r=r,
-        balance_context=_balance_context(question, precision),
+        r=multiplies_per_weight(*where),
+        balance_context=balance_context(*where),
     )
 
 
@@ -80,43 +80,3 @@ def weights_read(question: Question, layout: Layout, precision: Precision) -> fl
     embedding = 0.0 if model.tied_embeddings else precision.of("embedding").bytes * model.embedding_parameters
     held = float(device_weight_bytes(model, precision, layout))
     return held - (embedding / float(layout.tp) if float(layout.pp) == 1 else 0.0)
-
-
-def _multiplies_per_weight(question: Question, precision: Precision) -> float:
-    """R of the format most weights are kept in."""
-    has_experts = any(g.ffn and g.ffn.n_experts for g in question.model.groups)
-    f = precision.of("experts" if has_experts else "mlp")
-    return float(ratio(question.machine.peak(f.compute), f.bytes, question.machine.hbm_bandwidth))
-
-
-def balance_with_cache(question: Question, precision: Precision, context: float) -> float:
-    """B* where weights and cache together take as long to read as to multiply; infinite beyond L*."""
-    peak, bandwidth = _weight_peak(question, precision), float(question.machine.hbm_bandwidth)
-    weights = sum(precision.of(c).bytes * n for c, n in layer_parameters(question.model.groups).items())
-    per_token = (
-        weight_flops(question.model) / peak - float(read_bytes(question.model, context, precision)) / bandwidth
-    )
-    return weights / bandwidth / per_token if per_token > 0 else np.inf
-
-
-def _weight_peak(question: Question, precision: Precision) -> float:
-    has_experts = any(g.ffn and g.ffn.n_experts for g in question.model.groups)
-    return float(question.machine.peak(precision.of("experts" if has_experts else "mlp").compute))
-
-
-def _balance_context(question: Question, precision: Precision) -> float:
-    """L*: the context whose cache takes as long to read as the active weights take to multiply; inf if never."""
-    target = weight_flops(question.model) / _weight_peak(question, precision) * float(question.machine.hbm_bandwidth)
-
-    def read(context: float) -> Number:
-        return read_bytes(question.model, context, precision)
-
-    low, high = 0.0, 1.0
-    while read(high) < target:
-        high *= 2
-        if high > 1e12:
-            return np.inf
-    for _ in range(60):
-        middle = (low + high) / 2
-        low, high = (middle, high) if read(middle) < target else (low, middle)
-    return high

@@ -20,7 +20,8 @@ from ..layout.footprint import Footprint, footprint
 from ..layout.parallelism import Layout
 from ..world.machine import Machine, Source
 from ..world.precision import Precision
-from .context import Policy, balance, full_context, multiply_time, pace, sequences_held, served
+from .balance import balance, full_context, multiply_time, sequences_held
+from .context import Policy, pace, served
 from .grid import Column, Question, layouts
 
 

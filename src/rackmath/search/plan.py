@@ -289,9 +289,8 @@ def does_not_fit(question: Question, every: Layout) -> str:
         whole = weight_bytes(model, precision)
         have = float(one.gpus) * float(machine.hbm_capacity)
         text = (
-            f"{model.name} in {precision.name} does not fit on {machine.name}: its weights are {show(whole, 'B')}; the"
-            f" roomiest layout"
-            f" ({one.label()}) needs {show(float(np.asarray(need)[row]), 'B')} per device (weights"
+            f"{model.name} in {precision.name} does not fit on {machine.name}: its weights are"
+            f" {show(whole, 'B')}; the roomiest layout ({one.label()}) needs {show(float(np.asarray(need)[row]), 'B')} per device (weights"
             f" {show(float(np.asarray(room.weights)[row]), 'B')}, one sequence"
             f" {show(float(np.asarray(room.per_sequence)[row]), 'B')}, engine"
             f" {show(float(np.asarray(room.reserved)[row]), 'B')}) of {show(float(machine.hbm_capacity), 'B')}:"
