@@ -90,6 +90,7 @@ def device_cache_bytes(model: Model, precision: Precision, layout: Layout, conte
     """Bytes of cache and state one sequence of `context` tokens takes on one device of its attention-DP group.
 
     KV heads are split over tp and replicated beyond; a latent cache is one head, so every rank keeps all of it.
+    Context-parallel ranks keep a part of the entries each.
     """
     total: Number = 0.0 * context
     for group in model.groups:
@@ -97,7 +98,7 @@ def device_cache_bytes(model: Model, precision: Precision, layout: Layout, conte
             continue
         for stream in group.mixer.streams:
             size = group.count * stream.elements * precision.of(stream.precision).bytes
-            total = total + size * stored_entries(stream, context) / np.minimum(layout.tp, stream.heads)
+            total = total + size * stored_entries(stream, context) / np.minimum(layout.tp, stream.heads) / layout.cp
         state = group.count * group.mixer.state_elements * group.mixer.state_bytes
         total = total + state / np.minimum(layout.tp, group.mixer.heads)
     return total * stage_share(model, layout)

@@ -56,7 +56,7 @@ def operations(
 ) -> Iterator[Op]:
     """The operations of one pass on the busiest device, layer group by layer group."""
     # tokens one device's attention and dense parts see: its share of decode, and the busiest rank's prefill
-    rank_tokens = work.decode * work.width / layout.dp + work.prefill * work.busiest
+    rank_tokens = work.decode * work.width / layout.dp + work.prefill * work.busiest / layout.cp
     job = _Job(model, machine, precision, layout, work, efficiency, rank_tokens)
     for group in model.groups:
         yield from _group_ops(group, job)
@@ -124,6 +124,8 @@ def _group_ops(group: LayerGroup, job: _Job) -> Iterator[Op]:
         )
     if group.mixer:
         yield from _mixing_ops(group.mixer, job, n, label)
+        if not _alone(job.layout.cp):
+            yield from _context_ops(group.mixer, job, n, label)
         yield _all_reduce(job, f"all-reduce after attention{label}", hidden, tp, n)
     if group.ffn:
         if group.ffn.matrices:
@@ -175,6 +177,7 @@ def _stream_ops(stream: Stream, job: _Job, sequences: Number, prefill: Number, n
     # Engines multiply attention in 16 bits unless the cache is narrower; only the bound grants the narrow peak.
     peak, safe = job.machine.peak(fmt.compute), job.machine.peak("bf16")
     entries = attended_entries(stream, work.context)
+    entries, prefill = entries / job.layout.cp, prefill / job.layout.cp  # each context-parallel rank keeps its part
     flops = sequences * work.width * entries * stream.decode_flops / tp
     written = sequences * work.width / stream.stride if stream.stored else 0.0
     yield Op(
@@ -191,10 +194,6 @@ def _stream_ops(stream: Stream, job: _Job, sequences: Number, prefill: Number, n
     fresh = np.maximum(work.prompt - work.prompt_cached, 1.0)
     pairs = (attended_sum(stream, work.prompt) - attended_sum(stream, work.prompt_cached)) / fresh
     flops = prefill * pairs * stream.prefill_flops / tp
-    # Each prompt's earlier entries are read once per chunk: on average those of half of its uncached part.
-    middle = (work.prompt + work.prompt_cached) / 2
-    union = np.minimum(np.minimum(middle, stream.window), stream.chunk) / stream.stride
-    read = work.prompts * work.busiest * union + (prefill / stream.stride if stream.stored else 0.0)
     yield Op(
         name=f"{stream.name} attention, prefill{label}",
         kind="attention_prefill",
@@ -202,7 +201,7 @@ def _stream_ops(stream: Stream, job: _Job, sequences: Number, prefill: Number, n
         flops=flops,
         compute=flops / peak,
         achieved=flops / (safe * job.efficiency.compute("attention_prefill", "bf16")),
-        bytes=read * entry,
+        bytes=_met(stream, work, prefill * job.layout.cp) * entry,
         least_bytes=prefill / stream.stride * entry if stream.stored else 0.0,
     )
 
@@ -244,7 +243,7 @@ def _exchange_ops(ffn: FeedForward, job: _Job, n: float, label: str) -> Iterator
     width = job.precision.activation_bytes
     sent = np.minimum(job.precision.of("experts").bytes, width)  # dispatched in the experts' own format at best
     hidden = job.rank_tokens * job.model.d_model * width
-    own = (work.decode * work.width / stage) + work.prefill * work.busiest / layout.tp  # tokens a device sends
+    own = work.decode * work.width / stage + work.prefill * work.busiest / (layout.tp * layout.cp)  # a device sends
     devices = distinct_groups(layout.ep, ffn.n_experts, ffn.top_k)
     domains = np.minimum(distinct_groups(np.maximum(on.across, 1.0), ffn.n_experts, ffn.top_k), ffn.node_limit)
     far = domains * (1 - 1 / on.across)
@@ -261,7 +260,7 @@ def _exchange_ops(ffn: FeedForward, job: _Job, n: float, label: str) -> Iterator
     exchange = np.where(np.asarray(layout.ep) > 1, np.minimum(2 * dispatch.time, to_all), to_all)
     exchange = exchange + np.where(tp_share > 0, 2 * gather.time, 0.0)
     reduce = all_reduce(hidden, on)
-    shared = np.asarray(layout.dp) > 1
+    shared = np.asarray(layout.dp * layout.cp) > 1  # ranks hold different tokens
     alone = np.asarray(stage) <= 1
     yield Op(
         name=f"expert exchange{label}",
@@ -272,6 +271,45 @@ def _exchange_ops(ffn: FeedForward, job: _Job, n: float, label: str) -> Iterator
         out=np.where(alone, 0.0, np.where(shared, np.minimum(2 * least.out, 2 * spread.out), reduce.out)),
         kernels=2.0,
     )
+
+
+def _alone(ways: Number) -> bool:
+    """Whether a cut is known to be into one part: a scalar 1, never a column."""
+    return isinstance(ways, float | int) and ways == 1
+
+
+def _context_ops(mixer: Mixer, job: _Job, n: float, label: str) -> Iterator[Op]:
+    """What context-parallel ranks tell each other in a layer.
+
+    While prefilling, every rank's queries meet all entries the tokens before them left: those are gathered (or passed
+    round a ring, the same bytes). While decoding, ranks attend to their own entries and sum the partial results. The
+    bound grants both free: queries could travel instead of entries, or windows only.
+    """
+    work, layout, cp = job.work, job.layout, job.layout.cp
+    on = links(job.machine, cp, job.efficiency.link_share, stride=layout.tp)
+    prefill = work.prefill * work.busiest
+    size: Number = 0.0
+    for stream in mixer.streams:
+        entry = stream.elements * job.precision.of(stream.precision).bytes / np.minimum(layout.tp, stream.heads)
+        size = size + _met(stream, work, prefill) * entry
+    partial = work.decode * work.width / layout.dp * job.model.d_model * job.precision.activation_bytes / layout.tp
+    time = np.where(work.prefill > 0, all_gather(size, on).time, 0.0)
+    time = time + np.where(work.decode > 0, all_reduce(partial, on).time, 0.0)
+    yield Op(
+        name=f"context exchange{label}",
+        kind="network",
+        layers=n,
+        network=np.where(np.asarray(cp) > 1, time + job.efficiency.launch, 0.0),
+        kernels=0.0,
+    )
+
+
+def _met(stream: Stream, work: Pass, prefill: Number) -> Number:
+    """Entries that a rank's prefill tokens meet: earlier ones of their prompts, and their own."""
+    # Each prompt's earlier entries are read once per chunk: on average those of half of its uncached part.
+    middle = (work.prompt + work.prompt_cached) / 2
+    union = np.minimum(np.minimum(middle, stream.window), stream.chunk) / stream.stride
+    return work.prompts * work.busiest * union + (prefill / stream.stride if stream.stored else 0.0)
 
 
 def _all_reduce(job: _Job, name: str, size: Number, n_devices: Number, count: float) -> Op:

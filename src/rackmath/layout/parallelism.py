@@ -17,27 +17,31 @@ class Layout:
     `tp` tensor-parallel ranks share attention, `dp` attention data-parallel groups hold different sequences.
     Experts lie on the tp x dp devices of a stage: `ep` groups of different experts, each expert cut `tp x dp / ep`
     ways. Dense feed-forward parts are cut over `tp`.
+
+    Context parallelism: `cp` such sets of ranks share each prompt's tokens and keep each a part of its cache; dense
+    weights are copied to all of them, experts lie on all tp x dp x cp devices of a stage. It serves long prefill.
     """
 
     tp: Number = 1.0
     pp: Number = 1.0
     dp: Number = 1.0
     ep: Number = 1.0
+    cp: Number = 1.0
 
     @property
     def stage(self) -> Number:
         """Devices of one pipeline stage."""
-        return self.tp * self.dp
+        return self.tp * self.dp * self.cp
 
     @property
     def gpus(self) -> Number:
         """Devices of one replica."""
-        return self.tp * self.dp * self.pp
+        return self.stage * self.pp
 
     @property
     def moe_tp(self) -> Number:
         """Ways one expert is cut."""
-        return self.tp * self.dp / self.ep
+        return self.stage / self.ep
 
     def label(self) -> str:
         """The layout in words, e.g. "TP4 DP8 EP32"; scalars only.
@@ -48,7 +52,8 @@ class Layout:
         'TP1'
         """
         parts = [f"TP{self.tp:.0f}"]
-        parts += [f"{n}{v:.0f}" for n, v in (("DP", self.dp), ("EP", self.ep), ("PP", self.pp)) if v > 1]
+        more = (("DP", self.dp), ("CP", self.cp), ("EP", self.ep), ("PP", self.pp))
+        parts += [f"{n}{v:.0f}" for n, v in more if v > 1]
         return " ".join(parts)
 
 
@@ -85,7 +90,8 @@ def illegal(model: Model, layout: Layout) -> dict[str, Mask]:
         if group.ffn and group.ffn.n_experts:
             expert_width = expert_width | (group.ffn.d_expert % layout.moe_tp != 0)
             redundancy = redundancy | (slots(group.ffn, layout) > group.ffn.n_experts * (1 + REDUNDANCY_LIMIT))
-    stage = layout.tp * layout.dp
+    stage = layout.stage
+    recurrent = any(g.mixer and (g.mixer.state_elements or g.mixer.scan_flops) for g in model.groups)
     reasons = {
         "attention heads do not divide by tp": heads,
         "KV heads neither divide by tp nor divide it": kv,
@@ -93,6 +99,7 @@ def illegal(model: Model, layout: Layout) -> dict[str, Mask]:
         "expert width does not divide by the ways an expert is cut": expert_width,
         "too many redundant experts": redundancy,
         "ep does not divide tp x dp": stage % layout.ep != 0,
+        "a recurrent state cannot be split over cp": (np.asarray(layout.cp) > 1) & recurrent,
         "ep without experts": (np.asarray(layout.ep) > 1) & no_experts,
         "more stages than layers": np.asarray(layout.pp) > model.n_layers,
     }
