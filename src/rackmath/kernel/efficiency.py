@@ -18,7 +18,9 @@ class Efficiency:
 
     `compute_share[kind, type]` of the tensor peak, `memory_share[kind]` of the memory bandwidth, `link_share` of a
     link's rate; `launch` seconds per kernel, `step_overhead` per pass, `request_overhead` per request (in
-    its time to first token), `imbalance` the busiest expert rank's load over the mean.
+    its time to first token), `imbalance` the busiest expert rank's load over the mean. `overlap` 1: the engine can
+    run two half batches in turn, one computing while the other exchanges. `exchange`: how tokens reach experts, one
+    of `layout.experts.SCHEMES`, or "cheapest".
     """
 
     compute_share: Mapping[str, float] = field(default_factory=dict)
@@ -28,6 +30,8 @@ class Efficiency:
     step_overhead: float = 1e-3
     request_overhead: float = 0.0
     imbalance: float = 1.0
+    overlap: float = 0.0
+    exchange: str = "cheapest"
     source: str = "ideal"
 
     def compute(self, kind: str, type_: str) -> float:

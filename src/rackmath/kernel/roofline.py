@@ -39,6 +39,7 @@ class Op:
     up: Number = 0.0
     out: Number = 0.0
     kernels: float = 1.0
+    hideable: bool = False  # a collective that another half batch's computing can hide
 
 
 BINDING = ("compute", "weights", "cache", "network", "overhead")
@@ -61,6 +62,8 @@ class PassTime:
     by_overhead: Number
     flops: Number
     bytes: Number
+    hideable: Number = 0.0  # seconds of collectives that could be hidden, and of `by_network` those that are
+    hidden: Number = 0.0
     terms: tuple[tuple[Op, Number], ...] = field(default=(), repr=False)
 
     @property
@@ -109,6 +112,7 @@ def pass_time(
     by_weights: Number = 0.0
     by_cache: Number = 0.0
     by_network: Number = 0.0
+    hideable: Number = 0.0
     flops: Number = 0.0
     total_bytes: Number = 0.0
     launches = 0.0
@@ -121,6 +125,8 @@ def pass_time(
             out = out + n * op.out
             per_operation = per_operation + n * np.maximum(op.up, op.out)
             by_network = by_network + n * op.network
+            if op.hideable:
+                hideable = hideable + n * op.network
             if keep:
                 terms.append((op, n * (op.network + op.kernels * efficiency.launch)))
             continue
@@ -155,6 +161,7 @@ def pass_time(
         by_overhead=launches * efficiency.launch + step_overhead,
         flops=flops,
         bytes=total_bytes,
+        hideable=hideable,
         terms=tuple(terms),
     )
 

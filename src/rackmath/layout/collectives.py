@@ -92,17 +92,30 @@ def _scaled(phase: tuple[Number, Number], phases: float, on: Links) -> Cost:
     return Cost(time=phases * (up + out) / on.share + latency, up=up, out=out)
 
 
-def all_to_all(inside: Number, across: Number, on: Links) -> Cost:
-    """Every device sends `inside` bytes to its own domain and `across` bytes beyond it; the two levels overlap.
+def seconds_per_copy(scheme: str, ranks: Number, domains: Number, on: Links) -> tuple[Number, Number]:
+    """Seconds per byte of a token one way in an all-to-all, at full link rate; and the latency of that way.
 
-    >>> rack = Machine(name="r", accelerator="a", domain=72, scaleup_bandwidth=900e9, scaleout_bandwidth=50e9)
-    >>> on = links(rack, 64.0, 1.0)
-    >>> round(float(all_to_all(9e6, 0.0, on).up) * 1e6)
-    10
+    A token goes to `ranks` distinct devices in `domains` distinct domains, the sender itself counted among them if
+    it is one; both links work at once. "direct": every copy over the link that joins the two devices.
+    "hierarchical": one copy per domain crosses, to the device at the sender's own place in that domain, and is
+    forwarded inside. "scale-out": every copy over the network, also inside the domain; never within one domain.
+
+    >>> nodes = Machine(name="n", accelerator="h", domain=8, scaleup_bandwidth=400e9, scaleout_bandwidth=50e9)
+    >>> two = links(nodes, 16.0, 1.0)
+    >>> ways = ("direct", "hierarchical", "scale-out")
+    >>> [round(float(seconds_per_copy(way, 8.0, 2.0, two)[0]) * 50e9, 3) for way in ways]
+    [4.0, 1.0, 7.5]
     """
-    up, out = inside / on.up_rate, across / on.out_rate
-    latency = on.up_latency * (np.asarray(on.inside) > 1) + on.out_latency * (np.asarray(on.across) > 1)
-    return Cost(time=np.maximum(up, out) / on.share + latency, up=up, out=out)
+    several, crossing = np.asarray(on.inside) > 1, np.asarray(on.across) > 1
+    up_latency = np.where(several, on.up_latency, 0.0)
+    if scheme == "direct":
+        up, out = ranks / on.across * (1 - 1 / on.inside), ranks * (1 - 1 / on.across)
+        return np.maximum(up / on.up_rate, out / on.out_rate), np.where(crossing, on.out_latency, up_latency)
+    if scheme == "hierarchical":
+        up, out = ranks * (1 - 1 / on.inside), domains * (1 - 1 / on.across)
+        return np.maximum(up / on.up_rate, out / on.out_rate), up_latency + np.where(crossing, on.out_latency, 0.0)
+    every = ranks * (1 - 1 / (on.inside * on.across)) / on.out_rate
+    return np.where(crossing, every, np.inf), on.out_latency
 
 
 def point_to_point(size: Number, machine: Machine, share: float, *, crosses: Mask) -> Cost:
@@ -111,6 +124,10 @@ def point_to_point(size: Number, machine: Machine, share: float, *, crosses: Mas
     out = size / np.maximum(machine.scaleout_bandwidth, 1.0)
     time = np.where(crosses, out / share + machine.scaleout_latency, up / share + machine.scaleup_latency)
     return Cost(time=time, up=np.where(crosses, 0.0, up), out=np.where(crosses, out, 0.0))
+
+
+MOST_DRAWS = 256
+"""Above so many experts per token the draw is taken with replacement: no difference, and no long loop."""
 
 
 def distinct_groups(groups: Number, n_experts: float, top_k: float) -> Number:
@@ -122,6 +139,8 @@ def distinct_groups(groups: Number, n_experts: float, top_k: float) -> Number:
     7.68
     """
     size = n_experts / np.asarray(groups, dtype=float)
+    if top_k > MOST_DRAWS:
+        return groups * (1 - np.exp(top_k * np.log1p(-np.minimum(size / n_experts, 1 - 1e-15))))
     missed: Number = np.ones_like(size)
     for j in range(int(top_k)):
         missed = missed * np.maximum(n_experts - size - j, 0.0) / (n_experts - j)

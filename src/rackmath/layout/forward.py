@@ -9,18 +9,20 @@ the same, so the roofline of the sum is the sum of the rooflines.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 
 from ..arrays import Number
-from ..kernel.counts import Pass, attended_entries, attended_sum, experts_touched
+from ..kernel.counts import Pass, attended_entries, attended_sum
 from ..kernel.efficiency import Efficiency
 from ..kernel.roofline import Op, PassTime, pass_time
 from ..world.machine import Machine
-from ..world.model import FeedForward, LayerGroup, Matrix, Mixer, Model, Stream
+from ..world.model import LayerGroup, Matrix, Mixer, Model, Stream
 from ..world.precision import Precision
-from .collectives import all_gather, all_reduce, all_to_all, distinct_groups, links, point_to_point
-from .parallelism import Layout, kv_heads_of, slots, split
+from .collectives import all_gather, all_reduce, links, point_to_point
+from .experts import expert_ops, overlapped
+from .parallelism import Layout, kv_heads_of, split
 
 ELEMENTWISE_PASSES = 10.0
 """Times a layer's hidden vector crosses memory in norms, residual additions and activations (estimate only)."""
@@ -39,16 +41,25 @@ def forward(
     """Time of one pass through all stages of one replica, as its busiest device sees it.
 
     With pipeline stages `work` is one micro-batch, and the time is that of its whole way through the stages.
-    `keep` retains the single operations for `explain`.
+    `keep` retains the single operations for `explain`. With `efficiency.overlap` the engine may split the pass into
+    two half batches where that is faster.
     """
-    ops = operations(model, machine, precision, layout, work, efficiency)
-    return pass_time(
-        ops,
-        bandwidth=machine.hbm_bandwidth,
-        efficiency=efficiency,
-        step_overhead=efficiency.step_overhead,
-        keep=keep,
-    )
+
+    def timed(part: Pass) -> PassTime:
+        return pass_time(
+            operations(model, machine, precision, layout, part, efficiency),
+            bandwidth=machine.hbm_bandwidth,
+            efficiency=efficiency,
+            step_overhead=efficiency.step_overhead,
+            keep=keep,
+        )
+
+    whole = timed(work)
+    layers = sum(g.count for g in model.groups if g.ffn and g.ffn.n_experts)
+    if not efficiency.overlap or not layers:
+        return whole
+    half = timed(replace(work, decode=work.decode / 2, prefill=work.prefill / 2))
+    return overlapped(whole, half, layers, efficiency)
 
 
 def operations(
@@ -57,13 +68,13 @@ def operations(
     """The operations of one pass on the busiest device, layer group by layer group."""
     # tokens one device's attention and dense parts see: its share of decode, and the busiest rank's prefill
     rank_tokens = work.decode * work.width / layout.dp + work.prefill * work.busiest / layout.cp
-    job = _Job(model, machine, precision, layout, work, efficiency, rank_tokens)
+    job = Job(model, machine, precision, layout, work, efficiency, rank_tokens)
     for group in model.groups:
         yield from _group_ops(group, job)
     yield from _end_ops(job)
 
 
-class _Job:
+class Job:
     """What every operation of a pass needs, so that no function takes nine arguments."""
 
     __slots__ = ("efficiency", "layout", "machine", "model", "precision", "rank_tokens", "work")
@@ -89,7 +100,7 @@ class _Job:
         return peak, peak * self.efficiency.compute(kind, compute)
 
 
-def _product(job: _Job, name: str, matrices: tuple[Matrix, ...], kv_heads: float, tokens: Number, count: float) -> Op:
+def _product(job: Job, name: str, matrices: tuple[Matrix, ...], kv_heads: float, tokens: Number, count: float) -> Op:
     """One operation for all projections of a block on one device."""
     components = {m.component for m in matrices}
     rates = {c: job.rates("gemm", c) for c in components}
@@ -114,7 +125,7 @@ def _product(job: _Job, name: str, matrices: tuple[Matrix, ...], kv_heads: float
     )
 
 
-def _group_ops(group: LayerGroup, job: _Job) -> Iterator[Op]:
+def _group_ops(group: LayerGroup, job: Job) -> Iterator[Op]:
     n, tokens, tp = group.count, job.rank_tokens, job.layout.tp
     label = f" {group.name}" if group.name else ""
     hidden = tokens * job.model.d_model * job.precision.activation_bytes
@@ -131,7 +142,7 @@ def _group_ops(group: LayerGroup, job: _Job) -> Iterator[Op]:
         if group.ffn.matrices:
             yield _product(job, f"feed-forward{label}", group.ffn.matrices, 1.0, tokens, n)
         if group.ffn.n_experts:
-            yield from _expert_ops(group.ffn, job, n, label)
+            yield from expert_ops(group.ffn, job, n, label)
         else:
             yield _all_reduce(job, f"all-reduce after feed-forward{label}", hidden, tp, n)
     yield Op(
@@ -144,7 +155,7 @@ def _group_ops(group: LayerGroup, job: _Job) -> Iterator[Op]:
     )
 
 
-def _mixing_ops(mixer: Mixer, job: _Job, n: float, label: str) -> Iterator[Op]:
+def _mixing_ops(mixer: Mixer, job: Job, n: float, label: str) -> Iterator[Op]:
     work, layout = job.work, job.layout
     sequences = work.decode / layout.dp
     prefill = work.prefill * work.busiest
@@ -169,7 +180,7 @@ def _mixing_ops(mixer: Mixer, job: _Job, n: float, label: str) -> Iterator[Op]:
         )
 
 
-def _stream_ops(stream: Stream, job: _Job, sequences: Number, prefill: Number, n: float, label: str) -> Iterator[Op]:
+def _stream_ops(stream: Stream, job: Job, sequences: Number, prefill: Number, n: float, label: str) -> Iterator[Op]:
     """Attention over one cache stream: decoding sequences, then prefill tokens."""
     work, tp = job.work, job.layout.tp
     fmt = job.precision.of(stream.precision)
@@ -180,16 +191,17 @@ def _stream_ops(stream: Stream, job: _Job, sequences: Number, prefill: Number, n
     entries, prefill = entries / job.layout.cp, prefill / job.layout.cp  # each context-parallel rank keeps its part
     flops = sequences * work.width * entries * stream.decode_flops / tp
     written = sequences * work.width / stream.stride if stream.stored else 0.0
-    yield Op(
-        name=f"{stream.name} attention, decode{label}",
-        kind="attention_decode",
-        layers=n,
-        flops=flops,
-        compute=flops / peak,
-        achieved=flops / (safe * job.efficiency.compute("attention_decode", "bf16")),
-        bytes=(sequences * entries + written) * entry,
-    )
-    if isinstance(work.prefill, float | int) and not work.prefill:
+    if not _none(work.decode):
+        yield Op(
+            name=f"{stream.name} attention, decode{label}",
+            kind="attention_decode",
+            layers=n,
+            flops=flops,
+            compute=flops / peak,
+            achieved=flops / (safe * job.efficiency.compute("attention_decode", "bf16")),
+            bytes=(sequences * entries + written) * entry,
+        )
+    if _none(work.prefill):
         return
     fresh = np.maximum(work.prompt - work.prompt_cached, 1.0)
     pairs = (attended_sum(stream, work.prompt) - attended_sum(stream, work.prompt_cached)) / fresh
@@ -206,71 +218,9 @@ def _stream_ops(stream: Stream, job: _Job, sequences: Number, prefill: Number, n
     )
 
 
-def _expert_ops(ffn: FeedForward, job: _Job, n: float, label: str) -> Iterator[Op]:
-    """Routed experts on one device, and the exchange that brings tokens to them and back."""
-    layout, work = job.layout, job.work
-    tokens = work.tokens
-    peak, reached = job.rates("experts", "experts")
-    one = sum(m.parameters for m in ffn.expert)
-    size = one * job.precision.of("experts").bytes / layout.moe_tp
-    flops = 2 * tokens * ffn.top_k * one / layout.stage
-    touched = experts_touched(ffn.n_experts, ffn.top_k, tokens)
-    imbalance = np.where(np.asarray(layout.ep) > 1, job.efficiency.imbalance, 1.0)
-    yield Op(
-        name=f"routed experts{label}",
-        kind="experts",
-        layers=n,
-        flops=flops,
-        compute=flops / peak,
-        achieved=flops * imbalance / reached,
-        bytes=slots(ffn, layout) / layout.ep * touched * size,
-        least_bytes=ffn.top_k / layout.ep * size,
-        kernels=3.0,
-    )
-    yield from _exchange_ops(ffn, job, n, label)
-
-
-def _exchange_ops(ffn: FeedForward, job: _Job, n: float, label: str) -> Iterator[Op]:
-    """Dispatch and combine.
-
-    Without attention DP every rank holds every token: partial results are summed by an all-reduce. With it, tokens
-    go to their experts' devices and back (all-to-all), or to all devices (all-gather and reduce-scatter), whichever
-    is faster. Between domains a token crosses once per distinct domain and is forwarded inside.
-    """
-    layout, work, machine = job.layout, job.work, job.machine
-    stage = layout.stage
-    on = links(machine, stage, job.efficiency.link_share)
-    width = job.precision.activation_bytes
-    sent = np.minimum(job.precision.of("experts").bytes, width)  # dispatched in the experts' own format at best
-    hidden = job.rank_tokens * job.model.d_model * width
-    own = work.decode * work.width / stage + work.prefill * work.busiest / (layout.tp * layout.cp)  # a device sends
-    devices = distinct_groups(layout.ep, ffn.n_experts, ffn.top_k)
-    domains = np.minimum(distinct_groups(np.maximum(on.across, 1.0), ffn.n_experts, ffn.top_k), ffn.node_limit)
-    far = domains * (1 - 1 / on.across)
-    ranks = devices * layout.moe_tp  # every rank that holds a part of an expert needs the whole token
-    near = ranks * (1 - 1 / stage) + far - far * (1 - 1 / on.across)
-    tp_share = (layout.tp - 1) / layout.tp
-    per_token = ffn.d_dispatch or job.model.d_model
-    dispatch = all_to_all(own * near * per_token * width, own * far * per_token * width, on)
-    least = all_to_all(own * devices * (1 - 1 / layout.ep) * per_token * sent, own * far * per_token * sent, on)
-    spread = all_gather(work.tokens * per_token * width, on)
-    inner = links(machine, layout.tp, job.efficiency.link_share)
-    gather = all_gather(hidden, inner)
-    to_all = 2 * spread.time
-    exchange = np.where(np.asarray(layout.ep) > 1, np.minimum(2 * dispatch.time, to_all), to_all)
-    exchange = exchange + np.where(tp_share > 0, 2 * gather.time, 0.0)
-    reduce = all_reduce(hidden, on)
-    shared = np.asarray(layout.dp * layout.cp) > 1  # ranks hold different tokens
-    alone = np.asarray(stage) <= 1
-    yield Op(
-        name=f"expert exchange{label}",
-        kind="network",
-        layers=n,
-        network=np.where(alone, 0.0, np.where(shared, exchange, reduce.time)),
-        up=np.where(alone, 0.0, np.where(shared, np.minimum(2 * least.up, 2 * spread.up), reduce.up)),
-        out=np.where(alone, 0.0, np.where(shared, np.minimum(2 * least.out, 2 * spread.out), reduce.out)),
-        kernels=2.0,
-    )
+def _none(tokens: Number) -> bool:
+    """Whether there is known to be no such work: a scalar 0, never a column."""
+    return isinstance(tokens, float | int) and not tokens
 
 
 def _alone(ways: Number) -> bool:
@@ -278,7 +228,7 @@ def _alone(ways: Number) -> bool:
     return isinstance(ways, float | int) and ways == 1
 
 
-def _context_ops(mixer: Mixer, job: _Job, n: float, label: str) -> Iterator[Op]:
+def _context_ops(mixer: Mixer, job: Job, n: float, label: str) -> Iterator[Op]:
     """What context-parallel ranks tell each other in a layer.
 
     While prefilling, every rank's queries meet all entries the tokens before them left: those are gathered (or passed
@@ -312,7 +262,7 @@ def _met(stream: Stream, work: Pass, prefill: Number) -> Number:
     return work.prompts * work.busiest * union + (prefill / stream.stride if stream.stored else 0.0)
 
 
-def _all_reduce(job: _Job, name: str, size: Number, n_devices: Number, count: float) -> Op:
+def _all_reduce(job: Job, name: str, size: Number, n_devices: Number, count: float) -> Op:
     cost = all_reduce(size, links(job.machine, n_devices, job.efficiency.link_share))
     several = np.asarray(n_devices) > 1
     return Op(
@@ -326,7 +276,7 @@ def _all_reduce(job: _Job, name: str, size: Number, n_devices: Number, count: fl
     )
 
 
-def _end_ops(job: _Job) -> Iterator[Op]:
+def _end_ops(job: Job) -> Iterator[Op]:
     """The output head, for tokens that need logits, the embedding, and the hops between pipeline stages."""
     model, layout, work = job.model, job.layout, job.work
     head = Matrix(name="head", d_in=model.d_model, d_out=model.vocab, component="head")

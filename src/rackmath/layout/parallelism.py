@@ -27,6 +27,7 @@ class Layout:
     dp: Number = 1.0
     ep: Number = 1.0
     cp: Number = 1.0
+    redundant: Number = 0.0  # copies of experts wanted beside the experts, before an even split adds more
 
     @property
     def stage(self) -> Number:
@@ -108,7 +109,7 @@ def illegal(model: Model, layout: Layout) -> dict[str, Mask]:
 
 def slots(ffn: FeedForward, layout: Layout) -> Number:
     """Expert slots over all expert-parallel ranks: the experts, filled up with redundant copies to an even split."""
-    return np.ceil(ffn.n_experts / layout.ep) * layout.ep
+    return np.ceil((ffn.n_experts + layout.redundant) / layout.ep) * layout.ep
 
 
 def split(matrices: tuple[Matrix, ...], weight: dict[str, float], kv_heads: float, tp: Number) -> Number:

@@ -197,6 +197,7 @@ def moe(
     d_latent: float | None = None,
     d_dense: float = 0,
     node_limit: float = math.inf,
+    node_groups: float = 0,
     extra_parameters: float = 0,
     expert_extra_parameters: float = 0,
 ) -> FeedForward:
@@ -204,7 +205,8 @@ def moe(
 
     `d_shared` is the width of all shared experts together. `d_latent`: experts work in a narrower space, with a
     projection down before and up after them. `extra_parameters` holds biases of router and dense part,
-    `expert_extra_parameters` those of one expert.
+    `expert_extra_parameters` those of one expert. The router picks experts from at most `node_limit` of
+    `node_groups` groups of experts.
 
     >>> v3 = moe(d_model=7168, n_experts=256, top_k=8, d_expert=2048, n_shared=1, d_shared=2048)
     >>> sum(m.parameters for m in v3.expert)
@@ -242,6 +244,7 @@ def moe(
         d_dense=d_shared + d_dense,
         n_shared=n_shared,
         node_limit=node_limit,
+        node_groups=node_groups,
         extra_parameters=extra_parameters,
         expert_extra_parameters=expert_extra_parameters,
         kernels=5,

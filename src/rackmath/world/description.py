@@ -35,6 +35,7 @@ _TOP = {
 _GROUP = {"count", "mixer", "ffn", "norm_parameters", "name"}
 _FORMAT_FIELDS = (
     "attention", "mlp", "experts", "shared_experts", "router", "embedding", "head", "norm", "kv", "index",
+    "dispatch", "combine",
 )  # fmt: skip
 
 B = TypeVar("B")
@@ -143,6 +144,9 @@ def _block(given: Any, kinds: Mapping[str, Callable[..., B]], part: str, d_model
             continue
         else:
             values[key] = check_number(values[key], f"{where}: {key}")
+    for key in ("n_heads", "n_kv_heads", "head_dim", "n_experts", "top_k", "d_expert"):
+        if values.get(key) == 0:
+            raise BadInput(f"{where}: {key} = 0; give 1 or more")
     heads, kv = values.get("n_heads"), values.get("n_kv_heads")
     if heads and kv and heads % kv:
         raise BadInput(f"{where}: n_heads = {heads:g} is not a multiple of n_kv_heads = {kv:g}")

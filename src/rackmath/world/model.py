@@ -94,6 +94,7 @@ class FeedForward:
     d_dense: float = 0  # inner width of the dense part
     n_shared: float = 0
     node_limit: float = math.inf  # a token's experts lie in at most so many groups of devices
+    node_groups: float = 0  # of so many groups the router knows; 0: as many as there are domains
     extra_parameters: float = 0  # biases and norms of the dense part and router
     expert_extra_parameters: float = 0  # biases of one expert
     kernels: float = 3

@@ -22,6 +22,7 @@ def _formats() -> dict[str, Format]:
         ("fp32", 4.0, "bf16", "products run at the 16-bit tensor peak"),
         ("bf16", 2.0, "bf16", ""),
         ("fp8", 1.0, "fp8", "one scale per tensor or channel"),
+        ("fp8_g128", 1.0 + 4 / 128, "fp8", "a 4-byte scale per 128 values, as activations are sent to experts"),
         ("fp8_block", 1.0 + 4 / 128**2, "fp8", "a 4-byte scale per 128 x 128 block"),
         ("mxfp8", 1.0 + 1 / 32, "fp8", "a 1-byte scale per 32 weights"),
         ("int8", 1.0, "int8", "one scale per channel"),
@@ -53,6 +54,8 @@ ALIASES = {
     "float32": "fp32",
     "int4": "w4a16",
 }
+
+_SENT = {"fp4": "nvfp4", "fp8": "fp8_g128", "int8": "int8", "bf16": "bf16"}
 
 
 def format_named(name: str) -> Format:
@@ -91,6 +94,8 @@ class Precision:
     index: Format = FORMATS["bf16"]  # keys of a sparse-attention indexer
     state: Format = FORMATS["fp32"]  # buffers of a compressed cache
     activation_bytes: float = 2.0
+    dispatch: Format | None = None  # how tokens travel to experts; None: as the experts multiply
+    combine: Format = FORMATS["bf16"]  # how results travel back
 
     @classmethod
     def uniform(cls, name: str, kv: str = "bf16") -> Precision:
@@ -108,6 +113,18 @@ class Precision:
         f = format_named(kv)
         index = f if f.bytes < self.index.bytes else self.index
         return replace(self, kv=f, index=index)
+
+    @property
+    def sent(self) -> Format:
+        """The format tokens travel to experts in.
+
+        Unless stated it is the operand type of the experts' products: quantising before sending loses nothing that
+        the product would not. Results come back in 16 bits, since they are still to be summed.
+
+        >>> Precision.uniform("fp8").sent.name, Precision.uniform("w4a16").sent.name
+        ('fp8_g128', 'bf16')
+        """
+        return self.dispatch or FORMATS[_SENT[self.experts.compute]]
 
     def of(self, component: str) -> Format:
         """The format of one component of `rackmath.world.model.COMPONENTS`."""

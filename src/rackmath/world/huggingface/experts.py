@@ -131,10 +131,11 @@ def glm4_moe(config: Config) -> dict[str, Any]:
         head_dim=per_head,
     )
     d_expert, n_shared = config.count("moe_intermediate_size"), config.count("n_shared_experts", default=0, least=0)
-    limited = config.count("n_group", default=1) > 1 and config.maybe("topk_group", least=1)
+    groups = config.count("n_group", default=1)
+    limited = groups > 1 and config.maybe("topk_group", least=1)
     moe = routed(
         config, d_expert=d_expert, n_shared=n_shared, d_shared=n_shared * d_expert,
-        **({"node_limit": limited} if limited else {}),
+        **({"node_limit": limited, "node_groups": groups} if limited else {}),
     )  # fmt: skip
     leading = config.count("first_k_dense_replace", default=0, least=0)
     plain = dense(config) if leading else moe

@@ -40,7 +40,7 @@ def experts(config: Config, **facts: Any) -> Part:
     groups = config.count("n_group", "num_expert_group", default=1)
     chosen = config.count("topk_group", default=groups)
     if chosen < groups:
-        found["node_limit"] = chosen
+        found |= {"node_limit": chosen, "node_groups": groups}
     return routed(config, d_expert=width, **{**found, **facts})
 
 
