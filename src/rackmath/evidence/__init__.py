@@ -1,0 +1,1 @@
+"""Measured figures beside predictions: readers of published files, answers for their rows, and scores."""

@@ -1,0 +1,301 @@
+"""Rows of two published serving benchmarks as queries: who measured what on which layout, in our own terms.
+
+`silicon`: the sample of InferenceX and other runs packaged with NVIDIA's aiconfigurator (milliseconds, `tp_size`,
+`attention_dp_size`, `moe_tp_size`, `moe_ep_size`). `fixed_seq`: InferenceX results (seconds, `tp`, `ep`,
+`dp_attention`, pools of workers). Their columns mean different things in different rows; every rule applied here is
+named in the row's `readings` and described in docs/measured-rows.md. A row that cannot be read says why.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import BadInput
+from ..layout.parallelism import Layout
+
+MEAN_LENGTH = 0.9
+"""InferenceX draws each length uniformly from 0.8 to 1.0 of the stated one."""
+
+WIDEST_TP = 16
+"""Tensor-parallel ranks of the largest single worker in these files; a larger all-TP count is a whole deployment."""
+
+Text = Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pool:
+    """Workers of one kind; `workers` is None where the row does not say how many."""
+
+    layout: Layout
+    workers: float | None = 1.0
+
+    @property
+    def count(self) -> float:
+        return self.workers or 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """What the row reports: seconds, tokens per second and device; None where it does not."""
+
+    tpot: float | None = None
+    ttft: float | None = None
+    tput_per_gpu: float | None = None  # input and output, over all devices
+    output_tput_per_gpu: float | None = None  # over the devices that decode
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One measured configuration. `prefill` is None where one pool does both; `reason` says why there is no query.
+
+    `isl`, `osl` are mean lengths; `speculation` is "none", "mtp" or "unstated".
+    """
+
+    id: str
+    file: str
+    model: str
+    machine: str
+    engine: str
+    version: str
+    weights: str
+    decode: Pool
+    prefill: Pool | None
+    isl: float
+    osl: float
+    concurrency: float
+    speculation: str
+    measured: Measured
+    readings: tuple[str, ...] = ()
+    reason: str = ""
+
+    @property
+    def mode(self) -> str:
+        return "disaggregated" if self.prefill is not None else "aggregated"
+
+    @property
+    def counted(self) -> bool:
+        """Whether every pool says how many workers it has."""
+        return self.decode.workers is not None and (self.prefill is None or self.prefill.workers is not None)
+
+
+def read(path: Path | str) -> tuple[Row, ...]:
+    """All rows of a file; its header says which of the two kinds it is."""
+    try:
+        with open(path, encoding="utf-8", newline="") as handle:
+            found = list(csv.DictReader(handle))
+    except OSError as error:
+        raise BadInput(f"cannot read {str(path)!r}: {error.strerror or error}") from None
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise BadInput(f"{str(path)!r} is not a CSV file: {error}") from None
+    return rows(found, str(path))
+
+
+def rows(found: Sequence[Text], name: str = "the table") -> tuple[Row, ...]:
+    """Rows from mappings column -> text."""
+    if not found:
+        raise BadInput(f"{name} has no rows")
+    if "silicon_tpot_ms" in found[0]:
+        return tuple(silicon(one, i) for i, one in enumerate(found, 1))
+    if "decode_dp_attention" in found[0]:
+        return tuple(fixed_seq(one, i) for i, one in enumerate(found, 1))
+    raise BadInput(
+        f"{name} has neither the column silicon_tpot_ms nor decode_dp_attention; give a file in the form of"
+        " aiconfigurator's silicon sample or of InferenceX results"
+    )
+
+
+# --- the silicon sample -------------------------------------------------------------------------------------------
+
+
+def silicon(given: Text, number: int = 0) -> Row:
+    """A row of aiconfigurator's sample.
+
+    >>> row = silicon({"id": "a", "backend": "sglang", "model_path": "deepseek-ai/DeepSeek-R1", "system": "b200_sxm",
+    ...     "mode": "agg", "isl": "1024", "osl": "1024", "silicon_concurrency": "64", "tp_size": "64",
+    ...     "attention_dp_size": "1", "moe_tp_size": "8", "moe_ep_size": "8", "silicon_tpot_ms": "30",
+    ...     "silicon_data_source": "source_file=2026-03-25.csv"})
+    >>> row.decode.layout.label(), row.isl
+    ('TP8 EP8', 921.6)
+    """
+    of = _Reader(given, number)
+    inferencex = "aic gap analysis" not in given.get("silicon_data_source", "")
+    shared = MEAN_LENGTH if inferencex else 1.0
+    prefill: Pool | None = None
+    if given.get("mode") == "disagg":
+        decode, prefill = of.silicon_pool("decode_"), of.silicon_pool("prefill_")
+        if decode.workers is None:
+            of.readings.append("workers not stated: one of each assumed")
+        if prefill.workers is None and prefill.layout == decode.layout and _whole_deployment(decode.layout):
+            of.reasons.append(_whole_reason(decode.layout))
+    else:
+        decode = of.silicon_pool("", product=inferencex)
+        if _whole_deployment(decode.layout):
+            of.reasons.append(_whole_reason(decode.layout))
+    concurrency = of.number("silicon_concurrency")
+    if concurrency is None:
+        per_worker = of.number("decode_batch_size") or of.number("batch_size")
+        concurrency = per_worker * decode.count if per_worker else None
+        of.readings.append("concurrency not stated: the batch of the decode workers")
+    weights = given.get("moe_quant_mode") or given.get("gemm_quant_mode") or given.get("precision") or ""
+    return Row(
+        id=given.get("id") or f"row {number}",
+        file="silicon",
+        model=given.get("model_path", ""),
+        machine=given.get("system", ""),
+        engine=given.get("backend", ""),
+        version=given.get("backend_version", ""),
+        weights=weights,
+        decode=decode,
+        prefill=prefill,
+        isl=shared * of.needed("isl"),
+        osl=shared * of.needed("osl"),
+        concurrency=of.positive(concurrency, "concurrency"),
+        speculation="unstated",
+        measured=Measured(tpot=of.seconds("silicon_tpot_ms", 1e3), ttft=of.seconds("silicon_ttft_ms", 1e3)),
+        readings=tuple(of.readings),
+        reason="; ".join(of.reasons),
+    )
+
+
+def _whole_deployment(layout: Layout) -> bool:
+    """Whether a worker is too wide to be one: all tensor-parallel over more ranks than any engine here uses.
+
+    In the GB200 runs that carry such numbers, devices over which the published rates are divided show a deployment
+    of several workers: 28 is 4 that prefill and 24 that decode.
+    """
+    tp = float(layout.tp)
+    return tp > 8 and float(layout.dp) == 1 and float(layout.ep) == 1 and (tp > WIDEST_TP or tp not in (8, 16))
+
+
+def _whole_reason(layout: Layout) -> str:
+    return (
+        f"tp = {float(layout.tp):g} is the number of devices of a whole disaggregated deployment, whose pools the"
+        " row does not state"
+    )
+
+
+# --- InferenceX ---------------------------------------------------------------------------------------------------
+
+
+def fixed_seq(given: Text, number: int = 0) -> Row:
+    """A row of InferenceX results.
+
+    >>> row = fixed_seq({"model": "m", "hardware": "b200", "framework": "trt", "precision": "fp8", "disagg": "False",
+    ...     "spec_method": "none", "tp": "8", "ep": "8", "dp_attention": "True", "num_decode_gpu": "64",
+    ...     "isl": "1024", "osl": "1024", "conc": "256", "median_tpot": "0.03"})
+    >>> row.decode.layout.label(), float(row.decode.layout.gpus)
+    ('TP1 DP8 EP8', 8.0)
+    """
+    of = _Reader(given, number)
+    prefill: Pool | None = None
+    if given.get("disagg") == "True":
+        decode, prefill = of.worker_pool("decode"), of.worker_pool("prefill")
+        if not of.reasons and (decode.workers is None or prefill.workers is None):
+            of.reasons.append(_whole_reason(decode.layout))
+    else:
+        decode = Pool(layout=of.attention("tp", "ep", "dp_attention"))
+    return Row(
+        id=f"{given.get('run_id') or 'row'}/{number}",
+        file="fixed_seq",
+        model=given.get("model", ""),
+        machine=given.get("hardware", ""),
+        engine=given.get("framework", ""),
+        version=given.get("image", ""),
+        weights=given.get("precision", ""),
+        decode=decode,
+        prefill=prefill,
+        isl=MEAN_LENGTH * of.needed("isl"),
+        osl=MEAN_LENGTH * of.needed("osl"),
+        concurrency=of.positive(of.number("conc"), "concurrency"),
+        speculation=given.get("spec_method") or "unstated",
+        measured=Measured(
+            tpot=of.seconds("median_tpot") or of.seconds("mean_tpot"),
+            ttft=of.seconds("median_ttft") or of.seconds("mean_ttft"),
+            tput_per_gpu=of.number("tput_per_gpu"),
+            output_tput_per_gpu=of.number("output_tput_per_gpu"),
+        ),
+        readings=tuple(of.readings),
+        reason="; ".join(of.reasons),
+    )
+
+
+# --- cells --------------------------------------------------------------------------------------------------------
+
+
+class _Reader:
+    """The cells of one row; collects the rules applied and the reasons against an answer."""
+
+    def __init__(self, given: Text, number: int) -> None:
+        self.given, self.where = given, f"row {number}" if number else "the row"
+        self.readings: list[str] = []
+        self.reasons: list[str] = []
+
+    def number(self, column: str) -> float | None:
+        text = (self.given.get(column) or "").strip()
+        if not text:
+            return None
+        try:
+            found = float(text)
+        except ValueError:
+            raise BadInput(f"{self.where}: {column} = {text!r:.40} is not a number") from None
+        return found if math.isfinite(found) else None
+
+    def seconds(self, column: str, per_second: float = 1.0) -> float | None:
+        found = self.number(column)
+        return found / per_second if found and found > 0 else None
+
+    def needed(self, column: str) -> float:
+        return self.positive(self.number(column), column)
+
+    def positive(self, value: float | None, name: str) -> float:
+        if value is None or not value > 0:
+            self.reasons.append(f"{name} is not stated")
+            return 1.0
+        return value
+
+    def size(self, column: str) -> float:
+        """A parallel degree: blank and zero mean 1."""
+        return self.number(column) or 1.0
+
+    def silicon_pool(self, prefix: str, *, product: bool = False) -> Pool:
+        tp, dp, ep = self.size(f"{prefix}tp_size"), self.size(f"{prefix}attention_dp_size"), 1.0
+        moe_tp, moe_ep = self.size(f"{prefix}moe_tp_size"), self.size(f"{prefix}moe_ep_size")
+        pp = self.size(f"{prefix}pp_size")
+        if product and moe_tp == moe_ep > 1 and tp * dp == moe_tp * moe_ep:
+            self.readings.append(f"{tp * dp:g} is tp x ep: {moe_tp:g} devices")
+            tp, dp = (1.0, moe_ep) if dp > 1 else (moe_tp, 1.0)
+        ep = moe_ep
+        if prefix and moe_tp > 1 < moe_ep and tp == moe_tp * moe_ep:
+            self.readings.append(
+                f"{prefix[:-1]} ep = {moe_ep:g} of {tp:g} devices is the prefill pool's: experts whole"
+            )
+            ep = tp
+        return Pool(
+            layout=Layout(tp=tp, dp=dp, ep=ep, pp=pp), workers=self.number(f"{prefix}num_workers") if prefix else 1.0
+        )
+
+    def attention(self, tp: str, ep: str, dp_attention: str, devices: float | None = None) -> Layout:
+        """tp devices, or ep if that is more; under attention DP each of them holds its own sequences."""
+        n_tp, n_ep = self.size(tp), self.size(ep)
+        world = devices or max(n_tp, n_ep)
+        if devices and devices != max(n_tp, n_ep):
+            self.readings.append(f"{devices:g} devices for each worker, not {max(n_tp, n_ep):g}")
+            n_ep = devices if n_ep > 1 else n_ep
+        if self.given.get(dp_attention) == "True":
+            return Layout(tp=1.0, dp=world, ep=n_ep)
+        return Layout(tp=n_tp, dp=max(world / n_tp, 1.0), ep=n_ep)
+
+    def worker_pool(self, name: str) -> Pool:
+        workers, gpus = self.number(f"{name}_num_workers"), self.number(f"num_{name}_gpu")
+        columns = (f"{name}_tp", f"{name}_ep", f"{name}_dp_attention")
+        if self.number(columns[0]) is None:
+            self.reasons.append(f"the layout of the {name} pool is not stated")
+            return Pool(layout=Layout(), workers=None)
+        if not workers:
+            return Pool(layout=self.attention(*columns), workers=None)
+        each = gpus / workers if gpus else None
+        return Pool(layout=self.attention(*columns, each), workers=workers)
