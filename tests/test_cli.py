@@ -252,8 +252,24 @@ def test_a_fleet_serves_the_rate_with_a_spare(rackmath: Command) -> None:
     needed = math.ceil(30 / best["estimate"]["request_rate"])
     assert fleet["replicas"] == needed + 2
     assert fleet["devices"] == fleet["replicas"] * best["layout"]["gpus"]
-    assert fleet["month_dollars"] == pytest.approx(fleet["replicas"] * best["cost"]["replica_hour"] * 730)
-    assert not fleet["limited_by_power"]
+    inside = 8 // best["layout"]["gpus"]
+    assert fleet["billed"] == math.ceil(fleet["replicas"] / inside) * 8
+    assert fleet["month_dollars"] == pytest.approx(fleet["billed"] * found["question"]["price_per_hour"] * 730)
+    assert fleet["within_power"]
+
+
+def test_a_fleet_is_the_cheapest_for_its_rate_not_for_full_replicas(rackmath: Command) -> None:
+    args = ("plan", "deepseek-ai/DeepSeek-V3", "--on", "gb200-nvl72", "--rate", "30/s", "--max-tpot", "50ms")
+    whole = strict(rackmath(*args, "--json").out)["fleet"]["month_dollars"]
+    for gpus in ("8", "12", "16", "64"):
+        assert whole <= strict(rackmath(*args, "--gpus", gpus, "--json").out)["fleet"]["month_dollars"] * 1.0051
+
+
+def test_a_fleet_that_no_power_limit_allows_exits_1(rackmath: Command) -> None:
+    args = ("plan", LLAMA, "--on", "8xh100", "--rate", "300/s", "--power-limit", "1kW")
+    found = rackmath(*args)
+    assert found.code == 1
+    assert "draw at least" in found.out
 
 
 def test_set_changes_the_answer_and_says_so(rackmath: Command) -> None:
@@ -341,13 +357,13 @@ BAD: list[tuple[tuple[str, ...], str]] = [
     ((*PLAN, "--isl", "9M"), "more than the"),
     ((*PLAN, "--cached", "1.5"), "cached = 1.5"),
     ((*PLAN, "--utilisation", "0"), "utilisation"),
-    ((*PLAN, "--max-ttft", "0"), "impossible"),
+    ((*PLAN, "--max-ttft", "0s"), "impossible"),
+    ((*PLAN, "--max-tpot", "30"), "has no unit; write it like '30s'"),
     ((*PLAN, "--max-tpot", "-1ms"), "impossible"),
     ((*PLAN, "--max-tpot", "40GB"), "in bytes, but s is needed"),
     ((*PLAN, "--min-interactivity", "0"), "impossible"),
     ((*PLAN, "--rate", "-1/s"), "rate"),
     ((*PLAN, "--power-limit", "5MW"), "needs a rate"),
-    ((*PLAN, "--rate", "30/s", "--power-limit", "10W"), "below the"),
     ((*PLAN, "--spare", "1.5"), "not a whole number"),
     ((*PLAN, "--spare", "-1"), "spare"),
     ((*PLAN, "--gpus", "99"), "gpus = 99"),
@@ -453,7 +469,7 @@ def test_batch_marks_floor_balance_and_capacity(rackmath: Command) -> None:
     assert found["balance"] == pytest.approx(found["r"] * 671.03e9 / 35.7e9, rel=0.01)
     assert found["balance_with_cache"] is None
     assert found["balance_context"] < 8192
-    assert found["recommended"] == [2 * found["balance"], 3 * found["balance"]]
+    assert found["recommended"] == [min(k * found["balance"], found["capacity"]) for k in (2, 3)]
     curve = found["curve"]
     assert all(r["tpot"] >= r["tpot_bound"] for r in curve)
     assert [r["tpot"] for r in curve] == sorted(r["tpot"] for r in curve)

@@ -46,7 +46,7 @@ UNITS: dict[str, dict[str, float]] = {
 }
 
 # dimensions in which a bare number is taken as SI; the others need their unit
-_BARE = {"count", "share", "1/s", "s", "$/h", "$"}
+_BARE = {"count", "share", "1/s", "$/h", "$"}
 
 _QUANTITY = re.compile(r"^\s*(\$?)\s*([-+]?(?:\d[\d_]*\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*([^\s\d].*?)?\s*$")
 

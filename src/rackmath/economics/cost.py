@@ -3,7 +3,7 @@
 The rule. A request costs its replica's price over the rate of requests and the utilisation. Of a step's time, what
 a decode-only step would have taken is charged to output; the rest is prefill and charged to input; of that, the
 part that would vanish if the cached prefix were not there to attend to is charged to cached tokens. The three
-charges sum to the whole.
+charges sum to the whole. Machines are paid for whole: a replica of 64 devices in a rack of 72 pays for 72.
 """
 
 from __future__ import annotations
@@ -39,16 +39,35 @@ class Cost:
     tokens_per_s_mw: Number  # tokens per second per facility megawatt; 0, like the joules, where power is unknown
 
 
+def billed_devices(gpus: Number, machine: Machine) -> Number:
+    """Devices paid for by a replica of `gpus`: replicas are packed into scale-up domains, which are paid for whole.
+
+    >>> rack = Machine(name="rack", accelerator="a", n_devices=72, domain=72)
+    >>> float(billed_devices(12.0, rack)), float(billed_devices(64.0, rack))     # six to a rack, one to a rack
+    (12.0, 72.0)
+    """
+    unit = np.minimum(machine.domain, machine.n_devices)
+    paid: Number = np.where(gpus <= unit, unit / np.maximum(np.floor(unit / gpus), 1.0), np.ceil(gpus / unit) * unit)
+    return paid
+
+
+def request_cost(serving: Serving, machine: Machine, traffic: Traffic, per_hour: Number) -> Number:
+    """Price of a request at `per_hour` dollars per device-hour: the replica's price over what it serves."""
+    paid: Number = billed_devices(serving.gpus, machine) * per_hour
+    return paid / HOUR / serving.request_rate / traffic.utilisation
+
+
 def cost(serving: Serving, machine: Machine, traffic: Traffic) -> Cost:
     """What the tokens of a steady state cost at the machine's price and the traffic's utilisation."""
-    replica_hour = serving.gpus * machine.price_per_hour
-    request = replica_hour / HOUR / serving.request_rate / traffic.utilisation
+    billed = billed_devices(serving.gpus, machine)
+    replica_hour = billed * machine.price_per_hour
+    request = request_cost(serving, machine, traffic, machine.price_per_hour)
     to_output = serving.decode_share
     to_cached = serving.cached_share
     to_input = np.maximum(1 - to_output - to_cached, 0.0)
     fresh = np.maximum(traffic.isl * (1 - traffic.cached), 1.0)
     held = np.maximum(traffic.isl * traffic.cached, 1e-300)
-    watts = serving.gpus * machine.power * machine.overhead_power
+    watts = billed * machine.power * machine.overhead_power
     tokens = serving.request_rate * (traffic.isl + traffic.osl)
     return Cost(
         request=request,

@@ -1,10 +1,18 @@
-"""From one replica to a fleet: replicas for a rate of requests, dollars per month, megawatts."""
+"""From one replica to a fleet: replicas for a rate of requests, dollars per month, megawatts.
+
+A replica carries its steady rate of requests times the traffic's utilisation; a fleet has `spare` replicas more than
+that needs (N+1 by default). Machines are paid for whole: replicas are packed into scale-up domains, and every device
+of a domain in use is billed and powered.
+"""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
 
+import numpy as np
+
+from ..arrays import Number
 from ..errors import BadInput
 from ..serving.steady import Serving
 from ..world.machine import Machine
@@ -14,57 +22,77 @@ HOURS_PER_MONTH = 730.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Fleet:
-    """A fleet that serves `served` requests per second out of `rate`; watts are at the facility."""
+class FleetNeed:
+    """What is asked of a fleet: requests per second, spare replicas, and facility watts it may draw."""
 
     rate: float
-    served: float
-    replicas: int  # including the spare
-    spare: int
-    devices: float
-    utilisation: float  # of the replicas, spare included
-    month_dollars: float
-    power: float
-    tokens_per_s: float
-    tokens_per_s_mw: float
-    joules_per_token: float
-    limited_by_power: bool
+    spare: int = 1
+    power_limit: float = math.inf
+
+    def __post_init__(self) -> None:
+        if not 0 < self.rate < math.inf:
+            raise BadInput(f"rate = {self.rate!r} is out of range; give requests per second above 0")
+        if not self.power_limit > 0:
+            raise BadInput(f"power_limit = {self.power_limit!r} is impossible; give watts above 0")
 
 
-def fleet(
-    serving: Serving, machine: Machine, traffic: Traffic, *, spare: int = 1, power_limit: float = math.inf
-) -> Fleet:
-    """Replicas for `traffic.rate` requests per second, with `spare` more than needed (N+1), under a power limit.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fleet:
+    """A fleet for `rate` requests per second. Watts are at the facility; columns or scalars.
 
-    A replica carries its steady rate times the traffic's utilisation.
+    `devices` work in replicas, `billed` are paid for and powered (whole domains). `utilisation` is of all replicas,
+    spare included. Power and energy are 0 where the machine's power is unknown.
     """
-    if traffic.rate is None:
-        raise BadInput("a fleet needs a rate of requests; give one like --rate 30/s")
-    one = float(serving.request_rate) * traffic.utilisation
-    watts = float(serving.gpus) * float(machine.power) * machine.overhead_power
-    needed = max(1, math.ceil(traffic.rate / one - 1e-9)) + spare
-    most = math.floor(power_limit / watts) if watts > 0 and power_limit < math.inf else needed
-    if most <= spare:
-        raise BadInput(
-            f"a power limit of {power_limit / 1e3:,.1f} kW is below the {watts * (1 + spare) / 1e3:,.1f} kW that one"
-            f" replica and {spare} spare draw; raise the limit or choose a smaller layout"
-        )
-    replicas = min(needed, most)
-    served = min(traffic.rate, (replicas - spare) * one)
-    devices = replicas * float(serving.gpus)
-    power = replicas * watts
-    tokens = served * (float(traffic.isl) + float(traffic.osl))
+
+    rate: float
+    replicas: Number
+    spare: int
+    devices: Number
+    billed: Number
+    machines: Number
+    utilisation: Number
+    month_dollars: Number
+    power: Number
+    tokens_per_s: float
+    tokens_per_s_mw: Number
+    joules_per_token: Number
+    within_power: Number
+
+
+def fleet(request_rate: Number, gpus: Number, machine: Machine, traffic: Traffic, need: FleetNeed) -> Fleet:
+    """The fleet of replicas that serve `request_rate` requests per second each on `gpus` devices.
+
+    >>> from rackmath.world.machine import Machine
+    >>> box = Machine(name="8xh100", accelerator="h100", n_devices=8, domain=8, price_per_hour=2.0, power=700)
+    >>> f = fleet(3.0, 4, box, Traffic(isl=1000, osl=100), FleetNeed(rate=10))
+    >>> float(f.replicas), float(f.billed), float(f.month_dollars)     # 4 and a spare, in 3 boxes of 2 replicas
+    (5.0, 24.0, 35040.0)
+    """
+    replicas = np.ceil(need.rate / (request_rate * traffic.utilisation) - 1e-9) + need.spare
+    unit = np.minimum(machine.domain, machine.n_devices)
+    inside = np.maximum(np.floor(unit / gpus), 1.0)  # replicas in a domain
+    spanned = np.ceil(gpus / unit)  # domains of a replica
+    machines = np.where(np.asarray(gpus) <= unit, np.ceil(replicas / inside), replicas * spanned)
+    billed = machines * unit
+    power = billed * machine.power * machine.overhead_power
+    tokens = need.rate * (float(traffic.isl) + float(traffic.osl))
     return Fleet(
-        rate=traffic.rate,
-        served=served,
+        rate=need.rate,
         replicas=replicas,
-        spare=spare,
-        devices=devices,
-        utilisation=served / (replicas * float(serving.request_rate)),
-        month_dollars=devices * float(machine.price_per_hour) * HOURS_PER_MONTH,
+        spare=need.spare,
+        devices=replicas * gpus,
+        billed=billed,
+        machines=machines,
+        utilisation=need.rate / (replicas * request_rate),
+        month_dollars=billed * machine.price_per_hour * HOURS_PER_MONTH,
         power=power,
         tokens_per_s=tokens,
-        tokens_per_s_mw=tokens / power * 1e6 if power else 0.0,
-        joules_per_token=power / tokens if tokens else 0.0,
-        limited_by_power=replicas < needed,
+        tokens_per_s_mw=np.where(power > 0, tokens / np.maximum(power, 1e-3) * 1e6, 0.0),
+        joules_per_token=power / tokens,
+        within_power=power <= need.power_limit,
     )
+
+
+def fleet_of(serving: Serving, machine: Machine, traffic: Traffic, need: FleetNeed) -> Fleet:
+    """The fleet of replicas in a steady state."""
+    return fleet(serving.request_rate, serving.gpus, machine, traffic, need)

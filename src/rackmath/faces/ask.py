@@ -14,10 +14,19 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import BadInput
 from ..units import parse
-from .question import Quantity, at_least, default_layout, fits_context, max_tpot_of, parse_layout, question
+from .question import (
+    Quantity,
+    at_least,
+    default_layout,
+    fits_context,
+    max_tpot_of,
+    parse_layout,
+    precisions,
+    question,
+)
 
 if TYPE_CHECKING:
-    from ..economics.fleet import Fleet
+    from ..economics.fleet import Fleet, FleetNeed
     from ..kernel.counts import Pass
     from ..kernel.roofline import PassTime
     from ..layout.footprint import Footprint
@@ -28,6 +37,7 @@ if TYPE_CHECKING:
     from ..world.machine import Machine
     from ..world.model import Model
     from ..world.precision import Precision
+    from ..world.workload import Objectives
 
 
 QUALITY = "a change of precision may change answers: quality is not modelled"
@@ -93,7 +103,7 @@ def plan(
     "30/s", "5MW"). `precision` and `kv`: formats to try, "any" for all the machine multiplies natively; by default
     as published. `sets` overrides single values, e.g. {"machine.hbm_bandwidth": "8TB/s"}.
     """
-    from ..economics.fleet import fleet
+    from ..economics.fleet import fleet_of
     from ..search import plan as search
     from ..world.workload import Objectives, Traffic
 
@@ -111,29 +121,60 @@ def plan(
     machines = [on] if isinstance(on, str) or not isinstance(on, Sequence) else list(on)
     if not machines:
         raise BadInput("no machine was given; name one like 8xh200 or gb200-nvl72")
+    need = _fleet_need(traffic.rate, spare, power_limit)
     questions, notes = [], []
     for machine in machines:
         q, said = question(
-            model, machine, traffic=traffic, precision=precision, kv=kv, gpus=gpus, price=price, sets=sets
+            model, machine, traffic=traffic, precision=precision, kv=kv, gpus=gpus, price=price, sets=sets, need=need
         )
         questions.append(q)
         notes += said
     fits_context(questions[0].model, float(traffic.isl) + float(traffic.osl))
     answer = search.plan(questions, objectives)
-    if answer.best is not None and answer.best.precision != answer.best.question.model.precision:
+    best = answer.best
+    if best is not None and best.precision != best.question.model.precision:
         notes.append(QUALITY)
-    limit = math.inf if power_limit is None else parse(power_limit, "W", name="power_limit")
-    if power_limit is not None and not limit > 0:
-        raise BadInput(f"power_limit = {power_limit!r} is impossible; give watts above 0")
+    if precision is None and kv is None:
+        notes += _narrower(answer, objectives)
+    sized = None
+    if best is not None and need is not None:
+        sized = fleet_of(best.serving, best.machine, traffic, need)
+    return PlanAnswer(answer=answer, fleet=sized, notes=tuple(dict.fromkeys(notes)))
+
+
+def _fleet_need(rate: float | None, spare: int, power_limit: Quantity | None) -> FleetNeed | None:
+    from ..economics.fleet import FleetNeed
+
     if spare < 0:
         raise BadInput(f"spare = {spare} replicas is impossible; give 0 or more")
-    if power_limit is not None and traffic.rate is None:
-        raise BadInput("a power limit needs a rate of requests to size the fleet; give one like --rate 30/s")
-    sized = None
-    if answer.best is not None and traffic.rate is not None:
-        best = answer.best
-        sized = fleet(best.serving, best.machine, traffic, spare=spare, power_limit=limit)
-    return PlanAnswer(answer=answer, fleet=sized, notes=tuple(dict.fromkeys(notes)))
+    if rate is None:
+        if power_limit is not None:
+            raise BadInput("a power limit needs a rate of requests to size the fleet; give one like --rate 30/s")
+        return None
+    limit = math.inf if power_limit is None else parse(power_limit, "W", name="power_limit")
+    return FleetNeed(rate=rate, spare=spare, power_limit=limit)
+
+
+def _narrower(answer: Answer, objectives: Objectives) -> list[str]:
+    """A hint where narrower number formats would be cheaper, or feasible where the published ones are not."""
+    from dataclasses import replace
+
+    from ..search import plan as search
+    from ..units import show
+
+    q = answer.question
+    other = search.plan([replace(q, precisions=precisions(q.model, q.machine, "any", "any"))], objectives).best
+    if other is None:
+        return []
+    words = f"{other.precision.name} weights with a {other.precision.kv.name} cache"
+    if answer.best is None:
+        return [f"{words} would meet the limits: --precision any --kv any tries them (answers may change)"]
+    saved = 1 - search.spent(other) / search.spent(answer.best)
+    if saved < 0.03:
+        return []
+    price = float(other.cost.blended_mtok)
+    cost = f"{show(price, '$')} per million tokens, " if price else ""
+    return [f"{words} would cost {cost}{saved:.0%} less: --precision any --kv any (answers may change)"]
 
 
 def forward(
@@ -169,7 +210,7 @@ def forward(
         busiest=1 / float(chosen.dp) if prompt else 1.0,
     )  # fmt: skip
     time = run(q.model, q.machine, q.precisions[0], chosen, work, q.efficiency, keep=True)
-    holds = footprint(q.model, q.machine, q.precisions[0], chosen, q.engine, cached)
+    holds = footprint(q.model, q.machine, q.precisions[0], chosen, q.engine, cached, prompt)
     if not holds.used(decode, chosen) <= holds.capacity:
         notes.append("this batch does not fit in memory: the times are arithmetic only")
     return ForwardAnswer(

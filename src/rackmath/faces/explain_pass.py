@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from .explain import Node, count, given, of_machine, product, quotient, stated
@@ -122,12 +123,14 @@ def memory(holds: Footprint, batch: float, layout: Layout, q: Question) -> Node:
     used = float(holds.used(batch, layout))
     per = Node(name="cache per sequence", value=float(holds.per_sequence), unit="B",
                note="all layers of the fullest stage at the mean context, with room for its spread")  # fmt: skip
-    held = (used - float(holds.weights) - float(holds.reserved)) / max(float(holds.per_sequence), 1e-300)
+    held = math.ceil(batch / float(layout.dp))
     sequences = count("sequences per rank", held, "batch / dp, rounded up")
+    prompts = Node(name="prompts in progress", value=float(holds.prompts), unit="B", note="being prefilled")
     engine = f"{q.engine.name} engine: {1 - q.engine.memory_share:.0%} unfilled, runtime, activations"
     return stated(
         "sum", "memory in use", used, "B",
         Node(name="weights", value=float(holds.weights), unit="B", note="of the fullest stage"),
         product("cache", "B", sequences, per),
+        prompts,
         given("reserve", float(holds.reserved), "B", by=engine),
     )  # fmt: skip

@@ -47,7 +47,8 @@ def _serving(p: Plan) -> tuple[Node, ...]:
     line = Node(name="waiting, median", value=float(s.wait_median), unit="s", note="zero below half load")
     mean_line = Node(name="waiting, mean", value=float(s.wait), unit="s")
     ttft = stated("sum", "TTFT, median", float(s.ttft), "s", to_next, line, service)
-    ttft_mean = stated("sum", "TTFT, mean", float(s.ttft_mean), "s", to_next, mean_line, service)
+    seat = Node(name="waiting for a seat, mean", value=float(s.seat), unit="s", note="until memory has room")
+    ttft_mean = stated("sum", "TTFT, mean", float(s.ttft_mean), "s", to_next, mean_line, seat, service)
     life = total("time in the system", "s", ttft_mean, product("decoding", "s", steps, tpot))
     concurrency = stated("product", "concurrency", float(s.concurrency), "", rate, life, note="Little's law")
     gpus = stated(
@@ -84,7 +85,11 @@ def _cost(p: Plan, rate: Node, gpus: Node, both_ways: Node, isl: Node, osl: Node
     c, s, traffic = p.cost, p.serving, p.question.traffic
     price = of_machine(p.machine, "price_per_hour", f"price ({p.machine.price_kind.replace('_', '-')})")
     use = given("utilisation", traffic.utilisation, "share")
-    hour = stated("product", "replica-hour", float(c.replica_hour), "$/h", gpus, price)
+    from ..economics.cost import billed_devices
+
+    paid = Node(name="devices paid for", value=float(billed_devices(s.gpus, p.machine)),
+                note="replicas are packed into domains, which are paid for whole")  # fmt: skip
+    hour = stated("product", "replica-hour", float(c.replica_hour), "$/h", paid, price)
     request = stated("quotient", "cost of a request", float(c.request), "$", hour, count("s/h", 3600.0), rate, use)
     mtok = count("1M", 1e6)
     to_output = Node(name="share of output", value=float(s.decode_share), unit="share",

@@ -12,6 +12,7 @@ from ..errors import BadInput, unknown
 from ..units import parse
 
 if TYPE_CHECKING:
+    from ..economics.fleet import FleetNeed
     from ..layout.parallelism import Layout
     from ..search.grid import Question
     from ..world.machine import Machine
@@ -32,6 +33,7 @@ def question(
     gpus: Quantity | None = None,
     price: str | None = None,
     sets: Mapping[str, Quantity] | None = None,
+    need: FleetNeed | None = None,
 ) -> tuple[Question, list[str]]:
     """A question about one machine, and the notes that go with its inputs."""
     from ..kernel.efficiency import default_efficiency
@@ -51,18 +53,33 @@ def question(
     limit = machine.n_devices
     if gpus is not None:
         limit = parse(gpus, "count", name="gpus")
-        if not 1 <= limit <= machine.n_devices:
-            raise BadInput(f"gpus = {limit:g} is out of range; {machine.name} has {machine.n_devices:g} devices")
+        if not 1 <= limit <= machine.n_devices or limit != int(limit):
+            most = f"{machine.n_devices:g}"
+            raise BadInput(
+                f"gpus = {limit:g} is out of range; {machine.name} has {most} devices: give a whole number"
+            )
     tries = precisions(chosen, machine, precision, kv)
-    notes = [*chosen.notes, *machine.notes]
+    if need is not None and need.power_limit < math.inf and not float(machine.power) > 0:
+        raise BadInput(
+            f"the power of {machine.name} is unknown, so no limit can be kept; give machine.power with --set"
+        )
+    notes = [*_read_as(model, chosen), *chosen.notes, *machine.notes]
     if not float(machine.price_per_hour) > 0:
         notes.append("without a price the plan minimises device time")
     if sets:
         notes.append("changed by hand: " + ", ".join(f"{k} = {v}" for k, v in sets.items()))
     return Question(
         model=chosen, machine=machine, traffic=traffic, engine=engine, efficiency=efficiency, precisions=tries,
-        max_gpus=limit,
+        max_gpus=limit, need=need,
     ), notes  # fmt: skip
+
+
+def _read_as(given: str | Model, found: Model) -> list[str]:
+    """A note where a name was understood as another one than it says."""
+    if not isinstance(given, str) or given.endswith((".json", ".toml")):
+        return []
+    last = found.name.rsplit("/", 1)[-1].lower()
+    return [] if given.rsplit("/", 1)[-1].lower() == last else [f"{given!r} was read as {found.name}"]
 
 
 def precisions(
@@ -195,6 +212,10 @@ _DIMENSIONS = {
 }
 
 
+_LEAST = {"imbalance": 1.0, "chunk_tokens": 1.0}
+"""Values below these have no meaning: the busiest rank carries at least the mean load, a step at least a token."""
+
+
 def _replaced(record: T, kind: str, values: Mapping[str, Quantity]) -> T:
     """An engine or efficiency record with values replaced; "memory_share.gemm" names one entry of a table."""
     for name, value in values.items():
@@ -208,8 +229,9 @@ def _replaced(record: T, kind: str, values: Mapping[str, Quantity]) -> T:
             raise unknown(f"{kind} value", name, numeric)
         number = parse(value, _DIMENSIONS.get(table, "count"), name=f"{kind}.{name}")
         share = table.endswith("share")
-        if number < 0 or (share and not 0 < number <= 1):
-            allowed = "a share above 0, at most 1" if share else "0 or more"
+        least = _LEAST.get(name, 0.0)
+        if number < least or (share and not 0 < number <= 1):
+            allowed = "a share above 0, at most 1" if share else f"{least:g} or more"
             raise BadInput(f"{kind}.{name} = {value!r} is out of range; give {allowed}")
         changed = {**tables[table], entry: number} if entry else number
         record = replace(record, **{table: changed})  # type: ignore[type-var]

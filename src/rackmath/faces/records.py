@@ -6,7 +6,6 @@ or infinite is None. Prices end in `_mtok`: dollars per million tokens.
 
 from __future__ import annotations
 
-import math
 from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +14,7 @@ from ..search.unbatched import unbatched
 from .ask import BatchAnswer, ForwardAnswer, PlanAnswer
 
 if TYPE_CHECKING:
+    from ..economics.fleet import Fleet
     from ..kernel.roofline import Op
     from ..layout.footprint import Footprint
     from ..layout.parallelism import Layout
@@ -41,7 +41,7 @@ def plan(answer: PlanAnswer) -> Record:
         "best": None if best is None else chosen(best) | {"movers": dict(found.movers)},
         "runner_up": None if found.runner_up is None else chosen(found.runner_up) | {"why": found.runner_up_why},
         "front": front(found),
-        "fleet": None if answer.fleet is None else asdict(answer.fleet),
+        "fleet": None if answer.fleet is None else _fleet(answer.fleet),
         "reasons": list(found.reasons),
         "nearest": None if found.nearest is None else chosen(found.nearest),
         "notes": list(answer.notes),
@@ -90,6 +90,7 @@ def _question(found: Answer) -> Record:
         "max_gpus": q.max_gpus,
         "precisions": [precision(p) for p in q.precisions],
         "price_kind": q.machine.price_kind,
+        "price_per_hour": known_price(q.machine),
         "price_per_gpu_hour": known_price(q.machine),
     }
 
@@ -310,7 +311,7 @@ def batch(answer: BatchAnswer) -> Record:
         "balance": c.balance,
         "balance_with_cache": c.balance_with_cache,
         "balance_context": c.balance_context,
-        "recommended": [2 * c.balance, 3 * c.balance] if math.isfinite(c.balance) else None,
+        "recommended": _recommended(c.balance, c.capacity),
         "capacity": c.capacity,
         "unbatched": asdict(unbatched(c.question, c.precision, c.context)) | {"estimate": alone_estimate(answer)},
         "r": c.r,
@@ -345,3 +346,14 @@ def curve(answer: BatchAnswer) -> list[Record]:
             row |= {"output_mtok": None, "output_mtok_bound": None}
         rows.append(row | {"fits": row["batch"] <= c.capacity})
     return rows
+
+
+def _fleet(f: Fleet) -> Record:
+    return {k: v if k == "spare" else float(v) for k, v in asdict(f).items()} | {"within_power": bool(f.within_power)}
+
+
+def _recommended(balance: float, capacity: float) -> list[float] | None:
+    """Two to three times B*, as far as it fits; all that fits where that is less; None where nothing does."""
+    if capacity < 1:
+        return None
+    return [min(2 * balance, capacity), min(3 * balance, capacity)]

@@ -44,7 +44,11 @@ def _landmarks(c: Console, answer: BatchAnswer) -> None:
     def row(name: str, value: str, why: str) -> None:
         table.add_row(name, f"[bold]{value}[/]", Text(why, style="dim"))
 
-    row("floor", show(curve.floor, "s"), "to read the weights once: no price makes a step faster")
+    has_experts = any(g.ffn and g.ffn.n_experts for g in curve.question.model.groups)
+    why = "to read all weights once: no price makes a step faster"
+    row("floor", show(curve.floor, "s"), why + (" once every expert is in use" if has_experts else ""))
+    if has_experts:
+        row("", show(float(np.asarray(curve.time.bound)[0]), "s"), "with the experts of one token only (batch 1)")
     row("R", show(curve.r), "multiplies per weight fetched: (peak / 2) x bytes per weight / bandwidth")
     row(
         "balance point B*",
@@ -63,16 +67,16 @@ def _landmarks(c: Console, answer: BatchAnswer) -> None:
         f"{_count(curve.balance_context)} tokens",
         "where reading the cache takes as long as multiplying the weights",
     )
-    if math.isfinite(curve.balance):
-        row(
-            "recommended batch",
-            f"{_count(2 * curve.balance)} to {_count(3 * curve.balance)}",
-            "two to three times B*",
-        )
     full = curve.capacity
-    short = full < 2 * curve.balance
-    row("capacity limit", _count(full), "sequences whose cache fills the memory"
-        + (": reached before the recommended batch" if short else ""))  # fmt: skip
+    row("capacity limit", _count(full), "sequences whose cache fills the memory")
+    if full < 1:
+        row("recommended batch", "none", "not one sequence fits: the times below are arithmetic only")
+    elif full < 2 * curve.balance:
+        best = f" (two to three times B* would be {_count(2 * curve.balance)} to {_count(3 * curve.balance)})"
+        row("recommended batch", _count(full), "all that fits" + (best if math.isfinite(curve.balance) else ""))
+    else:
+        most = min(3 * curve.balance, full)
+        row("recommended batch", f"{_count(2 * curve.balance)} to {_count(most)}", "two to three times B*")
     alone = unbatched(curve.question, curve.precision, curve.context)
     row("not batching costs", f"{_count(alone.all_read)}x", "batch 1 over an endless batch, at the roofline,"
         " all weights read")  # fmt: skip
@@ -103,7 +107,7 @@ def time_chart(answer: BatchAnswer) -> dict[str, Any]:
     return charts.curve(
         [charts.Series("estimate", x, _list(curve.time.estimate, x)),
          charts.Series("bound", x, _list(curve.time.bound, x), look="dashed"),
-         charts.Series("floor: weights read once", x, floor, look="dashed")],
+         charts.Series("all weights read once", x, floor, look="dashed")],
         title="Time of a decode step",
         x=charts.Axis("Batch (sequences)", log=True), y=charts.Axis("Time per step", "s", log=True),
         marks=_marks(answer),

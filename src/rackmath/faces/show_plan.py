@@ -179,19 +179,23 @@ def _fleet(c: Console, answer: PlanAnswer) -> None:
     best = answer.best
     heading(c, "Fleet", f"for {show(f.rate)} requests/s")
     spare = f", {f.spare} of them spare" if f.spare else ""
+    replicas = float(f.replicas)
+    word = "replica" if replicas == 1 else "replicas"
+    billed = "" if f.billed == f.devices else f" in machines of {float(f.billed):,.0f}, which are paid for whole"
     line(
         c,
-        f"[bold]{f.replicas:,} replicas[/]{spare}: {f.devices:,.0f} GPUs, {f.utilisation:.0%} utilised,"
-        f" {show(f.power, 'W')} at the facility",
+        f"[bold]{replicas:,.0f} {word}[/]{spare}: {float(f.devices):,.0f} GPUs{billed}; {float(f.utilisation):.0%}"
+        f" utilised, {show(float(f.power), 'W') if f.power else 'power unknown'} at the facility",
     )
     paid = records.known_price(best.machine) is not None
-    month = f"${f.month_dollars:,.0f} a month" if paid else "dollars a month unknown"
-    per_mtok = f.month_dollars / (f.tokens_per_s * 730 * 3600) * 1e6 if f.tokens_per_s else math.nan
+    month = f"${float(f.month_dollars):,.0f} a month" if paid else "dollars a month unknown"
+    per_mtok = float(f.month_dollars) / (f.tokens_per_s * 730 * 3600) * 1e6 if f.tokens_per_s else math.nan
     real = f" ({money(per_mtok)}/M tokens with the idle share)" if paid else ""
-    line(c, f"[bold]{month}[/]{real}, {show(f.tokens_per_s)} tok/s,"
-         f" {show(f.tokens_per_s_mw)} tok/s/MW, {show(f.joules_per_token)} J per token")  # fmt: skip
-    if f.limited_by_power:
-        line(c, f"[yellow]The power limit lets it serve {show(f.served)} of {show(f.rate)} requests/s.[/]")
+    energy = f", {show(float(f.tokens_per_s_mw))} tok/s/MW, {show(float(f.joules_per_token))} J per token"
+    line(c, f"[bold]{month}[/]{real}, {show(f.tokens_per_s)} tok/s{energy if f.power else ''}")
+    if f.utilisation > 0.9:
+        line(c, "[yellow]Little is left for peaks: TTFT and TPOT are medians at the plan's load; --utilisation 70%"
+             " leaves room.[/]")  # fmt: skip
 
 
 def _machines(c: Console, found: Answer) -> None:

@@ -21,36 +21,53 @@ class Footprint:
 
     weights: Number
     reserved: Number
+    prompts: Number  # cache of prompts being prefilled
     per_sequence: Number
     capacity: Number
     batch_max: Number
 
     def used(self, batch: Number, layout: Layout) -> Number:
         """Bytes in use with `batch` sequences in the replica, spread evenly over its attention-DP groups."""
-        return self.weights + self.reserved + np.ceil(batch / layout.dp) * self.per_sequence
+        return self.weights + self.reserved + self.prompts + np.ceil(batch / layout.dp) * self.per_sequence
 
+
+RUNTIME_SHARE = 0.05
+"""Most of a device's memory that the runtime takes, where that is less than `Engine.reserved_bytes`."""
 
 ACTIVATION_COPIES = 12.0
 """Hidden vectors alive at once per token of the largest step, in units of d_model (workspace of a forward pass)."""
 
 
 def footprint(
-    model: Model, machine: Machine, precision: Precision, layout: Layout, engine: Engine, context: Number
+    model: Model,
+    machine: Machine,
+    precision: Precision,
+    layout: Layout,
+    engine: Engine,
+    context: Number,
+    prompt: Number = 0.0,
 ) -> Footprint:
-    """What a replica holds when its sequences average `context` tokens.
+    """What a replica holds when its sequences average `context` tokens and prompts of `prompt` tokens are prefilled.
 
-    `reserved` is what the engine keeps out of the cache's reach: the unfilled share of memory, the runtime, and the
-    activations of the largest step.
+    `reserved` is what the engine keeps out of the cache's reach: the unfilled share of memory, the runtime (at most
+    `RUNTIME_SHARE` of a small memory), and the activations of the largest step. As many prompts as fill a step, at
+    least one, are in progress on every attention-DP rank.
     """
     weights = device_weight_bytes(model, precision, layout)
     per_sequence = device_cache_bytes(model, precision, layout, context)
     activations = engine.chunk_tokens * model.d_model * precision.activation_bytes * ACTIVATION_COPIES
-    reserved = engine.reserved_bytes + activations / layout.tp + (1 - engine.memory_share) * machine.hbm_capacity
-    free = machine.hbm_capacity - weights - reserved
+    runtime = np.minimum(engine.reserved_bytes, RUNTIME_SHARE * machine.hbm_capacity)
+    reserved = runtime + activations / layout.tp + (1 - engine.memory_share) * machine.hbm_capacity
+    in_progress = np.maximum(np.floor(engine.chunk_tokens / np.maximum(prompt, 1.0)), 1.0)
+    prompts = np.where(
+        np.asarray(prompt) > 0, in_progress * device_cache_bytes(model, precision, layout, prompt), 0.0
+    )
+    free = machine.hbm_capacity - weights - reserved - prompts
     each = np.floor(np.maximum(free, 0.0) / np.maximum(per_sequence, 1.0))
     return Footprint(
         weights=weights,
         reserved=reserved,
+        prompts=prompts,
         per_sequence=per_sequence,
         capacity=machine.hbm_capacity,
         batch_max=each * layout.dp,

@@ -94,10 +94,14 @@ class Job:
         self.rank_tokens = rank_tokens
 
     def rates(self, kind: str, component: str) -> tuple[float | Number, float | Number]:
-        """Peak FLOP/s for a component's operand type, and what an operation kind achieves of it."""
+        """Peak FLOP/s for a component's operand type, and what an operation kind achieves of it.
+
+        A type the machine does not multiply is widened to 16 bits by engines (weights only); the bound grants the
+        narrowest type that would do.
+        """
         compute = self.precision.of(component).compute
-        peak = self.machine.peak(compute)
-        return peak, peak * self.efficiency.compute(kind, compute)
+        run = compute if self.machine.multiplies(compute) else "bf16"
+        return self.machine.peak(compute), self.machine.peak(run) * self.efficiency.compute(kind, run)
 
 
 def _product(job: Job, name: str, matrices: tuple[Matrix, ...], kv_heads: float, tokens: Number, count: float) -> Op:
@@ -107,12 +111,8 @@ def _product(job: Job, name: str, matrices: tuple[Matrix, ...], kv_heads: float,
     tp = job.layout.tp
     parameters = split(matrices, dict.fromkeys(components, 1.0), kv_heads, tp)
     size = split(matrices, {c: job.precision.of(c).bytes for c in components}, kv_heads, tp)
-    if isinstance(job.machine.peak_bf16, float | int):
-        at_peak = split(matrices, {c: 2 / float(r[0]) for c, r in rates.items()}, kv_heads, tp)
-        achieved = split(matrices, {c: 2 / float(r[1]) for c, r in rates.items()}, kv_heads, tp)
-    else:  # a column of machines: every component at the peak of the first, column by column
-        peak, reached = next(iter(rates.values()))
-        at_peak, achieved = 2 * parameters / peak, 2 * parameters / reached
+    at_peak = split(matrices, {c: 2 / float(r[0]) for c, r in rates.items()}, kv_heads, tp)
+    achieved = split(matrices, {c: 2 / float(r[1]) for c, r in rates.items()}, kv_heads, tp)
     return Op(
         name=name,
         kind="gemm",

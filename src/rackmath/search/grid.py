@@ -9,10 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..arrays import Mask, Number, take
-from ..economics.cost import HOUR
+from ..economics.cost import HOUR, request_cost
+from ..economics.fleet import FleetNeed, fleet
 from ..kernel.efficiency import Efficiency
 from ..layout.footprint import footprint
 from ..layout.parallelism import Layout, illegal
+from ..serving.seats import open_seats
 from ..serving.steady import steady
 from ..world.engine import Engine
 from ..world.machine import Machine
@@ -21,6 +23,9 @@ from ..world.precision import Precision
 from ..world.workload import Traffic
 
 Column = NDArray[np.float64]
+
+STAGES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
+"""Numbers of pipeline stages to try."""
 
 CHUNK = 16384
 """Rows evaluated at once: columns of this length stay in the cache of one core."""
@@ -40,6 +45,7 @@ class Question:
     efficiency: Efficiency
     precisions: tuple[Precision, ...]
     max_gpus: float
+    need: FleetNeed | None = None  # a fleet to size: the search then minimises its cost, not a full replica's
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +61,7 @@ class Candidates:
     tpot: Column
     ttft: Column
     request_cost: Column
+    objective: Column  # what the search minimises: the request's cost, or its share of the fleet's; inf if impossible
     tput_per_gpu: Column
     output_tput_per_gpu: Column
     memory: Column
@@ -66,8 +73,10 @@ class Candidates:
 
 
 def device_counts(machine: Machine, limit: float) -> list[int]:
-    """Replica sizes worth trying: powers of two, three quarters between them, divisors of the machine."""
+    """Replica sizes to try: all up to 128 devices; beyond, powers of two, three quarters between, and divisors."""
     most = int(min(machine.n_devices, limit))
+    if most <= 128:
+        return list(range(1, most + 1))
     sizes = {2**i for i in range(14)} | {3 * 2**i for i in range(13)}
     sizes |= {d for d in range(1, most + 1) if most <= 1024 and most % d == 0} | {most}
     return sorted(s for s in sizes if s <= most)
@@ -77,14 +86,14 @@ def layouts(model: Model, machine: Machine, limit: float) -> Layout:
     """Every legal layout of at most `limit` devices, as columns.
 
     Tensor parallelism stays inside the scale-up domain (beyond it two all-reduces a layer cross the slow network);
-    experts are cut whole (expert parallelism over the stage), by tensor parallelism, or half and half. Without
-    experts attention-DP groups share nothing, they are replicas, so none are tried.
+    the stage is cut into any number of expert-parallel groups that divides it. Without experts attention-DP groups
+    share nothing, they are replicas, so none are tried.
     """
     has_experts = any(g.ffn and g.ffn.n_experts for g in model.groups)
     sizes = device_counts(machine, limit)
     rows: set[tuple[int, int, int, int]] = set()
     for size in sizes:
-        for pp in (1, 2, 3, 4, 6, 8, 12, 16):
+        for pp in STAGES:
             if size % pp or pp > model.n_layers:
                 continue
             stage = size // pp
@@ -92,7 +101,7 @@ def layouts(model: Model, machine: Machine, limit: float) -> Layout:
                 dp = stage // tp
                 if dp > 1 and not has_experts:
                     continue
-                cuts = {1, stage, *(e for e in (dp, stage // 2) if e and stage % e == 0)} if has_experts else {1}
+                cuts = _divisors(stage) if has_experts else [1]
                 rows.update((tp, pp, dp, ep) for ep in cuts)
     table = np.array(sorted(rows, key=lambda r: (r[0] * r[1] * r[2], r)), dtype=float).reshape(-1, 4)
     every = Layout(tp=table[:, 0], pp=table[:, 1], dp=table[:, 2], ep=table[:, 3])
@@ -109,18 +118,22 @@ def with_batches(
 ) -> tuple[Layout, Column]:
     """Each layout with the batches worth trying: those of `batches` per rank that fit, and the largest that does."""
     context = question.traffic.isl + question.traffic.osl / 2
-    held = footprint(question.model, question.machine, precision, every, question.engine, context)
+    held = footprint(
+        question.model, question.machine, precision, every, question.engine, context, question.traffic.isl
+    )
     n = len(np.asarray(every.tp))
-    rank_max = np.broadcast_to(np.asarray(held.batch_max / every.dp / every.pp), (n,))
+    unit = np.asarray(every.dp * every.pp)
+    rank_max = np.broadcast_to(np.asarray(held.batch_max) / unit, (n,))
     tries = np.array(batches, dtype=float)
     ranks = np.broadcast_to(tries, (n, len(tries)))
-    largest = np.clip(np.floor(rank_max * 0.97), 1.0, 1e6)
+    largest = np.clip(open_seats(rank_max * unit) / unit, 0.0, 1e6)
+    largest = np.where(largest < 1, np.maximum(largest, 1e-3), np.floor(largest))
     fresh = max(float(question.traffic.isl) * (1 - float(question.traffic.cached)), 1.0)
     room = max(question.engine.chunk_tokens - 1, 1.0)
     pace = np.full(n, 0.95 * room * max(float(question.traffic.osl) - 1, 1.0) / fresh)
     at_pace = np.minimum(np.where(pace < 1, pace, np.floor(pace)), largest)
     ranks = np.hstack([ranks, largest[:, None], at_pace[:, None]])
-    keep = (ranks <= np.maximum(rank_max, 1.0)[:, None]).ravel()
+    keep = ((ranks <= largest[:, None]) & (ranks > 0)).ravel()
     index = np.repeat(np.arange(n), ranks.shape[1])[keep]
     chosen = take(every, index)
     return chosen, ranks.ravel()[keep] * chosen.dp * chosen.pp
@@ -141,13 +154,19 @@ def evaluate(question: Question, which: int, layout: Layout, batch: Number) -> C
     )
     n = len(np.asarray(batch))
     rate = price_or_time(machine)
+    priced = request_cost(served, machine, question.traffic, rate)
+    objective = priced
+    if question.need is not None:
+        sized = fleet(served.request_rate, layout.gpus, machine, question.traffic, question.need)
+        objective = np.where(sized.within_power, sized.billed * rate / HOUR / question.need.rate, np.inf)
     return Candidates(
         layout=layout,
         batch=np.asarray(batch, dtype=float),
         precision=np.full(n, which),
         tpot=_column(served.tpot, n),
         ttft=_column(served.ttft, n),
-        request_cost=_column(layout.gpus * rate / HOUR / served.request_rate / question.traffic.utilisation, n),
+        request_cost=_column(priced, n),
+        objective=_column(objective, n),
         tput_per_gpu=_column(served.tput_per_gpu, n),
         output_tput_per_gpu=_column(served.output_tput_per_gpu, n),
         memory=_column(served.memory, n),
@@ -177,8 +196,8 @@ def chunks(question: Question, every: Layout) -> Iterator[Candidates]:
 
 def join(parts: Sequence[Candidates]) -> Candidates:
     """Several pieces as one."""
-    fields = ("batch", "precision", "tpot", "ttft", "request_cost", "tput_per_gpu", "output_tput_per_gpu", "memory",
-              "fits", "keeps_pace")  # fmt: skip
+    fields = ("batch", "precision", "tpot", "ttft", "request_cost", "objective", "tput_per_gpu",
+              "output_tput_per_gpu", "memory", "fits", "keeps_pace")  # fmt: skip
     layout = Layout(
         **{f: np.concatenate([np.asarray(getattr(p.layout, f)) for p in parts]) for f in ("tp", "pp", "dp", "ep")}
     )

@@ -10,12 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..arrays import take
-from ..economics.cost import HOUR, Cost, cost
+from ..economics.cost import HOUR, Cost, billed_devices, cost, request_cost
+from ..economics.fleet import fleet, fleet_of
 from ..kernel.counts import weight_bytes
 from ..kernel.uncertainty import NOT_CALIBRATED, Interval
 from ..layout.footprint import footprint
 from ..layout.parallelism import Layout
 from ..serving.steady import Serving, steady
+from ..units import show
 from ..world.machine import Machine
 from ..world.precision import Precision
 from ..world.workload import Objectives
@@ -72,10 +74,11 @@ class Answer:
 
 
 def plan(questions: Sequence[Question], objectives: Objectives) -> Answer:
-    """The cheapest plan over all questions (one per machine), by dollars per request at the stated utilisation.
+    """The cheapest plan over all questions (one per machine).
 
-    A machine without a price comes after those with one. Ties within 0.1 % go to the fewer devices. After the first
-    pass the batches around the best layouts are tried one by one.
+    Cost is dollars per request at the stated utilisation, or where a fleet is asked for, of the whole fleet. A
+    machine without a price comes after those with one. Costs within `TIE` of each other count as equal: then the
+    simpler layout wins. After the first pass the batches around the best layouts are tried one by one.
     """
     answers = [_plan_one(q, objectives) for q in questions]
     evaluated = sum(a.evaluated for a in answers)
@@ -106,18 +109,22 @@ def _on_more_devices(question: Question, objectives: Objectives) -> Plan | None:
 
 
 def _plan_one(question: Question, objectives: Objectives) -> Answer:
+    if float(question.traffic.osl) < 2:
+        objectives = replace(objectives, max_tpot=math.inf)  # there is no second token to wait for
     every = layouts(question.model, question.machine, question.max_gpus)
     if not len(np.asarray(every.tp)):
         return _nothing(question, objectives, ("no layout divides this model over this machine",))
-    found = [c for c in chunks(question, every) if len(c)]
-    table = join(found)
+    table = join([c for c in chunks(question, every) if len(c)])
     possible = table.fits & table.keeps_pace
     if not possible.any():
         reason = does_not_fit(question, every) if not table.fits.any() else _too_slow(question)
         return _nothing(question, objectives, (reason,), evaluated=len(table))
-    meets = possible & (table.ttft <= objectives.max_ttft) & (table.tpot <= objectives.max_tpot)
+    meets = possible & _meets(table, objectives)
     by_price = _front(question, table, possible, table.request_cost)
     by_throughput = _front(question, table, possible, -table.tput_per_gpu)
+    if meets.any() and not np.isfinite(table.objective[meets]).any():
+        return _over_power(question, objectives, table, meets)
+    meets = meets & np.isfinite(table.objective)
     if not meets.any():
         near = _closest(table, possible, objectives)
         nearest = realise(question, table, near)
@@ -126,7 +133,7 @@ def _plan_one(question: Question, objectives: Objectives) -> Answer:
             reasons=_missed(nearest, table, possible, objectives), evaluated=len(table), by_price=by_price,
             by_throughput=by_throughput,
         )  # fmt: skip
-    order = _ranking(table, meets)
+    order = _ranking(question, table, meets)
     refined = _refine(question, table, order, objectives)
     best = realise(question, refined, 0)
     evaluated = len(table) + len(refined)
@@ -164,11 +171,26 @@ def evaluate_plan(question: Question, layout: Layout, precision: Precision, batc
 # --- choosing -----------------------------------------------------------------------------------------------------
 
 
-def _ranking(table: Candidates, allowed: NDArray[np.bool_]) -> NDArray[np.intp]:
-    """Allowed rows, cheapest first; costs within 0.1 % of each other by fewer devices."""
+def _meets(table: Candidates, objectives: Objectives) -> NDArray[np.bool_]:
+    met: NDArray[np.bool_] = (table.ttft <= objectives.max_ttft) & (table.tpot <= objectives.max_tpot)
+    return met
+
+
+TIE = 5e-3
+"""Costs closer than this share count as equal: the simpler layout then wins."""
+
+
+def _ranking(question: Question, table: Candidates, allowed: NDArray[np.bool_]) -> NDArray[np.intp]:
+    """Allowed rows, cheapest first. Equal ones (`TIE`): fewer stages, even experts, fewer devices, then the cost."""
     rows = np.flatnonzero(allowed)
-    price = np.round(np.log(table.request_cost[rows]) / 1e-3)
-    return rows[np.lexsort((np.asarray(table.layout.gpus)[rows], price))]
+    layout = take(table.layout, rows)
+    uneven = np.zeros(len(rows), dtype=bool)
+    for group in question.model.groups:
+        if group.ffn and group.ffn.n_experts:
+            uneven |= group.ffn.n_experts % np.asarray(layout.ep) != 0
+    price = np.round(np.log(table.objective[rows]) / TIE)
+    keys = (table.request_cost[rows], np.asarray(layout.gpus), uneven, np.asarray(layout.pp), price)
+    return rows[np.lexsort(keys)]
 
 
 def _key(table: Candidates, row: int) -> tuple[float, ...]:
@@ -189,14 +211,14 @@ def _refine(
     for row in seen.values():
         unit = float(np.asarray(table.layout.dp)[row] * np.asarray(table.layout.pp)[row])
         rank = float(table.batch[row]) / unit
-        spread = np.geomspace(rank / 1.5, rank * 2.05, 48)
+        spread = np.geomspace(rank / 1.5, rank * 2.05, 400)
         tries = np.unique(np.append(np.where(spread < 1, spread, np.round(spread)), rank)) * unit
         one = take(table.layout, np.full(len(tries), row))
         rows = evaluate(question, int(table.precision[row]), one, tries)
-        good = rows.fits & rows.keeps_pace & (rows.ttft <= objectives.max_ttft) & (rows.tpot <= objectives.max_tpot)
-        parts.append(take(rows, _ranking(rows, good)[:1]))
+        good = rows.fits & rows.keeps_pace & _meets(rows, objectives) & np.isfinite(rows.objective)
+        parts.append(take(rows, _ranking(question, rows, good)[:1]))
     refined = join(parts)
-    return take(refined, _ranking(refined, np.ones(len(refined), dtype=bool)))
+    return take(refined, _ranking(question, refined, np.ones(len(refined), dtype=bool)))
 
 
 def _front(
@@ -223,10 +245,18 @@ def _front(
     )
 
 
+def unit_cost(p: Plan) -> float:
+    """Dollars per request of a replica at its load; device-hours where the machine has no price."""
+    return float(request_cost(p.serving, p.machine, p.question.traffic, price_or_time(p.machine)))
+
+
 def spent(p: Plan) -> float:
-    """Dollars per request, or device-hours where the machine has no price."""
-    per_hour = float(price_or_time(p.machine))
-    return float(p.serving.gpus) * per_hour / HOUR / float(p.serving.request_rate) / p.question.traffic.utilisation
+    """What the search minimises: `unit_cost`, or where a fleet is asked for, the fleet's cost per request served."""
+    need = p.question.need
+    if need is None:
+        return unit_cost(p)
+    sized = fleet_of(p.serving, p.machine, p.question.traffic, need)
+    return float(sized.billed) * float(price_or_time(p.machine)) / HOUR / need.rate
 
 
 # --- saying why -----------------------------------------------------------------------------------------------------
@@ -245,8 +275,6 @@ def _closest(table: Candidates, possible: NDArray[np.bool_], objectives: Objecti
 
 def _missed(nearest: Plan, table: Candidates, possible: NDArray[np.bool_], objectives: Objectives) -> tuple[str, ...]:
     """Which objective cannot be met, by how much, and what the best alone would be."""
-    from ..units import show
-
     reasons = []
     for name, limit in (("tpot", objectives.max_tpot), ("ttft", objectives.max_ttft)):
         column = getattr(table, name)
@@ -265,6 +293,25 @@ def _missed(nearest: Plan, table: Candidates, possible: NDArray[np.bool_], objec
     return tuple(reasons)
 
 
+def _over_power(question: Question, objectives: Objectives, table: Candidates, meets: NDArray[np.bool_]) -> Answer:
+    """No fleet stays within the power limit: the one that draws least, and what it draws."""
+    need = question.need
+    assert need is not None
+    rows = np.flatnonzero(meets)
+    gpus = take(table.layout, rows).gpus
+    rate = billed_devices(gpus, question.machine) / table.request_cost[rows]  # proportional to requests per second
+    scale = price_or_time(question.machine) / HOUR / question.traffic.utilisation
+    drawn = fleet(rate * scale, gpus, question.machine, question.traffic, need).power
+    least = int(np.argmin(drawn))
+    reason = (
+        f"{need.rate:,.4g} requests a second with {need.spare} spare draw at least"
+        f" {show(float(np.asarray(drawn)[least]), 'W')} on {question.machine.name}; the limit is"
+        f" {show(need.power_limit, 'W')}"
+    )
+    nearest = realise(question, table, int(rows[least]))
+    return replace(_nothing(question, objectives, (reason,), evaluated=len(table)), nearest=nearest)
+
+
 def _too_slow(question: Question) -> str:
     """Why no batch can be kept full although the model fits."""
     traffic = question.traffic
@@ -276,8 +323,6 @@ def _too_slow(question: Question) -> str:
 
 def does_not_fit(question: Question, every: Layout) -> str:
     """Why no layout holds the model and one sequence: the layout that comes closest, and the shortfall."""
-    from ..units import show
-
     model, machine = question.model, question.machine
     context = question.traffic.isl + question.traffic.osl
     stories = []
@@ -288,13 +333,14 @@ def does_not_fit(question: Question, every: Layout) -> str:
         one = take(every, row)
         whole = weight_bytes(model, precision)
         have = float(one.gpus) * float(machine.hbm_capacity)
+        short = float(np.asarray(need)[row])
         text = (
-            f"{model.name} in {precision.name} does not fit on {machine.name}: its weights are"
-            f" {show(whole, 'B')}; the roomiest layout ({one.label()}) needs {show(float(np.asarray(need)[row]), 'B')} per device (weights"
-            f" {show(float(np.asarray(room.weights)[row]), 'B')}, one sequence"
-            f" {show(float(np.asarray(room.per_sequence)[row]), 'B')}, engine"
-            f" {show(float(np.asarray(room.reserved)[row]), 'B')}) of {show(float(machine.hbm_capacity), 'B')}:"
-            f" {show(float(np.asarray(need)[row]) - float(machine.hbm_capacity), 'B')} short"
+            f"{model.name} in {precision.name} does not fit on {machine.name}: its weights are {show(whole, 'B')};"
+            f" the roomiest layout ({one.label()}) needs {show(short, 'B')} per device"
+            f" (weights {show(float(np.asarray(room.weights)[row]), 'B')},"
+            f" one sequence {show(float(np.asarray(room.per_sequence)[row]), 'B')},"
+            f" engine {show(float(np.asarray(room.reserved)[row]), 'B')}) of"
+            f" {show(float(machine.hbm_capacity), 'B')}: {show(short - float(machine.hbm_capacity), 'B')} short"
         )
         if whole > have:
             text += f" (the {one.gpus:.0f} devices hold {show(have, 'B')} together)"
@@ -304,7 +350,6 @@ def does_not_fit(question: Question, every: Layout) -> str:
 
 def _why(best: Plan, other: Plan, objectives: Objectives) -> str:
     """What makes the runner-up dearer: where its device time per request goes, against the winner's."""
-    from ..units import show
 
     def per_request(p: Plan) -> dict[str, float]:
         scale = float(p.serving.gpus) / float(p.serving.request_rate) / float(p.serving.tpot)
@@ -350,12 +395,14 @@ def _stopped_by(p: Plan, objectives: Objectives) -> str:
 
 def movers(best: Plan) -> tuple[tuple[str, float], ...]:
     """What would move the price: relative change of cost per request with 10 % more of each resource, best first."""
-    machine, base = best.machine, spent(best)
+    machine, base = best.machine, unit_cost(best)
+
+    def change(q: Question) -> float:
+        return unit_cost(evaluate_plan(q, best.layout, best.precision, best.batch)) / base - 1
 
     def with_machine(**changes: float) -> float:
         scaled = {k: getattr(machine, k) * f for k, f in changes.items()}
-        q = replace(best.question, machine=replace(machine, **scaled))
-        return spent(evaluate_plan(q, best.layout, best.precision, best.batch)) / base - 1
+        return change(replace(best.question, machine=replace(machine, **scaled)))
 
     eff = best.question.efficiency
     leaner = replace(
@@ -365,7 +412,9 @@ def movers(best: Plan) -> tuple[tuple[str, float], ...]:
         "10 % more FLOP/s": with_machine(peak_bf16=1.1, peak_fp8=1.1, peak_fp4=1.1, peak_int8=1.1),
         "10 % more HBM bandwidth": with_machine(hbm_bandwidth=1.1),
         "10 % faster links": with_machine(scaleup_bandwidth=1.1, scaleout_bandwidth=1.1),
-        "10 % less launch and step overhead": spent(evaluate_plan(leaner, best.layout, best.precision, best.batch))
+        "10 % less launch and step overhead": unit_cost(
+            evaluate_plan(leaner, best.layout, best.precision, best.batch)
+        )
         / base
         - 1,
     }

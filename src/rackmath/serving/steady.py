@@ -12,12 +12,13 @@ Attention-DP ranks run in step, so a chunk on one of them slows all. Engines the
 `Engine.align_steps` steps, until many ranks have one. With pp stages a replica has pp
 micro-batches under way and `t` is a micro-batch's way through all stages. A request waits for the next mixed
 step, for the chunks of requests before it (one server with constant service time, so the median wait is zero below
-half load), then for its own.
+half load), then for its own. Arrivals are at random unless `Traffic.closed`: a row then fits only if at least half of
+them find memory free, so that the median wait for a seat is zero.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -33,6 +34,8 @@ from ..world.machine import Machine
 from ..world.model import Model
 from ..world.precision import Precision
 from ..world.workload import Traffic
+from .seats import open_seats, seat_wait
+from .speculative import Speculation, beside, with_drafts
 
 RESOURCES = ("compute", "memory", "up", "out")
 
@@ -44,8 +47,8 @@ BUSY_LIMIT = 0.98
 class Serving:
     """A replica's steady state: seconds, tokens per second, requests per second; bounds beside estimates.
 
-    `keeps_pace` is false where prefill cannot keep the batch full, `fits` where memory cannot hold it; numbers of
-    such rows mean nothing. `decode_share`, `cached_share`: parts of the time (and so of the cost) that decoding
+    `keeps_pace` is false where prefill cannot keep the batch full, `fits` where memory has no seats for it; numbers
+    of such rows mean nothing. `decode_share`, `cached_share`: parts of the time (and so of the cost) that decoding
     and prefix-cache hits account for; the rest is fresh input.
     """
 
@@ -55,7 +58,8 @@ class Serving:
     tpot: Number
     ttft: Number  # median
     ttft_mean: Number
-    wait: Number  # mean time in the waiting line, part of ttft_mean
+    wait: Number  # mean time behind other prompts, part of ttft_mean
+    seat: Number  # mean time until memory has room, part of ttft_mean; its median is 0 where the row fits
     wait_median: Number  # the same, median: part of ttft
     to_next: Number  # request overhead, and the mean wait for the next mixed step
     service: Number  # steps that carry the request's own chunks
@@ -116,15 +120,16 @@ def steady(
     traffic: Traffic,
     batch: Number,
     *,
-    width: Number = 1.0,
-    per_pass: Number = 1.0,
+    speculation: Speculation | None = None,
     keep: bool = False,
 ) -> Serving:
     """The steady state of one replica with `batch` decoding sequences; every argument may hold columns.
 
-    With speculative decoding a pass computes `width` tokens for each sequence (drafts and one more) and keeps
-    `per_pass` of them on average; drafting itself is not charged, and the bound grants that all are kept.
+    With `speculation` a pass checks several drafts for each sequence, and a step also makes them; the bound grants
+    that all are kept.
     """
+    width: Number = 1.0 if speculation is None else speculation.width
+    per_pass: Number = 1.0 if speculation is None else speculation.kept
     steps = np.maximum((traffic.osl - 1) / per_pass, 1.0)
     fresh = np.maximum(traffic.isl * (1 - traffic.cached), 1.0)
     cached = traffic.isl - fresh
@@ -140,11 +145,16 @@ def steady(
     jobs = np.maximum(layout.dp * busy_one, 1e-12)  # chunks that fall due per step, over all ranks
     ranks = np.clip(engine.align_steps * jobs, 1.0, layout.dp)  # ranks with a chunk in a mixed step
     mixed = jobs / ranks
+    # Micro-batches cannot overtake in a ring of stages: one with a chunk holds up all. Chunks of a prompt follow each
+    # other in consecutive micro-batches, so up to `pp` of them share a slow round.
+    apart = layout.pp / np.minimum(chunks, layout.pp)
+    slow = -np.expm1(apart * np.log1p(-np.minimum(mixed, 1 - 1e-12)))
     gather = np.where(ranks > 1, np.maximum(ranks / jobs, 1.0), 1.0)  # steps until so many chunks are due
     context = traffic.isl + traffic.osl / 2
 
     def timed(work: Pass) -> PassTime:
-        return forward(model, machine, precision, layout, work, efficiency, keep=keep)
+        found = forward(model, machine, precision, layout, work, efficiency, keep=keep)
+        return found if speculation is None else with_drafts(found, speculation, machine, layout, work, efficiency)
 
     plain = timed(Pass(decode=micro, context=context, width=width))
     both = timed(
@@ -160,16 +170,19 @@ def steady(
     )
     uneven = stage_share(model, layout) * layout.pp  # >= 1: the fullest stage sets the pace
     t_plain, t_both = plain.estimate * uneven, both.estimate * uneven
-    step = (1 - mixed) * t_plain + mixed * t_both
+    step = (1 - slow) * t_plain + slow * t_both
     request_rate = batch / (steps * step)
 
     service = ((chunks - 1) / layout.pp + 1) * t_both
     load = np.minimum(needed / room, BUSY_LIMIT)  # of the tokens a step has room for
-    if_waiting = service / (2 * (1 - load))
-    wait = load * if_waiting
-    median_wait = if_waiting * np.maximum(np.log(np.maximum(2 * load, 1e-9)), 0.0)
+    wait, median_wait = waiting(service, load)
     to_next = efficiency.request_overhead + gather * step / 2
-    ttft_mean = to_next + wait + service
+    held = held_tokens(traffic, batch / layout.dp)
+    holds = footprint(model, machine, precision, layout, engine, held, traffic.isl)
+    if speculation is not None:
+        holds = beside(holds, speculation, layout, held)
+    seat = np.where(traffic.closed, 0.0, seat_wait(holds.batch_max, batch, steps * step + service))
+    ttft_mean = to_next + wait + service + seat
     ttft = to_next + median_wait + service
 
     cached_share: Number = 0.0
@@ -177,26 +190,27 @@ def steady(
         alone = timed(
             Pass(decode=micro, context=context, width=width, prefill=chunk * ranks, prompt=fresh, busiest=1 / ranks)
         )
-        cached_share = mixed * np.maximum(t_both - alone.estimate * uneven, 0.0) / step
+        cached_share = slow * np.maximum(t_both - alone.estimate * uneven, 0.0) / step
 
     # Bounds. Work is linear in prefill tokens, so a mean step is read off between the passes: a rank carries a chunk
     # in a share `busy` of its steps. A lone prompt is prefilled by one rank, its chunks in all stages at once.
     mean = ((getattr(plain, r), getattr(both, r)) for r in RESOURCES)
     step_bound = np.maximum.reduce([np.asarray(a + busy_one * (b - a)) for a, b in mean])
-    lone = timed(Pass(prefill=fresh, prompt=traffic.isl, prompt_cached=cached))
+    one = Pass(prefill=fresh, prompt=traffic.isl, prompt_cached=cached)
+    lone = forward(model, machine, precision, layout, one, efficiency)
     prompt_bound = lone.bound / layout.pp
 
-    holds = footprint(model, machine, precision, layout, engine, _held(traffic, batch / layout.dp))
     memory = holds.used(batch, layout)
     output_tput = request_rate * traffic.osl
     return Serving(
         batch=batch,
-        concurrency=request_rate * (ttft_mean + steps * step),
+        concurrency=request_rate * (ttft_mean + np.maximum(traffic.osl - 1, 0.0) / per_pass * step),
         request_rate=request_rate,
         tpot=step / per_pass,
         ttft=ttft,
         ttft_mean=ttft_mean,
         wait=wait,
+        seat=seat,
         wait_median=median_wait,
         to_next=to_next,
         service=service,
@@ -206,20 +220,33 @@ def steady(
         output_tput=output_tput,
         input_tput=request_rate * traffic.isl,
         gpus=layout.gpus,
-        mixed=mixed,
+        mixed=slow,
         chunk=chunk,
-        decode_share=np.minimum(flow, 1.0) * t_plain / step,
+        decode_share=np.minimum(np.minimum(flow, 1.0), traffic.osl - 1) * t_plain / step,
         cached_share=cached_share,
         footprint=holds,
         memory=memory,
         decode=plain,
         mixed_pass=both,
-        fits=memory <= holds.capacity,
+        fits=(memory <= holds.capacity) & (traffic.closed | (batch <= open_seats(holds.batch_max) * (1 + 1e-9))),
         keeps_pace=needed <= BUSY_LIMIT * room,
     )
 
 
-def _held(traffic: Traffic, sequences: Number) -> Number:
+def waiting(service: Number, load: Number) -> tuple[Number, Number]:
+    """Mean and median seconds in line before one server with a constant service time, busy a share `load` of time.
+
+    The mean is that of an M/D/1 queue; those who wait do so for an exponential time with the right mean.
+
+    >>> mean, median = waiting(1.0, 0.5)
+    >>> float(mean), float(median)     # at half load half of all requests find the server free
+    (0.5, 0.0)
+    """
+    if_waiting = service / (2 * (1 - load))
+    return load * if_waiting, if_waiting * np.maximum(np.log(np.maximum(2 * load, 1e-9)), 0.0)
+
+
+def held_tokens(traffic: Traffic, sequences: Number) -> Number:
     """Mean tokens a sequence must be given room for.
 
     Sequences are at random points of their output, so n of them average isl + osl/2; two standard deviations of
@@ -240,6 +267,7 @@ def at_concurrency(
     traffic: Traffic,
     concurrency: Number,
     *,
+    speculation: Speculation | None = None,
     rounds: int = 12,
 ) -> Serving:
     """The steady state with a given number of requests in the replica, waiting and prefilling ones included.
@@ -247,9 +275,14 @@ def at_concurrency(
     Solves batch = concurrency x (share of a request's life spent decoding) by damped iteration; the answer's own
     concurrency tells how well it closed.
     """
+    traffic = replace(traffic, closed=True)
     batch: Number = np.maximum(np.asarray(concurrency, dtype=float) * 0.9, 1e-3)
-    found = steady(model, machine, precision, layout, engine, efficiency, traffic, batch)
+
+    def at(batch: Number) -> Serving:
+        return steady(model, machine, precision, layout, engine, efficiency, traffic, batch, speculation=speculation)
+
+    found = at(batch)
     for _ in range(rounds):
         batch = batch * (0.5 + 0.5 * concurrency / found.concurrency)
-        found = steady(model, machine, precision, layout, engine, efficiency, traffic, batch)
+        found = at(batch)
     return found

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from ..arrays import Number
 
 
@@ -91,6 +93,10 @@ class Machine:
             if not isinstance(value, float | int) or value > 0:
                 return value
         return self.peak_bf16
+
+    def multiplies(self, compute: str) -> bool:
+        """Whether the machine has a tensor path for an operand type of its own."""
+        return compute == "bf16" or bool(np.any(np.asarray(getattr(self, f"peak_{compute}")) > 0))
 
 
 _WIDER = {"fp4": ("fp4", "fp8"), "fp8": ("fp8",), "int8": ("int8",), "bf16": ()}

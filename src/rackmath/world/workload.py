@@ -15,7 +15,8 @@ class Traffic:
 
     `isl`, `osl`: input and output tokens of a request (means). `cached`: share of the input found in the prefix
     cache. `utilisation`: share of paid machine time that carries load. `rate`: requests per second of the fleet,
-    or None for one replica at its plan's load.
+    or None for one replica at its plan's load. `closed`: a fixed number of users, each sending the next request when
+    the last one is answered; otherwise requests arrive at random (Poisson).
     """
 
     isl: Number
@@ -23,6 +24,7 @@ class Traffic:
     cached: Number = 0.0
     utilisation: float = 1.0
     rate: float | None = None
+    closed: bool = False
 
     def __post_init__(self) -> None:
         for name, least, most in (("isl", 1, 1e9), ("osl", 1, 1e9), ("cached", 0, 1)):
