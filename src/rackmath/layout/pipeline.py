@@ -16,7 +16,8 @@ from ..arrays import Number
 from ..world.machine import Machine
 from ..world.model import Model
 from ..world.precision import Precision
-from .collectives import Cost, distinct_groups, point_to_point
+from .collectives import Cost, point_to_point
+from .experts import crossing_ratio, destinations, least_layers
 from .footprint import device_cache_bytes, device_weight_bytes
 from .parallelism import Layout
 
@@ -143,57 +144,52 @@ class Crossing:
     layers_needed: Number
 
 
-def crossing(
-    layers: Number, targets: Number, link_ratio: Number, *, dispatch: Number = 2.0, combine: Number = 2.0,
-    residual: Number = 2.0, width_ratio: Number = 1.0,
-) -> Crossing:  # fmt: skip
-    """The inequality of LECTURE 14a: layers x targets x (dispatch + combine) / residual over the ratio of the links.
-
-    `dispatch`, `combine`, `residual`: bytes per number sent to experts, back, and on to the next stage;
-    `width_ratio`: numbers sent to an expert over those of the hidden vector. Eight experts, one layer, 18x slower
-    links fail; two layers pass:
-
-    >>> one, two = crossing(1, 8, 18), crossing(2, 8, 18)
-    >>> round(float(one.ratio), 2), round(float(two.ratio), 2), float(one.layers_needed)
-    (0.89, 1.78, 2.0)
-    """
-    per_layer = targets * width_ratio * (dispatch + combine) / residual / link_ratio
-    needed: Number = np.ceil(1 / np.maximum(per_layer, 1e-300) - 1e-9)
-    return Crossing(
-        ratio=layers * per_layer, per_layer=per_layer, layers=layers, targets=targets, link_ratio=link_ratio,
-        layers_needed=needed,
-    )  # fmt: skip
-
-
 def crossing_of(model: Model, machine: Machine, precision: Precision, layout: Layout) -> Crossing:
-    """The inequality for a model's layers, averaged over them, at the layers of one stage of `layout`.
+    """`crossing_ratio` for a model's layers, averaged over them, at the layers of a stage of `layout`.
 
-    Routed experts send each token to its distinct devices and get it back; experts' own format out, activations
-    back. Without experts, or where every device holds every token, a layer's all-reduces take their place: each
-    sends 2 (n-1) / n hidden vectors from every device that hands on 1 / tp of one.
+    Routed experts send each token to its distinct other devices and get it back, each way in its own format.
+    Without experts, or where every device holds every token, a layer's all-reduces take their place: each sends
+    2 (n-1) / n hidden vectors from a device that hands 1 / n of one on to the next stage.
     """
     width = precision.activation_bytes
     link_ratio = machine.scaleup_bandwidth / np.maximum(machine.scaleout_bandwidth, 1e-300)
-    sent: Number = 0.0  # hidden vectors' worth of bytes over scale-up links, per layer on average
+    sent: Number = 0.0  # copies of the hidden vector sent out and back per layer, averaged over the layers
     hit: Number = 0.0
     routed = 0.0
     for group in model.groups:
         ffn, part = group.ffn, group.count / model.n_layers
-        summed = 4 * (layout.tp - 1)
-        attention = summed / 2 if group.mixer else 0.0
+        reduced = layout.tp - 1.0
+        per_layer = reduced if group.mixer else 0.0 * layout.tp
         if ffn and ffn.n_experts:
-            targets = distinct_groups(layout.ep, ffn.n_experts, ffn.top_k) * (1 - 1 / layout.ep)
-            narrow = np.minimum(precision.of("experts").bytes, width)
+            targets = destinations(layout.ep, ffn) * (1 - 1 / layout.ep)
             wide = (ffn.d_dispatch or model.d_model) / model.d_model
-            exchanged = targets * wide * (narrow + width) / width
-            after = np.where(np.asarray(layout.dp) > 1, exchanged, 2 * (layout.stage - 1))
+            exchanged = targets * wide * (precision.sent.bytes + precision.combine.bytes) / (2 * width)
+            per_layer = per_layer + np.where(np.asarray(layout.dp) > 1, exchanged, layout.stage - 1)
             hit, routed = hit + group.count * targets, routed + group.count
-        else:
-            after = np.asarray(summed / 2 if ffn else 0.0)
-        sent = sent + part * (attention + after)
-    targets = hit / routed if routed else 0.0 * np.asarray(layout.ep)
-    found = crossing(np.ceil(model.n_layers / layout.pp), sent / 2, link_ratio)
+        elif ffn:
+            per_layer = per_layer + reduced
+        sent = sent + part * per_layer
+    layers = np.ceil(model.n_layers / layout.pp)
     return Crossing(
-        ratio=found.ratio, per_layer=found.per_layer, layers=found.layers, targets=targets,
-        link_ratio=link_ratio, layers_needed=found.layers_needed,
-    )  # fmt: skip
+        ratio=crossing_ratio(link_ratio, sent, layers),
+        per_layer=crossing_ratio(link_ratio, sent),
+        layers=layers,
+        targets=hit / routed if routed else 0.0 * np.asarray(layout.ep),
+        link_ratio=link_ratio,
+        layers_needed=least_layers(link_ratio, np.maximum(sent, 1e-300)),
+    )
+
+
+def disconnected(machine: Machine, layout: Layout) -> str:
+    """Why devices of a layout cannot talk to each other, or nothing where they can (scalars only).
+
+    >>> lone = Machine(name="box", accelerator="a", n_devices=16, domain=8, scaleup_bandwidth=450e9)
+    >>> disconnected(lone, Layout(tp=8.0)), disconnected(lone, Layout(tp=8.0, pp=2.0))
+    ('', 'box has no network between its domains of 8 devices, and 16 were asked for')
+    """
+    gpus, domain = float(layout.gpus), float(machine.domain)
+    if gpus > 1 and domain > 1 and not float(machine.scaleup_bandwidth) > 0:
+        return f"{machine.name} has no bandwidth between its devices, and {gpus:g} were asked for"
+    if gpus > domain and not float(machine.scaleout_bandwidth) > 0:
+        return f"{machine.name} has no network between its domains of {domain:g} devices, and {gpus:g} were asked for"
+    return ""
