@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from . import cli_lecture, cli_memory, cli_modes, cli_tiers, cli_timeline
+from . import cli_lecture, cli_memory, cli_modes, cli_pipeline, cli_racks, cli_tiers, cli_timeline
 from . import options as o
 
 app = typer.Typer(
@@ -195,6 +195,8 @@ def machines(
 cli_lecture.register(app)
 cli_memory.register(app)
 cli_modes.register(app)
+cli_pipeline.register(app)
+cli_racks.register(app)
 cli_tiers.register(app)
 cli_timeline.register(app)
 

@@ -1,0 +1,447 @@
+"""Scale-up against scale-out: link ratios, experts over domains, and latency against the size of a domain.
+
+A domain is the set of devices that the scale-up fabric joins; beyond it messages take the scale-out network. What
+crossing costs is answered by pricing the same layout as it lies and as it would lie in one domain (LECTURE sections
+11 to 13 and 15).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ..arrays import take
+from ..economics.cost import HOUR
+from ..errors import BadInput
+from ..kernel.counts import Pass, weight_bytes
+from ..kernel.roofline import PassTime
+from ..layout.experts import Exchange, Placement, crossing_factor, exchange, placement
+from ..layout.footprint import footprint
+from ..layout.forward import forward
+from ..layout.parallelism import Layout
+from ..world.machine import Machine
+from ..world.model import FeedForward, Model
+from ..world.precision import Precision
+from .grid import Question, layouts
+
+SIZES = (1, 2, 4, 8, 16, 32, 64, 72, 128, 144, 256, 288, 512, 576)
+"""Domain sizes that a curve visits: powers of two, and the racks that are sold or announced."""
+
+TYPICAL_BATCH = 64
+"""Sequences per device that a decode step is priced at unless more or fewer were asked for, or fewer fit."""
+
+
+# --- links --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ratio:
+    """The two links of a device, B/s one way, and how many times the one is faster than the other."""
+
+    machine: Machine
+    ratio: float  # NaN where a device lacks one of the links
+
+    @property
+    def verified(self) -> bool:
+        found = [self.machine.sources.get(f"scale{way}_bandwidth") for way in ("up", "out")]
+        return all(s is not None and s.verified for s in found)
+
+
+def link_ratio(machine: Machine) -> Ratio:
+    """Scale-up over scale-out bandwidth.
+
+    >>> from rackmath.world import catalog
+    >>> [link_ratio(catalog.machine(name)).ratio for name in ("8xh100", "gb200-nvl72", "vera-rubin-nvl72")]
+    [9.0, 18.0, 9.0]
+    """
+    up, out = float(machine.scaleup_bandwidth), float(machine.scaleout_bandwidth)
+    return Ratio(machine=machine, ratio=up / out if up > 0 and out > 0 else math.nan)
+
+
+# --- one layout on one fabric -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """What a replica is asked for: to decode `per_device` sequences at `context` tokens on each of its devices, or
+    to prefill `per_device` tokens of prompts of `context` tokens."""
+
+    phase: str  # "decode" or "prefill"
+    per_device: float
+    context: float
+
+    def of(self, layout: Layout) -> Pass:
+        """One pass (one micro-batch, where there are stages)."""
+        tokens = self.per_device * float(layout.stage)
+        if self.phase == "decode":
+            return Pass(decode=max(tokens, 1.0), context=self.context)
+        return Pass(prefill=tokens, prompt=self.context, busiest=1 / layout.dp)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """One layout on one fabric, at the same work per device: seconds per pass, tokens per second, dollars.
+
+    `moved`: the exchange of one layer, None without experts. `mtok`: dollars per million tokens of the phase, NaN
+    without a price. `fits`: whether weights and the caches of the work fit.
+    """
+
+    label: str
+    machine: Machine
+    layout: Layout
+    domains: float
+    moved: Exchange | None
+    scheme: str
+    exchange: float
+    time: PassTime
+    tokens: float
+    rate: float
+    mtok: float
+    memory: float
+    fits: bool
+
+    @property
+    def crosses(self) -> bool:
+        return self.domains > 1
+
+
+def case(question: Question, precision: Precision, layout: Layout, work: Work, label: str, machine: Machine) -> Case:
+    """Price one layout."""
+    model, efficiency = question.model, question.efficiency
+    asked = work.of(layout)
+    time = forward(model, machine, precision, layout, asked, efficiency, keep=True)
+    own = asked.decode / layout.stage + asked.prefill * asked.busiest / (layout.tp * layout.cp)
+    ffn = experts_of(model)
+    moved, scheme, seconds = None, "", 0.0
+    if ffn is not None and float(layout.stage) > 1:
+        moved = exchange(
+            ffn, machine, precision, layout, efficiency, model.d_model, own=own, tokens=asked.tokens
+        )  # fmt: skip
+        scheme = efficiency.exchange
+        if scheme == "cheapest":
+            scheme = min(moved.times, key=lambda name: float(moved.times[name]))
+        seconds = float(moved.times[scheme])
+    held = footprint(model, machine, precision, layout, question.engine, work.context)
+    sequences = asked.decode * layout.pp if work.phase == "decode" else asked.prompts * layout.pp
+    memory = float(held.used(sequences, layout))
+    tokens = float(asked.tokens)
+    # with stages, one micro-batch leaves the last stage each time the slowest stage is done
+    rate = tokens * float(layout.pp) / float(time.estimate)
+    hourly = float(layout.gpus) * float(machine.price_per_hour)
+    return Case(
+        label=label,
+        machine=machine,
+        layout=layout,
+        domains=math.ceil(float(layout.stage) / float(machine.domain)),
+        moved=moved,
+        scheme=scheme,
+        exchange=seconds,
+        time=time,
+        tokens=tokens,
+        rate=rate,
+        mtok=hourly / HOUR / rate * 1e6 if hourly > 0 else math.nan,
+        memory=memory,
+        fits=memory <= float(held.capacity),
+    )
+
+
+def experts_of(model: Model) -> FeedForward | None:
+    """The feed-forward part with routed experts that most layers have; None in a dense model."""
+    found = [g for g in model.groups if g.ffn and g.ffn.n_experts]
+    return max(found, key=lambda g: g.count).ffn if found else None
+
+
+def widest(question: Question, limit: float) -> Layout:
+    """The layout with the widest expert parallelism on at most `limit` devices, one stage, attention not cut.
+
+    Of a dense model: the widest tensor parallelism.
+    """
+    every = layouts(question.model, question.machine, limit)
+    if not len(np.asarray(every.tp)):
+        raise BadInput(
+            f"no layout divides {question.model.name} over {limit:g} devices of {question.machine.name};"
+            " try another number of devices"
+        )
+    order = np.lexsort((every.tp, -np.asarray(every.ep), every.pp, -np.asarray(every.gpus)))  # type: ignore[arg-type]
+    return take(every, int(order[0]))
+
+
+# --- latency against the size of a domain -------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Floors:
+    """Columns over domain sizes: seconds of a decode step of `batch` sequences, on the fastest layout of each size.
+
+    `weights`: all weights read once at full bandwidth, the lecture's floor. `network`: the estimate's share in
+    collectives. `fits`: whether any layout of that size holds the weights and the caches; the fastest of those.
+    """
+
+    devices: np.ndarray
+    weights: np.ndarray
+    bound: np.ndarray
+    estimate: np.ndarray
+    network: np.ndarray
+    fits: np.ndarray
+    layouts: tuple[Layout, ...]
+    batch: float
+    context: float
+
+    def reaching(self, target: float) -> int | None:
+        """The row of the smallest domain that gives `target` tokens per second and user, or None."""
+        enough = self.fits & (1 / self.estimate >= target)
+        return int(np.argmax(enough)) if enough.any() else None
+
+    @property
+    def fastest(self) -> int | None:
+        """The row of the shortest estimate among sizes that fit."""
+        return int(np.argmin(np.where(self.fits, self.estimate, np.inf))) if self.fits.any() else None
+
+
+def floors(
+    question: Question, precision: Precision, *, batch: float, context: float, sizes: Sequence[int] = SIZES
+) -> Floors:
+    """The same chip and links in domains of other sizes, one stage over the whole domain."""
+    model = question.model
+    whole = weight_bytes(model, precision)
+    rows: list[tuple[float, ...]] = []
+    chosen: list[Layout] = []
+    for size in sizes:
+        machine = domain_of(question.machine, size)
+        every = layouts(model, machine, size)
+        here = np.flatnonzero((np.asarray(every.gpus) == size) & (np.asarray(every.pp) == 1))
+        if not len(here):
+            continue
+        every = take(every, here)
+        time = forward(model, machine, precision, every, Pass(decode=batch, context=context), question.efficiency)
+        held = footprint(model, machine, precision, every, question.engine, context)
+        fits = np.broadcast_to(held.used(batch, every) <= held.capacity, here.shape)
+        estimate = np.broadcast_to(time.estimate, here.shape)
+        best = int(np.argmin(np.where(fits | ~fits.any(), estimate, np.inf)))
+        one = take(every, best)
+        chosen.append(one)
+        at = forward(model, machine, precision, one, Pass(decode=batch, context=context), question.efficiency)
+        weights = whole / (size * float(machine.hbm_bandwidth))
+        rows.append((size, weights, float(at.bound), float(at.estimate), float(at.by_network), bool(fits[best])))
+    if not rows:
+        raise BadInput(f"no layout divides {model.name} over any domain tried; give other sizes")
+    table = np.array(rows, dtype=float)
+    return Floors(
+        devices=table[:, 0],
+        weights=table[:, 1],
+        bound=table[:, 2],
+        estimate=table[:, 3],
+        network=table[:, 4],
+        fits=table[:, 5] > 0,
+        layouts=tuple(chosen),
+        batch=batch,
+        context=context,
+    )
+
+
+def domain_of(machine: Machine, size: float) -> Machine:
+    """The same devices, `size` of them in one domain."""
+    return replace(machine, name=f"{size:g} x {machine.accelerator} in one domain", n_devices=size, domain=size)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """The weight floor on one machine's domain, and its factors against the first machine's."""
+
+    machine: Machine
+    devices: float
+    floor: float
+    times: float  # how many times lower than the first
+    by_domain: float
+    by_chip: float
+    fits: bool
+
+
+def steps(model: Model, precision: Precision, machines: Sequence[Machine]) -> tuple[Step, ...]:
+    """All weights read once by the domain of each machine: w N / (G M), and what of the gain is size, what chip.
+
+    DeepSeek-V3 in FP8 on a box of 8 H100 and on a rack of 72 GB200 (arithmetic: the box does not hold it):
+
+    >>> from rackmath.world import catalog
+    >>> v3, fp8 = catalog.model("deepseek-ai/DeepSeek-V3"), Precision.uniform("fp8")
+    >>> box, rack = steps(v3, fp8, [catalog.machine(name) for name in ("8xh100", "gb200-nvl72")])
+    >>> round(box.floor * 1e3), round(rack.floor * 1e3, 2)
+    (25, 1.17)
+    >>> round(rack.times, 1), rack.by_domain, round(rack.by_chip, 1)
+    (21.5, 9.0, 2.4)
+    """
+    whole = weight_bytes(model, precision)
+    found: list[Step] = []
+    for machine in machines:
+        devices, bandwidth = float(machine.domain), float(machine.hbm_bandwidth)
+        floor = whole / (devices * bandwidth)
+        first = found[0] if found else None
+        found.append(
+            Step(
+                machine=machine,
+                devices=devices,
+                floor=floor,
+                times=first.floor / floor if first else 1.0,
+                by_domain=devices / first.devices if first else 1.0,
+                by_chip=bandwidth / float(first.machine.hbm_bandwidth) if first else 1.0,
+                fits=whole <= devices * float(machine.hbm_capacity),
+            )
+        )
+    return tuple(found)
+
+
+# --- all of it ----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Racks:
+    """Everything the command `racks` says about a model on a machine.
+
+    `cases[0]` is the layout asked about; the others are the same layout on other fabrics, and the widest that stays
+    in one domain. `exchange_factor`, `pass_factor`: what crossing costs, against one domain around all of it; 1
+    where it does not cross. `least_factor`: (1 - 1/n) x ratio, what is said of links alone. `resident`: bytes of
+    experts, routed and shared, of all layers on one device.
+    """
+
+    question: Question
+    precision: Precision
+    work: Work
+    placed: Placement | None
+    resident: float
+    cases: tuple[Case, ...]
+    exchange_factor: float
+    pass_factor: float
+    least_factor: float
+    ratio: float
+    floors: Floors
+    target: float | None
+    steps: tuple[Step, ...]
+
+
+def racks(
+    question: Question,
+    precision: Precision,
+    *,
+    layout: Layout | None,
+    work: Work | None,
+    placing: Mapping[str, float | str | None],
+    target: float | None,
+    largest: int,
+    floor_batch: float,
+    others: Sequence[Machine],
+) -> Racks:
+    """The answer for one model on one machine."""
+    machine, model = question.machine, question.model
+    _several(machine)
+    chosen = layout or widest(question, question.max_gpus)
+    if (redundant := placing.get("redundant")) is not None:
+        chosen = replace(chosen, redundant=float(redundant))
+    _reachable(machine, chosen, question.efficiency.exchange)
+    ffn = experts_of(model)
+    placed, resident = None, 0.0
+    if ffn is not None:
+        placed = placement(ffn, float(chosen.ep), **placing)  # type: ignore[arg-type]
+        resident = _resident(model, precision, placed, chosen)
+        if resident > float(machine.hbm_capacity):
+            raise BadInput(
+                f"{placed.resident:g} experts of each layer take {resident / 1e9:,.0f} GB and a device of"
+                f" {machine.name} has {float(machine.hbm_capacity) / 1e9:,.0f} GB; place them on more devices"
+            )
+    elif any(value is not None and value != "replicated" for value in placing.values()):
+        raise BadInput(f"{model.name} has no routed experts to place; leave the options of placement out")
+    asked = work or _typical(question, precision, chosen)
+    cases = _cases(question, precision, chosen, asked)
+    here = cases[0]
+    one = next((c for c in cases if c.label == ONE_DOMAIN), here)
+    sizes = sorted({s for s in (*SIZES, int(machine.domain)) if s <= largest} | {largest})
+    return Racks(
+        question=question,
+        precision=precision,
+        work=asked,
+        placed=placed,
+        resident=resident,
+        cases=cases,
+        exchange_factor=here.exchange / one.exchange if one.exchange > 0 else 1.0,
+        pass_factor=float(here.time.estimate) / float(one.time.estimate),
+        least_factor=float(crossing_factor(here.domains, link_ratio(machine).ratio)) if here.crosses else 1.0,
+        ratio=link_ratio(machine).ratio,
+        floors=floors(question, precision, batch=floor_batch, context=asked.context, sizes=sizes),
+        target=target,
+        steps=steps(model, precision, others),
+    )
+
+
+ONE_DOMAIN = "the same in one domain"
+
+
+def _cases(question: Question, precision: Precision, layout: Layout, work: Work) -> tuple[Case, ...]:
+    """The layout as it lies; in one domain where it crosses, over boxes of 8 where not; and the widest inside one."""
+    machine = question.machine
+
+    def priced(label: str, one: Layout, on: Machine) -> Case:
+        return case(question, precision, one, work, label, on)
+
+    found = [priced("as asked", layout, machine)]
+    stage = float(layout.stage)
+    if found[0].crosses:
+        found.append(priced(ONE_DOMAIN, layout, replace(machine, domain=stage)))
+        inside = replace(question, machine=replace(machine, n_devices=float(machine.domain)))
+        with suppress(BadInput):  # where no layout divides there is nothing to put beside
+            found.append(priced("inside one domain", widest(inside, float(machine.domain)), machine))
+    elif stage > BOX and float(machine.scaleout_bandwidth) > 0:
+        found.append(priced(f"the same over boxes of {BOX}", layout, replace(machine, domain=float(BOX))))
+    return tuple(found)
+
+
+BOX = 8
+
+
+def _typical(question: Question, precision: Precision, layout: Layout) -> Work:
+    context = min(4096.0, question.model.max_context)
+    held = footprint(question.model, question.machine, precision, layout, question.engine, context)
+    most = float(held.batch_max) / float(layout.gpus)
+    return Work(phase="decode", per_device=max(min(TYPICAL_BATCH, most), 1 / float(layout.stage)), context=context)
+
+
+def _resident(model: Model, precision: Precision, placed: Placement, layout: Layout) -> float:
+    """Bytes of experts on one device, over all layers of its stage."""
+    total = 0.0
+    for group in model.groups:
+        ffn = group.ffn
+        if ffn is None or not ffn.n_experts:
+            continue
+        one = sum(m.parameters for m in ffn.expert) * precision.of("experts").bytes
+        shared = sum(m.parameters for m in ffn.matrices if m.component == "shared_experts")
+        dense = shared * precision.of("shared_experts").bytes / float(layout.tp)
+        placed_too = placed.shared == "placed"
+        total += group.count * (placed.per_device * one / float(layout.moe_tp) + (0.0 if placed_too else dense))
+    return total / float(layout.pp)
+
+
+def _several(machine: Machine) -> None:
+    if not float(machine.n_devices) > 1:
+        raise BadInput(
+            f"{machine.name} is one device, so nothing is exchanged; name several, like 8x{machine.name.lower()}"
+        )
+
+
+def _reachable(machine: Machine, layout: Layout, scheme: str) -> None:
+    stage = float(layout.stage)
+    if stage > 1 and machine.domain > 1 and not float(machine.scaleup_bandwidth) > 0:
+        raise BadInput(
+            f"{machine.name} has a scale-up bandwidth of 0; set it like --set machine.scaleup_bandwidth=450GB/s"
+        )
+    crossing = stage > float(machine.domain)
+    if crossing and not float(machine.scaleout_bandwidth) > 0:
+        raise BadInput(
+            f"layout {layout.label()} spans {math.ceil(stage / machine.domain)} domains and {machine.name} has a"
+            " scale-out bandwidth of 0; set it like --set machine.scaleout_bandwidth=50GB/s"
+        )
+    if scheme == "scale-out" and not crossing:
+        raise BadInput(
+            f"layout {layout.label()} lies in one domain of {machine.name}; scale-out carries nothing there"
+        )
