@@ -152,7 +152,7 @@ def crossing_of(model: Model, machine: Machine, precision: Precision, layout: La
     2 (n-1) / n hidden vectors from a device that hands 1 / n of one on to the next stage.
     """
     width = precision.activation_bytes
-    link_ratio = machine.scaleup_bandwidth / np.maximum(machine.scaleout_bandwidth, 1e-300)
+    link_ratio = machine.scaleup_bandwidth / np.maximum(machine.scaleout_bandwidth, 1.0)
     sent: Number = 0.0  # copies of the hidden vector sent out and back per layer, averaged over the layers
     hit: Number = 0.0
     routed = 0.0

@@ -13,13 +13,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ..arrays import Mask, take
-from ..economics.cost import HOUR, MTOK
+from ..economics.cost import HOUR, MTOK, billed_devices
 from ..errors import BadInput, Infeasible
 from ..kernel.counts import Pass, weight_bytes
 from ..layout.footprint import footprint
 from ..layout.forward import forward
 from ..layout.parallelism import Layout
-from ..layout.pipeline import Crossing, crossing_of, held, hop, utilisation
+from ..layout.pipeline import Crossing, crossing_of, disconnected, held, hop, utilisation
 from ..units import show
 from ..world.model import Model
 from ..world.precision import Precision
@@ -99,6 +99,8 @@ def pipelines(
     """
     model, machine = question.model, question.machine
     one = stage or stage_layout(question, precision, context)
+    if reason := disconnected(machine, one):
+        raise BadInput(f"{reason}; give stages of fewer devices (--layout)")
     limit = int(model.n_layers)
     if most is not None and not 1 <= most <= limit:
         raise BadInput(f"{most} stages are impossible: {model.name} has {limit} layers; give 1 to {limit}")
@@ -184,7 +186,7 @@ def _reading(question: Question, precision: Precision, every: Layout, context: f
     tpot = np.asarray(time.estimate * pace(model, every)) * np.ones_like(stages)
     room = footprint(model, machine, precision, every, question.engine, context)
     cache = held(model, precision, every, context, users, fixed="users").cache
-    dollars = np.asarray(every.gpus) * float(price_or_time(machine)) / HOUR * MTOK
+    dollars = np.asarray(billed_devices(every.gpus, machine)) * float(price_or_time(machine)) / HOUR * MTOK
     return Reading(
         micro=micro,
         users=users,
@@ -271,10 +273,12 @@ def verdict(p: Pipelines) -> str:
     if p.smallest:
         return f"{p.smallest} stages are the fewest that fit: the weights then take {share}."
     cache, r = float(p.by_micro_batch.cache[i]), p.by_micro_batch
+    fitting = p.stages[p.by_users.fits]
+    users = f" {p.fixed_users:,.0f} users in all would fit {fitting[0]:g} stages." if len(fitting) else ""
     return (
         f"No number of stages makes room for micro-batches of {r.micro[i]:,.0f} sequences: their cache takes"
         f" {show(cache, 'B')} per GPU however many there are. {p.baseline} stages hold the weights; take fewer"
-        " sequences, or wider stages."
+        f" sequences, or wider stages.{users}"
     )
 
 

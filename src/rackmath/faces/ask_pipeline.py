@@ -1,0 +1,90 @@
+"""The verb `pipeline`: words in, answer out. No arithmetic here.
+
+>>> pipeline("meta-llama/Llama-3.1-405B", "8xh100").pipelines.smallest
+2
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from ..errors import BadInput
+from ..units import parse
+from .question import Quantity, at_least, fits_context, parse_layout, question
+
+if TYPE_CHECKING:
+    from ..search.pipeline import Pipelines
+    from ..world.machine import Machine
+    from ..world.model import Model
+    from .export import Face
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PipelineAnswer:
+    """The decision about pipeline stages, and what a reader must know."""
+
+    pipelines: Pipelines
+    notes: tuple[str, ...]
+
+    def face(self) -> Face:
+        from . import show_pipeline
+
+        return show_pipeline.face(self)
+
+
+def pipeline(
+    model: str | Model,
+    on: str | Machine,
+    *,
+    context: Quantity = 8192,
+    batch: Quantity | None = None,
+    users: Quantity | None = None,
+    stages: Quantity | None = None,
+    layout: str | None = None,
+    precision: str | None = None,
+    kv: str | None = None,
+    price: str | None = None,
+    sets: Mapping[str, Quantity] | None = None,
+) -> PipelineAnswer:
+    """How many pipeline stages: memory, pace and cost for each number of them, in both readings.
+
+    `layout`: the devices of one stage; `batch`: sequences of a micro-batch where that is what stays; `users`: all
+    sequences where those stay; `stages`: the most to look at.
+    """
+    from ..search.pipeline import dependencies, pipelines
+    from ..world.workload import Traffic
+
+    length = at_least(parse(context, "count", name="context"), 1, "context")
+    q, notes = question(
+        model, on, traffic=Traffic(isl=length, osl=1), precision=precision, kv=kv, price=price, sets=sets
+    )
+    fits_context(q.model, length)
+    stage = parse_layout(layout, q) if layout else None
+    if stage is not None and float(stage.pp) > 1:
+        raise BadInput(f"layout {stage.label()} is of {stage.pp:g} stages; name the devices of one stage, without PP")
+    most = None
+    if stages is not None:
+        number = parse(stages, "count", name="stages")
+        if number != int(number):
+            raise BadInput(f"stages = {stages!r} is not a whole number")
+        most = int(number)
+    found = pipelines(
+        q,
+        q.precisions[0],
+        context=length,
+        batch=None if batch is None else at_least(parse(batch, "count", name="batch"), 1, "batch"),
+        users=None if users is None else at_least(parse(users, "count", name="users"), 1, "users"),
+        stage=None if stage is None else replace(stage, pp=1.0),
+        most=most,
+    )
+    notes += dependencies(q.model)
+    beyond = found.stages[found.gpus > q.machine.n_devices]
+    if len(beyond):
+        notes.append(
+            f"from {beyond[0]:g} stages on the {q.machine.n_devices:g} devices of {q.machine.name} do not suffice:"
+            " more of the same over its scale-out network are assumed"
+        )
+    notes.append("decoding only: prefill is not in these times and costs")
+    return PipelineAnswer(pipelines=found, notes=tuple(dict.fromkeys(notes)))
