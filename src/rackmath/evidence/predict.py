@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..arrays import Number
 from ..errors import BadInput
-from ..kernel.counts import Pass
 from ..kernel.efficiency import Efficiency, default_efficiency
-from ..kernel.roofline import PassTime
-from ..layout.footprint import device_cache_bytes, footprint
-from ..layout.forward import forward
+from ..layout.footprint import Footprint
 from ..layout.parallelism import Layout, illegal
-from ..serving.speculative import Speculation, own_layers, with_drafts
+from ..serving.disaggregated import DecodeReplica, decode_replica, prefill_replica, transfer
+from ..serving.speculative import Speculation, own_layers
 from ..serving.steady import BUSY_LIMIT, at_concurrency, steady
 from ..world import catalog
 from ..world.engine import TYPICAL, Engine
@@ -33,8 +29,6 @@ Column = NDArray[np.float64]
 
 MTP_DEPTH, MTP_ACCEPTANCE = 3.0, 0.7
 """What rows with multi-token prediction are read as; they state neither. Nothing is fitted on them."""
-
-OUTPUTS = ("tpot", "ttft", "tput_per_gpu", "output_tput_per_gpu", "tpot_bound", "ttft_bound", "batch")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +48,6 @@ class Prediction:
     tpot_bound: float | None = None
     ttft_bound: float | None = None
     batch: float | None = None
-    layout: Layout | None = None
     notes: tuple[str, ...] = ()
 
     @property
@@ -63,9 +56,10 @@ class Prediction:
 
     @property
     def beats_bound(self) -> bool:
-        """Whether the measured time per token is shorter than the bound: row, reading or model must be wrong."""
-        seen = self.row.measured.tpot
-        return self.tpot_bound is not None and seen is not None and seen < self.tpot_bound * (1 - 1e-9)
+        """Whether a measured time is shorter than its bound: then row, reading or model is wrong."""
+        seen = self.row.measured
+        pairs = ((seen.tpot, self.tpot_bound), (seen.ttft, self.ttft_bound))
+        return any(m is not None and b is not None and m < b * (1 - 1e-9) for m, b in pairs)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,16 +107,27 @@ def _group(rows: Sequence[Row], engine: Engine, efficiency: Efficiency | None) -
         efficiency=efficiency or default_efficiency(), speculation=drafts,
     )  # fmt: skip
     columns, reasons = (_aggregated if first.prefill is None else _disaggregated)(of, rows)
-    extra = ("drafts of depth 3 kept at 0.7 assumed",) if drafts else ()
+    assumed = (f"depth {MTP_DEPTH:g} and acceptance {MTP_ACCEPTANCE:g} assumed",) if drafts else ()
     return [
-        Prediction(row=row, reason=why, notes=row.readings + extra)
-        if why
-        else Prediction(
-            row=row, layout=row.decode.layout, notes=row.readings + extra,
-            **{name: float(column[i]) for name, column in columns.items()},
-        )
+        _answer(row, why, row.readings + assumed, {name: float(column[i]) for name, column in columns.items()})
         for i, (row, why) in enumerate(zip(rows, reasons, strict=True))
-    ]  # fmt: skip
+    ]
+
+
+def _answer(row: Row, why: str, notes: tuple[str, ...], values: Mapping[str, float]) -> Prediction:
+    if why:
+        return Prediction(row=row, reason=why, notes=notes)
+    return Prediction(
+        row=row,
+        tpot=values["tpot"],
+        ttft=values["ttft"],
+        tput_per_gpu=values["tput_per_gpu"],
+        output_tput_per_gpu=values["output_tput_per_gpu"],
+        tpot_bound=values["tpot_bound"],
+        ttft_bound=values["ttft_bound"],
+        batch=values["batch"],
+        notes=notes,
+    )
 
 
 @cache
@@ -161,35 +166,24 @@ def _traffic(rows: Sequence[Row]) -> Traffic:
     return Traffic(isl=_column([r.isl for r in rows]), osl=_column([r.osl for r in rows]))
 
 
-def _refused(model: Model, layout: Layout, n: int) -> list[str]:
-    """Why each layout cannot run the model; empty where it can."""
-    found = illegal(model, layout)
-    return ["; ".join(why for why, bad in found.items() if np.broadcast_to(bad, (n,))[i]) for i in range(n)]
-
-
 # --- one pool -----------------------------------------------------------------------------------------------------
 
 
 def _aggregated(of: _Setting, rows: Sequence[Row]) -> tuple[dict[str, Column], list[str]]:
-    n = len(rows)
+    """One pool of equal workers, with as many requests inside as the row states."""
     layout, traffic = _layout([r.decode.layout for r in rows]), _traffic(rows)
-    reasons = _refused(of.model, layout, n)
-    wanted = _column([r.concurrency for r in rows])
+    wanted = _column([r.concurrency / r.decode.count for r in rows])
     args = (of.model, of.machine, of.precision, layout, of.engine, of.efficiency, traffic)
     s = at_concurrency(*args, wanted, speculation=of.speculation)
-    most = np.asarray(s.footprint.batch_max)
+    reasons, most = _seats(of, rows, layout, s.footprint)
     if np.any(np.asarray(s.batch) > most):  # the engine lets the rest wait
-        s = steady(*args, np.minimum(np.asarray(s.batch), np.maximum(most, 1.0)), speculation=of.speculation)
-    weights, room = np.broadcast_to(s.footprint.weights, (n,)), float(of.machine.hbm_capacity)
-    for i in np.flatnonzero(most < 1):
-        reasons[i] = reasons[i] or _too_large(of, float(weights[i]), room)
-    kept: Number = of.speculation.kept if of.speculation else 1.0
-    steps = np.maximum((np.asarray(traffic.osl) - 1) / kept, 1.0) * kept
-    ttft = np.maximum(np.asarray(s.ttft), wanted / np.asarray(s.request_rate) - steps * np.asarray(s.tpot))
-    waits = np.asarray(s.batch) >= most * (1 - 1e-9)
+        s = steady(*args, np.minimum(np.asarray(s.batch), most), speculation=of.speculation)
+    rate = np.asarray(s.request_rate)
+    waiting = np.asarray(s.batch) >= most * (1 - 1e-9)
+    left = wanted / rate - np.asarray(s.batch) / rate  # Little: whoever does not decode has no first token yet
     return {
         "tpot": np.asarray(s.tpot),
-        "ttft": np.where(waits, ttft, np.asarray(s.ttft)),
+        "ttft": np.where(waiting, np.maximum(left, np.asarray(s.ttft)), np.asarray(s.ttft)),
         "tput_per_gpu": np.asarray(s.tput_per_gpu),
         "output_tput_per_gpu": np.asarray(s.output_tput_per_gpu),
         "tpot_bound": np.asarray(s.tpot_bound),
@@ -198,68 +192,69 @@ def _aggregated(of: _Setting, rows: Sequence[Row]) -> tuple[dict[str, Column], l
     }, reasons
 
 
-def _too_large(of: _Setting, weights: float, room: float) -> str:
-    return (
-        f"{of.model.name} takes {weights / 1e9:.0f} GB of each device's {room / 1e9:.0f} GB in this layout, and"
-        " leaves no room for a sequence"
-    )
+def _seats(of: _Setting, rows: Sequence[Row], layout: Layout, holds: Footprint) -> tuple[list[str], Column]:
+    """Why rows cannot run, and the sequences a worker can hold, at least 1.
+
+    The rows were run. Where the usual reserve of an engine leaves no room, theirs was smaller: all memory beside the
+    weights is then taken for the cache.
+    """
+    n = len(rows)
+    most = np.broadcast_to(holds.batch_max, (n,)).astype(float)
+    beside = np.asarray(holds.capacity - holds.weights)
+    bare = np.floor(np.maximum(beside, 0.0) / np.maximum(holds.per_sequence, 1.0)) * layout.dp
+    most = np.where(most < 1, np.broadcast_to(bare, (n,)), most)
+    found = illegal(of.model, layout)
+    reasons = ["; ".join(why for why, bad in found.items() if np.broadcast_to(bad, (n,))[i]) for i in range(n)]
+    weights = np.broadcast_to(holds.weights, (n,))
+    for i in np.flatnonzero(most < 1):
+        reasons[i] = reasons[i] or (
+            f"{of.model.name} takes {weights[i] / 1e9:.0f} GB of each device's {holds.capacity / 1e9:.0f} GB in this"
+            " layout, and leaves no room for a sequence"
+        )
+    return reasons, np.maximum(most, 1.0)
 
 
 # --- two pools ----------------------------------------------------------------------------------------------------
 
 
 def _disaggregated(of: _Setting, rows: Sequence[Row]) -> tuple[dict[str, Column], list[str]]:
-    """Prefill workers feed decode workers; a closed loop of `concurrency` requests goes round through both."""
-    n = len(rows)
+    """Prefill workers feed decode workers; the stated number of requests goes round through both."""
     traffic = _traffic(rows)
     isl, osl = np.asarray(traffic.isl), np.asarray(traffic.osl)
     first, second = _layout([r.prefill.layout for r in rows if r.prefill]), _layout([r.decode.layout for r in rows])
     n_first = _column([r.prefill.count for r in rows if r.prefill])
     n_second = _column([r.decode.count for r in rows])
     wanted = _column([r.concurrency for r in rows])
-    reasons = [a or b for a, b in zip(_refused(of.model, first, n), _refused(of.model, second, n), strict=True)]
-    kept: Number = of.speculation.kept if of.speculation else 1.0
-    width: Number = of.speculation.width if of.speculation else 1.0
+    args = (of.model, of.machine, of.precision)
+    rest = (of.engine, of.efficiency, traffic)
 
-    def run(layout: Layout, work: Pass) -> PassTime:
-        return forward(of.model, of.machine, of.precision, layout, work, of.efficiency)
+    def decode(batch: Column) -> DecodeReplica:
+        return decode_replica(*args, second, *rest, batch, speculation=of.speculation)
 
-    def step(batch: Column) -> PassTime:
-        work = Pass(decode=np.maximum(batch, 1.0), context=isl + osl / 2, width=width)
-        found = run(second, work)
-        if of.speculation is None:
-            return found
-        return with_drafts(found, of.speculation, of.machine, second, work, of.efficiency)
-
-    lone = run(first, Pass(prefill=isl, prompt=isl))
-    full = run(first, Pass(prefill=isl * first.dp, prompt=isl, busiest=1 / first.dp))
-    most_rate = BUSY_LIMIT * n_first * first.dp / np.asarray(full.estimate)
-    whole = device_cache_bytes(of.model, of.precision, Layout(), isl)
-    links = np.minimum(first.tp, second.tp) * max(float(of.machine.scaleout_bandwidth), 1.0)
-    moved = whole / links
-    alone = np.asarray(lone.estimate) + moved + of.efficiency.request_overhead
-    holds = footprint(of.model, of.machine, of.precision, second, of.engine, isl + osl)
-    most = np.asarray(holds.batch_max)
-    tokens = np.maximum(osl - 1, 1.0)
-    batch = np.minimum(wanted / n_second, np.maximum(most, 1.0))
+    alone = prefill_replica(*args, first, *rest, 0.0)
+    packed = prefill_replica(*args, first, *rest, 0.0, prompts=np.inf, bounds=False)
+    most_rate = BUSY_LIMIT * n_first * np.asarray(packed.capacity)
+    sent = transfer(of.model, of.precision, isl, of.machine, first, of.machine, second, of.efficiency)
+    soonest = np.asarray(alone.ttft + sent.time)
+    found = decode(wanted / n_second)
+    reasons, most = _seats(of, rows, second, found.footprint)
+    batch = np.minimum(wanted / n_second, most)
     for _ in range(12):
-        tpot = np.asarray(step(batch).estimate) / kept
-        rate = np.minimum(wanted / (alone + tokens * tpot), most_rate)
-        batch = 0.5 * batch + 0.5 * np.minimum(rate * tokens * tpot / n_second, np.maximum(most, 1.0))
-    time = step(batch)
-    tpot = np.asarray(time.estimate) / kept
-    rate = np.minimum(n_second * batch / (tokens * tpot), most_rate)
+        life = np.asarray(decode(batch).decoding)
+        rate = np.minimum(wanted / (soonest + life), most_rate)
+        batch = 0.5 * batch + 0.5 * np.minimum(rate * life / n_second, most)
+    found = decode(batch)
+    rate = np.minimum(n_second * np.asarray(found.rate), most_rate)
     fewest = np.where([r.counted for r in rows], batch, 1.0)
-    room = float(of.machine.hbm_capacity)
-    for i in np.flatnonzero(most < 1):
-        reasons[i] = reasons[i] or _too_large(of, float(np.broadcast_to(holds.weights, (n,))[i]), room)
-    decoding, all_devices = n_second * second.gpus, n_second * second.gpus + n_first * first.gpus
+    first_reasons, _ = _seats(of, rows, first, alone.footprint)
+    ones = np.ones(len(rows))
+    devices = n_second * second.gpus + n_first * first.gpus
     return {
-        "tpot": tpot,
-        "ttft": np.maximum(alone, wanted / rate - tokens * tpot),
-        "tput_per_gpu": rate * (isl + osl) / all_devices,
-        "output_tput_per_gpu": rate * osl / decoding,
-        "tpot_bound": np.asarray(step(fewest).bound / width) * np.ones(n),
-        "ttft_bound": np.asarray(lone.bound) * np.ones(n),
+        "tpot": np.asarray(found.tpot) * ones,
+        "ttft": np.maximum(soonest, wanted / rate - np.asarray(found.decoding)) * ones,
+        "tput_per_gpu": rate * (isl + osl) / devices,
+        "output_tput_per_gpu": rate * osl / (n_second * second.gpus),
+        "tpot_bound": np.asarray(decode(fewest).tpot_bound) * ones,
+        "ttft_bound": np.asarray(alone.ttft_bound) * ones,
         "batch": batch,
-    }, reasons
+    }, [a or b for a, b in zip(first_reasons, reasons, strict=True)]

@@ -130,16 +130,17 @@ def silicon(given: Text, number: int = 0) -> Row:
         if decode.workers is None:
             of.readings.append("workers not stated: one of each assumed")
         if prefill.workers is None and prefill.layout == decode.layout and _whole_deployment(decode.layout):
-            of.reasons.append(_whole_reason(decode.layout))
+            of.reasons.append(WHOLE)
     else:
         decode = of.silicon_pool("", product=inferencex)
         if _whole_deployment(decode.layout):
-            of.reasons.append(_whole_reason(decode.layout))
-    concurrency = of.number("silicon_concurrency")
+            of.reasons.append(WHOLE)
+    concurrency, each = of.number("silicon_concurrency"), of.number("decode_batch_size") or of.number("batch_size")
     if concurrency is None:
-        per_worker = of.number("decode_batch_size") or of.number("batch_size")
-        concurrency = per_worker * decode.count if per_worker else None
-        of.readings.append("concurrency not stated: the batch of the decode workers")
+        concurrency = each * decode.count * float(decode.layout.dp) if each else None
+        of.readings.append("concurrency not stated: the batch of each rank that decodes")
+    elif prefill is None and each:
+        decode = of.replicas(decode, concurrency / each)
     weights = given.get("moe_quant_mode") or given.get("gemm_quant_mode") or given.get("precision") or ""
     return Row(
         id=given.get("id") or f"row {number}",
@@ -171,11 +172,7 @@ def _whole_deployment(layout: Layout) -> bool:
     return tp > 8 and float(layout.dp) == 1 and float(layout.ep) == 1 and (tp > WIDEST_TP or tp not in (8, 16))
 
 
-def _whole_reason(layout: Layout) -> str:
-    return (
-        f"tp = {float(layout.tp):g} is the number of devices of a whole disaggregated deployment, whose pools the"
-        " row does not state"
-    )
+WHOLE = "tp counts the devices of a whole disaggregated deployment, whose pools the row does not state"
 
 
 # --- InferenceX ---------------------------------------------------------------------------------------------------
@@ -195,7 +192,7 @@ def fixed_seq(given: Text, number: int = 0) -> Row:
     if given.get("disagg") == "True":
         decode, prefill = of.worker_pool("decode"), of.worker_pool("prefill")
         if not of.reasons and (decode.workers is None or prefill.workers is None):
-            of.reasons.append(_whole_reason(decode.layout))
+            of.reasons.append(WHOLE)
     else:
         decode = Pool(layout=of.attention("tp", "ep", "dp_attention"))
     return Row(
@@ -277,6 +274,21 @@ class _Reader:
         return Pool(
             layout=Layout(tp=tp, dp=dp, ep=ep, pp=pp), workers=self.number(f"{prefix}num_workers") if prefix else 1.0
         )
+
+    def replicas(self, pool: Pool, ratio: float) -> Pool:
+        """An aggregated pool whose concurrency is `ratio` times the batch it states, a batch of each attention rank.
+
+        With experts over all devices and a ratio of their number, attention is data-parallel though the row does not
+        say so; else so many replicas share the concurrency.
+        """
+        layout, moe = pool.layout, self.size("moe_tp_size") * self.size("moe_ep_size")
+        if float(layout.dp) > 1 or ratio < 1.5 or ratio != round(ratio):
+            return pool
+        if moe == float(layout.tp) == ratio:
+            self.readings.append("concurrency is the batch of each device times their number: attention DP")
+            return Pool(layout=Layout(tp=1.0, dp=ratio, ep=layout.ep, pp=layout.pp))
+        self.readings.append(f"concurrency is {ratio:g} times the batch: {ratio:g} replicas")
+        return Pool(layout=layout, workers=ratio)
 
     def attention(self, tp: str, ep: str, dp_attention: str, devices: float | None = None) -> Layout:
         """tp devices, or ep if that is more; under attention DP each of them holds its own sequences."""

@@ -141,20 +141,16 @@ def drafting(
     drafting model once too, since it keeps a cache of its own. Drafts are made inside an engine's step, so its fixed
     cost is not paid again, launches are.
     """
-    if speculation.step is None or speculation.precision is None:
+    step, precision = speculation.step, speculation.precision
+    if step is None or precision is None:
         return None
     inside = replace(efficiency, step_overhead=0.0)
     on = draft_layout(speculation, layout)
-
-    def timed(one: Pass) -> PassTime:
-        assert speculation.step is not None and speculation.precision is not None
-        return forward(speculation.step, machine, speculation.precision, on, one, inside)
-
     narrow = replace(work, width=1.0)
-    decode_only = timed(replace(narrow, prefill=0.0))
+    decode_only = forward(step, machine, precision, on, replace(narrow, prefill=0.0), inside)
     if isinstance(work.prefill, float | int) and not work.prefill:
         return _sum(decode_only, None, speculation.depth)
-    return _sum(decode_only, timed(narrow), speculation.depth - 1)
+    return _sum(decode_only, forward(step, machine, precision, on, narrow, inside), speculation.depth - 1)
 
 
 def with_drafts(

@@ -1,0 +1,118 @@
+"""The verb of speculative decoding: words in, an answer out. No arithmetic here.
+
+>>> answer = speculate("deepseek-ai/DeepSeek-V3", "8xh200", depth=1, acceptance=0.85)
+>>> 1 < answer.curve.speedup[0] < 2
+True
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ..errors import BadInput
+from ..units import parse
+
+if TYPE_CHECKING:
+    from ..search.speculation import SpeculationCurve
+    from ..serving.speculative import Speculation
+    from ..world.machine import Machine
+    from ..world.model import Model
+    from ..world.precision import Precision
+    from .export import Face
+    from .question import Quantity
+
+UNLIMITED = 131_072.0
+"""The longest context listed for a model that states no limit."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpeculationAnswer:
+    """Speculative against plain decoding. `draft`: what makes the drafts, in words."""
+
+    curve: SpeculationCurve
+    draft: str
+    notes: tuple[str, ...]
+
+    def face(self) -> Face:
+        from . import show_speculate
+
+        return show_speculate.face(self)
+
+
+def speculate(
+    model: str | Model,
+    on: str | Machine,
+    *,
+    draft: str | Model = "mtp",
+    depth: Quantity = 3,
+    acceptance: Quantity = 0.7,
+    context: Quantity = 8192,
+    contexts: str | Sequence[Quantity] | None = None,
+    layout: str | None = None,
+    precision: str | None = None,
+    kv: str | None = None,
+    price: str | None = None,
+    sets: Mapping[str, Quantity] | None = None,
+) -> SpeculationAnswer:
+    """Speed-up and cost of speculative decoding against batch, for one layout (the largest replica by default).
+
+    `draft`: "mtp", "ngram", or a model. `acceptance`: the share of drafts kept, of those whose predecessors were.
+    """
+    from ..search.speculation import speculation_curve
+    from ..world.workload import Traffic
+    from .question import default_layout, parse_layout, question
+
+    q, notes = question(
+        model, on, traffic=Traffic(isl=1024, osl=1), precision=precision, kv=kv, price=price, sets=sets
+    )
+    used = q.precisions[0]
+    length = _length(context, "context")
+    if length > q.model.max_context:
+        raise BadInput(
+            f"{length:,.0f} tokens are more than the {q.model.max_context:,.0f} {q.model.name} was made for"
+        )
+    limit = q.model.max_context if math.isfinite(q.model.max_context) else UNLIMITED
+    given = contexts.split(",") if isinstance(contexts, str) else contexts
+    rows = [_length(x, "contexts") for x in given] if given else [1024.0 * 4**i for i in range(8)]
+    rows = sorted({x for x in (*rows, length) if x <= limit})
+    spec, words = speculation_of(q.model, used, draft, depth=depth, acceptance=acceptance)
+    chosen = parse_layout(layout, q) if layout else default_layout(q)
+    curve = speculation_curve(q, chosen, used, spec, length, tuple(rows))
+    notes.append("acceptance is given, not predicted; drafts are a chain, kept independently of each other")
+    if spec.kind == "model" and spec.step is not None and spec.step.vocab != q.model.vocab:
+        notes.append(f"{spec.step.name} has {spec.step.vocab:,.0f} tokens and the model {q.model.vocab:,.0f}: drafts"
+                     " of another vocabulary must be translated")  # fmt: skip
+    if curve.capacity < 1:
+        notes.append("with the drafting model beside it, not one sequence of this context fits")
+    return SpeculationAnswer(curve=curve, draft=words, notes=tuple(dict.fromkeys(notes)))
+
+
+def speculation_of(
+    model: Model, precision: Precision, draft: str | Model, *, depth: Quantity, acceptance: Quantity
+) -> tuple[Speculation, str]:
+    """The speculation that words ask for, and what makes its drafts in words."""
+    from ..serving import speculative as sp
+    from ..world import catalog
+
+    k = parse(depth, "count", name="depth")
+    a = parse(acceptance, "share", name="acceptance")
+    sp.checked(k, a)
+    if isinstance(draft, str):
+        word = draft.strip().lower()
+        if word == "mtp":
+            layers = "the model's own multi-token-prediction layers"
+            return sp.own_layers(model, precision, depth=k, acceptance=a), layers
+        if word in ("ngram", "n-gram", "ngrams"):
+            return sp.ngrams(depth=k, acceptance=a), "n-grams of the text so far"
+    other = catalog.model(draft) if isinstance(draft, str) else draft
+    return sp.other_model(other, other.precision, depth=k, acceptance=a), other.name
+
+
+def _length(value: Quantity, name: str) -> float:
+    found = parse(value, "count", name=name)
+    if not 1 <= found <= 1e9:
+        raise BadInput(f"{name} = {value!r} is out of range; give tokens from 1 to 1e9")
+    return found
