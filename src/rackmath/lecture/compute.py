@@ -3,40 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from ..decisions.modes import fit_fast_mode
 from ..kernel.counts import attended_entries, attention_flops, cache_bytes, experts_touched, weight_flops
 from ..kernel.roofline import balance_batch, drain_time, ratio
 from ..world.model import Stream
 from .ledger import Claim, Outcome, Part, Verdict
-
-Values = Mapping[str, float]
-Compute = Callable[[Claim, Values], Outcome]
+from .pipelines import PIPELINES
+from .racks import RACKS
+from .rules import Compute, Values, near
+from .rules import by_conditions as _by_conditions
+from .rules import by_distance as _by_distance
 
 MTOK = 1e6
-
-
-def near(claim: Claim, ours: float) -> bool:
-    """Whether our number lies within the claim's tolerance of the lecture's."""
-    assert claim.lecture is not None
-    return abs(ours / claim.lecture - 1) <= claim.tolerance
-
-
-def _by_distance(claim: Claim, ours: float, because: str, *parts: Part) -> Outcome:
-    return Outcome(ours=ours, verdict="holds" if near(claim, ours) else "does not hold", because=because, parts=parts)
-
-
-def _by_conditions(ours: float, conditions: Mapping[str, bool], *parts: Part) -> Outcome:
-    """Holds where every condition does, does not where none does; between, it holds if the missing ones did."""
-    met = [text for text, true in conditions.items() if true]
-    missed = [text for text, true in conditions.items() if not true]
-    if not missed:
-        return Outcome(ours=ours, verdict="holds", because="; ".join(met), parts=parts)
-    if not met:
-        return Outcome(ours=ours, verdict="does not hold", because="not so: " + "; nor: ".join(missed), parts=parts)
-    because = f"only if {', and if '.join(missed)}; already so: {'; '.join(met)}"
-    return Outcome(ours=ours, verdict="holds if", because=because, parts=parts)
 
 
 def _fast_mode(claim: Claim, x: Values) -> Outcome:
@@ -277,6 +257,7 @@ COMPUTED: Mapping[str, Compute] = {
     "6": _larger_of_two,
     "7": _drain,
     "8": _linear_cache,
+    **RACKS,
     "19": _square_root,
     "20": _context_step,
     "21": _output_price,
@@ -285,4 +266,5 @@ COMPUTED: Mapping[str, Compute] = {
     "24": _close_to_cost,
     "T1": _unbatched,
     "T2": _train,
+    **PIPELINES,
 }
