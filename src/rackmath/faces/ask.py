@@ -20,9 +20,11 @@ from .question import (
     default_layout,
     fits_context,
     max_tpot_of,
+    named,
     parse_layout,
     precisions,
     question,
+    with_prices,
 )
 
 if TYPE_CHECKING:
@@ -122,13 +124,15 @@ def plan(
     if not machines:
         raise BadInput("no machine was given; name one like 8xh200 or gb200-nvl72")
     need = _fleet_need(traffic.rate, spare, power_limit)
-    questions, notes = [], []
+    machines, unpriced = with_prices(machines, price)
+    paid: dict[str, Any] = {"price": price if len(machines) == 1 else None}
+    questions, notes = [], unpriced
     for machine in machines:
         q, said = question(
-            model, machine, traffic=traffic, precision=precision, kv=kv, gpus=gpus, price=price, sets=sets, need=need
+            model, machine, traffic=traffic, precision=precision, kv=kv, gpus=gpus, sets=sets, need=need, **paid
         )
         questions.append(q)
-        notes += said
+        notes += said if len(machines) == 1 else named(said, q.machine)
     fits_context(questions[0].model, float(traffic.isl) + float(traffic.osl))
     answer = search.plan(questions, objectives)
     best = answer.best

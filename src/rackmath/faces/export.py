@@ -93,18 +93,24 @@ class Output:
             _said(self.file)
             return
         if self.form == "text":
-            console = show.console() if self.file is None else show.console(io.StringIO(), width=FILE_WIDTH)
+            console = show.console()
+            if self.file is not None or not console.is_terminal:
+                console = show.console(io.StringIO(), width=FILE_WIDTH if self.file is not None else console.width)
             if self.explain:
                 _tree(face).show(console)
             else:
                 face.screen(console)
-            if self.file is not None:
-                self._save(console.file.getvalue())  # type: ignore[attr-defined]
+            if isinstance(console.file, io.StringIO):
+                text = "".join(f"{line.rstrip()}\n" for line in console.file.getvalue().splitlines())
+                self._write(text)
             return
         if self.form == "csv":
             text = csv_text(face.rows())
         else:
             text = json_text(_tree(face).record() if self.explain else face.record())
+        self._write(text)
+
+    def _write(self, text: str) -> None:
         if self.file is None:
             sys.stdout.write(text)
         else:

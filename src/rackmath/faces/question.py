@@ -13,8 +13,10 @@ from ..units import parse
 
 if TYPE_CHECKING:
     from ..economics.fleet import FleetNeed
+    from ..kernel.efficiency import Efficiency
     from ..layout.parallelism import Layout
     from ..search.grid import Question
+    from ..world.engine import Engine
     from ..world.machine import Machine
     from ..world.model import Model
     from ..world.precision import Precision
@@ -65,13 +67,43 @@ def question(
         )
     notes = [*_read_as(model, chosen), *chosen.notes, *machine.notes]
     if not float(machine.price_per_hour) > 0:
-        notes.append("without a price the plan minimises device time")
+        notes.append(NO_PRICE)
     if sets:
         notes.append("changed by hand: " + ", ".join(f"{k} = {v}" for k, v in sets.items()))
     return Question(
         model=chosen, machine=machine, traffic=traffic, engine=engine, efficiency=efficiency, precisions=tries,
         max_gpus=limit, need=need,
     ), notes  # fmt: skip
+
+
+def with_prices(on: Sequence[str | Machine], price: str | None) -> tuple[list[str | Machine], list[str]]:
+    """Several machines with one kind of price in force, and a note for each that has none of that kind.
+
+    Such a machine is compared without a price. One machine alone, or a kind that none of them has, is left to
+    `question`, which refuses it.
+    """
+    from ..world import catalog
+
+    if price is None or len(on) == 1:
+        return list(on), []
+    machines = [catalog.machine(one) if isinstance(one, str) else one for one in on]
+    have = [getattr(m.prices, price, None) is not None for m in machines]
+    if not any(have):
+        catalog.priced(machines[0], price)
+    words = price.replace("_", "-")
+    return (
+        [catalog.priced(m, price if known else "none") for m, known in zip(machines, have, strict=True)],
+        [f"{m.name} has no {words} price: it is compared without one, after those that have"
+         for m, known in zip(machines, have, strict=True) if not known],
+    )  # fmt: skip
+
+
+NO_PRICE = "without a price the plan minimises device time"
+
+
+def named(notes: Sequence[str], machine: Machine) -> list[str]:
+    """The notes of a question where several machines are asked about: those on the machine say which."""
+    return [f"{machine.name}: {n}" if n in (*machine.notes, NO_PRICE) else n for n in notes]
 
 
 def _read_as(given: str | Model, found: Model) -> list[str]:
@@ -185,6 +217,14 @@ def at_least(value: float, least: float, name: str) -> float:
     if not least <= value <= 1e9:
         raise BadInput(f"{name} = {value:g} is out of range; give a number from {least:g} to 1e9")
     return value
+
+
+def changed(engine: Engine, efficiency: Efficiency, sets: Mapping[str, Quantity]) -> tuple[Engine, Efficiency]:
+    """Engine and efficiency with values replaced, where models and machines are named by the data."""
+    of = _by_room(sets)
+    if of["model"] or of["machine"]:
+        raise BadInput("the rows name their own models and machines; set values of engine or efficiency only")
+    return _replaced(engine, "engine", of["engine"]), _replaced(efficiency, "efficiency", of["efficiency"])
 
 
 def _by_room(sets: Mapping[str, Quantity]) -> dict[str, dict[str, Quantity]]:

@@ -9,7 +9,9 @@ from __future__ import annotations
 from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Any
 
+from ..economics.fleet import fleet_of
 from ..kernel.roofline import binding
+from ..search.plan import spent
 from ..search.unbatched import unbatched
 from .ask import BatchAnswer, ForwardAnswer, PlanAnswer
 
@@ -44,7 +46,7 @@ def plan(answer: PlanAnswer) -> Record:
         "fleet": None if answer.fleet is None else _fleet(answer.fleet),
         "reasons": list(found.reasons),
         "nearest": None if found.nearest is None else chosen(found.nearest),
-        "notes": list(answer.notes),
+        "notes": [*filter(None, [mixed_prices(found)]), *answer.notes],
         "machines": machines(found),
         "evaluated": found.evaluated,
     }
@@ -55,24 +57,53 @@ def machines(found: Answer) -> list[Record]:
     if not found.others:
         return []
     plans = [a.best for a in (found, *found.others) if a.best is not None]
-    plans.sort(key=lambda p: (known_price(p.machine) is None, float(p.cost.blended_mtok)))
+    plans.sort(key=lambda p: (known_price(p.machine) is None, spent(p)))
     rows: list[Record] = [
         {
             "machine": p.machine.name,
+            "price_per_gpu_hour": known_price(p.machine),
+            "price_kind": p.machine.price_kind,
             "layout": p.layout.label(),
             "blended_mtok": p.cost.blended_mtok if known_price(p.machine) is not None else None,
             "tput_per_gpu": p.serving.tput_per_gpu,
             "ttft": p.serving.ttft,
             "tpot": p.serving.tpot,
+            **_of_fleet(p),
             "reason": None,
         }
         for p in plans
     ]
     for a in (found, *found.others):
         if a.best is None:
-            rows.append(dict.fromkeys(rows[0] if rows else ("machine", "reason"))
-                        | {"machine": a.question.machine.name, "reason": "; ".join(a.reasons)})  # fmt: skip
+            on = a.question.machine
+            own = {"machine": on.name, "price_per_gpu_hour": known_price(on), "price_kind": on.price_kind,
+                   "reason": "; ".join(a.reasons)}  # fmt: skip
+            rows.append(dict.fromkeys(rows[0] if rows else own) | own)
     return rows
+
+
+def _of_fleet(p: Plan) -> Record:
+    """Dollars a month, devices paid for and watts at the facility of the fleet a machine would need."""
+    need = p.question.need
+    if need is None:
+        return {}
+    sized = fleet_of(p.serving, p.machine, p.question.traffic, need)
+    return {
+        "fleet_month_dollars": sized.month_dollars if known_price(p.machine) is not None else None,
+        "fleet_gpus": sized.billed,
+        "fleet_power": sized.power if float(p.machine.power) > 0 else None,
+    }
+
+
+def mixed_prices(found: Answer) -> str:
+    """A sentence where the machines compared are priced in different ways; empty where they are not."""
+    on = [a.question.machine for a in (found, *found.others) if known_price(a.question.machine) is not None]
+    if len({m.price_kind for m in on}) < 2:
+        return ""
+    kinds = ("reserved", "on_demand", "owned", "spot")
+    most = max(kinds, key=lambda kind: sum(getattr(m.prices, kind) is not None for m in on))
+    told = ", ".join(f"{m.name} {m.price_kind.replace('_', '-')}" for m in on)
+    return f"prices of different kinds are compared: {told}; --price {most} compares one kind"
 
 
 def _question(found: Answer) -> Record:

@@ -10,6 +10,7 @@ from typing import IO
 from rich.box import SIMPLE_HEAD, Box
 from rich.console import Console
 from rich.markup import escape
+from rich.measure import Measurement
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
@@ -74,8 +75,49 @@ def numbers(*columns: str, title_width: int | None = None) -> Table:
     return table
 
 
-def indented(c: Console, table: Table, *, by: int = 2) -> None:
+def indented(c: Console, table: Table, *, by: int = 2, drop: Sequence[str] = ()) -> None:
+    """Print a table with whole columns only: what does not fit is left out, and a line says so.
+
+    Left out first are the columns of `drop`, in that order, then the last ones; words are wrapped before those.
+    """
+    left_out = _fit(c, table, c.width - by, drop)
     c.print(Padding(table, (0, 0, 0, by), expand=False))
+    if left_out:
+        line(c, f"[dim]Left out at this width: {escape(', '.join(left_out))}.[/]", indent=by)
+
+
+def _fit(c: Console, table: Table, width: int, drop: Sequence[str]) -> list[str]:
+    """Take columns out of a table until the rest fits; the names of those taken, in the order of the table."""
+    first, names = table.columns[0], [str(column.header) for column in table.columns]
+    if _width(c, table) > width and first.min_width:
+        first.min_width = min(first.min_width, 12)
+    for name in [name for name in drop if name in names]:
+        if _width(c, table) > width:
+            _without(table, name)
+    if _width(c, table) > width:
+        for column in table.columns:
+            column.no_wrap = column.no_wrap and column.justify != "left"
+    while _width(c, table) > width and len(table.columns) > 2:
+        _without(table, str(table.columns[-1].header))
+    kept = {str(column.header) for column in table.columns}
+    return [name for name in names if name and name not in kept]
+
+
+def _width(c: Console, table: Table) -> int:
+    """Cells the table needs so that nothing in it is cut; columns that wrap need their longest word."""
+    total = 0
+    for column in table.columns:
+        sizes = [Measurement.get(c, c.options, cell) for cell in (column.header, *column.cells)]
+        least = max(size.maximum if column.no_wrap else size.minimum for size in sizes)
+        total += max(least, column.min_width or 0)
+    gap = 2 + bool(table.box)
+    return total + gap * (len(table.columns) - 1)
+
+
+def _without(table: Table, name: str) -> None:
+    table.columns[:] = [column for column in table.columns if str(column.header) != name]
+    for i, column in enumerate(table.columns):
+        column._index = i
 
 
 def bar(c: Console, parts: Mapping[str, float], *, unit: str, total: float | None = None) -> None:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ..layout.parallelism import Layout
     from ..search.plan import Answer, Front, Plan
     from ..world.precision import Precision
+    from ..world.workload import Objectives, Traffic
 
 MOST_ROWS = 10
 
@@ -32,12 +33,7 @@ def screen(c: Console, answer: PlanAnswer) -> None:
         _nothing(c, found)
         notes(c, answer.notes)
         return
-    best = found.best
-    _chosen(c, best)
-    _numbers(c, best, found)
-    _why(c, best, found)
-    _memory(c, best)
-    _load(c, best)
+    chosen(c, found.best, found)
     if answer.fleet is not None:
         _fleet(c, answer)
     _machines(c, found)
@@ -46,9 +42,23 @@ def screen(c: Console, answer: PlanAnswer) -> None:
     notes(c, (*answer.notes, f"{found.evaluated:,} configurations evaluated"))
 
 
+def chosen(c: Console, best: Plan, found: Answer) -> None:
+    """What to run, its numbers, what binds it, its memory and load."""
+    _chosen(c, best)
+    _numbers(c, best, found)
+    _why(c, best, found)
+    _memory(c, best)
+    _load(c, best)
+
+
 def _question(c: Console, found: Answer) -> None:
-    q, traffic, limits = found.question, found.question.traffic, found.objectives
+    q = found.question
     c.print(Text.assemble((q.model.name, "bold"), " on ", (q.machine.name, "bold")))
+    c.print(Text(traffic_words(q.traffic, found.objectives), style="dim"))
+
+
+def traffic_words(traffic: Traffic, limits: Objectives) -> str:
+    """Traffic and objectives in a line."""
     cached = f"{float(traffic.cached):.0%} cached" if float(traffic.cached) > 0 else "nothing cached"
     words = [f"{tokens(float(traffic.isl))} tokens in ({cached})", f"{tokens(float(traffic.osl))} out"]
     if limits.max_ttft < math.inf:
@@ -59,7 +69,7 @@ def _question(c: Console, found: Answer) -> None:
         words.append("no limits on latency: the cheapest of all")
     if traffic.utilisation < 1:
         words.append(f"{traffic.utilisation:.0%} utilised")
-    c.print(Text(" · ".join(words), style="dim"))
+    return " · ".join(words)
 
 
 def formats(p: Precision) -> str:
@@ -202,19 +212,31 @@ def _machines(c: Console, found: Answer) -> None:
     rows = records.machines(found)
     if not rows:
         return
-    heading(c, "Machines", "the cheapest plan on each")
-    table = numbers("", "$/M tokens", "tok/s/GPU", "TTFT", "TPOT")
+    fleet = found.question.need is not None
+    heading(c, "Machines", "the cheapest fleet on each" if fleet else "the cheapest plan on each")
+    sized = ("$/month", "GPUs", "power") if fleet else ()
+    table = numbers("", "$/GPU-hour", *sized, "$/M tokens", "tok/s/GPU", "TTFT", "TPOT")
     table.add_column("layout", no_wrap=True)
     for r in rows:
+        kind = f" {r['price_kind'].replace('_', '-')}" if r["price_per_gpu_hour"] is not None else ""
+        price = f"{money(r['price_per_gpu_hour'])}{kind}"
         if r["reason"] is not None:
-            table.add_row(r["machine"], "", "", "", "", "[dim]no plan[/]")
+            table.add_row(r["machine"], price, *([""] * (4 + len(sized))), "[dim]no plan[/]")
             continue
         mine = found.best is not None and r["machine"] == found.best.machine.name
-        table.add_row(
-            r["machine"], money(r["blended_mtok"]), f"{float(r['tput_per_gpu']):,.0f}", show(float(r["ttft"]), "s"),
-            show(float(r["tpot"]), "s"), r["layout"], style="bold green" if mine else None,
+        month, watts = r.get("fleet_month_dollars"), r.get("fleet_power")
+        need = (
+            "unknown" if month is None else f"${float(month):,.0f}", f"{float(r.get('fleet_gpus', 0)):,.0f}",
+            "unknown" if watts is None else show(float(watts), "W"),
         )  # fmt: skip
-    indented(c, table)
+        table.add_row(
+            r["machine"], price, *need[: len(sized)], money(r["blended_mtok"]), f"{float(r['tput_per_gpu']):,.0f}",
+            show(float(r["ttft"]), "s"), show(float(r["tpot"]), "s"), r["layout"],
+            style="bold green" if mine else None,
+        )  # fmt: skip
+    indented(c, table, drop=("tok/s/GPU", "TTFT", "TPOT", "$/M tokens"))
+    if mixed := records.mixed_prices(found):
+        line(c, f"[bold yellow]{escape(mixed[:1].upper() + mixed[1:])}.[/]")
     for r in rows:
         if r["reason"] is not None:
             line(c, f"[dim]{escape(r['machine'])}: {escape(r['reason'])}.[/]")
@@ -259,7 +281,7 @@ def _front(c: Console, found: Answer) -> None:
             "▶" if mine else "", f"{speed:.1f}", f"{tput:,.0f}", money(price) if paid else "unknown", show(ttft, "s"),
             tokens(size), words, style="bold green" if mine else None,
         )  # fmt: skip
-    indented(c, table)
+    indented(c, table, drop=("TTFT", "batch", "tok/s/GPU"))
 
 
 def _same(front: Front, i: int, best: Plan) -> bool:

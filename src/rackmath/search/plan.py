@@ -89,8 +89,9 @@ def plan(questions: Sequence[Question], objectives: Objectives) -> Answer:
     best = min(answers, key=lambda a: math.inf if a.nearest is None else _violation(a.nearest, objectives))
     if best.nearest is None:
         best = replace(best, nearest=_on_more_devices(best.question, objectives))
-    reasons = tuple(dict.fromkeys(reason for a in answers for reason in a.reasons))
-    return replace(best, evaluated=evaluated, reasons=reasons)
+    names = [f"{a.question.machine.name}: " if len(answers) > 1 else "" for a in answers]
+    reasons = dict.fromkeys(name + reason for name, a in zip(names, answers, strict=True) for reason in a.reasons)
+    return replace(best, evaluated=evaluated, reasons=tuple(reasons))
 
 
 def _on_more_devices(question: Question, objectives: Objectives) -> Plan | None:
@@ -352,8 +353,10 @@ def _why(best: Plan, other: Plan, objectives: Objectives) -> str:
     """What makes the runner-up dearer: where its device time per request goes, against the winner's."""
 
     def per_request(p: Plan) -> dict[str, float]:
-        scale = float(p.serving.gpus) / float(p.serving.request_rate) / float(p.serving.tpot)
-        return {k: float(v) * scale for k, v in p.serving.shares.items()}
+        each = 1 / float(p.serving.request_rate)
+        scale = float(p.serving.gpus) * each / float(p.serving.tpot)
+        idle = (float(billed_devices(p.serving.gpus, p.machine)) - float(p.serving.gpus)) * each
+        return {k: float(v) * scale for k, v in p.serving.shares.items()} | {"idle": idle}
 
     mine, its = per_request(best), per_request(other)
     worst = max(its, key=lambda k: its[k] - mine[k])
@@ -367,6 +370,7 @@ def _why(best: Plan, other: Plan, objectives: Objectives) -> str:
     words = {
         "compute": "computing", "weights": "reading weights", "cache": "reading the cache",
         "network": "collectives", "overhead": "launches and step overhead",
+        "idle": "devices that are paid for and idle",
     }  # fmt: skip
     text = (
         f"{dearer:.1%} dearer: per request it spends {show(its[worst], 's')} of device time on {words[worst]},"

@@ -106,13 +106,15 @@ def build_machine(
 
 
 def priced(machine: Machine, kind: str | None = None) -> Machine:
-    """The machine with one kind of its prices in force: `kind`, or else the first that is known.
+    """The machine with one kind of its prices in force: `kind`, "none", or else the first that is known.
 
     >>> from rackmath.world.machine import Machine, Price
     >>> m = priced(Machine(name="x", accelerator="x", prices=Price(reserved=2.0, owned=1.2)))
     >>> m.price_kind, m.price_per_hour
     ('reserved', 2.0)
     """
+    if kind == "none":
+        return replace(machine, price_per_hour=0.0, price_kind="none", notes=plain_notes(machine))
     if kind is not None:
         if kind not in PRICE_KINDS:
             raise unknown("kind of price", kind, PRICE_KINDS)
