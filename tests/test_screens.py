@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import re
 from pathlib import Path
@@ -148,3 +150,24 @@ def test_forward_keeps_what_binds_at_80_columns(shell: Shell) -> None:
         return [line.split()[-3:] for line in table.splitlines() if line.endswith(("memory", "overhead", "network"))]
 
     assert rows(wide) == rows(narrow) != []
+
+
+# --- listings as tables ---------------------------------------------------------------------------------------------
+
+
+def test_listings_have_columns(shell: Shell) -> None:
+    models = {r["name"]: r for r in csv.DictReader(io.StringIO(shell("models", "--csv")))}
+    assert len(models) > 200
+    v3, llama = models[V3], models["meta-llama/Llama-3.1-70B-Instruct"]
+    assert (v3["layers"], v3["d_model"], v3["kv_bytes_per_token_bf16"]) == ("61", "7168", "70272")
+    assert float(v3["total_parameters"]) == 671_026_404_352
+    assert 36e9 < float(v3["active_parameters"]) < 38e9
+    assert llama["kv_bytes_per_token_bf16"] == "327680"
+    assert float(llama["weight_bytes"]) == 2 * float(llama["total_parameters"])
+    assert not [name for name, row in models.items() if not row["source"] or not float(row["total_parameters"]) > 0]
+    machines = {r["name"]: r for r in csv.DictReader(io.StringIO(shell("machines", "--csv")))}
+    rack = machines[RACK]
+    assert (rack["devices"], rack["domain"], rack["hbm_bandwidth"]) == ("72", "72", "8000000000000")
+    assert rack["price_kind"] in ("on_demand", "reserved", "owned")
+    assert float(rack["price_per_hour"]) > 0
+    assert machines["h100"]["peak_fp4"] == ""

@@ -194,7 +194,7 @@ def face_of(answer: Any) -> Face:
     if isinstance(answer, Listed):
         return Face(
             record=lambda: records_world.listing(answer.lines),
-            rows=lambda: records_world.listing(answer.lines),
+            rows=lambda: records_world.listing_columns(answer.kind, answer.lines),
             screen=lambda c: show_world.listing(c, answer.kind, answer.lines),
             tree=None,
         )

@@ -17,6 +17,44 @@ def listing(lines: Iterable[Listing]) -> list[Record]:
     return [{"name": one.name, "summary": one.summary} for one in lines]
 
 
+def listing_columns(kind: str, lines: Iterable[Listing]) -> list[Record]:
+    """A listing as a table of numbers: one row for each model or machine, every entry read in full."""
+    from ..world import catalog
+
+    if kind == "models":
+        return [_model_columns(catalog.model(one.name)) for one in lines]
+    return [_machine_columns(catalog.machine(one.name)) for one in lines]
+
+
+def _model_columns(m: Model) -> Record:
+    """Parameters (active: with the output head), cache bytes of a token in 16 bits, bytes of the weights as stored."""
+    from ..kernel.counts import active_parameters, kv_bytes_per_token, total_parameters, weight_bytes
+    from ..world.precision import Precision
+
+    return {
+        "name": m.name,
+        "family": m.family,
+        "layers": m.n_layers,
+        "d_model": m.d_model,
+        "total_parameters": total_parameters(m),
+        "active_parameters": active_parameters(m)["with one"],
+        "kv_bytes_per_token_bf16": kv_bytes_per_token(m, Precision(name="bf16")),
+        "weight_bytes": weight_bytes(m),
+        "max_context": m.max_context,
+        "source": m.source,
+    }
+
+
+def _machine_columns(m: Machine) -> Record:
+    """Values of one device in SI units; bandwidths of links one way; empty where unknown."""
+    fields = (
+        "peak_bf16", "peak_fp8", "peak_fp4", "peak_int8", "hbm_capacity", "hbm_bandwidth", "scaleup_bandwidth",
+        "scaleout_bandwidth", "power", "price_per_hour",
+    )  # fmt: skip
+    about = {"name": m.name, "vendor": m.vendor, "year": m.year or None, "devices": m.n_devices, "domain": m.domain}
+    return about | {f: float(getattr(m, f)) or None for f in fields} | {"price_kind": m.price_kind}
+
+
 def editable(model: Model) -> Record:
     """The description the model was built from: edit it and give it back in place of a name."""
     return dict(model.description) or {"name": model.name}
