@@ -43,6 +43,23 @@ def test_token_latency_and_utilisation():
     np.testing.assert_allclose(utilisation(np.array([1.0, 2.0, 4.0, 9.0]), 4), [0.25, 0.5, 1, 1])
 
 
+def test_a_scalar_call_is_a_row_of_a_column_call():
+    stages, micro = np.array([1.0, 2.0, 5.0, 16.0]), np.array([1.0, 4.0, 3.0, 64.0])
+    every = Layout(tp=8.0, pp=stages)
+    model, machine = catalog.model(BIG), catalog.machine("8xh100")
+    latency, share = token_latency(stages, 5e-3, 1e-5, micro), utilisation(micro, stages)
+    bubble, crossed = training_bubble(micro, stages), crossing_of(model, machine, model.precision, every)
+    kept = held(model, model.precision, every, 8192.0, micro, fixed="micro-batch")
+    for i, (p, m) in enumerate(zip(stages.tolist(), micro.tolist(), strict=True)):
+        one = replace(every, pp=p)
+        assert float(token_latency(p, 5e-3, 1e-5, m)) == latency[i]
+        assert float(utilisation(m, p)) == share[i]
+        assert float(training_bubble(m, p)) == bubble[i]
+        assert float(crossing_of(model, machine, model.precision, one).ratio) == crossed.ratio[i]
+        alone = held(model, model.precision, one, 8192.0, m, fixed="micro-batch")
+        assert (float(alone.weights), float(alone.cache)) == (kept.weights[i], kept.cache[i])
+
+
 def test_training_bubble_section_14c():
     """GPipe (Huang et al. 2019): (P - 1) / (m + P - 1)."""
     assert [round(float(b) * 100) for b in training_bubble(np.array([4.0, 8.0, 32.0]), 4)] == [43, 27, 9]

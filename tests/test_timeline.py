@@ -5,11 +5,15 @@ import json
 from dataclasses import replace
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from rackmath.errors import BadInput
 from rackmath.faces import ask, ask_timeline, cli, show_timeline
 from rackmath.faces.explain import Node
-from rackmath.serving.timeline import KINDS, NETWORK, lane, totals, trace
+from rackmath.kernel.efficiency import default_efficiency
+from rackmath.layout.parallelism import Layout
+from rackmath.serving.timeline import KINDS, NETWORK, lane, pass_of, timeline, totals, trace
 from rackmath.world import catalog
 
 V3, LLAMA = "deepseek-ai/DeepSeek-V3", "meta-llama/Llama-3.1-70B"
@@ -67,6 +71,17 @@ def test_one_stage_is_the_pass_of_forward_resource_by_resource():
     assert found["idle"] == 0
 
 
+def test_two_half_batches_still_add_up():
+    """What one half hides of the other's exchange is in no lane, as it is in no estimate."""
+    words = {"layout": "TP1 DP64 EP64", "batch": 65536, "context": 512}
+    plain = ask_timeline.timeline(V3, "gb200-nvl72", **words).timeline
+    halves = ask_timeline.timeline(V3, "gb200-nvl72", **words, sets={"efficiency.overlap": 1}).timeline
+    assert halves.step < plain.step
+    assert halves.step == pytest.approx(float(halves.time.estimate), rel=1e-9)
+    assert sum(totals(halves, 0).values()) == pytest.approx(halves.step, rel=1e-9)
+    assert totals(halves, 0)["all-to-all"] < totals(plain, 0)["all-to-all"]
+
+
 def test_idle_time_is_what_the_theory_of_pipelines_says():
     """m of P micro-batches leave a stage idle for 1 - m/P of the time; m >= P leave the fullest stage none."""
     even = made((LLAMA, "8xh100", "TP2 PP4", 64, 0, None))
@@ -92,6 +107,29 @@ def test_a_micro_batch_goes_through_the_stages_in_order():
         here = next(s for s in lane(t, stage) if s.micro == 0 and s.piece.name == "step overhead")
         after = next(s for s in lane(t, stage + 1) if s.micro == 0 and s.piece.name == "step overhead")
         assert after.start - here.start == pytest.approx(t.busy[stage] + t.hop, rel=1e-9)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    pp=st.sampled_from([1, 2, 3, 4, 5, 7, 8, 80]),
+    micro=st.integers(1, 12),
+    batch=st.integers(12, 4096),
+    context=st.integers(1, 100_000),
+    prefill=st.sampled_from([0, 1, 4096]),
+)
+def test_lanes_conserve_time_whatever_the_cut(pp, micro, batch, context, prefill):
+    """Every lane adds up to the step; the step is no quicker than the bound, nor than the busiest stage's work."""
+    model, machine = catalog.model(LLAMA), replace(catalog.machine("8xh100"), n_devices=80)
+    layout = Layout(tp=1.0, pp=float(pp))
+    work = pass_of(layout, float(batch), float(context), float(prefill), micro)
+    t = timeline(model, machine, model.precision, layout, default_efficiency(), work, micro_batches=micro)
+    assert t.step >= float(t.time.bound)
+    assert t.step >= micro * max(t.busy) * (1 - 1e-9)
+    for stage in range(0, pp, max(1, pp // 3)):
+        found = totals(t, stage)
+        assert sum(found.values()) == pytest.approx(t.step, rel=1e-9)
+        work_done = t.step - found["idle"] - found["hop"]
+        assert work_done == pytest.approx(micro * t.busy[stage], rel=1e-6)
 
 
 def test_dispatch_comes_before_the_experts_and_combine_after():

@@ -251,7 +251,20 @@ def _legend(c: Console, answer: TimelineAnswer) -> None:
             parts.append(
                 f"[{colour}]{letter}[/] {KINDS[kind]} [bold]{show(seconds, 's')}[/] ({seconds / t.step:.0%})"
             )
-    line(c, "   ".join(parts))
+    for row in _wrapped(parts, c.width - 4):
+        line(c, row)
+
+
+def _wrapped(parts: Sequence[str], width: int) -> list[str]:
+    """Entries of a legend in rows of at most so many cells, none of them broken."""
+    found: list[str] = []
+    for part in parts:
+        joined = f"{found[-1]}   {part}" if found else part
+        if found and Text.from_markup(joined).cell_len <= width:
+            found[-1] = joined
+        else:
+            found.append(part)
+    return found
 
 
 def _largest(blocks: Iterable[Block]) -> list[Block]:

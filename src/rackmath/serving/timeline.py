@@ -28,7 +28,7 @@ KINDS = {
     "compute": "computing",
     "weights": "reading weights",
     "cache": "reading the cache",
-    "all-to-all": "exchanging tokens with experts",
+    "all-to-all": "exchanging tokens",
     "all-reduce": "all-reduce",
     "hop": "waiting for a hop between stages",
     "overhead": "launches and step overhead",
