@@ -12,7 +12,17 @@ from typing import Annotated
 
 import typer
 
-from . import cli_lecture, cli_memory, cli_modes, cli_pipeline, cli_racks, cli_tiers, cli_timeline
+from . import (
+    cli_lecture,
+    cli_memory,
+    cli_modes,
+    cli_pipeline,
+    cli_racks,
+    cli_rows,
+    cli_speculate,
+    cli_tiers,
+    cli_timeline,
+)
 from . import options as o
 
 app = typer.Typer(
@@ -64,11 +74,16 @@ def plan(
     precision: o.PrecisionList = None,
     kv: o.KvList = None,
     gpus: o.Gpus = None,
+    max_domain: o.MaxDomain = None,
+    mode: o.Mode = "aggregated",
+    prefill_on: o.PrefillOn = None,
+    lora: o.Lora = None,
     price: o.PriceKind = None,
     sets: o.Sets = None,
     rate: o.Rate = None,
     spare: o.Spare = "1",
     power_limit: o.PowerLimit = None,
+    launch: o.Launch = False,
     json: o.Json = False,
     csv: o.Csv = False,
     output: o.File = None,
@@ -78,15 +93,22 @@ def plan(
 
     Exits with 1 where nothing meets them, and then says what stood in the way and what comes nearest.
     """
-    from . import ask, export
+    from . import ask_pools, export
 
-    out = export.Output.of(json=json, csv=csv, file=output, explain=explain)
+    out = export.Output.of(json=json, csv=csv, file=output, explain=explain, charts=not launch)
     with export.progress("searching layouts, batches and precisions"):
-        answer = ask.plan(
+        answer = ask_pools.plan(
             model, o.machine_names(on), isl=isl, osl=osl, cached=cached, utilisation=utilisation, max_ttft=max_ttft,
             max_tpot=max_tpot, min_interactivity=min_interactivity, precision=precision, kv=kv, gpus=gpus,
             price=price, sets=o.pairs(sets), rate=rate, spare=o.whole(spare, "spare"), power_limit=power_limit,
+            max_domain=max_domain, lora=lora, mode=mode,
+            prefill_on=o.machine_names(prefill_on) if prefill_on else None,
         )  # fmt: skip
+    if launch and answer.best is not None:
+        from .launch import launched
+
+        out.deliver(launched(answer))
+        return 0
     out.deliver(answer)
     return 0 if answer.best is not None else 1
 
@@ -197,6 +219,8 @@ cli_memory.register(app)
 cli_modes.register(app)
 cli_pipeline.register(app)
 cli_racks.register(app)
+cli_rows.register(app)
+cli_speculate.register(app)
 cli_tiers.register(app)
 cli_timeline.register(app)
 

@@ -48,6 +48,7 @@ On = Annotated[
     list[str],
     typer.Option(
         "--on",
+        "--machines",
         metavar="MACHINE",
         help="The machine: 8xh100, gb200-nvl72, ... Repeat it, or separate with commas, to choose among several.",
         autocompletion=complete_machines,
@@ -123,6 +124,45 @@ LayoutWords = Annotated[
 Gpus = Annotated[
     str | None,
     typer.Option(metavar="COUNT", help="Use at most so many devices for a replica.", rich_help_panel=CHOICES),
+]
+MaxDomain = Annotated[
+    str | None,
+    typer.Option(metavar="COUNT", help="Use scale-up domains of at most so many devices.", rich_help_panel=CHOICES),
+]
+Lora = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ADAPTERS",
+        help="Adapters served beside the model: rank=16,adapters=64. Also on=attention or on=mlp.",
+        rich_help_panel=CHOICES,
+    ),
+]
+Mode = Annotated[
+    str,
+    typer.Option(
+        metavar="MODE",
+        help="aggregated: every replica prefills and decodes. disaggregated: a pool for each. any: the cheaper one,"
+        " both on one front.",
+        rich_help_panel=CHOICES,
+    ),
+]
+PrefillOn = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--prefill-on",
+        metavar="MACHINE",
+        help="Machine of the prefill pool, where it is another one; with --mode disaggregated or any.",
+        autocompletion=complete_machines,
+        rich_help_panel=CHOICES,
+    ),
+]
+Launch = Annotated[
+    bool,
+    typer.Option(
+        "--launch",
+        help="Print the commands that start the plan in vLLM, SGLang and TensorRT-LLM instead.",
+        rich_help_panel=OUTPUT,
+    ),
 ]
 PriceKind = Annotated[
     str | None,

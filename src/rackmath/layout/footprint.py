@@ -9,6 +9,7 @@ import numpy as np
 from ..arrays import Number
 from ..kernel.counts import stored_entries
 from ..world.engine import Engine
+from ..world.lora import adapter
 from ..world.machine import Machine
 from ..world.model import COMPONENTS, Model
 from ..world.precision import Precision
@@ -95,6 +96,11 @@ def device_weight_bytes(model: Model, precision: Precision, layout: Layout) -> N
                 one = sum(size["experts"] * m.parameters for m in group.ffn.expert)
                 one += size["norm"] * group.ffn.expert_extra_parameters
                 per = per + slots(group.ffn, layout) / layout.ep * one / layout.moe_tp
+        if model.lora is not None:
+            added = adapter(group, model.lora)
+            kv = kv_heads_of(group.mixer.streams) if group.mixer else 1.0
+            ones = dict.fromkeys((m.component for m in added), model.lora.bytes * model.lora.adapters)
+            per = per + split(added, ones, kv, tp)
         layers = layers + group.count * per
     head = model.head_parameters or model.vocab * model.d_model
     embedding = size["embedding"] * model.embedding_parameters / tp

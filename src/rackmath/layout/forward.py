@@ -14,9 +14,10 @@ from dataclasses import replace
 import numpy as np
 
 from ..arrays import Number
-from ..kernel.counts import Pass, attended_entries, attended_sum
+from ..kernel.counts import Pass, attended_entries, attended_sum, experts_touched
 from ..kernel.efficiency import Efficiency
 from ..kernel.roofline import Op, PassTime, pass_time
+from ..world.lora import adapter
 from ..world.machine import Machine
 from ..world.model import LayerGroup, Matrix, Mixer, Model, Stream
 from ..world.precision import Precision
@@ -133,6 +134,7 @@ def _group_ops(group: LayerGroup, job: Job) -> Iterator[Op]:
         yield _product(
             job, f"attention projections{label}", group.mixer.matrices, kv_heads_of(group.mixer.streams), tokens, n
         )
+    yield from _adapter_ops(group, job, n, label)
     if group.mixer:
         yield from _mixing_ops(group.mixer, job, n, label)
         if not _alone(job.layout.cp):
@@ -152,6 +154,34 @@ def _group_ops(group: LayerGroup, job: Job) -> Iterator[Op]:
         bytes=ELEMENTWISE_PASSES * hidden,
         least_bytes=0.0,
         kernels=2.0,
+    )
+
+
+def _adapter_ops(group: LayerGroup, job: Job, n: float, label: str) -> Iterator[Op]:
+    """Low-rank adapters of a layer: their own multiplications, and one reading of every adapter in use.
+
+    Sequences are spread evenly and at random over the adapters; tensor parallelism cuts those like their matrices.
+    """
+    lora, work = job.model.lora, job.work
+    matrices = adapter(group, lora)
+    if lora is None or not matrices:
+        return
+    kv = kv_heads_of(group.mixer.streams) if group.mixer else 1.0
+    one = split(matrices, dict.fromkeys((m.component for m in matrices), 1.0), kv, job.layout.tp)
+    sequences = work.decode / job.layout.dp + work.prompts * work.busiest
+    in_use = lora.adapters * experts_touched(lora.adapters, 1.0, sequences)
+    flops = 2 * job.rank_tokens * one
+    peak = job.machine.peak("bf16")
+    yield Op(
+        name=f"adapters{label}",
+        kind="gemm",
+        layers=n,
+        flops=flops,
+        compute=flops / peak,
+        achieved=flops / (peak * job.efficiency.compute("gemm", "bf16")),
+        bytes=in_use * one * lora.bytes,
+        least_bytes=one * lora.bytes,
+        kernels=2.0 * len(matrices),
     )
 
 

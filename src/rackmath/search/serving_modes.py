@@ -91,7 +91,7 @@ def _reason(name: str, one: Plan, two: PoolPlan, dearer: bool) -> str:
             f"steps without prefill leave time for {per_two:,.0f} sequences on a GPU instead of {per_one:,.0f}"
             f" (in one pool {float(s.mixed):.0%} of the steps carry prefill)"
             if per_two > per_one
-            else f"in one pool {float(s.mixed):.0%} of the steps carry prefill and hold up {per_one:,.0f} sequences on a GPU"
+            else f"in one pool {float(s.mixed):.0%} of the steps carry prefill and hold decoding up"
         )
     if name == "output":
         return f"{per_two:,.0f} sequences decode on a GPU instead of {per_one:,.0f}"

@@ -11,9 +11,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from .precision import Precision
+
+if TYPE_CHECKING:
+    from .lora import Lora
 
 Shard = Literal["split", "kv", "replicated"]
 """How tensor parallelism treats a matrix: split over all ranks, over at most the KV heads, or copied to each."""
@@ -130,6 +133,7 @@ class Model:
     norm_parameters: float = 0  # the final norm and anything else outside the layers
     max_context: float = math.inf
     draft: tuple[LayerGroup, ...] = ()
+    lora: Lora | None = None  # adapters served beside the model
     family: str = ""
     notes: tuple[str, ...] = ()  # what a reader should know, e.g. "vision encoder not costed"
     source: str = ""

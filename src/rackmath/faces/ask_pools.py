@@ -1,0 +1,290 @@
+"""`plan --mode`: one pool that prefills and decodes, two that share the work, or whichever is cheaper."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from ..errors import BadInput, unknown
+from ..units import parse
+from .question import Quantity, fits_context, max_tpot_of, question
+
+if TYPE_CHECKING:
+    from ..economics.fleet import Fleet
+    from ..search.disaggregated import Point, PoolAnswer, PoolPlan
+    from ..search.grid import Question
+    from ..world.machine import Machine
+    from ..world.model import Model
+    from ..world.workload import Objectives, Traffic
+    from .ask import PlanAnswer
+    from .export import Face
+
+MODES = ("aggregated", "disaggregated", "any")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModesAnswer:
+    """What `plan` answers where two pools may serve. `aggregated` is None where only two pools were asked for.
+
+    `winner` is the cheaper mode that meets the objectives, None where neither does. `fleets` are those of the prefill
+    and the decode pool, where a rate was given.
+    """
+
+    mode: str
+    questions: tuple[Question, Question]
+    objectives: Objectives
+    pools: PoolAnswer
+    aggregated: PlanAnswer | None
+    winner: str | None
+    why: str
+    front: tuple[Point, ...]
+    points: tuple[Point, ...]  # the front of each mode apart
+    fleets: tuple[Fleet, Fleet] | None
+    notes: tuple[str, ...]
+
+    @property
+    def best(self) -> Any:
+        """The plan of the winner: a `Plan` or a `PoolPlan`."""
+        if self.winner == "disaggregated":
+            return self.pools.best
+        return None if self.winner is None or self.aggregated is None else self.aggregated.best
+
+    def face(self) -> Face:
+        from . import explain_pools, records_pools, show_pools
+        from .export import Face
+
+        return Face(
+            record=lambda: records_pools.answer(self),
+            rows=lambda: records_pools.front(self),
+            screen=lambda c: show_pools.screen(c, self),
+            tree=lambda: explain_pools.tree(self),
+            chart=(lambda: show_pools.chart(self)) if self.front else None,
+        )
+
+
+def check_mode(mode: str) -> str:
+    """The mode asked for; a misspelled one is refused with the nearest.
+
+    >>> check_mode("ANY")
+    'any'
+    """
+    if mode.strip().lower() not in MODES:
+        raise unknown("mode", mode, MODES)
+    return mode.strip().lower()
+
+
+def machines_of(on: str | Machine | Sequence[str | Machine], max_domain: Quantity | None) -> list[str | Machine]:
+    """The machines asked about, their scale-up domains cut to at most `max_domain` devices."""
+    from ..world import catalog
+
+    found = [on] if isinstance(on, str) or not isinstance(on, Sequence) else list(on)
+    if not found:
+        raise BadInput("no machine was given; name one like 8xh200 or gb200-nvl72")
+    if max_domain is None:
+        return found
+    most = parse(max_domain, "count", name="max_domain")
+    if not most >= 1 or most != int(most):
+        raise BadInput(f"max_domain = {max_domain!r} is out of range; give a whole number of devices, 1 or more")
+    return [_cut(catalog.machine(m) if isinstance(m, str) else m, most) for m in found]
+
+
+def _cut(machine: Machine, most: float) -> Machine:
+    if most >= machine.domain:
+        return machine
+    note = f"scale-up domains of {machine.name} are used as if they had {most:g} devices, not {machine.domain:g}"
+    return replace(machine, domain=most, notes=(*machine.notes, note))
+
+
+def lora_model(model: str | Model, lora: str | None, sets: Mapping[str, Quantity] | None) -> tuple[Any, Any]:
+    """The model with adapters on it, and the settings that are left: those of the model are already in it."""
+    if lora is None:
+        return model, sets
+    from ..world import catalog
+    from ..world.lora import parse_lora, with_lora
+
+    chosen: Model = catalog.model(model) if isinstance(model, str) else model
+    own = {k.removeprefix("model."): v for k, v in (sets or {}).items() if k.startswith("model.")}
+    chosen = catalog.override(chosen, own) if own else chosen
+    rest = {k: v for k, v in (sets or {}).items() if not k.startswith("model.")}
+    return with_lora(chosen, parse_lora(lora)), rest
+
+
+def plan(
+    model: str | Model,
+    on: str | Machine | Sequence[str | Machine],
+    *,
+    mode: str = "aggregated",
+    prefill_on: str | Machine | Sequence[str | Machine] | None = None,
+    max_domain: Quantity | None = None,
+    lora: str | None = None,
+    sets: Mapping[str, Quantity] | None = None,
+    **options: Any,
+) -> PlanAnswer | ModesAnswer:
+    """The cheapest plan in one mode or in either; `options` are those of `ask.plan`.
+
+    `mode`: "aggregated" (every replica prefills and decodes), "disaggregated" (a pool for each, the prefill pool on
+    `prefill_on` where given), or "any": the cheaper one, with both on one front. `max_domain` cuts scale-up domains
+    to so many devices; `lora` adds adapters: "rank=16,adapters=64".
+
+    >>> answer = plan("meta-llama/Llama-3.1-8B", "8xh100", mode="any", max_tpot="20ms")
+    >>> answer.winner in MODES
+    True
+    """
+    from . import ask
+
+    mode = check_mode(mode)
+    if mode == "aggregated" and prefill_on is not None:
+        raise BadInput("prefill_on names the machine of a prefill pool; give --mode disaggregated or any with it")
+    machines = machines_of(on, max_domain)
+    model, sets = lora_model(model, lora, sets)
+    one = None
+    if mode != "disaggregated":
+        one = ask.plan(model, machines, sets=sets, **options)
+        if mode == "aggregated":
+            return one
+    first = [] if prefill_on is None else machines_of(prefill_on, max_domain)
+    traffic, objectives = asked(options)
+    choices = {k: options.get(k) for k in ("precision", "kv", "gpus", "price")} | {"sets": sets}
+    fleet = {k: options[k] for k in ("spare", "power_limit") if k in options}
+    return _plan_pools(
+        model, machines, first, traffic, objectives, mode=mode, aggregated=one, choices=choices, **fleet
+    )
+
+
+def asked(options: Mapping[str, Any]) -> tuple[Traffic, Objectives]:
+    """Traffic and objectives from the words of a plan.
+
+    >>> traffic, limits = asked({"isl": "4k", "max_tpot": "40ms"})
+    >>> traffic.isl, traffic.osl, limits.max_tpot
+    (4000.0, 1024.0, 0.04)
+    """
+    from ..world.workload import Objectives, Traffic
+
+    ttft, rate = options.get("max_ttft"), options.get("rate")
+    traffic = Traffic(
+        isl=parse(options.get("isl", 8192), "count", name="isl"),
+        osl=parse(options.get("osl", 1024), "count", name="osl"),
+        cached=parse(options.get("cached", 0.0), "share", name="cached"),
+        utilisation=parse(options.get("utilisation", 1.0), "share", name="utilisation"),
+        rate=None if rate is None else parse(rate, "1/s", name="rate"),
+    )
+    return traffic, Objectives(
+        max_ttft=math.inf if ttft is None else parse(ttft, "s", name="max_ttft"),
+        max_tpot=max_tpot_of(options.get("max_tpot"), options.get("min_interactivity")),
+    )
+
+
+def _plan_pools(
+    model: str | Model,
+    machines: Sequence[str | Machine],
+    prefill_machines: Sequence[str | Machine],
+    traffic: Traffic,
+    objectives: Objectives,
+    *,
+    mode: str,
+    aggregated: PlanAnswer | None,
+    choices: Mapping[str, Any],
+    spare: int = 1,
+    power_limit: Quantity | None = None,
+) -> ModesAnswer:
+    """The cheapest pair of pools over all pairs of machines, against the plan with one pool where there is one.
+
+    Without `prefill_machines` both pools run on the same kind of machine. `choices` are those of `question`.
+    """
+    from ..search.disaggregated import search
+
+    pairs: list[tuple[Question, Question]] = []
+    notes: list[str] = []
+    for machine in machines:
+        own, said = question(model, machine, traffic=traffic, **choices)
+        notes += said
+        for other in prefill_machines or [machine]:
+            first, also = (own, []) if other is machine else question(model, other, traffic=traffic, **choices)
+            notes += also
+            pairs.append((first, own))
+    fits_context(pairs[0][0].model, float(traffic.isl) + float(traffic.osl))
+    answers = [(pair, search(pair, objectives)) for pair in pairs]
+    found = [(pair, a) for pair, a in answers if a.best is not None]
+    pair, pools = min(found, key=lambda f: _rank(f[1].best)) if found else answers[0]
+    pools = replace(
+        pools,
+        evaluated=sum(a.evaluated for _, a in answers),
+        reasons=() if found else tuple(dict.fromkeys(r for _, a in answers for r in a.reasons)),
+    )
+    fleets = None
+    if pools.best is not None and traffic.rate is not None:
+        fleets = _fleets(pools.best, traffic, spare, power_limit)
+    return _judged(
+        mode, pair, objectives, pools, aggregated, fleets, tuple(p for _, a in answers for p in a.front), notes
+    )
+
+
+def _rank(p: PoolPlan | None) -> tuple[bool, float]:
+    from ..search.disaggregated import spent
+
+    if p is None:
+        return True, math.inf
+    return not all(float(m.price_per_hour) > 0 for m in p.machines), spent(p)
+
+
+def _fleets(p: PoolPlan, traffic: Traffic, spare: int, power_limit: Quantity | None) -> tuple[Fleet, Fleet]:
+    """A fleet for each pool; the power limit is for both together."""
+    from ..economics.fleet import FleetNeed, fleet
+    from ..units import show
+
+    need = FleetNeed(rate=float(traffic.rate or 0.0), spare=spare)
+    s = p.serving
+    both = (
+        fleet(s.prefill.rate, s.prefill.layout.gpus, p.machines[0], traffic, need),
+        fleet(s.decode.rate, s.decode.layout.gpus, p.machines[1], traffic, need),
+    )
+    limit = math.inf if power_limit is None else parse(power_limit, "W", name="power_limit")
+    drawn = sum(float(f.power) for f in both)
+    if drawn > limit:
+        raise BadInput(
+            f"both pools of {p.label()} draw {show(drawn, 'W')} for {show(need.rate)} requests/s, more than the limit"
+            f" of {show(limit, 'W')}; raise it, or plan with --mode aggregated, which searches under it"
+        )
+    return both
+
+
+def _judged(
+    mode: str, pair: tuple[Question, Question], objectives: Objectives, pools: PoolAnswer,
+    aggregated: PlanAnswer | None, fleets: tuple[Fleet, Fleet] | None, points: tuple[Point, ...], notes: list[str],
+) -> ModesAnswer:  # fmt: skip
+    from ..search.disaggregated import spent
+    from ..search.plan import spent as spent_on
+    from ..search.serving_modes import TIE, aggregated_points, merged, why
+
+    one = None if aggregated is None else aggregated.best
+    two = pools.best
+    winner, said = None, ""
+    if one is not None and two is not None:
+        a, b = spent_on(one), spent(two)
+        if aggregated is not None and aggregated.fleet is not None and fleets is not None:
+            a, b = float(aggregated.fleet.month_dollars), sum(float(f.month_dollars) for f in fleets)
+        winner = "disaggregated" if b < a * (1 - TIE) else "aggregated"
+        said = why(one, two, one_spent=spent_on(one))
+    elif one is not None or two is not None:
+        winner = "aggregated" if one is not None else "disaggregated"
+        if aggregated is not None:
+            reasons = pools.reasons if two is None else aggregated.answer.reasons
+            said = f"{'two pools' if two is None else 'one pool'} cannot meet the limits: {'; '.join(reasons)}"
+    if aggregated is not None:
+        notes = [*aggregated.notes, *notes]
+        points += aggregated_points((aggregated.answer, *aggregated.answer.others), objectives.max_ttft)
+    return ModesAnswer(
+        mode=mode,
+        questions=pair,
+        objectives=objectives,
+        pools=pools,
+        aggregated=aggregated,
+        winner=winner,
+        why=said,
+        front=merged(points),
+        points=points,
+        fleets=fleets,
+        notes=tuple(dict.fromkeys(notes)),
+    )

@@ -1,0 +1,214 @@
+"""The commands that start a plan in serving engines: templates of `data/launch.toml`, filled in.
+
+Facts a template may ask for: tp, pp, dp, cp, ep (more than one way each), ep_all and ep_some (experts over all
+devices of a stage, or over groups), experts, redundant, fp8_cache, other_cache, lora, chunked, prefill, decode, split
+(two pools). Placeholders: {model} {tp} {pp} {dp} {cp} {ep} {stage} {trt_tp} {redundant} {seqs} {seqs_rank} {tokens}
+{tokens_all} {context} {memory} {cache} {rank} {adapters} {file}.
+"""
+
+from __future__ import annotations
+
+import math
+import tomllib
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.markup import escape
+
+from .show import heading, line, notes
+
+if TYPE_CHECKING:
+    from ..layout.parallelism import Layout
+    from ..search.grid import Question
+    from ..serving.disaggregated import PrefillReplica
+    from ..world.precision import Precision
+    from .ask import PlanAnswer
+    from .ask_pools import ModesAnswer
+    from .export import Face
+
+Rule = dict[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """One instance of an engine: how often to start it, with which words, and what it cannot express."""
+
+    engine: str
+    version: str
+    checked: str
+    source: str
+    pool: str  # "", "prefill" or "decode"
+    layout: str
+    machine: str
+    replicas: float
+    words: tuple[str, ...]
+    file: tuple[str, ...]  # lines of the configuration file it reads
+    cannot: tuple[str, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def text(self) -> str:
+        return " ".join(self.words)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LaunchAnswer:
+    """Commands for every engine that is known."""
+
+    model: str
+    commands: tuple[Command, ...]
+    notes: tuple[str, ...]
+
+    def face(self) -> Face:
+        from .export import Face
+
+        return Face(
+            record=lambda: _record(self), rows=lambda: _rows(self), screen=lambda c: screen(c, self), tree=None
+        )
+
+
+@cache
+def engines() -> dict[str, dict[str, Any]]:
+    """The templates, by short name.
+
+    >>> sorted(engines())
+    ['sglang', 'trtllm', 'vllm']
+    """
+    found: dict[str, dict[str, Any]] = tomllib.loads((files("rackmath") / "data" / "launch.toml").read_text())
+    return found
+
+
+def launched(answer: PlanAnswer | ModesAnswer) -> LaunchAnswer:
+    """The commands that start the plan of an answer."""
+    from .ask_pools import ModesAnswer
+
+    if isinstance(answer, ModesAnswer) and answer.winner == "disaggregated" and answer.pools.best is not None:
+        p, s = answer.pools.best, answer.pools.best.serving
+        pools = (
+            ("prefill", s.prefill.layout, float(s.n_prefill), _under_way(s.prefill), p.questions[0]),
+            ("decode", s.decode.layout, float(s.n_decode), float(s.decode.batch), p.questions[1]),
+        )
+        commands = [
+            command(name, q, p.precision, layout, batch, pool=pool, replicas=n)
+            for name in engines()
+            for pool, layout, n, batch, q in pools
+        ]
+        return _answer(p.questions[1], p.precision, commands)
+    best = answer.best
+    commands = [command(n, best.question, best.precision, best.layout, best.batch) for n in engines()]
+    return _answer(best.question, best.precision, commands)
+
+
+def _under_way(p: PrefillReplica) -> float:
+    """Prompts that a prefill replica holds at once: those of a pass, in every stage and rank."""
+    return max(float(p.prompts), 1.0) * float(p.layout.dp) * float(p.layout.pp)
+
+
+def _answer(q: Question, p: Precision, commands: list[Command]) -> LaunchAnswer:
+    said = ["the plan is an estimate: measure before you rely on it"]
+    if p != q.model.precision:
+        said.append(f"the plan keeps weights in {p.name}: give a checkpoint in that format")
+    return LaunchAnswer(model=q.model.name, commands=tuple(commands), notes=tuple(said))
+
+
+def command(
+    engine: str, q: Question, precision: Precision, layout: Layout, batch: float, *, pool: str = "",
+    replicas: float = 1.0,
+) -> Command:  # fmt: skip
+    """One engine's command for a replica that decodes `batch` sequences."""
+    one = engines()[engine]
+    facts, values = _facts(q, precision, layout, batch, pool)
+    values["file"] = f"{pool or 'plan'}.yaml"
+
+    def kept(rules: list[Rule]) -> tuple[str, ...]:
+        return tuple(r["text"].format(**values) for r in rules if _holds(r.get("when", ""), facts))
+
+    lines = kept(one.get("file", []))
+    words = tuple(w for w in kept(one["words"]) if lines or values["file"] not in w)
+    return Command(
+        engine=one["name"], version=one["version"], checked=one["checked"], source=one["source"], pool=pool,
+        layout=layout.label(), machine=q.machine.name, replicas=replicas, words=words, file=lines,
+        cannot=kept(one.get("cannot", [])), notes=kept(one.get("notes", [])),
+    )  # fmt: skip
+
+
+def _holds(when: str, facts: dict[str, bool]) -> bool:
+    return all(facts[w.removeprefix("!")] != w.startswith("!") for w in when.split())
+
+
+def _facts(
+    q: Question, precision: Precision, layout: Layout, batch: float, pool: str
+) -> tuple[dict[str, bool], dict[str, Any]]:
+    from ..layout.parallelism import slots
+
+    tp, pp, dp, cp, ep = (int(float(getattr(layout, n))) for n in ("tp", "pp", "dp", "cp", "ep"))
+    stage = tp * dp * cp
+    routed = [g.ffn for g in q.model.groups if g.ffn and g.ffn.n_experts]
+    spare = max((float(slots(ffn, layout)) - ffn.n_experts for ffn in routed), default=0.0)
+    tokens, lora = int(q.engine.chunk_tokens), q.model.lora
+    kv = precision.kv.name
+    traffic = q.traffic
+    facts = {
+        "tp": tp > 1, "pp": pp > 1, "dp": dp > 1, "cp": cp > 1, "ep": ep > 1, "experts": bool(routed),
+        "ep_all": ep > 1 and ep == stage, "ep_some": 1 < ep < stage, "redundant": spare > 0,
+        "fp8_cache": kv.startswith("fp8"), "other_cache": not kv.startswith(("fp8", "bf16", "fp16")),
+        "lora": lora is not None, "chunked": float(traffic.isl) > tokens, "prefill": pool == "prefill",
+        "decode": pool == "decode", "split": bool(pool),
+    }  # fmt: skip
+    values = {
+        "model": q.model.name, "tp": tp, "pp": pp, "dp": dp, "cp": cp, "ep": ep, "stage": stage,
+        "trt_tp": tp * dp, "redundant": int(spare), "seqs": math.ceil(batch - 1e-9),
+        "seqs_rank": math.ceil(batch / dp - 1e-9), "tokens": tokens, "tokens_all": tokens * dp,
+        "context": math.ceil(float(traffic.isl) + float(traffic.osl)), "memory": f"{q.engine.memory_share:g}",
+        "cache": kv, "rank": int(lora.rank) if lora else 0, "adapters": int(lora.adapters) if lora else 0,
+    }  # fmt: skip
+    return facts, values
+
+
+# --- faces --------------------------------------------------------------------------------------------------------
+
+
+def screen(c: Console, answer: LaunchAnswer) -> None:
+    """Every engine's commands, ready to be copied, with what it cannot express."""
+    for one in answer.commands:
+        pool = f" · {one.pool} pool" if one.pool else ""
+        heading(c, f"{one.engine}{pool}", f"options as of {one.version}, checked {one.checked}")
+        n = f"{one.replicas:.0f} x " if one.pool or one.replicas > 1 else ""
+        line(c, f"[dim]{n}{escape(one.layout)} on {escape(one.machine)}[/]")
+        c.print("  " + " \\\n    ".join(one.words), markup=False, highlight=False, soft_wrap=True)
+        if one.file:
+            name = next(w for w in one.words if w.startswith("--config")).split()[1]
+            line(c, f"[dim]{name}:[/]")
+            c.print("\n".join(f"    {text}" for text in one.file), markup=False, highlight=False, soft_wrap=True)
+        for text in one.cannot:
+            line(c, f"[yellow]Cannot be expressed: {escape(text)}.[/]")
+        for text in one.notes:
+            line(c, f"[dim]{escape(text if '-' in text.split()[0] else text[:1].upper() + text[1:])}.[/]")
+    notes(c, answer.notes)
+
+
+def _record(answer: LaunchAnswer) -> dict[str, Any]:
+    return {"model": answer.model, "commands": _rows(answer, full=True), "notes": list(answer.notes)}
+
+
+def _rows(answer: LaunchAnswer, *, full: bool = False) -> list[dict[str, Any]]:
+    return [
+        {
+            "engine": one.engine,
+            "version": one.version,
+            "checked": one.checked,
+            "source": one.source,
+            "pool": one.pool or None,
+            "machine": one.machine,
+            "layout": one.layout,
+            "replicas": one.replicas,
+            "command": one.text,
+            "file": list(one.file) if full else "\n".join(one.file),
+            "cannot": list(one.cannot) if full else "; ".join(one.cannot),
+            "notes": list(one.notes) if full else "; ".join(one.notes),
+        }
+        for one in answer.commands
+    ]

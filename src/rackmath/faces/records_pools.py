@@ -1,0 +1,177 @@
+"""Answers about one pool or two as plain data. Units: seconds, bytes, dollars, per-second rates."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from . import records
+
+if TYPE_CHECKING:
+    from ..kernel.roofline import PassTime
+    from ..search.disaggregated import PoolPlan
+    from .ask_pools import ModesAnswer
+
+Record = dict[str, Any]
+
+
+def answer(a: ModesAnswer) -> Record:
+    """{question, mode, winner, why, best, disaggregated, aggregated, front, fleets, reasons, nearest, notes}."""
+    two, near = a.pools.best, a.pools.nearest
+    one = None if a.aggregated is None else a.aggregated.best
+    q, traffic = a.questions[1], a.questions[1].traffic
+    best = None
+    if a.winner is not None:
+        best = {"mode": a.winner}
+        best |= chosen(two) if a.winner == "disaggregated" and two is not None else {}
+        best |= records.chosen(one) if a.winner == "aggregated" and one is not None else {}
+    return {
+        "question": {
+            "model": q.model.name,
+            "machine": q.machine.name,
+            "prefill_machine": a.questions[0].machine.name,
+            "mode": a.mode,
+            "isl": traffic.isl,
+            "osl": traffic.osl,
+            "cached": traffic.cached,
+            "utilisation": traffic.utilisation,
+            "rate": traffic.rate,
+            "max_ttft": a.objectives.max_ttft,
+            "max_tpot": a.objectives.max_tpot,
+            "max_gpus": q.max_gpus,
+        },
+        "winner": a.winner,
+        "why": a.why or None,
+        "best": best,
+        "disaggregated": None if two is None else chosen(two),
+        "aggregated": None if one is None else records.chosen(one),
+        "runner_up": None if a.pools.runner_up is None else chosen(a.pools.runner_up),
+        "nearest": None if near is None else chosen(near),
+        "front": front(a),
+        "fleets": None if a.fleets is None else {"prefill": _fleet(a.fleets[0]), "decode": _fleet(a.fleets[1])},
+        "reasons": reasons(a),
+        "notes": list(a.notes),
+        "evaluated": evaluated(a),
+    }
+
+
+def reasons(a: ModesAnswer) -> list[str]:
+    """Why there is no plan: of both modes, where both were asked for."""
+    found = list(a.pools.reasons)
+    if a.aggregated is not None:
+        found = [*a.aggregated.answer.reasons, *found]
+    return list(dict.fromkeys(found))
+
+
+def evaluated(a: ModesAnswer) -> int:
+    return a.pools.evaluated + (0 if a.aggregated is None else a.aggregated.answer.evaluated)
+
+
+def _fleet(f: Any) -> Record:
+    return {k: v if isinstance(v, bool | int) else float(v) for k, v in asdict(f).items() if k != "within_power"}
+
+
+def front(a: ModesAnswer) -> list[Record]:
+    """The points of both modes that nobody beats in speed for the user and in price, fastest first."""
+    paid = all(records.known_price(q.machine) is not None for q in a.questions)
+    return [
+        {
+            "mode": p.mode,
+            "machine": p.machine,
+            "layout": p.layout,
+            "gpus": p.gpus,
+            "batch": p.batch,
+            "interactivity": p.interactivity,
+            "tpot": 1 / p.interactivity,
+            "ttft": p.ttft,
+            "tput_per_gpu": p.tput_per_gpu,
+            "blended_mtok": p.blended_mtok if paid else None,
+        }
+        for p in a.front
+    ]
+
+
+def chosen(p: PoolPlan) -> Record:
+    """One pair of pools: estimate, bound, both pools, the transfer between them, memory and cost."""
+    s, c = p.serving, p.cost
+    paid = all(records.known_price(m) is not None for m in p.machines)
+    cached = float(p.questions[0].traffic.cached) > 0
+    dollars: Record = {
+        "input_mtok": c.input_mtok,
+        "cache_read_mtok": c.cache_read_mtok if cached else None,
+        "output_mtok": c.output_mtok,
+        "blended_mtok": c.blended_mtok,
+        "request": c.request,
+        "unit_hour": c.replica_hour,
+        "blended_mtok_bound": float(c.blended_mtok) * float(c.bound_share),
+    }
+    return {
+        "label": p.label(),
+        "precision": records.precision(p.precision),
+        "gpus": s.gpus,
+        "estimate": {
+            "ttft": s.ttft,
+            "ttft_mean": s.ttft_mean,
+            "tpot": s.tpot,
+            "interactivity": s.interactivity,
+            "end_to_end": s.end_to_end,
+            "concurrency": s.concurrency,
+            "request_rate": s.request_rate,
+            "input_tput": s.input_tput,
+            "output_tput": s.output_tput,
+            "tput_per_gpu": s.tput_per_gpu,
+            "output_tput_per_decode_gpu": s.output_tput_per_decode_gpu,
+        },
+        "bound": {
+            "ttft": s.ttft_bound,
+            "tpot": s.decode.tpot_bound,
+            "interactivity": 1 / float(s.decode.tpot_bound),
+            "request_rate": s.request_rate_bound,
+        },
+        "interval": {"low": p.interval.low, "high": p.interval.high, "reason": p.interval.reason},
+        "prefill": {
+            "machine": p.machines[0].name,
+            "replicas": s.n_prefill,
+            "layout": {**records.layout(s.prefill.layout), "cp": s.prefill.layout.cp},
+            "load": s.prefill.load,
+            "request_rate": s.prefill.rate,
+            "prompts_per_pass": s.prefill.prompts,
+            "passes_per_prompt": s.prefill.chunks,
+            "wait_median": s.prefill.wait_median,
+            "wait_mean": s.prefill.wait,
+            "to_next": s.prefill.to_next,
+            "service": s.prefill.service,
+            "pass_seconds": dict(s.prefill.time.shares),
+            "binding": binding(s.prefill.time),
+            "memory": records.memory(s.prefill.footprint, float(s.prefill.memory)),
+        },
+        "decode": {
+            "machine": p.machines[1].name,
+            "replicas": s.n_decode,
+            "layout": records.layout(s.decode.layout),
+            "batch": s.decode.batch,
+            "request_rate": s.decode.rate,
+            "step_seconds": dict(s.decode.time.shares),
+            "binding": binding(s.decode.time),
+            "memory": records.memory(s.decode.footprint, float(s.decode.memory)),
+        },
+        "transfer": {
+            "bytes": s.transfer.bytes,
+            "time": s.transfer.time,
+            "sending": s.sending,
+            "receiving": s.receiving,
+        },
+        "ratio": {"exact": p.exact_ratio, "whole_numbers_cost": lost(p)},
+        "cost": dollars if paid else dict.fromkeys(dollars),
+    }
+
+
+def lost(p: PoolPlan) -> float:
+    """Share by which whole numbers of replicas cost more than rates matched exactly."""
+    from ..search.disaggregated import spent
+
+    return spent(p) / p.matched_exactly - 1
+
+
+def binding(t: PassTime) -> str:
+    return max(t.shares, key=lambda name: float(t.shares[name]))
