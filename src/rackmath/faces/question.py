@@ -256,6 +256,10 @@ _LEAST = {"imbalance": 1.0, "chunk_tokens": 1.0}
 """Values below these have no meaning: the busiest rank carries at least the mean load, a step at least a token."""
 
 
+_MOST = {"overlap": 1.0}
+"""Values above these have no meaning: a pass is split into two half batches or it is not."""
+
+
 def _replaced(record: T, kind: str, values: Mapping[str, Quantity]) -> T:
     """An engine or efficiency record with values replaced; "memory_share.gemm" names one entry of a table."""
     for name, value in values.items():
@@ -270,8 +274,10 @@ def _replaced(record: T, kind: str, values: Mapping[str, Quantity]) -> T:
         number = parse(value, _DIMENSIONS.get(table, "count"), name=f"{kind}.{name}")
         share = table.endswith("share")
         least = _LEAST.get(name, 0.0)
-        if number < least or (share and not 0 < number <= 1):
-            allowed = "a share above 0, at most 1" if share else f"{least:g} or more"
+        most = _MOST.get(name, math.inf)
+        if not least <= number <= most or (share and not 0 < number <= 1):
+            allowed = f"{least:g} or more" if most == math.inf else f"{least:g} to {most:g}"
+            allowed = "a share above 0, at most 1" if share else allowed
             raise BadInput(f"{kind}.{name} = {value!r} is out of range; give {allowed}")
         changed = {**tables[table], entry: number} if entry else number
         record = replace(record, **{table: changed})  # type: ignore[type-var]

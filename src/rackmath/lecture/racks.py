@@ -59,23 +59,22 @@ def _domain_sizes(claim: Claim, x: Values) -> Outcome:
 
 
 def _boundary(claim: Claim, x: Values) -> Outcome:
-    assert claim.lecture is not None
     widths = {k: x[k] for k in ("dispatch_bytes", "combine_bytes", "hop_bytes")}
     links = x["up"] / x["out"]
     distinct = float(distinct_groups(x["devices"], x["experts"], x["top_k"]))
     board = x["top_k"] * x["layers"] * 2
     ours = float(crossing_ratio(links, distinct, x["layers"], **widths))
     needed = float(least_layers(links, distinct, **widths))
-    at_eight = float(crossing_ratio(8, x["top_k"], x["layers"]))
+    at_eight = float(crossing_ratio(x["threshold"], x["top_k"], x["layers"]))
     return by_conditions(
         ours,
         {
-            f"{x['top_k']:.0f} experts x {x['layers']:.0f} layers x 2 = {board:.0f} exceed {claim.lecture:.0f}":
-            board > claim.lecture,
+            f"{x['top_k']:.0f} experts x {x['layers']:.0f} layers x 2 = {board:.0f} exceed {x['threshold']:.0f}":
+            board > x["threshold"],
             f"the exchanges took longer than the hop (they take {ours:.2g}x with {distinct:.3g} distinct devices, the"
             f" bytes sent and links {links:.3g} apart; {needed:.0f} layers a stage would do)": ours >= 1,
         },
-        Part(name="at links 8 apart, every expert elsewhere", value=at_eight, unit="x"),
+        Part(name=f"at links {x['threshold']:.0f} apart, every expert elsewhere", value=at_eight, unit="x"),
         Part(name="fewest layers in a stage", value=needed),
     )  # fmt: skip
 

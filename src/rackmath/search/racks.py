@@ -206,6 +206,7 @@ def floors(
     question: Question, precision: Precision, *, batch: float, context: float, sizes: Sequence[int] = SIZES
 ) -> Floors:
     """The same chip and links in domains of other sizes, one stage over the whole domain."""
+    question = _any_way(question)
     model = question.model
     whole = weight_bytes(model, precision)
     rows: list[tuple[float, ...]] = []
@@ -383,7 +384,7 @@ def _cases(question: Question, precision: Precision, layout: Layout, work: Work)
     machine = question.machine
 
     def priced(label: str, one: Layout, on: Machine) -> Case:
-        return case(question, precision, one, work, label, on)
+        return case(question if on is machine else _any_way(question), precision, one, work, label, on)
 
     found = [priced("as asked", layout, machine)]
     stage = float(layout.stage)
@@ -391,13 +392,20 @@ def _cases(question: Question, precision: Precision, layout: Layout, work: Work)
         found.append(priced(ONE_DOMAIN, layout, replace(machine, domain=stage)))
         inside = replace(question, machine=replace(machine, n_devices=float(machine.domain)))
         with suppress(BadInput):  # where no layout divides there is nothing to put beside
-            found.append(priced("inside one domain", widest(inside, float(machine.domain)), machine))
+            found.append(priced("inside one domain", widest(inside, float(machine.domain)), replace(machine)))
     elif stage > BOX and float(machine.scaleout_bandwidth) > 0:
         found.append(priced(f"the same over boxes of {BOX}", layout, replace(machine, domain=float(BOX))))
     return tuple(found)
 
 
 BOX = 8
+
+
+def _any_way(question: Question) -> Question:
+    """The question with the exchange free to choose where what was asked for does not exist: inside one domain."""
+    if question.efficiency.exchange != "scale-out":
+        return question
+    return replace(question, efficiency=replace(question.efficiency, exchange="cheapest"))
 
 
 def _typical(question: Question, precision: Precision, layout: Layout) -> Work:
