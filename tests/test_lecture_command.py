@@ -1,6 +1,7 @@
 """`rackmath lecture`: the ledger as a table, one claim in full, inputs replaced, errors in one sentence."""
 
 import json
+import shlex
 
 import pytest
 from typer.testing import CliRunner
@@ -35,7 +36,7 @@ def test_changing_an_input_changes_the_verdict():
 def test_every_computed_claim_names_a_command_that_runs():
     commands = {f.claim.command for f in lecture().findings if f.claim.command}
     for command in sorted(commands):
-        program, *words = command.split()
+        program, *words = shlex.split(command)
         assert program == "rackmath"
         assert runner.invoke(app, words).exit_code == 0, command
 

@@ -20,6 +20,7 @@ from ..errors import Infeasible
 from ..layout.parallelism import Layout
 from ..search.grid import Column, Question, layouts, with_batches
 from ..search.plan import Plan, evaluate_plan, plan
+from ..serving.speculative import speculation_keeping
 from ..serving.steady import Serving, steady
 from ..world.precision import Precision
 from ..world.workload import Objectives
@@ -194,7 +195,7 @@ def _best(
     """Rows that fit and keep pace, without those that another beats in speed and price."""
     served: Serving = steady(
         question.model, question.machine, precision, layout, question.engine, question.efficiency, question.traffic,
-        batch, width=width, per_pass=per_pass,
+        batch, speculation=speculation_keeping(per_pass, width),
     )  # fmt: skip
     dollars = cost(served, question.machine, question.traffic)
     good = np.asarray(served.fits) & np.asarray(served.keeps_pace)

@@ -103,6 +103,22 @@ def ngrams(*, depth: Number, acceptance: Number) -> Speculation:
     return Speculation(kind="ngram", depth=depth, acceptance=acceptance)
 
 
+def speculation_keeping(kept: float, width: float) -> Speculation | None:
+    """Free drafts with the acceptance at which a pass of `width` tokens keeps `kept` of them; None for one of one.
+
+    >>> s = speculation_keeping(1.8, 2.0)
+    >>> round(float(s.acceptance), 6), round(float(s.kept), 6)
+    (0.8, 1.8)
+    """
+    if kept <= 1:
+        return None
+    low, high = 0.0, 1.0
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (middle, high) if tokens_per_pass(middle, width - 1) < kept else (low, middle)
+    return ngrams(depth=width - 1, acceptance=high)
+
+
 def checked(depth: float, acceptance: float) -> None:
     """Refuse depths and acceptances that mean nothing."""
     if not 1 <= depth <= DEEPEST or depth != int(depth):
