@@ -19,11 +19,13 @@ check: $(VENV)/.dev
 	$(BIN)/lint-imports
 	$(BIN)/cog --check README.md
 	$(BIN)/python tools/cli_reference.py --check
+	$(BIN)/python tools/block_keys.py --check
 
 docs: $(VENV)/.dev
 	$(BIN)/cog -r README.md
 	$(BIN)/python tools/cli_reference.py
 	$(BIN)/python tools/machine_table.py
+	$(BIN)/python tools/block_keys.py
 
 bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/bench.py

@@ -34,6 +34,8 @@ def gqa(
 ) -> Mixer:
     """Softmax attention with grouped KV heads (MHA and MQA are its ends).
 
+    Without `n_kv_heads` every head has its own keys and values; `head_dim` is d_model / n_heads, `v_head_dim` the
+    same as `head_dim`. A layer keeps the last `window` tokens; with `chunk` its context restarts every so many.
     `output_gate` scales every output element, `head_gate` every head. With `top_k` and an indexer it is sparse: a
     query reads `top_k` tokens per KV head, chosen with one small key per token (MiniMax M3, in blocks of tokens).
     `v_is_k`: no value projection, the key's serves (Gemma 4 global layers); the cache still holds both.
@@ -99,6 +101,7 @@ def mla(
     values for every head. Prefill expands keys and values (not absorbed). The matrices are the same either way.
     With `top_k` it is DeepSeek sparse attention, which prefills absorbed too, since every query reads entries of its
     own. Its indexer reads every cached token's small key; a layer without one reuses an earlier layer's choice.
+    Without `q_lora_rank` the query is one full matrix.
 
     >>> mixer = mla(d_model=7168, n_heads=128, q_lora_rank=1536, kv_lora_rank=512, qk_nope_head_dim=128,
     ...             qk_rope_head_dim=64, v_head_dim=128)         # DeepSeek-V3

@@ -154,12 +154,12 @@ def model(name: str | Path) -> Model:
     if not text.strip() or len(text) > 4096 or "\0" in text:
         raise BadInput(f"{text!r:.80} is not the name of a model; give one like deepseek-ai/DeepSeek-V3")
     if text in _model_lines():
-        return build(_description(text))
+        return _named_model(text)
     path = Path(text)
     if path.suffix.lower() in (".json", ".toml") or path.is_dir():
         return _model_file(path)
     exact, number_format = find_model(text)
-    found = build(_description(exact))
+    found = _named_model(exact)
     return build(in_format(found, number_format)) if number_format else found
 
 
@@ -183,7 +183,9 @@ def find_model(text: str) -> tuple[str, str | None]:
 def models() -> tuple[Listing, ...]:
     """Every model of the catalogue and of the user, with one line about each."""
     found = []
-    for name in sorted(_model_lines(), key=str.lower):
+    lines = _model_lines()
+    twice = {at.stem for name, at in lines.items() if isinstance(at, Path) and name != at.stem}
+    for name in sorted((name for name in lines if name not in twice), key=str.lower):
         given = _description(name)
         layers = sum(group.get("count", 1) for group in given["groups"])
         shape = f"{layers} layers, {given['d_model']} wide"
@@ -207,10 +209,34 @@ def _model_file(path: Path) -> Model:
 
 
 def _model_lines() -> Mapping[str, str | Path]:
-    """Names of all models, with the line or the file that describes each; the user's come last and win."""
+    """Names of all models, with the line or the file that describes each; the user's come last and win.
+
+    A user's file is found by the `name` inside it and by its own name without the ending.
+    """
     folder = home() / "models"
-    own = {p.stem: p for suffix in ("toml", "json") for p in sorted(folder.glob(f"*.{suffix}"))}
-    return {**_packaged_models(), **own}
+    files = [p for suffix in ("toml", "json") for p in sorted(folder.glob(f"*.{suffix}"))]
+    inside = {name: p for p in files if (name := _name_inside(p, p.stat().st_mtime_ns))}
+    return {**_packaged_models(), **inside, **{p.stem: p for p in files}}
+
+
+@functools.cache
+def _name_inside(path: Path, changed: int) -> str:
+    """The `name` a user's description gives; empty for a config.json, and for a file that cannot be read."""
+    try:
+        text = path.read_text(encoding="utf-8")
+        given = tomllib.loads(text) if path.suffix.lower() == ".toml" else json.loads(text)
+    except (OSError, ValueError, RecursionError):
+        return ""  # `model` says what is wrong with it once it is asked for
+    name = given.get("name") if isinstance(given, dict) and "groups" in given else None
+    return name if isinstance(name, str) else ""
+
+
+def _named_model(name: str) -> Model:
+    """A model by its exact name, with a note where a user's file stands in for a packaged one."""
+    found, at = build(_description(name)), _model_lines()[name]
+    if isinstance(at, Path) and name in _packaged_models():
+        return replace(found, notes=(*found.notes, f"{at} takes the place of the packaged description"))
+    return found
 
 
 @functools.cache

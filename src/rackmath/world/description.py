@@ -132,10 +132,11 @@ def _block(given: Any, kinds: Mapping[str, Callable[..., B]], part: str, d_model
     _only(values, set(accepted), f"{where}: {part} {kind!r}")
     if "d_model" in accepted:
         values.setdefault("d_model", d_model)
+    missing = [k for k, p in accepted.items() if p.default is inspect.Parameter.empty and k not in values]
+    if missing:
+        raise BadInput(f"{where}: {part} {kind!r} needs {', '.join(map(repr, missing))}")
     for key, parameter in accepted.items():
         if key not in values:
-            if parameter.default is inspect.Parameter.empty:
-                raise BadInput(f"{where}: {part} {kind!r} needs {key!r}")
             continue
         if isinstance(parameter.default, bool):
             if not isinstance(values[key], bool):
