@@ -9,7 +9,7 @@ import pytest
 
 from rackmath.kernel.efficiency import Efficiency
 from rackmath.kernel.roofline import Op, balance_batch, drain_time, pass_time, ratio
-from rackmath.layout.collectives import Links, all_gather, all_reduce, all_to_all
+from rackmath.layout.collectives import Links, all_gather, all_reduce, seconds_per_copy
 
 u = pint.UnitRegistry()
 u.define("flop = [flop]")
@@ -56,10 +56,14 @@ def test_a_pass_adds_seconds_to_seconds():
 
 def test_collectives_return_seconds():
     size = np.array([1e6, 1e9]) * BYTE
-    for cost in (all_reduce(size, _links()), all_gather(size, _links()), all_to_all(size, size, _links())):
+    for cost in (all_reduce(size, _links()), all_gather(size, _links())):
         assert cost.time.check("[time]")
         assert cost.up.check("[time]")
         assert cost.out.check("[time]")
+    for scheme in ("direct", "hierarchical"):
+        per_byte, latency = seconds_per_copy(scheme, 8.0, 2.0, _links())
+        assert (per_byte * size).check("[time]")
+        assert latency.check("[time]")
 
 
 def test_balance_and_drain():
