@@ -14,7 +14,8 @@ from typer.testing import CliRunner
 from rackmath.errors import BadInput
 from rackmath.faces import ask_racks, explain_racks, records_racks
 from rackmath.faces.cli import app
-from rackmath.search.racks import link_ratio, steps
+from rackmath.search.domains import steps
+from rackmath.search.racks import link_ratio
 from rackmath.world import catalog
 from rackmath.world.precision import Precision
 
@@ -114,7 +115,7 @@ def test_floors_fall_with_diminishing_returns(nodes):
     assert gains == sorted(gains, reverse=True)
     assert gains[0] > 1.7
     assert gains[-1] < 1.3
-    share = f.network / f.estimate
+    share = (f.network + f.overhead) / f.estimate
     assert share[sizes.index(512)] > share[sizes.index(8)]
     assert not f.fits[sizes.index(8)]
 

@@ -1,7 +1,7 @@
 """The verbs of racks: words in, answers out. No arithmetic here.
 
 >>> round(racks("deepseek-ai/DeepSeek-V3", "144xh800").racks.exchange_factor, 1)
-2.7
+2.8
 """
 
 from __future__ import annotations

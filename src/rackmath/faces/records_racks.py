@@ -10,7 +10,8 @@ from .ask_racks import RacksAnswer, RatioAnswer
 from .records import Record, known_price, layout, precision
 
 if TYPE_CHECKING:
-    from ..search.racks import Case, Step
+    from ..search.domains import Step
+    from ..search.racks import Case
 
 
 def ratio_rows(answer: RatioAnswer) -> list[Record]:
@@ -103,6 +104,7 @@ def floor_rows(answer: RacksAnswer) -> list[Record]:
             "tpot_bound": f.bound[i],
             "tpot": f.estimate[i],
             "network": f.network[i],
+            "overhead": f.overhead[i],
             "interactivity": 1 / f.estimate[i],
             "fits": bool(f.fits[i]),
         }

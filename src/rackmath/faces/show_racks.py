@@ -157,7 +157,7 @@ def _domains(c: Console, answer: RacksAnswer) -> None:
     f = r.floors
     heading(c, "The same chip in other domains", f"{tokens(f.batch)} sequences, fastest layout of each size")
     c.print(Text.from_ansi(charts.draw(chart(answer), width=c.width, height=15, color=wants_colour())))
-    names = ["domain", "weights read", "bound", "step", "collectives", "tok/s/user", "layout"]
+    names = ["domain", "weights read", "bound", "step", "collectives", "launches", "tok/s/user", "layout"]
     if c.width < ROOMY:
         names.remove("bound")
     table = numbers(*names)
@@ -170,7 +170,8 @@ def _domains(c: Console, answer: RacksAnswer) -> None:
             "bound": show(float(f.bound[i]), "s"),
             "step": show(float(f.estimate[i]), "s"),
             "collectives": show(float(f.network[i]), "s"),
-            "tok/s/user": f"{1 / float(f.estimate[i]):.3g}",
+            "launches": show(float(f.overhead[i]), "s"),
+            "tok/s/user": f"{1 / float(f.estimate[i]):.3g}" if f.fits[i] else "-",
             "layout": f.layouts[i].label() if f.fits[i] else "does not fit",
         }
         style = "bold" if i == reached else None if f.fits[i] else "dim"

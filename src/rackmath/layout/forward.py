@@ -22,7 +22,8 @@ from ..world.machine import Machine
 from ..world.model import LayerGroup, Matrix, Mixer, Model, Stream
 from ..world.precision import Precision
 from .collectives import all_gather, all_reduce, links, point_to_point
-from .experts import expert_ops, overlapped
+from .experts import expert_ops
+from .overlap import overlapped
 from .parallelism import Layout, kv_heads_of, split
 
 ELEMENTWISE_PASSES = 10.0
