@@ -1,7 +1,7 @@
 """The verb of speculative decoding: words in, an answer out. No arithmetic here.
 
 >>> answer = speculate("deepseek-ai/DeepSeek-V3", "8xh200", depth=1, acceptance=0.85)
->>> 1 < answer.curve.speedup[0] < 2
+>>> bool(1 < answer.curve.speedup[0] < 1.85)     # at batch 1; 1.85 tokens are kept of a pass
 True
 """
 

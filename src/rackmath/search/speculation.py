@@ -77,8 +77,8 @@ class SpeculationCurve:
 def stretches(batch: Column, speedup: Column) -> tuple[tuple[float, float], ...]:
     """Intervals of batch with a speed-up above 1, ends read off between the points (on a log scale).
 
-    >>> stretches(np.array([1.0, 10.0, 100.0]), np.array([1.2, 1.1, 0.9]))
-    ((1.0, 31.6227766016838),)
+    >>> [(start, round(end, 1)) for start, end in stretches(np.array([1.0, 10, 100]), np.array([1.2, 1.1, 0.9]))]
+    [(1.0, 31.6)]
     >>> stretches(np.array([1.0, 10.0]), np.array([0.9, 0.8])), stretches(np.array([1.0, 4.0]), np.array([2.0, 2.0]))
     ((), ((1.0, inf),))
     """

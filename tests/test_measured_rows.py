@@ -1,0 +1,382 @@
+"""Rows of published benchmarks: how they are read, that all are answered, and that none beats its bound.
+
+A few single figures are quoted by hand; the rest needs the data folder and skips without it.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import statistics
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hfdata import DATA
+
+from rackmath.errors import BadInput
+from rackmath.evidence import palm
+from rackmath.evidence.predict import MTP_DEPTH, named, predict
+from rackmath.evidence.rows import MEAN_LENGTH, WHOLE, Row, read, rows
+from rackmath.evidence.score import Errors, error, kind, score
+from rackmath.faces.cli import run
+
+SILICON = DATA / "serving" / "inferencex_silicon_sample_aic.csv"
+FIXED = DATA / "serving" / "inferencex_fixed_seq.csv"
+REPORTED = DATA / "training" / "reported_runs.csv"
+needs = pytest.mark.skipif(not SILICON.is_file(), reason=f"needs the measured data in {DATA} (set RACKMATH_DATA)")
+
+# Single figures of InferenceX (github.com/SemiAnalysisAI/InferenceX, results of 2025) in the columns of its files.
+FIXED_HEAD = (
+    "model,hardware,framework,precision,spec_method,disagg,tp,ep,dp_attention,prefill_tp,prefill_ep,"
+    "prefill_dp_attention,prefill_num_workers,decode_tp,decode_ep,decode_dp_attention,decode_num_workers,"
+    "num_prefill_gpu,num_decode_gpu,isl,osl,conc,tput_per_gpu,median_ttft,median_tpot"
+)
+FIXED_ROWS = (
+    "deepseek-ai/DeepSeek-R1-0528,mi355x,sglang,fp4,none,False,4,1,False,4,1,False,0,4,1,False,0,4,4,8192,1024,4,"
+    "382.572,0.6068725,0.02170514",
+    "deepseek-ai/DeepSeek-R1-0528,b200,sglang,fp4,none,False,8,1,False,8,1,False,0,8,1,False,0,8,8,8192,1024,64,"
+    "2119.739,0.8668639,0.03131555",
+)
+
+
+def fixed(**given: str) -> Row:
+    base = dict(zip(FIXED_HEAD.split(","), FIXED_ROWS[1].split(","), strict=True))
+    return rows([base | given])[0]
+
+
+def silicon(**given: str) -> Row:
+    base = {
+        "id": "x", "backend": "trtllm", "model_path": "deepseek-ai/DeepSeek-R1", "system": "b200_sxm", "mode": "agg",
+        "isl": "1024", "osl": "1024", "moe_quant_mode": "fp8", "silicon_concurrency": "256", "batch_size": "256",
+        "tp_size": "8.0", "pp_size": "1.0", "attention_dp_size": "1.0", "moe_tp_size": "8.0", "moe_ep_size": "1.0",
+        "silicon_ttft_ms": "900", "silicon_tpot_ms": "30", "silicon_data_source": "source_file=2026-03-25.csv",
+    }  # fmt: skip
+    return rows([base | given])[0]
+
+
+# --- reading ------------------------------------------------------------------------------------------------------
+
+
+def test_quoted_rows_are_answered_above_their_bound_and_near_the_measurement() -> None:
+    lines = (FIXED_HEAD, *FIXED_ROWS)
+    found = predict(rows(list(csv.DictReader(lines))))
+    for p in found:
+        assert p.answered
+        assert not p.beats_bound
+        assert p.tpot_bound is not None
+        assert p.tpot is not None
+        assert p.row.measured.tpot is not None
+        assert p.tpot_bound <= p.tpot
+        assert p.tpot == pytest.approx(p.row.measured.tpot, rel=0.7)  # software of 2025, no constant fitted
+    assert [p.row.measured.tput_per_gpu for p in found] == [382.572, 2119.739]
+
+
+def test_lengths_are_the_mean_of_the_drawn_ones() -> None:
+    assert fixed().isl == pytest.approx(MEAN_LENGTH * 8192)
+    assert silicon().isl == pytest.approx(MEAN_LENGTH * 1024)
+    assert silicon(silicon_data_source="source_file=aic gap analysis: x").isl == 1024
+
+
+@pytest.mark.parametrize(
+    ("given", "label", "devices"),
+    [
+        ({"tp": "8", "ep": "1", "dp_attention": "False"}, "TP8", 8),
+        ({"tp": "8", "ep": "8", "dp_attention": "False", "num_decode_gpu": "64"}, "TP8 EP8", 8),
+        ({"tp": "8", "ep": "8", "dp_attention": "True", "num_decode_gpu": "64"}, "TP1 DP8 EP8", 8),
+        ({"tp": "2", "ep": "1", "dp_attention": "True"}, "TP1 DP2", 2),
+    ],
+)
+def test_layouts_of_inferencex(given: dict[str, str], label: str, devices: float) -> None:
+    layout = fixed(**given).decode.layout
+    assert (layout.label(), float(layout.gpus)) == (label, devices)
+
+
+def test_pools_of_inferencex() -> None:
+    row = fixed(
+        disagg="True", prefill_tp="4", prefill_ep="4", prefill_dp_attention="True", prefill_num_workers="5",
+        num_prefill_gpu="20", decode_tp="32", decode_ep="32", decode_dp_attention="True", decode_num_workers="1",
+        num_decode_gpu="32",
+    )  # fmt: skip
+    assert row.prefill is not None
+    assert (row.prefill.layout.label(), row.prefill.workers) == ("TP1 DP4 EP4", 5)
+    assert (row.decode.layout.label(), row.decode.workers) == ("TP1 DP32 EP32", 1)
+    one = fixed(
+        disagg="True", prefill_tp="1", prefill_ep="8", prefill_dp_attention="True", prefill_num_workers="1",
+        num_prefill_gpu="8", decode_tp="8", decode_ep="8", decode_dp_attention="True", decode_num_workers="1",
+        num_decode_gpu="16",
+    )  # fmt: skip
+    assert one.prefill is not None
+    assert one.prefill.layout.label() == "TP1 DP8 EP8"
+    assert one.decode.layout.label() == "TP1 DP16 EP16"
+    assert one.readings
+
+
+def test_layouts_of_the_silicon_sample() -> None:
+    product = silicon(tp_size="64.0", moe_tp_size="8.0", moe_ep_size="8.0")
+    assert product.decode.layout.label() == "TP8 EP8"
+    attention = silicon(tp_size="1.0", attention_dp_size="64.0", moe_tp_size="8.0", moe_ep_size="8.0", batch_size="4")
+    assert attention.decode.layout.label() == "TP1 DP8 EP8"
+    stated = silicon(tp_size="8.0", moe_tp_size="2.0", moe_ep_size="4.0")
+    assert stated.decode.layout.label() == "TP8 EP4"
+    hidden = silicon(tp_size="8.0", attention_dp_size="", moe_tp_size="1.0", moe_ep_size="8.0", batch_size="32")
+    assert hidden.decode.layout.label() == "TP1 DP8 EP8"
+    replicas = silicon(tp_size="2.0", moe_tp_size="1.0", moe_ep_size="1.0", batch_size="16")
+    assert (replicas.decode.layout.label(), replicas.decode.workers) == ("TP2", 16)
+
+
+def test_rows_that_cannot_be_read_say_why() -> None:
+    whole = silicon(system="gb200", tp_size="36.0", moe_tp_size="36.0")
+    assert whole.reason == WHOLE
+    assert "concurrency" in silicon(silicon_concurrency="", batch_size="").reason
+    (p,) = predict([silicon(model_path="nobody/knows-this")])
+    assert not p.answered
+    assert "knows-this" in p.reason
+    (p,) = predict([silicon(model_path="meta-llama/Llama-3.1-8B", tp_size="3.0", moe_tp_size="1.0")])
+    assert "heads" in p.reason
+    (p,) = predict([silicon(system="h100_sxm", tp_size="4.0", moe_tp_size="4.0")])
+    assert "leaves no room" in p.reason
+    with pytest.raises(BadInput, match="neither the column"):
+        rows([{"a": "1"}])
+    with pytest.raises(BadInput, match="is not a number"):
+        silicon(isl="many")
+
+
+def test_formats_of_weights_and_cache() -> None:
+    def formats(*words: str) -> tuple[str, str]:
+        precision = named(*words)[2]
+        return precision.experts.name, precision.kv.name
+
+    assert formats("deepseek-ai/DeepSeek-R1", "h200_sxm", "sglang", "fp8_block") == ("fp8_block", "bf16")
+    assert formats("deepseek-ai/DeepSeek-R1", "h200_sxm", "trtllm", "fp8") == ("fp8_block", "fp8")
+    assert formats("deepseek-ai/DeepSeek-R1", "b200_sxm", "sglang", "fp4") == ("nvfp4", "fp8")
+    assert formats("deepseek-ai/DeepSeek-R1-0528", "mi355x", "sglang", "fp4")[0] == "mxfp4"
+    assert formats("openai/gpt-oss-120b", "h100_sxm", "trtllm", "fp8")[0] == "mxfp4"
+    assert named("Qwen/Qwen3-32B", "h100_sxm", "sglang", "")[2].mlp.name == "bf16"
+    assert named("Qwen/Qwen3-32B", "h100_sxm", "trtllm", "fp8")[2].mlp.name.startswith("fp8")
+
+
+def test_multi_token_prediction_is_faster_and_its_bound_counts_every_draft() -> None:
+    plain, drafted = predict([fixed(), fixed(spec_method="mtp")])
+    assert plain.tpot is not None
+    assert drafted.tpot is not None
+    assert plain.tpot_bound is not None
+    assert drafted.tpot_bound is not None
+    assert drafted.tpot < plain.tpot
+    assert drafted.tpot_bound > plain.tpot_bound / (MTP_DEPTH + 1)
+    assert drafted.tpot_bound < plain.tpot_bound
+    assert any("assumed" in note for note in drafted.notes)
+
+
+def test_a_row_alone_is_answered_as_among_others() -> None:
+    many = [silicon(), silicon(silicon_concurrency="8", batch_size="8"), silicon(tp_size="4.0", moe_tp_size="4.0")]
+    for row, among in zip(many, predict(many), strict=True):
+        (alone,) = predict([row])
+        assert alone.tpot == pytest.approx(among.tpot, rel=1e-9)
+        assert alone.ttft == pytest.approx(among.ttft, rel=1e-9)
+
+
+def test_more_workers_share_the_concurrency() -> None:
+    pool = {
+        "mode": "disagg", "prefill_tp_size": "8", "prefill_attention_dp_size": "1", "prefill_moe_tp_size": "1",
+        "prefill_moe_ep_size": "8", "prefill_num_workers": "2", "decode_tp_size": "8",
+        "decode_attention_dp_size": "1", "decode_moe_tp_size": "1", "decode_moe_ep_size": "8",
+    }  # fmt: skip
+    one, four, unstated = predict([silicon(**pool, decode_num_workers=n) for n in ("1", "4", "")])
+    assert one.tpot is not None
+    assert four.tpot is not None
+    assert one.batch is not None
+    assert four.batch is not None
+    assert four.tpot < one.tpot
+    assert four.batch < one.batch / 3
+    assert unstated.tpot == one.tpot
+    assert not unstated.row.counted
+    assert unstated.tpot_bound is not None
+    assert four.tpot_bound is not None
+    assert unstated.tpot_bound <= four.tpot_bound
+
+
+def test_scores_are_signed_and_by_cell() -> None:
+    assert Errors.of([]) is None
+    found = score(predict([silicon(), silicon(system="gb200", tp_size="36.0", moe_tp_size="36.0")]))
+    assert found.answered == 1
+    assert found.reasons == ((WHOLE, 1),)
+    assert sum(c.rows for c in found.cells) == 2
+    p = found.predictions[0]
+    assert p.tpot is not None
+    assert error(p, "tpot") == pytest.approx(p.tpot / 0.030 - 1)
+    assert error(p, "tput_per_gpu") is None
+
+
+# --- all rows -----------------------------------------------------------------------------------------------------
+
+
+@needs
+@pytest.mark.parametrize(("path", "n", "answered"), [(SILICON, 2362, 2292), (FIXED, 1787, 1782)])
+def test_every_row_has_an_answer_or_a_reason_and_none_beats_its_bound(path: Path, n: int, answered: int) -> None:
+    """The best peer answers 1,178 of the first file's rows."""
+    start = time.perf_counter()
+    found = predict(read(path))
+    assert time.perf_counter() - start < 20
+    assert len(found) == n
+    assert sum(p.answered for p in found) >= answered
+    assert {p.reason for p in found if not p.answered} == {WHOLE}
+    for p in found:
+        if p.answered:
+            assert all(np.isfinite([p.tpot, p.ttft, p.tput_per_gpu, p.output_tput_per_gpu]))  # type: ignore[list-item]
+            assert p.tpot_bound <= p.tpot * (1 + 1e-9)  # type: ignore[operator]
+            assert p.ttft_bound <= p.ttft * (1 + 1e-9)  # type: ignore[operator]
+    assert [p.row.id for p in found if p.beats_bound] == []
+
+
+@needs
+def test_unfitted_errors_stay_where_they_are() -> None:
+    """Nothing is fitted; a change that makes the default model worse on these rows must be noticed."""
+    cells = {c.key[0]: c.errors for c in score(predict(read(SILICON))).total}
+    assert cells["aggregated"]["tpot"].median < 0.18
+    assert cells["aggregated"]["tpot"].mape < 0.25
+    assert cells["disaggregated"]["tpot"].median < 0.22
+    others = {c.key[0]: c.errors for c in score(predict(read(FIXED))).total}
+    assert others["aggregated"]["tpot"].median < 0.28
+    assert others["disaggregated"]["tpot"].median < 0.32
+
+
+@needs
+def test_devices_read_are_those_that_published_rates_were_divided_by() -> None:
+    """concurrency x tokens of a request / (its time x the rate per device) counts devices without any layout column.
+
+    Input rates count the devices that prefill, output rates those that decode.
+    """
+    with FIXED.open(encoding="utf-8") as handle:
+        raw = list(csv.DictReader(handle))
+    seen: dict[tuple[str, str, float], list[float]] = {}
+    for row, given in zip(read(FIXED), raw, strict=True):
+        life = given["mean_e2el"] or given["median_e2el"]
+        if row.reason or not life or row.concurrency > 512:
+            continue
+        pools = {"output": row.decode, "input": row.prefill or row.decode}
+        for side, pool in pools.items():
+            rate = given[f"{side}_tput_per_gpu"]
+            if rate:
+                tokens = row.osl if side == "output" else row.isl
+                counted = row.concurrency * tokens / float(life) / float(rate)
+                devices = float(pool.layout.gpus) * pool.count
+                seen.setdefault((row.mode, pool.layout.label(), devices), []).append(counted / devices)
+    several = {key: ratios for key, ratios in seen.items() if len(ratios) > 1}  # long warm-ups distort single runs
+    assert len(several) > 30
+    for key, ratios in several.items():
+        assert 0.9 < statistics.median(ratios) < 1.15, key
+
+
+@needs
+def test_rows_in_both_files_are_read_alike() -> None:
+    """Aggregated rows with the same measurement, concurrency and model must be one layout."""
+    index: dict[tuple[float, float, float], Row] = {}
+    with FIXED.open(encoding="utf-8") as handle:
+        for row, given in zip(read(FIXED), csv.DictReader(handle), strict=True):
+            for statistic in ("mean", "median"):
+                if row.mode == "aggregated" and (tpot := given[f"{statistic}_tpot"]):
+                    ttft = float(given[f"{statistic}_ttft"])
+                    index[round(float(tpot), 6), round(ttft, 4), row.concurrency] = row
+    both = []
+    for row in read(SILICON):
+        if row.mode == "aggregated" and not row.reason and row.measured.tpot and row.measured.ttft:
+            key = (round(row.measured.tpot, 6), round(row.measured.ttft, 4), row.concurrency)
+            if key in index:
+                both.append((row, index[key]))
+    assert len(both) > 50
+    for one, other in both:
+        assert one.decode.layout == other.decode.layout
+        assert one.machine.removesuffix("_sxm") == other.machine
+        assert (one.isl, one.osl) == (other.isl, other.osl)
+
+
+# --- PaLM ---------------------------------------------------------------------------------------------------------
+
+POPE = {"paper_or_repo": "Pope et al. 2022 PaLM inference", "gpu": "TPUv4", "note": "", "unit": "tokens"}
+
+
+@pytest.mark.parametrize(
+    ("model", "batch", "published"),
+    [
+        ("PaLM 540B multihead", 128, 1320),
+        ("PaLM 540B multihead", 512, 330),
+        ("PaLM 540B multiquery sharded over heads", 128, 660),
+        ("PaLM 540B multiquery sharded over heads", 512, 165),
+        ("PaLM 540B multiquery sharded over batch", 128, 43000),
+        ("PaLM 540B multiquery sharded over batch", 512, 10700),
+    ],
+)
+def test_longest_contexts_of_pope_et_al(model: str, batch: int, published: float) -> None:
+    """Table 1, 30 % of memory on 64 chips; the paper counts 32 GiB to a chip, the catalogue 32 GB."""
+    row = POPE | {
+        "model": model, "table": "Table 1", "metric": "max_context_tokens", "num_gpus": "64",
+        "global_batch": str(batch), "precision": "bf16", "value": str(published),
+    }  # fmt: skip
+    found = palm.compare(row)
+    assert found.predicted is not None
+    assert found.predicted * 2**30 / 1e9 == pytest.approx(published, rel=0.015)
+
+
+@needs
+def test_palm_inference_against_the_paper() -> None:
+    found = palm.read(REPORTED)
+    assert len(found) == 37
+    assert [r.reason for r in found if r.reason] == ["the batch is not stated"]
+    assert all(r.holds for r in found)
+    ratios = [r.predicted / r.measured for r in found if r.predicted and "context" not in r.metric]
+    assert statistics.median(abs(r - 1) for r in ratios) < 0.22
+    assert all(0.5 < r < 1.8 for r in ratios)
+
+
+# --- the command --------------------------------------------------------------------------------------------------
+
+
+def _file(tmp_path: Path) -> Path:
+    path = tmp_path / "rows.csv"
+    path.write_text("\n".join((FIXED_HEAD, *FIXED_ROWS)) + "\n", encoding="utf-8")
+    return path
+
+
+def test_the_command_in_every_form(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = _file(tmp_path)
+    assert run(["rows", str(path)]) == 0
+    assert "2 answered (100.0%)" in capsys.readouterr().out
+    assert run(["rows", str(path), "--json"]) == 0
+    found: dict[str, Any] = json.loads(capsys.readouterr().out)
+    assert (found["rows"], found["answered"], found["beat_bound"]) == (2, 2, [])
+    assert found["kinds"][0]["tpot"]["n"] == 2
+    out = tmp_path / "predictions.csv"
+    assert run(["rows", str(path), "-o", str(out)]) == 0
+    with out.open(encoding="utf-8") as handle:
+        written = list(csv.DictReader(handle))
+    assert [w["layout"] for w in written] == ["TP4", "TP8"]
+    assert all(float(w["tpot"]) > float(w["tpot_bound"]) for w in written)
+    assert run(["rows", str(path), "--explain"]) == 0
+    assert run(["rows", str(path), "--set", "efficiency.link_share=0.5", "--json"]) == 0
+    slower = json.loads(capsys.readouterr().out.partition("\n{")[2].join(("{", "")))
+    assert slower["predictions"][1]["tpot"] > found["predictions"][1]["tpot"]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["no-such.csv"], "there is no file"),
+        (["{}"], "neither the column"),
+        (["{}", "--set", "machine.domain=8"], "engine or efficiency only"),
+    ],
+)
+def test_bad_input(words: list[str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    other = tmp_path / "other.csv"
+    other.write_text("a,b\n1,2\n", encoding="utf-8")
+    assert run(["rows", *(w.format(other) for w in words)]) == 2
+    error_text = capsys.readouterr().err
+    assert said in error_text
+    assert error_text.count("\n") == 1
+
+
+def test_kinds_keep_unequal_readings_apart() -> None:
+    found = predict([silicon(), fixed(spec_method="mtp")])
+    assert [kind(p) for p in found] == ["aggregated", "aggregated, multi-token prediction"]
