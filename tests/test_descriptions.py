@@ -12,9 +12,11 @@ from typing import Any
 import pytest
 
 from rackmath.errors import BadInput
+from rackmath.faces import ask
 from rackmath.world import catalog
 from rackmath.world.blocks import FFNS, MIXERS
 from rackmath.world.description import build
+from rackmath.world.huggingface import read_model
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -84,3 +86,44 @@ def test_the_page_lists_every_key() -> None:
     for kind, block in {**MIXERS, **FFNS}.items():
         section = page.partition(f" `{kind}`\n")[2].partition("####")[0]
         assert all(f"`{key}`" in section for key in inspect.signature(block).parameters if key != "d_model")
+
+
+# --- number formats a config leaves unsaid --------------------------------------------------------------------------
+
+LLAMA = {
+    "model_type": "llama", "hidden_size": 4096, "num_hidden_layers": 2, "num_attention_heads": 32,
+    "num_key_value_heads": 8, "intermediate_size": 14336, "vocab_size": 1000,
+}  # fmt: skip
+FP8 = {"quantization_config": {"quant_method": "fp8", "weight_block_size": [128, 128]}}
+
+
+def test_a_name_that_promises_a_format_the_config_does_not_state_is_noted() -> None:
+    def said(name: str, **more: Any) -> list[str]:
+        return [n for n in read_model({**LLAMA, **more}, name=name).notes if "the name says" in n]
+
+    assert said("someone/Llama-NVFP4")[0].startswith("the name says NVFP4")
+    assert said("llama-fp8-dynamic")
+    assert not said("someone/Llama")
+    assert not said("fp8-company/Llama")
+    assert not said("someone/Llama-FP8", **FP8)
+
+
+def test_an_unknown_type_of_weights_is_refused() -> None:
+    assert read_model({**LLAMA, "torch_dtype": "bfloat16"}).precision.mlp.name == "bf16"
+    assert read_model({**LLAMA, "dtype": "torch.float8_e4m3fn"}).precision.mlp.name == "fp8"
+    for bad in ("float7", 16, ["bfloat16"]):
+        with pytest.raises(BadInput, match="torch_dtype"):
+            read_model({**LLAMA, "torch_dtype": bad})
+    assert read_model({**LLAMA, **FP8, "torch_dtype": "float7"}).precision.mlp.name == "fp8_block"
+
+
+def test_products_a_machine_lacks_are_noted() -> None:
+    def notes(on: str, precision: str) -> list[str]:
+        said = ask.forward("meta-llama/Llama-3.1-8B", on, precision=precision).notes
+        return [n for n in said if "16-bit products" in n]
+
+    assert notes("8xh100", "nvfp4")[0].startswith("nvfp4 weights run as 16-bit products on 8xh100")
+    assert not notes("8xb200", "nvfp4")
+    assert not notes("8xh100", "fp8")
+    assert notes("8xa100", "fp8")
+    assert not notes("8xh100", "w4a16")

@@ -58,6 +58,8 @@ def from_facts(facts: Mapping[str, Any], found: dict[str, dict[str, Any]]) -> No
         _put(found, given, source, date, verified)
     for entry in facts["same"]:
         given = {**found[entry["as"]], "name": entry["name"]}
+        if "notes" in given:
+            given["notes"] = [n for n in given["notes"] if not n.startswith("the name says")]
         if "precision" in entry:
             given["precision"] = entry["precision"]
             given["notes"] = [n for n in given.get("notes", ()) if "formats" not in n]

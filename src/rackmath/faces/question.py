@@ -65,7 +65,7 @@ def question(
         raise BadInput(
             f"the power of {machine.name} is unknown, so no limit can be kept; give machine.power with --set"
         )
-    notes = [*_read_as(model, chosen), *chosen.notes, *machine.notes]
+    notes = [*_read_as(model, chosen), *chosen.notes, *machine.notes, *_emulated(machine, tries)]
     if not float(machine.price_per_hour) > 0:
         notes.append(NO_PRICE)
     if sets:
@@ -114,6 +114,17 @@ def _read_as(given: str | Model, found: Model) -> list[str]:
     return [] if given.rsplit("/", 1)[-1].lower() == last else [f"{given!r} was read as {found.name}"]
 
 
+def _emulated(machine: Machine, tries: Iterable[Precision]) -> list[str]:
+    """A note for each format whose products run in a wider type, since the machine has no tensor path for its own."""
+    parts = ("attention", "mlp", "experts", "shared_experts", "head")
+    formats = {p.of(part).name: p.of(part) for p in tries for part in parts}
+    return [
+        f"{f.name} weights run as 16-bit products on {machine.name}: it has no {f.compute.upper()} tensor path"
+        for f in formats.values()
+        if not machine.multiplies(f.compute)
+    ]
+
+
 def precisions(
     model: Model, machine: Machine, weights: str | Sequence[str] | None, kv: str | Sequence[str] | None
 ) -> tuple[Precision, ...]:
@@ -157,7 +168,7 @@ def parse_layout(text: str, q: Question) -> Layout:
 
     values: dict[str, float] = {}
     for word in re.split(r"[\s,x+]+", text.strip().lower()):
-        match = re.fullmatch(r"(tp|dp|ep|pp)=?(\d{1,6})", word)
+        match = re.fullmatch(r"(tp|dp|ep|pp|cp)=?(\d{1,6})", word)
         if match is None:
             raise BadInput(f"layout {text!r} has the part {word!r}; write it like 'TP8 DP4 EP32 PP2'")
         if match.group(1) in values:

@@ -7,6 +7,7 @@ its parameters have; a note says so where some have another.
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -57,7 +58,7 @@ def read_precision(
     """The `precision` of our description, and notes on what it simplifies. BF16 where nothing is quantised."""
     given = _merged(outer, text, quant)
     if given is None:
-        return {}, []
+        return _unquantised(outer, text)
     model = build({**description, "precision": {}})
     n_layers = int(max(1, model.n_layers))
     default, groups = _formats(given, n_layers)
@@ -105,6 +106,36 @@ def read_precision(
     notes += [f"the pattern {shown(pattern)} of the quantisation config is not understood and left out"
               for pattern in sorted(unread)[:3]]  # fmt: skip
     return precision, notes
+
+
+_DTYPES = {
+    "bfloat16": "", "float16": "", "half": "", "float32": "", "float": "", "float64": "", "double": "", "auto": "",
+    "float8_e4m3fn": "fp8", "float8_e4m3fnuz": "fp8", "float8_e5m2": "fp8", "float8_e5m2fnuz": "fp8",
+}  # fmt: skip
+"""Types PyTorch has for weights; those of 32 and 64 bits are only how a checkpoint is stored: served in 16."""
+
+_NAMED = re.compile(r"nvfp4|mxfp4|mxfp8|fp8|fp4|int8|int4|w4a16|w8a8|awq|gptq", re.IGNORECASE)
+
+
+def _unquantised(outer: Config, text: Config) -> tuple[dict[str, Any], list[str]]:
+    """Formats of a config without a quantisation section: those of its `torch_dtype`, else BF16.
+
+    A note says so where the model's own name promises a narrower format.
+    """
+    for config in (text, outer):
+        key, dtype = config.find("dtype", "torch_dtype")
+        if dtype is None:
+            continue
+        word = str(dtype).removeprefix("torch.")
+        if word not in _DTYPES:
+            raise config.bad(key, dtype, "is no number format of weights; correct it, or take it out for BF16")
+        if _DTYPES[word]:
+            return dict.fromkeys(_QUANTISED, _DTYPES[word]), []
+    said = _NAMED.search(outer.name.rpartition("/")[2])
+    if said is None:
+        return {}, []
+    return {}, [f"the name says {said[0].upper()} and the config has no quantisation section: weights are taken as"
+                " BF16; --precision sets another format"]  # fmt: skip
 
 
 def _merged(outer: Config, text: Config, quant: Mapping[str, Any] | None) -> Config | None:
