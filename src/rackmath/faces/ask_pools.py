@@ -256,7 +256,7 @@ def _judged(
 ) -> ModesAnswer:  # fmt: skip
     from ..search.disaggregated import spent
     from ..search.plan import spent as spent_on
-    from ..search.serving_modes import TIE, aggregated_points, merged, why
+    from ..search.serving_modes import TIE, aggregated_points, kept, merged, why
 
     one = None if aggregated is None else aggregated.best
     two = pools.best
@@ -274,7 +274,8 @@ def _judged(
             said = f"{'two pools' if two is None else 'one pool'} cannot meet the limits: {'; '.join(reasons)}"
     if aggregated is not None:
         notes = [*aggregated.notes, *notes]
-        points += aggregated_points((aggregated.answer, *aggregated.answer.others), objectives.max_ttft)
+        points += aggregated_points((aggregated.answer, *aggregated.answer.others))
+    points = kept(points, objectives.max_ttft)
     return ModesAnswer(
         mode=mode,
         questions=pair,

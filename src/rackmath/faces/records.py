@@ -221,7 +221,7 @@ def memory(holds: Footprint, used: float) -> Record:
 
 
 def layout(one: Layout) -> Record:
-    return {"label": one.label()} | {name: getattr(one, name) for name in ("tp", "pp", "dp", "ep", "gpus")}
+    return {"label": one.label()} | {name: getattr(one, name) for name in ("tp", "pp", "dp", "cp", "ep", "gpus")}
 
 
 def precision(one: Precision) -> Record:

@@ -132,7 +132,7 @@ def chosen(p: PoolPlan) -> Record:
         "prefill": {
             "machine": p.machines[0].name,
             "replicas": s.n_prefill,
-            "layout": {**records.layout(s.prefill.layout), "cp": s.prefill.layout.cp},
+            "layout": records.layout(s.prefill.layout),
             "load": s.prefill.load,
             "request_rate": s.prefill.rate,
             "prompts_per_pass": s.prefill.prompts,

@@ -121,8 +121,10 @@ def _plan_one(question: Question, objectives: Objectives) -> Answer:
         reason = does_not_fit(question, every) if not table.fits.any() else _too_slow(question)
         return _nothing(question, objectives, (reason,), evaluated=len(table))
     meets = possible & _meets(table, objectives)
-    by_price = _front(question, table, possible, table.request_cost)
-    by_throughput = _front(question, table, possible, -table.tput_per_gpu)
+    in_time = possible & (table.ttft <= objectives.max_ttft)
+    shown = in_time if in_time.any() else possible
+    by_price = _front(question, table, shown, table.request_cost)
+    by_throughput = _front(question, table, shown, -table.tput_per_gpu)
     if meets.any() and not np.isfinite(table.objective[meets]).any():
         return _over_power(question, objectives, table, meets)
     meets = meets & np.isfinite(table.objective)

@@ -24,9 +24,14 @@ def merged(points: Sequence[Point]) -> tuple[Point, ...]:
     return tuple(found)
 
 
-def aggregated_points(answers: Sequence[Answer], max_ttft: float) -> tuple[Point, ...]:
-    """The fronts of plans with one pool; of those that keep the TTFT, if any do."""
-    points = [
+def kept(points: Sequence[Point], max_ttft: float) -> tuple[Point, ...]:
+    """The points that keep the TTFT; all where none does."""
+    return tuple(p for p in points if p.ttft <= max_ttft) or tuple(points)
+
+
+def aggregated_points(answers: Sequence[Answer]) -> tuple[Point, ...]:
+    """The fronts of plans with one pool."""
+    return tuple(
         Point(
             mode="aggregated",
             machine=a.question.machine.name,
@@ -40,9 +45,7 @@ def aggregated_points(answers: Sequence[Answer], max_ttft: float) -> tuple[Point
         )
         for a in answers
         for i in range(len(a.by_price.batch))
-    ]
-    kept = tuple(p for p in points if p.ttft <= max_ttft)
-    return kept or tuple(points)
+    )
 
 
 def why(one: Plan, two: PoolPlan, *, one_spent: float) -> str:
