@@ -171,3 +171,31 @@ def test_listings_have_columns(shell: Shell) -> None:
     assert rack["price_kind"] in ("on_demand", "reserved", "owned")
     assert float(rack["price_per_hour"]) > 0
     assert machines["h100"]["peak_fp4"] == ""
+
+
+# --- sentences ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("args", "said", "unsaid"),
+    [
+        (("forward", V3, "--on", RACK, "--context", "1M"), "shorten context,", "isl"),
+        (("forward", V3, "--on", RACK, "--context", "1", "--prefill", "1M"), "shorten prefill,", "isl"),
+        (("batch", V3, "--on", RACK, "--context", "1M"), "shorten context,", "isl"),
+        (("plan", V3, "--on", RACK, "--isl", "1M"), "shorten isl or osl,", "context,"),
+        (("plan", LLAMA, "--on", "h100", "--gpus", "2"), "h100 has 1 device:", "1 devices"),
+        (("plan", LLAMA, "--on", NODE, "--set", "engine.chunk_tokens=0"), "give 1 or more", ";;"),
+        (("plan", LLAMA, "--on", NODE, "--set", "machine.overhead_power=0.5"), "below 1", ";;"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+)
+def test_a_mistake_names_what_was_given(shell: Shell, args: tuple[str, ...], said: str, unsaid: str) -> None:
+    text = shell(*args, code=2)
+    assert said in text
+    assert unsaid not in text
+
+
+def test_one_device_is_not_devices(shell: Shell) -> None:
+    text = " ".join(shell("plan", V3, "--on", "h100", code=1).split())
+    assert "the device holds 80.0 GB" in text
+    assert "1 devices" not in text

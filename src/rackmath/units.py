@@ -127,6 +127,15 @@ def _example(dimension: str, digits: str = "8") -> str:
     return f"${digits}/h" if unit == "$/h" else f"{digits}{unit}"
 
 
+def plural(count: float, word: str) -> str:
+    """A count with its word: one of it, or several.
+
+    >>> plural(1, "device"), plural(8.0, "device"), plural(1200, "replica")
+    ('1 device', '8 devices', '1,200 replicas')
+    """
+    return f"{count:,.0f} {word}{'' if count == 1 else 's'}"
+
+
 _DECIMAL = ((1e18, "E"), (1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""))
 
 

@@ -207,7 +207,7 @@ def forward(
     q, notes = question(
         model, on, traffic=Traffic(isl=max(cached, 1.0), osl=1), precision=precision, kv=kv, sets=sets
     )
-    fits_context(q.model, max(cached, prompt))
+    fits_context(q.model, max(cached, prompt), "context" if cached >= prompt else "prefill")
     chosen = parse_layout(layout, q) if layout else default_layout(q)
     work = Pass(
         decode=decode / float(chosen.pp), context=cached, prefill=prompt, prompt=max(prompt, 1.0),
@@ -239,6 +239,6 @@ def batch(
 
     length = at_least(parse(context, "count", name="context"), 1, "context")
     q, notes = question(model, on, traffic=Traffic(isl=length, osl=1), precision=precision, kv=kv, sets=sets)
-    fits_context(q.model, length)
+    fits_context(q.model, length, "context")
     chosen = parse_layout(layout, q) if layout else default_layout(q)
     return BatchAnswer(curve=batch_curve(q, chosen, q.precisions[0], length), notes=tuple(dict.fromkeys(notes)))

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..errors import BadInput, Infeasible
-from ..units import parse, show
+from ..units import parse, plural, show
 from .question import Quantity, at_least, default_layout, fits_context, parse_layout, question
 
 if TYPE_CHECKING:
@@ -153,7 +153,8 @@ def cadence(
         raise Infeasible(
             f"the queue grows without end: {found.now.rate:,.4g} requests/s x {length:,.0f} tokens x"
             f" {show(full, 's')} keep {need:,.0f} seats busy and the replica has {len(times):,};"
-            f" {found.replicas} replicas would carry it at a load of {found.now.load / found.replicas:.0%} each"
+            f" {plural(found.replicas, 'replica')} would carry it at a load of"
+            f" {found.now.load / found.replicas:.0%} each"
         )
     return CadenceAnswer(
         train=found, question=q, layout=chosen, precision=how, context=context, list_mtok=listed,

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ..errors import BadInput
-from ..units import parse
+from ..units import parse, plural
 from .question import Quantity, at_least, fits_context, parse_layout, question
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def pipeline(
     q, notes = question(
         model, on, traffic=Traffic(isl=length, osl=1), precision=precision, kv=kv, price=price, sets=sets
     )
-    fits_context(q.model, length)
+    fits_context(q.model, length, "context")
     stage = parse_layout(layout, q) if layout else None
     if stage is not None and float(stage.pp) > 1:
         raise BadInput(f"layout {stage.label()} is of {stage.pp:g} stages; name the devices of one stage, without PP")
@@ -83,7 +83,8 @@ def pipeline(
     beyond = found.stages[found.gpus > q.machine.n_devices]
     if len(beyond):
         notes.append(
-            f"from {beyond[0]:g} stages on the {q.machine.n_devices:g} devices of {q.machine.name} do not suffice:"
+            f"from {plural(beyond[0], 'stage')} on, {q.machine.name} with its {plural(q.machine.n_devices, 'device')}"
+            " is too small:"
             " more of the same over its scale-out network are assumed"
         )
     notes.append("decoding only: prefill is not in these times and costs")

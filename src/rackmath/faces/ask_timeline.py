@@ -72,7 +72,7 @@ def timeline(
     q, notes = question(
         model, on, traffic=Traffic(isl=max(cached, 1.0), osl=1), precision=precision, kv=kv, sets=sets
     )
-    fits_context(q.model, max(cached, prompt))
+    fits_context(q.model, max(cached, prompt), "context" if cached >= prompt else "prefill")
     chosen = parse_layout(layout, q) if layout else default_layout(q)
     if reason := disconnected(q.machine, chosen):
         raise BadInput(f"{reason}; give its bandwidth with --set machine.scaleout_bandwidth=50GB/s, or fewer devices")

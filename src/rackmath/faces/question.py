@@ -9,7 +9,7 @@ from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..errors import BadInput, unknown
-from ..units import parse
+from ..units import parse, plural
 
 if TYPE_CHECKING:
     from ..economics.fleet import FleetNeed
@@ -56,10 +56,8 @@ def question(
     if gpus is not None:
         limit = parse(gpus, "count", name="gpus")
         if not 1 <= limit <= machine.n_devices or limit != int(limit):
-            most = f"{machine.n_devices:g}"
-            raise BadInput(
-                f"gpus = {limit:g} is out of range; {machine.name} has {most} devices: give a whole number"
-            )
+            most = plural(machine.n_devices, "device")
+            raise BadInput(f"gpus = {limit:g} is out of range; {machine.name} has {most}: give a whole number")
     tries = precisions(chosen, machine, precision, kv)
     if need is not None and need.power_limit < math.inf and not float(machine.power) > 0:
         raise BadInput(
@@ -182,7 +180,8 @@ def parse_layout(text: str, q: Question) -> Layout:
         raise BadInput(f"layout {layout.label()} cannot run {q.model.name}: {'; '.join(reasons)}")
     if layout.gpus > q.machine.n_devices:
         raise BadInput(
-            f"layout {layout.label()} needs {layout.gpus:g} devices and {q.machine.name} has {q.machine.n_devices:g}"
+            f"layout {layout.label()} needs {plural(layout.gpus, 'device')} and {q.machine.name} has"
+            f" {q.machine.n_devices:g}"
         )
     return layout
 
@@ -216,11 +215,12 @@ def max_tpot_of(max_tpot: Quantity | None, min_interactivity: Quantity | None) -
     return min(limits)
 
 
-def fits_context(model: Model, needed: float) -> None:
+def fits_context(model: Model, needed: float, shorten: str = "isl or osl") -> None:
+    """Refuse more tokens than the model was made for; `shorten` names what was given."""
     if needed > model.max_context:
         raise BadInput(
             f"{needed:,.0f} tokens are more than the {model.max_context:,.0f} that {model.name} was made for;"
-            " shorten isl or osl, or describe the model with a larger max_context"
+            f" shorten {shorten}, or describe the model with a larger max_context"
         )
 
 

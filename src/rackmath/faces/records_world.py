@@ -27,7 +27,7 @@ def listing_columns(kind: str, lines: Iterable[Listing]) -> list[Record]:
 
 
 def _model_columns(m: Model) -> Record:
-    """Parameters (active: with the output head), cache bytes of a token in 16 bits, bytes of the weights as stored."""
+    """Parameters (active: with the output head), cache bytes of a token in 16 bits, weight bytes as stored."""
     from ..kernel.counts import active_parameters, kv_bytes_per_token, total_parameters, weight_bytes
     from ..world.precision import Precision
 

@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.panel import Panel
 from rich.text import Text
 
-from ..units import show
+from ..units import plural, show
 from . import charts, records, records_pools, show_plan
 from .show import NARROW, RESOURCES, bar, heading, indented, line, money, notes, numbers, times, tokens, wants_colour
 
@@ -177,7 +177,7 @@ def _fleets(c: Console, answer: ModesAnswer) -> None:
     heading(c, "Fleet", f"for {show(answer.fleets[0].rate)} requests/s")
     for name, f in zip(("prefill", "decode"), answer.fleets, strict=True):
         power = show(float(f.power), "W") if f.power else "power unknown"
-        line(c, f"{name}: [bold]{float(f.replicas):,.0f} replicas[/], {f.spare} of them spare:"
+        line(c, f"{name}: [bold]{plural(float(f.replicas), 'replica')}[/], {f.spare} of them spare:"
              f" {float(f.devices):,.0f} GPUs, {float(f.utilisation):.0%} utilised, {power} at the facility,"
              f" [bold]${float(f.month_dollars):,.0f} a month[/]")  # fmt: skip
 

@@ -17,7 +17,7 @@ from ..kernel.uncertainty import NOT_CALIBRATED, Interval
 from ..layout.footprint import footprint
 from ..layout.parallelism import Layout
 from ..serving.steady import Serving, steady
-from ..units import show
+from ..units import plural, show
 from ..world.machine import Machine
 from ..world.precision import Precision
 from ..world.workload import Objectives
@@ -346,7 +346,8 @@ def does_not_fit(question: Question, every: Layout) -> str:
             f" {show(float(machine.hbm_capacity), 'B')}: {show(short - float(machine.hbm_capacity), 'B')} short"
         )
         if whole > have:
-            text += f" (the {one.gpus:.0f} devices hold {show(have, 'B')} together)"
+            together = "device holds" if one.gpus == 1 else f"{one.gpus:.0f} devices hold"
+            text += f" (the {together} {show(have, 'B')}{'' if one.gpus == 1 else ' together'})"
         stories.append((float(np.asarray(need)[row]), text))
     return min(stories)[1]
 
@@ -365,7 +366,8 @@ def _why(best: Plan, other: Plan, objectives: Objectives) -> str:
     dearer = spent(other) / spent(best) - 1
     if dearer < 5e-4:
         return (
-            f"costs the same within 0.1 %, on {other.layout.gpus:.0f} devices instead of {best.layout.gpus:.0f}"
+            f"costs the same within 0.1 %, on {plural(float(other.layout.gpus), 'device')} instead of"
+            f" {best.layout.gpus:.0f}"
             if other.layout.gpus != best.layout.gpus
             else "costs the same within 0.1 %"
         )

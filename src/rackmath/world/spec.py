@@ -55,6 +55,8 @@ def quantity(value: Any, field: str, where: str) -> float:
     number = units.parse(value, DIMENSIONS[field], name=f"{where}: {field}")
     if not number > 0:
         raise BadInput(f"{where}: {field} = {value!r} is not above zero; give a positive quantity")
+    if field == "overhead_power" and number < 1:
+        raise BadInput(f"{where}: {field} = {value!r} is below 1; it is facility watts for each watt of a device")
     if field in ("n_devices", "domain", "dies") and number != int(number):
         raise BadInput(f"{where}: {field} = {value!r} is not a whole number")
     if number > 1e24:
