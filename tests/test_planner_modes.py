@@ -11,11 +11,13 @@ from rackmath.errors import BadInput
 from rackmath.faces import ask, ask_pools, export
 from rackmath.faces.cli import run
 from rackmath.faces.launch import command, engines, launched
+from rackmath.faces.question import question
 from rackmath.layout.parallelism import Layout
 from rackmath.search.disaggregated import spent
 from rackmath.search.plan import spent as spent_on
 from rackmath.search.serving_modes import kept, merged
 from rackmath.world import catalog
+from rackmath.world.workload import Traffic
 
 LLAMA = "meta-llama/Llama-3.1-70B"
 ARGUMENTS = ["plan", LLAMA, "--on", "8xh200", "--max-tpot", "30ms", "--max-ttft", "2s"]
@@ -155,8 +157,8 @@ def test_charts(tmp_path, ending, capsys):
 # --- launch ---------------------------------------------------------------------------------------------------------
 
 
-def _commands(layout, model="deepseek-ai/DeepSeek-V3", on="gb200-nvl72", batch=1024.0, **changes):
-    q = ask_pools.plan(model, on, min_interactivity=5).best.question
+def _commands(layout, batch=1024.0, **changes):
+    q, _ = question("deepseek-ai/DeepSeek-V3", "gb200-nvl72", traffic=Traffic(isl=8192.0, osl=1024.0))
     return {name: command(name, q, q.precisions[0], layout, batch, **changes) for name in engines()}
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+from difflib import SequenceMatcher
 from typing import Annotated
 
 import typer
@@ -296,7 +297,9 @@ def _sentence(text: str) -> str:
     text = text.strip().rstrip(".").replace(". Did you mean ", "; did you mean ")
     head, possible, names = text.partition(" (Possible options: ")
     if possible:
-        text = f"{head}; did you mean {names.rstrip(')').replace(', ', ' or ')}?"
+        given = head.rpartition(" ")[2]
+        near = sorted(names.rstrip(")").split(", "), key=lambda n: -SequenceMatcher(None, given, n).ratio())
+        text = f"{head}; did you mean {' or '.join(near)}?"
     return text[:1].lower() + text[1:]
 
 
