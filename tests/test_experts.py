@@ -245,7 +245,10 @@ def test_no_way_to_exchange_beats_its_bound(devices, domain, up, out, own):
         assert float(time) >= max(float(moved.up), float(moved.out)) / ROUNDING, name
 
 
-@given(models(), machines(), precisions, batches, st.floats(0, 1e5), st.integers(0, 10_000))
+prefills = st.one_of(st.just(0.0), st.floats(1, 1e5))
+
+
+@given(models(), machines(), precisions, batches, prefills, st.integers(0, 10_000))
 def test_overlap_never_beats_the_bound_and_never_hurts(model, machine, precision, batch, prefill, pick):
     layout = _some_layout(model, machine, pick)
     work = Pass(decode=batch, context=4096.0, prefill=prefill, prompt=max(prefill, 1.0))
@@ -271,6 +274,15 @@ def test_overlap_in_columns_equals_rows(model, machine, precision, tried):
             model, machine, precision, take(every, int(rows[i])), Pass(decode=batch, context=4096.0), OVERLAP
         )
         assert float(np.broadcast_to(whole.estimate, sizes.shape)[i]) == pytest.approx(float(one.estimate), rel=1e-9)
+
+
+def test_only_exchanged_tokens_are_hidden():
+    """Where every rank holds every token an all-reduce sums the results, and nothing is hidden."""
+    machine, model = catalog.machine("16xh200"), catalog.model("deepseek-ai/DeepSeek-V3")
+    work = Pass(decode=512.0, context=4096.0)
+    split = forward(model, machine, Precision.uniform("fp8"), Layout(tp=16.0, ep=16.0), work, OVERLAP)
+    assert float(split.hideable) == 0
+    assert float(split.hidden) == 0
 
 
 # --- DeepSeek's own deployment ------------------------------------------------------------------------------------

@@ -76,7 +76,7 @@ def case(c: Case) -> Record:
         "layout": layout(c.layout) | {"redundant": c.layout.redundant},
         "domain": c.machine.domain,
         "domains": c.domains,
-        "exchange": None if moved is None else c.exchange,
+        "exchange": c.exchange if c.scheme else None,
         "exchange_by": c.scheme or None,
         "exchanges": None if moved is None else {k: finite(float(v)) for k, v in moved.times.items()},
         "distinct_devices": None if moved is None else moved.devices,

@@ -61,6 +61,8 @@ def screen(c: Console, answer: RacksAnswer) -> None:
         _placement(c, answer)
     if r.cases[0].moved is not None:
         _ways(c, answer)
+    elif r.cases[0].scheme == "all-reduce":
+        heading(c, "Exchange of one layer", "every rank holds every token: results are summed by an all-reduce")
     _cases(c, answer)
     _domains(c, answer)
     _beside(c, answer)
@@ -130,7 +132,7 @@ def _cases(c: Console, answer: RacksAnswer) -> None:
         cells = {
             "": one.label if one.layout == r.cases[0].layout else f"{one.label}: {one.layout.label()}",
             "domains": f"{one.domains:g}",
-            "exchange": show(one.exchange, "s") if one.moved is not None else "-",
+            "exchange": show(one.exchange, "s") if one.scheme else "-",
             "pass": show(float(one.time.estimate), "s"),
             "bound": show(float(one.time.bound), "s"),
             "tok/s/GPU": tokens(round(one.rate / float(one.layout.gpus))),
@@ -141,7 +143,7 @@ def _cases(c: Console, answer: RacksAnswer) -> None:
         table.add_row(*(cells[name] for name in names), style=None if one.fits else "dim")
     indented(c, table)
     here = r.cases[0]
-    if here.crosses and here.moved is not None:
+    if here.crosses and here.scheme:
         exchange, whole = f"[bold]{r.exchange_factor:.2f}x[/]", f"[bold]{r.pass_factor:.2f}x[/]"
         line(
             c,

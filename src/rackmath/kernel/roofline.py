@@ -39,7 +39,7 @@ class Op:
     up: Number = 0.0
     out: Number = 0.0
     kernels: float = 1.0
-    hideable: bool = False  # a collective that another half batch's computing can hide
+    hideable: Number = 0.0  # seconds of `network` that another half batch's computing can hide
 
 
 BINDING = ("compute", "weights", "cache", "network", "overhead")
@@ -125,8 +125,7 @@ def pass_time(
             out = out + n * op.out
             per_operation = per_operation + n * np.maximum(op.up, op.out)
             by_network = by_network + n * op.network
-            if op.hideable:
-                hideable = hideable + n * op.network
+            hideable = hideable + n * op.hideable
             if keep:
                 terms.append((op, n * (op.network + op.kernels * efficiency.launch)))
             continue

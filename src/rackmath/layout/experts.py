@@ -371,5 +371,5 @@ def _exchange_op(ffn: FeedForward, job: Job, n: float, label: str) -> Op:
         up=np.where(alone, 0.0, np.where(shared, moved.up, reduce.up)),
         out=np.where(alone, 0.0, np.where(shared, moved.out, reduce.out)),
         kernels=2.0,
-        hideable=True,
+        hideable=np.where(shared & ~alone, time, 0.0),
     )

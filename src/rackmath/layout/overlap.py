@@ -28,8 +28,8 @@ def overlapped(whole: PassTime, half: PassTime, layers: float, efficiency: Effic
 
     shown = 1 - hidden / np.maximum(2 * half.hideable, 1e-30)
     terms = tuple(
-        (op, of(seconds, 2 * _visible(op, other, shown, efficiency)))
-        for (op, seconds), (_, other) in zip(whole.terms, half.terms, strict=True)
+        (op, of(seconds, 2 * _visible(of_half, other, shown)))
+        for (op, seconds), (of_half, other) in zip(whole.terms, half.terms, strict=True)
     )
     return PassTime(
         compute=whole.compute,
@@ -50,9 +50,8 @@ def overlapped(whole: PassTime, half: PassTime, layers: float, efficiency: Effic
     )
 
 
-def _visible(op: Op, seconds: Number, shown: Number, efficiency: Efficiency) -> Number:
+def _visible(op: Op, seconds: Number, shown: Number) -> Number:
     """Seconds of an operation of one half that nothing hides."""
-    if not op.hideable:
+    if op.kind != "network":
         return seconds
-    launches = op.layers * op.kernels * efficiency.launch
-    return (seconds - launches) * shown + launches
+    return seconds - op.layers * op.hideable * (1 - shown)

@@ -84,7 +84,8 @@ class Work:
 class Case:
     """One layout on one fabric, at the same work per device: seconds per pass, tokens per second, dollars.
 
-    `moved`: the exchange of one layer, None without experts. `mtok`: dollars per million tokens of the phase, NaN
+    `moved`: the exchange of one layer, None without experts and where every rank holds every token, so that results
+    are summed by an all-reduce. `mtok`: dollars per million tokens of the phase, NaN
     without a price. `fits`: whether weights and the caches of the work fit.
     """
 
@@ -115,7 +116,10 @@ def case(question: Question, precision: Precision, layout: Layout, work: Work, l
     own = asked.decode / layout.stage + asked.prefill * asked.busiest / (layout.tp * layout.cp)
     ffn = experts_of(model)
     moved, scheme, seconds = None, "", 0.0
-    if ffn is not None and float(layout.stage) > 1:
+    if ffn is not None and float(layout.stage) > 1 and float(layout.dp * layout.cp) <= 1:
+        summed = next(op for op, _ in time.terms if op.name.startswith("expert exchange"))
+        scheme, seconds = "all-reduce", float(summed.network)
+    elif ffn is not None and float(layout.stage) > 1:
         moved = exchange(
             ffn, machine, precision, layout, efficiency, model.d_model, own=own, tokens=asked.tokens
         )  # fmt: skip
