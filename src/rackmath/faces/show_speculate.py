@@ -70,6 +70,7 @@ def _break_even(b: BreakEven) -> Record:
         "speedup_alone": b.alone,
         "best_speedup": b.best,
         "best_batch": b.best_batch,
+        "capacity": b.fits,
     }
 
 
@@ -207,13 +208,15 @@ def _table(c: Console, answer: SpeculationAnswer) -> None:
 
 
 def _contexts(c: Console, curve: SpeculationCurve) -> None:
-    heading(c, "The batch at which it stops paying, by context")
-    table = numbers("context", "break-even batch", "alone", "at best", "at batch")
+    heading(c, "The batch at which it stops paying, by context", "whatever memory holds")
+    table = numbers("context", "break-even batch", "that fit", "alone", "at best", "at batch")
     table.columns[0].justify = "right"
     for b in curve.break_even:
-        edge = "never pays" if not b.batch else f"beyond {tokens(curve.batch[-1])}" if math.isinf(b.batch) else (
+        edge = "never pays" if not b.batch else "pays at every batch" if math.isinf(b.batch) else (
             f"{b.batch:,.0f}")  # fmt: skip
-        table.add_row(tokens(b.context), edge, f"{b.alone:.2f}x", f"{b.best:.2f}x", tokens(b.best_batch))
+        table.add_row(
+            tokens(b.context), edge, tokens(b.fits), f"{b.alone:.2f}x", f"{b.best:.2f}x", tokens(b.best_batch)
+        )
     indented(c, table)
 
 

@@ -26,13 +26,16 @@ from .grid import Column, Question
 DEPTHS = tuple(range(1, 9))
 """Depths tried when the best one is looked for."""
 
+LARGEST = 1e6
+"""Largest batch at which a break-even is looked for, whatever memory holds."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BreakEven:
     """The largest batch at which speculation pays, for one context.
 
-    `batch` is infinite where it still pays at the largest batch looked at, and 0 where it never pays. `alone` is the
-    speed-up at batch 1.
+    Memory is left out: `batch` is infinite where it pays up to `LARGEST`, and 0 where it never pays. `alone` is the
+    speed-up at batch 1, `fits` the sequences that memory holds beside the drafting model.
     """
 
     context: float
@@ -40,6 +43,7 @@ class BreakEven:
     alone: float
     best: float
     best_batch: float
+    fits: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,7 +152,7 @@ def speculation_curve(
         best_speedup=best,
         capacity=float(with_draft.batch_max),
         plain_capacity=fits,
-        break_even=tuple(_break_even(question, layout, precision, speculation, batch, c) for c in contexts),
+        break_even=tuple(_break_even(question, layout, precision, speculation, c) for c in contexts),
     )
 
 
@@ -180,18 +184,21 @@ def _best(
 
 
 def _break_even(
-    question: Question, layout: Layout, precision: Precision, speculation: Speculation, batch: Column, context: float
+    question: Question, layout: Layout, precision: Precision, speculation: Speculation, context: float
 ) -> BreakEven:
+    batch = np.unique(np.round(np.geomspace(1.0, LARGEST, 240)))
     plain, _, whole = _passes(question, layout, precision, speculation, batch, context)
     speedup = np.asarray(plain.estimate * speculation.kept / whole.estimate)
     found = stretches(batch, speedup)
     best = int(speedup.argmax())
+    room = footprint(question.model, question.machine, precision, layout, question.engine, context)
     return BreakEven(
         context=context,
         batch=found[-1][1] if found else 0.0,
         alone=float(speedup[0]),
         best=float(speedup[best]),
         best_batch=float(batch[best]),
+        fits=float(beside(room, speculation, layout, context).batch_max),
     )
 
 
