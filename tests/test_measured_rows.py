@@ -138,6 +138,10 @@ def test_rows_that_cannot_be_read_say_why() -> None:
     assert "heads" in p.reason
     (p,) = predict([silicon(system="h100_sxm", tp_size="4.0", moe_tp_size="4.0")])
     assert "leaves no room" in p.reason
+    assert "number of devices" in silicon(tp_size="-8").reason
+    assert "number of devices" in fixed(ep="2.5").reason
+    (p,) = predict(rows([{"silicon_tpot_ms": "1", "id": None}]))  # type: ignore[dict-item]
+    assert "isl is not stated" in p.reason
     with pytest.raises(BadInput, match="neither the column"):
         rows([{"a": "1"}])
     with pytest.raises(BadInput, match="is not a number"):
@@ -318,6 +322,19 @@ def test_longest_contexts_of_pope_et_al(model: str, batch: int, published: float
     found = palm.compare(row)
     assert found.predicted is not None
     assert found.predicted * 2**30 / 1e9 == pytest.approx(published, rel=0.015)
+
+
+def test_tables_of_reported_runs_that_cannot_be_read(tmp_path: Path) -> None:
+    path = tmp_path / "runs.csv"
+    path.write_text("paper_or_repo,model\nPope,x\n", encoding="utf-8")
+    with pytest.raises(BadInput, match="no column 'table'"):
+        palm.read(path)
+    path.write_text(",".join(palm.COLUMNS) + "\nNarayanan" + "," * 10 + "\n", encoding="utf-8")
+    with pytest.raises(BadInput, match="no rows of Pope"):
+        palm.read(path)
+    path.write_text(",".join(palm.COLUMNS) + "\nPope,,PaLM 540B,TPUv4,many,,,,1,,\n", encoding="utf-8")
+    with pytest.raises(BadInput, match="a number that is none"):
+        palm.read(path)
 
 
 @needs

@@ -41,6 +41,11 @@ CACHE_SHARE = 0.3
 NEW_TOKENS = 64.0
 """Tokens generated behind a prompt of 2,048 in the paper's Tables 2 and 3."""
 
+COLUMNS = (
+    "paper_or_repo", "table", "model", "gpu", "num_gpus", "global_batch", "precision", "metric", "value", "unit",
+    "note",
+)  # fmt: skip
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Compared:
@@ -68,22 +73,32 @@ class Compared:
 def read(path: Path | str, efficiency: Efficiency | None = None) -> tuple[Compared, ...]:
     """All rows of this paper in a table of reported runs."""
     with open(path, encoding="utf-8", newline="") as handle:
-        found = [row for row in csv.DictReader(handle) if "Pope" in row["paper_or_repo"]]
+        table = csv.DictReader(handle)
+        missing = [name for name in COLUMNS if name not in (table.fieldnames or ())]
+        if missing:
+            raise BadInput(f"{str(path)!r} has no column {missing[0]!r}; a table of reported runs has {COLUMNS}")
+        found = [{k: v or "" for k, v in row.items() if k} for row in table if "Pope" in (row["paper_or_repo"] or "")]
+    if not found:
+        raise BadInput(f"{str(path)!r} has no rows of Pope et al. 2022; other runs are not answered here")
     return tuple(compare(row, efficiency) for row in found)
 
 
 def compare(row: Mapping[str, str], efficiency: Efficiency | None = None) -> Compared:
     """One row answered, or the reason why not."""
     metric, unit = row["metric"], row["unit"]
+    try:
+        chips, batch, value = (float(row[name] or 0) for name in ("num_gpus", "global_batch", "value"))
+    except ValueError:
+        raise BadInput(f"a row of {row['model']!r:.40} has a number that is none: chips, batch or value") from None
     scale = {"ms": 1e-3, "ms/token": 1e-3, "%": 1e-2}.get(unit, 1.0)
     said = Compared(
         model=row["model"],
         table=row["table"],
         metric=metric,
-        chips=float(row["num_gpus"]),
-        batch=float(row["global_batch"] or 0),
+        chips=chips,
+        batch=batch,
         note=row["note"],
-        measured=float(row["value"]) * scale,
+        measured=value * scale,
     )
     if not said.batch:
         return replace(said, reason="the batch is not stated")

@@ -98,6 +98,7 @@ def rows(found: Sequence[Text], name: str = "the table") -> tuple[Row, ...]:
     """Rows from mappings column -> text."""
     if not found:
         raise BadInput(f"{name} has no rows")
+    found = [{k: v or "" for k, v in one.items() if isinstance(k, str)} for one in found]  # short and long lines
     if "silicon_tpot_ms" in found[0]:
         return tuple(silicon(one, i) for i, one in enumerate(found, 1))
     if "decode_dp_attention" in found[0]:
@@ -256,7 +257,11 @@ class _Reader:
 
     def size(self, column: str) -> float:
         """A parallel degree: blank and zero mean 1."""
-        return self.number(column) or 1.0
+        found = self.number(column) or 1.0
+        if not 1 <= found <= 1e6 or found != int(found):
+            self.reasons.append(f"{column} = {found:g} is not a number of devices")
+            return 1.0
+        return found
 
     def silicon_pool(self, prefix: str, *, product: bool = False) -> Pool:
         tp, dp, ep = self.size(f"{prefix}tp_size"), self.size(f"{prefix}attention_dp_size"), 1.0
