@@ -255,8 +255,9 @@ def _judged(
     aggregated: PlanAnswer | None, fleets: tuple[Fleet, Fleet] | None, points: tuple[Point, ...], notes: list[str],
 ) -> ModesAnswer:  # fmt: skip
     from ..search.disaggregated import spent
+    from ..search.plan import TIE
     from ..search.plan import spent as spent_on
-    from ..search.serving_modes import TIE, aggregated_points, kept, merged, why
+    from ..search.serving_modes import aggregated_points, kept, merged, why
 
     one = None if aggregated is None else aggregated.best
     two = pools.best

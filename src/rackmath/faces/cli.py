@@ -127,6 +127,7 @@ def forward(
     layout: o.LayoutWords = None,
     precision: o.OnePrecision = None,
     kv: o.OneKv = None,
+    lora: o.Lora = None,
     sets: o.Sets = None,
     json: o.Json = False,
     csv: o.Csv = False,
@@ -134,13 +135,14 @@ def forward(
     explain: o.Explain = False,
 ) -> int:
     """One forward pass, term by term: FLOPs, bytes and seconds of every operation, and what binds it."""
-    from . import ask, export
+    from . import ask, ask_pools, export
 
     out = export.Output.of(json=json, csv=csv, file=output, explain=explain, charts=False)
+    chosen, values = ask_pools.lora_model(model, lora, o.pairs(sets))
     out.deliver(
         ask.forward(
-            model, on, batch=batch, context=context, prefill=prefill, layout=layout, precision=precision, kv=kv,
-            sets=o.pairs(sets),
+            chosen, on, batch=batch, context=context, prefill=prefill, layout=layout, precision=precision, kv=kv,
+            sets=values,
         )
     )  # fmt: skip
     return 0

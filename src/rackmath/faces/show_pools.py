@@ -60,10 +60,9 @@ def _chosen(c: Console, p: PoolPlan) -> None:
         ("prefill", s.n_prefill, s.prefill.layout, p.machines[0], f"busy {float(s.prefill.load):.0%} of the time"),
         ("decode", s.n_decode, s.decode.layout, p.machines[1], f"{_count(s.decode.batch)} sequences each"),
     ):
-        word = "replica" if n == 1 else "replicas"
-        text.append(
-            f"{title:<8}{n:.0f} {word} of {layout.gpus:.0f} GPUs ({layout.label()}) on {machine.name}, {what}\n"
-        )
+        size = f"{n:.0f} {'replica' if n == 1 else 'replicas'} of {layout.gpus:.0f}"
+        devices = f"{'GPU' if layout.gpus == 1 else 'GPUs'} ({layout.label()}) on {machine.name}"
+        text.append(f"{title:<8}{size} {devices}, {what}\n")
     text.append(f"{float(s.gpus):,.0f} GPUs in a unit of both pools")
     c.print(Panel(text, title="cheapest plan: two pools", title_align="left", border_style="green", expand=False))
 
@@ -261,7 +260,7 @@ def chart(answer: ModesAnswer) -> dict[str, Any]:
         marks.append(charts.Mark("chosen", float(s.interactivity), float(s.tput_per_gpu)))
     return charts.scatter(
         series,
-        title=f"{q.model.name} on {q.machine.name}: one pool and two",
+        title=f"{q.model.name} on {q.machine.name}: {'one pool and two' if answer.aggregated else 'two pools'}",
         x=charts.Axis("Speed for one user", "tok/s/user", log=True),
         y=charts.Axis("Input + output tokens", "tok/s/GPU", log=True),
         marks=marks,

@@ -37,6 +37,7 @@ from ..world.machine import Machine
 from ..world.precision import Precision
 from ..world.workload import Objectives
 from .grid import CHUNK, Column, Question, layouts, with_batches
+from .plan import TIE
 
 LOADS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, MOST_LOAD)
 """Loads of a prefill replica that a search tries first."""
@@ -346,7 +347,7 @@ def _pairs(
     i, j, ttft = (np.concatenate([f[k] for f in found]) for k in range(3))
     x, y, dollars = ratio(first.rate[i], second.rate[j], first.price[i], second.price[j])
     size = x * np.asarray(first.layout.gpus)[i] + y * np.asarray(second.layout.gpus)[j]
-    order = np.lexsort((size, np.round(np.log(dollars) / 1e-3)))
+    order = np.lexsort((size, np.round(np.log(dollars) / TIE)))
     i, j, x, y, dollars, ttft = (np.asarray(v)[order] for v in (i, j, x, y, dollars, ttft))
     return _Pairs(first=i, second=j, n_prefill=x, n_decode=y, dollars=dollars, ttft=ttft)
 
@@ -389,7 +390,7 @@ def _refined(
             found.append(_realise(questions, a, b, best, 0))
     if not found:
         found = [_realise(questions, first, second, pairs, 0)]
-    found.sort(key=lambda p: (round(np.log(spent(p)) / 1e-3), float(p.serving.gpus)))
+    found.sort(key=lambda p: (round(np.log(spent(p)) / TIE), float(p.serving.gpus)))
     return found[0], found[1] if len(found) > 1 else None
 
 

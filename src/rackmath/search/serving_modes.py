@@ -4,15 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-
 from ..economics.cost import HOUR
 from ..units import show
 from .disaggregated import Point, PoolPlan, spent
-from .plan import Answer, Plan
-
-TIE = 1e-3
-"""Relative difference in cost below which one pool, the simpler, is preferred."""
+from .plan import TIE, Answer, Plan
 
 
 def merged(points: Sequence[Point]) -> tuple[Point, ...]:
@@ -62,7 +57,7 @@ def why(one: Plan, two: PoolPlan, *, one_spent: float) -> str:
     a, b = parts[name]
     relative = abs(spent(two) / one_spent - 1)
     if relative < TIE:
-        return "both cost the same within 0.1 %: one pool is simpler"
+        return f"both cost the same within {TIE:.1%}: one pool is simpler"
     unit = "$" if paid else "s"
     scale = 1000.0 if paid else HOUR
     of = "1,000 requests" if paid else "a request"
@@ -86,39 +81,16 @@ def _decode_part(p: PoolPlan) -> float:
 def _reason(name: str, one: Plan, two: PoolPlan, dearer: bool) -> str:
     s, pools = one.serving, two.serving
     loss = spent(two) / two.matched_exactly - 1
-    per_one, per_two = one.batch / float(s.gpus), float(pools.decode.batch) / float(pools.decode.layout.gpus)
+    mine, its = (
+        f"{show(batch / float(layout.gpus))} sequences on a GPU ({layout.label()})"
+        for batch, layout in ((one.batch, one.layout), (float(pools.decode.batch), pools.decode.layout))
+    )
     if dearer and loss > 0.05:
         return f"whole numbers of replicas waste {loss:.0%} against rates matched exactly"
-    if name == "output" and not dearer:
-        return (
-            f"steps without prefill leave time for {per_two:,.0f} sequences on a GPU instead of {per_one:,.0f}"
-            f" (in one pool {float(s.mixed):.0%} of the steps carry prefill)"
-            if per_two > per_one
-            else f"in one pool {float(s.mixed):.0%} of the steps carry prefill and hold decoding up"
-        )
     if name == "output":
-        return f"{per_two:,.0f} sequences decode on a GPU instead of {per_one:,.0f}"
-    load = f"replicas of {pools.prefill.layout.label()}, busy {float(pools.prefill.load):.0%} of the time"
+        mixed = f"; in one pool {float(s.mixed):.0%} of the steps carry prefill" if float(s.mixed) >= 0.005 else ""
+        return f"steps decode {its} instead of {mine}{mixed}"
+    own = f"replicas of their own ({pools.prefill.layout.label()}, busy {float(pools.prefill.load):.0%} of the time)"
     if dearer:
-        return f"prompts need their own {load}, and pass over weights that steps in one pool read anyway"
-    return f"prompts run in {load}, cut for prefill alone"
-
-
-def closest(points: Sequence[Point], speed: float) -> Point | None:
-    """The cheapest point at least so fast."""
-    fast = [p for p in points if p.interactivity >= speed]
-    return min(fast, key=lambda p: p.blended_mtok) if fast else None
-
-
-def times_cheaper(points: Sequence[Point]) -> tuple[float, float]:
-    """Largest factor by which one pool beats two and the other way round, over the speeds both reach."""
-    by = {mode: [p for p in points if p.mode == mode] for mode in ("aggregated", "disaggregated")}
-    if not all(by.values()):
-        return 1.0, 1.0
-    factors = []
-    for p in points:
-        a, b = (closest(by[mode], p.interactivity * (1 - 1e-9)) for mode in by)
-        if a is not None and b is not None:
-            factors.append(b.blended_mtok / a.blended_mtok)
-    found = np.array(factors or [1.0])
-    return float(max(found.max(), 1.0)), float(max((1 / found).max(), 1.0))
+        return f"prompts need {own}, which read weights that the steps of one pool read anyway"
+    return f"prompts run in {own}, cut for prefill alone"
