@@ -145,10 +145,11 @@ def steady(
     jobs = np.maximum(layout.dp * busy_one, 1e-12)  # chunks that fall due per step, over all ranks
     ranks = np.clip(engine.align_steps * jobs, 1.0, layout.dp)  # ranks with a chunk in a mixed step
     mixed = jobs / ranks
-    # Micro-batches cannot overtake in a ring of stages: one with a chunk holds up all. Chunks of a prompt follow each
-    # other in consecutive micro-batches, so up to `pp` of them share a slow round.
-    apart = layout.pp / np.minimum(chunks, layout.pp)
-    slow = -np.expm1(apart * np.log1p(-np.minimum(mixed, 1 - 1e-12)))
+    # Micro-batches cannot overtake in a ring of stages: one with a chunk holds up the `pp` around it. Chunks of a
+    # prompt follow each other in consecutive micro-batches, and prompts begin at random: quick is what has no chunk
+    # in the first of `pp` micro-batches, and no prompt beginning in the others.
+    begins = mixed / (mixed + chunks * np.maximum(1 - mixed, 1e-12))
+    slow = 1 - (1 - mixed) * (1 - begins) ** (layout.pp - 1)
     gather = np.where(ranks > 1, np.maximum(ranks / jobs, 1.0), 1.0)  # steps until so many chunks are due
     context = traffic.isl + traffic.osl / 2
 
