@@ -180,7 +180,7 @@ def parse_layout(text: str, q: Question) -> Layout:
         raise BadInput(f"layout {layout.label()} cannot run {q.model.name}: {'; '.join(reasons)}")
     if layout.gpus > q.machine.n_devices:
         raise BadInput(
-            f"layout {layout.label()} needs {plural(layout.gpus, 'device')} and {q.machine.name} has"
+            f"layout {layout.label()} needs {plural(float(layout.gpus), 'device')} and {q.machine.name} has"
             f" {q.machine.n_devices:g}"
         )
     return layout
