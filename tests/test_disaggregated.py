@@ -22,12 +22,13 @@ from rackmath.layout.forward import forward, operations
 from rackmath.layout.parallelism import Layout, illegal
 from rackmath.search import disaggregated as search
 from rackmath.search.grid import layouts
+from rackmath.search.pools import prefill_layouts
+from rackmath.search.ratio import ratio
 from rackmath.serving.disaggregated import (
     batch_for,
     decode_replica,
     matched,
     prefill_replica,
-    ratio,
     transfer,
 )
 from rackmath.world import catalog
@@ -288,7 +289,7 @@ def test_long_prompts_bring_context_parallelism_where_ttft_binds():
     tight = search.search((q, q), Objectives(max_ttft=6.0, max_tpot=0.05)).best
     assert tight.serving.prefill.layout.cp > 1
     short = _question(isl=4000.0)
-    assert np.all(np.asarray(search.prefill_layouts(short).cp) == 1)
+    assert np.all(np.asarray(prefill_layouts(short).cp) == 1)
 
 
 def test_a_recurrent_state_is_not_split():

@@ -7,46 +7,31 @@ in time and dollars are kept, and pairs of those are tried with whole numbers of
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..arrays import Number, take
+from ..arrays import take
 from ..economics.cost import HOUR, Cost, billed_devices
 from ..economics.pools import billed, pool_cost
-from ..kernel.counts import cache_bytes
 from ..kernel.uncertainty import NOT_CALIBRATED, Interval
-from ..layout.parallelism import Layout, illegal
+from ..layout.parallelism import Layout
 from ..serving.disaggregated import (
     MOST_LOAD,
-    DecodeReplica,
     Disaggregated,
-    PrefillReplica,
     batch_for,
-    decode_replica,
-    link_use,
     matched,
-    prefill_replica,
-    ratio,
     transfer,
 )
 from ..units import show
 from ..world.machine import Machine
 from ..world.precision import Precision
 from ..world.workload import Objectives
-from .grid import CHUNK, Column, Question, layouts, with_batches
+from .grid import Column, Question
 from .plan import TIE
-
-LOADS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, MOST_LOAD)
-"""Loads of a prefill replica that a search tries first."""
-
-TOGETHER = (1, 2, 4, 8, 16, 32)
-"""Prompts of a rank in one prefill pass that a search tries."""
-
-CONTEXT_WAYS = (2, 4, 8, 16)
-"""Context-parallel groups that a search tries for prompts of more than one chunk."""
+from .pools import Rows, decode_of, decode_part, decode_rows, prefill_of, prefill_part, prefill_rows
+from .ratio import ratio
 
 PAIRS = 600
 """Pairs of pools, cheapest first at rates matched exactly, that are tried with whole numbers of replicas."""
@@ -101,25 +86,6 @@ class PoolAnswer:
     evaluated: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Rows:
-    """Rows of one pool: `knob` is a load or a batch, `time` seconds that count against the objective."""
-
-    layout: Layout
-    precision: NDArray[np.intp]
-    knob: Column
-    prompts: Column
-    rate: Column
-    price: Column  # dollars per second of a replica
-    time: Column
-    link: Column  # seconds the cache of a prompt takes at this end
-
-    @property
-    def each(self) -> Column:
-        """Dollars per request."""
-        return self.price / self.rate
-
-
 def search(questions: tuple[Question, Question], objectives: Objectives) -> PoolAnswer:
     """The cheapest pair of pools for the questions of a prefill and a decode machine."""
     prefill, decode = questions
@@ -129,7 +95,7 @@ def search(questions: tuple[Question, Question], objectives: Objectives) -> Pool
     if float(prefill.traffic.osl) < 2:
         return _none("a request with one output token has nothing to decode: one pool is enough")
     hours = prices(prefill.machine, decode.machine)
-    first, second = _prefill_rows(prefill, decode.precisions, hours[0]), _decode_rows(decode, hours[1])
+    first, second = prefill_rows(prefill, decode.precisions, hours[0]), decode_rows(decode, hours[1])
     n = len(first.rate) + len(second.rate)
     for rows, q, pool in ((first, prefill, "prefill"), (second, decode, "decode")):
         if not len(rows.rate):
@@ -165,130 +131,6 @@ def prices(prefill: Machine, decode: Machine) -> tuple[float, float]:
     return (a, b) if a > 0 and b > 0 else (1.0, 1.0)
 
 
-# --- rows of each pool ----------------------------------------------------------------------------------------------
-
-
-def prefill_layouts(question: Question) -> Layout:
-    """Legal layouts of a prefill replica; for prompts of several chunks also those with context parallelism."""
-    every = layouts(question.model, question.machine, question.max_gpus)
-    fresh = float(question.traffic.isl) * (1 - float(question.traffic.cached))
-    if fresh <= question.engine.chunk_tokens:
-        return every
-    # A context-parallel group replaces attention-DP groups; experts lie whole on its devices, or cut over all.
-    alone = take(every, (np.asarray(every.dp) == 1) & (np.asarray(every.ep) == 1))
-    parts = [replace(every, cp=np.ones(len(np.asarray(every.tp))))]
-    experts = any(g.ffn and g.ffn.n_experts for g in question.model.groups)
-    for ways in CONTEXT_WAYS:
-        wide = replace(alone, cp=np.full(len(np.asarray(alone.tp)), float(ways)))
-        parts += [wide, replace(wide, ep=wide.stage)] if experts else [wide]
-    table = _joined(parts)
-    bad = np.logical_or.reduce(list(illegal(question.model, table).values()))
-    return take(table, ~bad & (np.asarray(table.gpus) <= min(question.max_gpus, question.machine.n_devices)))
-
-
-def _joined(parts: Sequence[Layout]) -> Layout:
-    def column(one: Layout, name: str) -> Column:
-        return np.broadcast_to(np.asarray(getattr(one, name), dtype=float), np.shape(one.tp))
-
-    return Layout(**{f.name: np.concatenate([column(p, f.name) for p in parts]) for f in fields(Layout)})
-
-
-def _prefill_rows(question: Question, formats: Sequence[Precision], per_hour: float) -> _Rows:
-    """Layouts x prompts in a pass x loads, in the decode pool's formats; a pass is timed once for all loads."""
-    every = prefill_layouts(question)
-    fresh = max(float(question.traffic.isl) * (1 - float(question.traffic.cached)), 1.0)
-    together = np.array([t for t in TOGETHER if t == 1 or t * fresh <= question.engine.chunk_tokens], dtype=float)
-    n = len(np.asarray(every.tp))
-    index, prompts = np.repeat(np.arange(n), len(together)), np.tile(together, n)
-    parts = []
-    for which, precision in enumerate(formats):
-        for start in range(0, len(index), CHUNK):
-            part = slice(start, start + CHUNK)
-            one = _prefill(question, precision, take(every, index[part]), 0.5, prompts[part])
-            parts += [
-                _prefill_part(question, which, replace(one, load=load), prompts[part], per_hour) for load in LOADS
-            ]
-    return _stack(parts)
-
-
-def _prefill(
-    q: Question, p: Precision, layout: Layout, load: Number, prompts: Number, *, full: bool = False
-) -> PrefillReplica:
-    return prefill_replica(
-        q.model,
-        q.machine,
-        p,
-        layout,
-        q.engine,
-        q.efficiency,
-        q.traffic,
-        load,
-        prompts=prompts,
-        bounds=full,
-        keep=full,
-    )
-
-
-def _prefill_part(q: Question, which: int, at: PrefillReplica, prompts: Column, per_hour: float) -> _Rows:
-    load = np.broadcast_to(np.asarray(at.load, dtype=float), np.shape(prompts))
-    return _rows(q, which, at, load, prompts, at.ttft, per_hour)
-
-
-def _decode_rows(question: Question, per_hour: float) -> _Rows:
-    """Layouts x batches, as the aggregated search tries them."""
-    every = layouts(question.model, question.machine, question.max_gpus)
-    parts = []
-    for which, precision in enumerate(question.precisions):
-        layout, batch = with_batches(question, precision, every)
-        for start in range(0, len(batch), CHUNK):
-            part = slice(start, start + CHUNK)
-            parts.append(_decode_part(question, which, take(layout, part), batch[part], per_hour))
-    return _stack(parts)
-
-
-def _decode_part(q: Question, which: int, layout: Layout, batch: Column, per_hour: float) -> _Rows:
-    found = _decode(q, q.precisions[which], layout, batch)
-    return _rows(q, which, found, batch, np.ones(len(batch)), found.tpot, per_hour)
-
-
-def _decode(q: Question, p: Precision, layout: Layout, batch: Number, *, full: bool = False) -> DecodeReplica:
-    return decode_replica(q.model, q.machine, p, layout, q.engine, q.efficiency, q.traffic, batch, keep=full)
-
-
-def _rows(
-    q: Question, which: int, of: PrefillReplica | DecodeReplica, knob: Column, prompts: Column, time: Number,
-    per_hour: float,
-) -> _Rows:  # fmt: skip
-    """Those rows of a pool that fit, in memory and through their links."""
-    n, layout = len(knob), of.layout
-    size = cache_bytes(q.model, q.traffic.isl, q.precisions[which])
-    use = link_use(of.rate, size, layout, of.time, q.machine, q.efficiency)
-    out = float(q.machine.scaleout_bandwidth) * q.efficiency.link_share
-
-    def column(value: Number) -> Column:
-        return np.broadcast_to(np.asarray(value, dtype=float), (n,))
-
-    rows = _Rows(
-        layout=_joined([layout]),
-        precision=np.full(n, which),
-        knob=column(knob),
-        prompts=column(prompts),
-        rate=column(of.rate),
-        price=column(billed_devices(layout.gpus, q.machine) * per_hour / HOUR / q.traffic.utilisation),
-        time=column(time),
-        link=column(size / (out * np.asarray(layout.tp * layout.cp * layout.pp))),
-    )
-    return take(rows, np.flatnonzero(np.broadcast_to(of.fits, (n,)) & (column(use) <= 1)))
-
-
-def _stack(parts: Sequence[_Rows]) -> _Rows:
-    columns = [f.name for f in fields(_Rows) if f.name != "layout"]
-    return _Rows(
-        layout=_joined([p.layout for p in parts]),
-        **{name: np.concatenate([getattr(p, name) for p in parts]) for name in columns},
-    )
-
-
 # --- pairs ----------------------------------------------------------------------------------------------------------
 
 
@@ -318,7 +160,7 @@ def _latency(questions: tuple[Question, Question]) -> float:
 
 
 def _pairs(
-    questions: tuple[Question, Question], first: _Rows, second: _Rows, objectives: Objectives, *, each: bool = False
+    questions: tuple[Question, Question], first: Rows, second: Rows, objectives: Objectives, *, each: bool = False
 ) -> _Pairs | None:
     """The best pairs that meet the objectives; with `each`, the best partner of every decode row worth having."""
     found = []
@@ -352,7 +194,7 @@ def _pairs(
     return _Pairs(first=i, second=j, n_prefill=x, n_decode=y, dollars=dollars, ttft=ttft)
 
 
-def _key(rows: _Rows, row: int) -> tuple[float, ...]:
+def _key(rows: Rows, row: int) -> tuple[float, ...]:
     layout = take(rows.layout, row)
     return (
         *(float(getattr(layout, f.name)) for f in fields(Layout)),
@@ -362,7 +204,7 @@ def _key(rows: _Rows, row: int) -> tuple[float, ...]:
 
 
 def _refined(
-    questions: tuple[Question, Question], first: _Rows, second: _Rows, pairs: _Pairs, objectives: Objectives,
+    questions: tuple[Question, Question], first: Rows, second: Rows, pairs: _Pairs, objectives: Objectives,
     *, keep: int = 4,
 ) -> tuple[PoolPlan, PoolPlan | None]:  # fmt: skip
     """The best pairs of layouts again, with loads and batches tried one by one."""
@@ -381,10 +223,10 @@ def _refined(
         rank = second.knob[j] / unit
         spread = np.geomspace(rank / 1.5, rank * 1.5, 48)
         batch = np.unique(np.append(np.where(spread < 1, spread, np.round(spread)), rank)) * unit
-        one = _prefill(prefill, decode.precisions[which], take(first.layout, i), 0.5, float(first.prompts[i]))
+        one = prefill_of(prefill, decode.precisions[which], take(first.layout, i), 0.5, float(first.prompts[i]))
         wide = replace(one, layout=take(first.layout, np.full(len(load), i)), load=load)
-        a = _prefill_part(prefill, which, wide, np.full(len(load), first.prompts[i]), hours[0])
-        b = _decode_part(decode, which, take(second.layout, np.full(len(batch), j)), batch, hours[1])
+        a = prefill_part(prefill, which, wide, np.full(len(load), first.prompts[i]), hours[0])
+        b = decode_part(decode, which, take(second.layout, np.full(len(batch), j)), batch, hours[1])
         best = _pairs(questions, a, b, objectives)
         if best is not None:
             found.append(_realise(questions, a, b, best, 0))
@@ -394,7 +236,7 @@ def _refined(
     return found[0], found[1] if len(found) > 1 else None
 
 
-def _realise(questions: tuple[Question, Question], first: _Rows, second: _Rows, pairs: _Pairs, row: int) -> PoolPlan:
+def _realise(questions: tuple[Question, Question], first: Rows, second: Rows, pairs: _Pairs, row: int) -> PoolPlan:
     i, j = int(pairs.first[row]), int(pairs.second[row])
     return evaluate_pools(
         questions, questions[1].precisions[int(first.precision[i])],
@@ -415,15 +257,15 @@ def evaluate_pools(
 ) -> PoolPlan:
     """Two chosen pools in full: at most `load` on prefill replicas, at most `batch` sequences in decode replicas."""
     prefill, decode = questions
-    first = _prefill(prefill, precision, both[0], load, prompts, full=True)
-    second = _decode(decode, precision, both[1], batch)
+    first = prefill_of(prefill, precision, both[0], load, prompts, full=True)
+    second = decode_of(decode, precision, both[1], batch)
     price = prices(prefill.machine, decode.machine)
     exact = float(billed_devices(both[0].gpus, prefill.machine)) * price[0] / HOUR / float(first.rate)
     full_rate = float(second.rate)
     exact += float(billed_devices(both[1].gpus, decode.machine)) * price[1] / HOUR / float(second.rate)
     rate = min(replicas[0] * float(first.rate), replicas[1] * float(second.rate))
-    batch = float(batch_for(rate / replicas[1], lambda b: _decode(decode, precision, both[1], b), batch))
-    second = _decode(decode, precision, both[1], batch, full=True)
+    batch = float(batch_for(rate / replicas[1], lambda b: decode_of(decode, precision, both[1], b), batch))
+    second = decode_of(decode, precision, both[1], batch, full=True)
     machines = (prefill.machine, decode.machine)
     sent = transfer(
         decode.model, precision, prefill.traffic.isl, machines[0], both[0], machines[1], both[1], prefill.efficiency
@@ -443,7 +285,7 @@ def evaluate_pools(
 
 
 def _front(
-    questions: tuple[Question, Question], first: _Rows, second: _Rows, objectives: Objectives
+    questions: tuple[Question, Question], first: Rows, second: Rows, objectives: Objectives
 ) -> tuple[Point, ...]:
     """Pairs nobody beats in speed for the user and dollars, fastest first; those that keep the TTFT, if any do."""
     pairs = _pairs(questions, first, second, replace(objectives, max_tpot=np.inf), each=True)
@@ -481,7 +323,7 @@ def machine_words(questions: tuple[Question, Question]) -> str:
 
 
 def _nearest(
-    questions: tuple[Question, Question], first: _Rows, second: _Rows, objectives: Objectives
+    questions: tuple[Question, Question], first: Rows, second: Rows, objectives: Objectives
 ) -> PoolPlan | None:
     """The pair that misses the objectives by the smallest factor."""
     a, b = int(np.argmin(first.time + first.link)), int(np.argmin(second.time))
@@ -491,7 +333,7 @@ def _nearest(
     return None if pairs is None else _realise(questions, first, second, pairs, 0)
 
 
-def _missed(first: _Rows, second: _Rows, objectives: Objectives) -> tuple[str, ...]:
+def _missed(first: Rows, second: Rows, objectives: Objectives) -> tuple[str, ...]:
     said = []
     for name, least, limit in (
         ("TPOT", float(second.time.min()), objectives.max_tpot),
