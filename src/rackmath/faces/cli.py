@@ -237,6 +237,9 @@ cli_timeline.register(app)
 def explain_(
     context: typer.Context,
     command: Annotated[str, typer.Argument(metavar="COMMAND", help="plan, forward, batch, models or machines.")] = "",
+    depth: Annotated[
+        str | None, typer.Option(metavar="COUNT", help="Show so many levels of terms. All if not given.")
+    ] = None,
 ) -> int:
     """Any answer as a tree of named terms: value, unit, formula with its numbers, source of each input.
 
@@ -251,7 +254,13 @@ def explain_(
         return 0
     if command not in known:
         raise unknown("command", command, known, hint="; explain takes a command with its own arguments")
-    done = app(args=[command, *context.args, "--explain"], standalone_mode=False)
+    from . import export
+
+    levels = export.DEPTH.set(None if depth is None else o.whole(depth, "depth"))
+    try:
+        done = app(args=[command, *context.args, "--explain"], standalone_mode=False)
+    finally:
+        export.DEPTH.reset(levels)
     return done if isinstance(done, int) else 0
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from rich.padding import Padding
@@ -91,6 +91,16 @@ class Node:
         yield self
         for child in self.children:
             yield from child.walk()
+
+    def to_depth(self, depth: int) -> Node:
+        """The tree with at most so many levels below this node; a term cut there keeps its value and loses its rule.
+
+        >>> total("a", "", product("b", "", count("c", 2), count("d", 3))).to_depth(1).children[0].children
+        ()
+        """
+        if depth <= 0:
+            return replace(self, children=(), rule="") if self.children else self
+        return replace(self, children=tuple(child.to_depth(depth - 1) for child in self.children))
 
     def record(self) -> dict[str, Any]:
         """The tree as plain data; a term that was already given in full is marked `repeated`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from .explain import Node, count, given, of_machine, product, quotient, stated
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from ..layout.footprint import Footprint
     from ..layout.parallelism import Layout
     from ..search.grid import Question
+    from ..world.precision import Precision
 
 FLOPS_OF = {
     "gemm": "2 x tokens on the device x parameters it holds",
@@ -32,10 +34,25 @@ BYTES_OF = {
 }
 
 
-def pass_nodes(name: str, time: PassTime, q: Question) -> Node:
-    """The estimate of a pass as the sum of its operations and the step overhead."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Load:
+    """What a decode-only pass carries: `sequences` of one token each, in all attention-DP groups together."""
+
+    layout: Layout
+    precision: Precision
+    sequences: float
+
+    @property
+    def rank(self) -> Node:
+        """Tokens, and sequences, that one device sees."""
+        each = self.sequences / float(self.layout.dp)
+        return count("tokens on the device", each, "decoding sequences / dp")
+
+
+def pass_nodes(name: str, time: PassTime, q: Question, load: Load | None = None) -> Node:
+    """The estimate of a pass as the sum of its operations and the step overhead; with `load` its counts in numbers."""
     eff = q.efficiency
-    terms = [_operation(op, float(seconds), q) for op, seconds in time.terms if float(seconds) > 0]
+    terms = [_operation(op, float(seconds), q, load) for op, seconds in time.terms if float(seconds) > 0]
     terms.append(Node(name="step overhead", value=eff.step_overhead, unit="s", source=eff.source))
     terms.sort(key=lambda n: -(n.value or 0.0))
     return stated("sum", name, float(time.estimate), "s", *terms)
@@ -55,7 +72,7 @@ def bound(time: PassTime) -> Node:
     return stated("max", "bound", float(time.bound), "s", *parts)
 
 
-def _operation(op: Op, seconds: float, q: Question) -> Node:
+def _operation(op: Op, seconds: float, q: Question, load: Load | None) -> Node:
     eff, layers = q.efficiency, float(op.layers)
     n = count("layers", layers)
     launches = product(
@@ -63,26 +80,71 @@ def _operation(op: Op, seconds: float, q: Question) -> Node:
         Node(name="launch", value=eff.launch, unit="s", source=eff.source),
     )  # fmt: skip
     if op.kind == "network":
-        note = f"latency + traffic / ({eff.link_share:g} of the link rate)"
-        each = Node(name="collective", value=float(op.network), unit="s", note=note)
-        busy = product("exchanging", "s", n, each)
+        busy = product("exchanging", "s", n, _collective(op, q))
     else:
-        busy = product("running", "s", n, _slower(op, q))
+        busy = product("running", "s", n, _slower(op, q, load))
     return stated("sum", op.name, seconds, "s", busy, launches)
 
 
-def _slower(op: Op, q: Question) -> Node:
+def _collective(op: Op, q: Question) -> Node:
+    """One exchange: an all-reduce inside a domain is its traffic at the achieved rate, and the latency that is left."""
+    share, note = q.efficiency.link_share, "latency + traffic / achieved link rate"
+    moving, whole = float(op.up) / share, float(op.network)
+    if not op.name.startswith("all-reduce") or float(op.out) or not 0 < moving <= whole:
+        return Node(name="collective", value=whole, unit="s", note=note)
+    least = Node(name="traffic at the full link rate", value=float(op.up), unit="s")
+    achieved = Node(name="achieved share", value=share, unit="share", source=q.efficiency.source)
+    return stated(
+        "sum", "collective", whole, "s", Node(name="latency", value=whole - moving, unit="s"),
+        quotient("traffic", "s", least, achieved),
+    )  # fmt: skip
+
+
+def _counted(op: Op, q: Question, load: Load | None) -> tuple[Node, Node]:
+    """FLOPs and bytes of one layer's operation, as a product where a few numbers make it."""
+    flops = Node(name="FLOPs", value=float(op.flops), unit="FLOP", note=FLOPS_OF[op.kind])
+    size = Node(name="bytes", value=float(op.bytes), unit="B", note=BYTES_OF[op.kind])
+    if load is None or not load.rank.value:
+        return flops, size
+    rank, two = load.rank, count("2", 2.0, "a multiply-add is two FLOPs")
+    if op.kind == "gemm" and float(op.flops):
+        held = Node(name="parameters on the device", value=float(op.flops) / 2 / load.rank.value, unit="params")
+        flops = stated("product", "FLOPs", float(op.flops), "FLOP", two, rank, held)
+        each = quotient("bytes per parameter", "", Node(name="bytes", value=float(op.bytes), unit="B"), held)
+        size = stated("product", "bytes", float(op.bytes), "B", held, each, note="read once")
+    elif op.kind == "attention_decode":
+        one = Node(name="FLOPs of a sequence", value=float(op.flops) / load.rank.value, unit="FLOP",
+                   note="attended entries x FLOPs per entry / tp")  # fmt: skip
+        entries = Node(name="bytes of a sequence", value=float(op.bytes) / load.rank.value, unit="B",
+                       note="cache entries read, and the new one written")  # fmt: skip
+        flops = stated("product", "FLOPs", float(op.flops), "FLOP", rank, one)
+        size = stated("product", "bytes", float(op.bytes), "B", rank, entries)
+    elif op.kind == "experts" and (weights := _expert_bytes(q, load)):
+        touched = count("experts touched", float(op.bytes) / weights, "expected, on the device, of those it holds")
+        one = Node(name="bytes of an expert", value=weights, unit="B", source=f"format {load.precision.experts.name}")
+        size = stated("product", "bytes", float(op.bytes), "B", touched, one)
+    return flops, size
+
+
+def _expert_bytes(q: Question, load: Load) -> float:
+    """Bytes of one expert's part on a device; 0 where the model's experts are not all alike."""
+    ffns = [g.ffn for g in q.model.groups if g.ffn and g.ffn.n_experts]
+    sizes = {sum(m.parameters for m in f.expert) + f.expert_extra_parameters for f in ffns}
+    each = load.precision.experts.bytes / float(load.layout.moe_tp)
+    return sizes.pop() * each if len(sizes) == 1 else 0.0
+
+
+def _slower(op: Op, q: Question, load: Load | None) -> Node:
     """One layer's operation: the slower of computing and moving."""
     eff = q.efficiency
     share = Node(name="achieved share", value=eff.memory(op.kind), unit="share", source=eff.source)
     bandwidth = of_machine(q.machine, "hbm_bandwidth", "memory bandwidth")
-    size = Node(name="bytes", value=float(op.bytes), unit="B", note=BYTES_OF[op.kind])
+    work, size = _counted(op, q, load)
     moving = quotient("moving", "s", size, bandwidth, share)
     flops, achieved = float(op.flops), float(op.achieved)
     if not flops or not achieved:
         computing = Node(name="computing", value=0.0, unit="s")
     else:
-        work = Node(name="FLOPs", value=flops, unit="FLOP", note=FLOPS_OF[op.kind])
         computing = quotient("computing", "s", work, _rate(flops / achieved, op.kind, q))
     slower = max(moving.value or 0.0, computing.value or 0.0)
     return stated("max", "one layer", slower, "s", computing, moving)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from . import explain_pass, records
+from . import explain_pass, explain_serving, records
 from .ask import BatchAnswer, ForwardAnswer, PlanAnswer
 from .explain import Node, count, difference, given, of_machine, product, quotient, stated, total
 
@@ -22,13 +22,22 @@ def plan(answer: PlanAnswer) -> Node:
         return Node(name="no plan", children=reasons)
     what = "plan" if found.best is not None else "no plan; the nearest"
     name = f"{what}: {chosen.question.model.name} on {chosen.machine.name}, {chosen.layout.label()}"
-    return Node(name=name, children=(*reasons, *_serving(chosen)))
+    terms = _serving(chosen)
+    sized = ()
+    if answer.fleet is not None and found.best is not None:
+        rate = next(n for n in terms if n.name == "request rate")
+        use = given("utilisation", chosen.question.traffic.utilisation, "share")
+        sized = (explain_serving.fleet(answer.fleet, chosen, rate, use),)
+    return Node(name=name, children=(*reasons, *terms, *sized))
 
 
 def _serving(p: Plan) -> tuple[Node, ...]:
     s, q, traffic = p.serving, p.question, p.question.traffic
-    mixed = Node(name="mixed share", value=float(s.mixed), unit="share", note="steps that also carry prefill")
-    plain = _paced("a step that only decodes", explain_pass.pass_nodes("decode pass", s.decode, q), p)
+    steps = count("steps per request", max(float(traffic.osl) - 1, 1.0), "osl − 1: the prefill gives the first token")
+    batch = count("batch", p.batch, "decoding sequences in the replica, chosen")
+    mixed = explain_serving.mixed(p, batch, steps)
+    load = explain_pass.Load(layout=p.layout, precision=p.precision, sequences=max(p.batch / float(p.layout.pp), 1.0))
+    plain = _paced("a step that only decodes", explain_pass.pass_nodes("decode pass", s.decode, q, load), p)
     both = _paced("a step with prefill", explain_pass.pass_nodes("mixed pass", s.mixed_pass, q), p)
     pure = difference("decode-only share", "share", count("1", 1.0), mixed)
     tpot = stated(
@@ -36,16 +45,13 @@ def _serving(p: Plan) -> tuple[Node, ...]:
         product("mixed steps", "s", mixed, both),
     )  # fmt: skip
     osl, isl = given("osl", float(traffic.osl)), given("isl", float(traffic.isl))
-    steps = count("steps per request", max(float(traffic.osl) - 1, 1.0), "osl − 1: the prefill gives the first token")
-    batch = count("batch", p.batch, "decoding sequences in the replica, chosen")
     rate = stated("quotient", "request rate", float(s.request_rate), "/s", batch, steps, tpot)
     to_next = Node(name="to the next mixed step", value=float(s.to_next), unit="s", note="and the request overhead")
     service = Node(
         name="own chunks", value=float(s.service), unit="s",
         note=f"steps that carry the prompt, in chunks of {float(s.chunk):,.0f} tokens per rank",
     )  # fmt: skip
-    line = Node(name="waiting, median", value=float(s.wait_median), unit="s", note="zero below half load")
-    mean_line = Node(name="waiting, mean", value=float(s.wait), unit="s")
+    mean_line, line = explain_serving.waiting(p, service, batch, steps)
     ttft = stated("sum", "TTFT, median", float(s.ttft), "s", to_next, line, service)
     seat = Node(name="waiting for a seat, mean", value=float(s.seat), unit="s", note="until memory has room")
     ttft_mean = stated("sum", "TTFT, mean", float(s.ttft_mean), "s", to_next, mean_line, seat, service)
@@ -124,7 +130,12 @@ def _cost(p: Plan, rate: Node, gpus: Node, both_ways: Node, isl: Node, osl: Node
 def forward(answer: ForwardAnswer) -> Node:
     """One pass: estimate, bound, MFU, MBU, memory."""
     t, q = answer.time, answer.question
-    estimate = explain_pass.pass_nodes("estimate", t, q)
+    load = None
+    if not float(answer.work.prefill):
+        load = explain_pass.Load(
+            layout=answer.layout, precision=answer.precision, sequences=float(answer.work.decode)
+        )  # fmt: skip
+    estimate = explain_pass.pass_nodes("estimate", t, q, load)
     bandwidth = of_machine(q.machine, "hbm_bandwidth", "memory bandwidth")
     use = records.use(answer)
     at_peak = Node(name="FLOPs at the peak of their formats", value=float(t.compute), unit="s")

@@ -13,6 +13,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,6 +31,8 @@ Record = dict[str, Any]
 DATA = (".json", ".csv", ".txt")
 CHARTS = (".svg", ".png", ".html")
 FILE_WIDTH = 100
+DEPTH: ContextVar[int | None] = ContextVar("DEPTH", default=None)
+"""Levels of a tree of terms that are shown; None for all."""
 
 
 @dataclass(frozen=True)
@@ -131,7 +134,8 @@ def _said(file: Path | None) -> None:
 def _tree(face: Face) -> Node:
     if face.tree is None:
         raise BadInput("a listing has no terms to explain; name one of its entries")
-    return face.tree()
+    depth = DEPTH.get()
+    return face.tree() if depth is None else face.tree().to_depth(depth)
 
 
 def face_of(answer: Any) -> Face:
