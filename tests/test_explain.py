@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 
+import numpy as np
 import pytest
 
 from rackmath.faces import ask, cli, explain_plan, explain_world
@@ -130,3 +131,77 @@ def test_explain_is_a_command(capsys: pytest.CaptureFixture[str]) -> None:
 def test_explain_of_what_does_not_fit_gives_the_reasons(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.run(["explain", "plan", "deepseek-ai/DeepSeek-V3", "--on", "8xh100"]) == 1
     assert "does not fit" in " ".join(capsys.readouterr().out.split())
+
+
+def test_a_fleet_is_explained() -> None:
+    answer = ask.plan("deepseek-ai/DeepSeek-V3", "8xh200", rate="30/s", utilisation="80%")
+    tree, fleet = explain_plan.plan(answer), answer.fleet
+    assert fleet is not None
+    assert wrong(tree) == []
+    for name, value in (
+        ("devices paid for", fleet.billed), ("dollars a month", fleet.month_dollars), ("replicas", fleet.replicas),
+        ("power at the facility", fleet.power), ("joules per token", fleet.joules_per_token),
+        ("utilisation of all replicas", fleet.utilisation),
+    ):  # fmt: skip
+        last = [n for n in tree.walk() if n.name == name][-1]
+        assert last.value == pytest.approx(float(value))
+        assert last.formula
+
+
+@pytest.mark.parametrize(("batch", "isl"), [(16, 2000), (64, 7000)])
+def test_mixed_steps_and_waiting_are_formulas(batch: int, isl: int) -> None:
+    from rackmath.faces.question import question
+    from rackmath.layout.parallelism import Layout
+    from rackmath.search.plan import Answer, Front, Objectives, evaluate_plan
+    from rackmath.world.workload import Traffic
+
+    q, _ = question("meta-llama/Llama-3.1-8B", "h100", traffic=Traffic(isl=isl, osl=200))
+    best = evaluate_plan(q, Layout(), q.precisions[0], float(batch))
+    no = np.zeros(0)
+    none = Front(interactivity=no, tput_per_gpu=no, blended_mtok=no, ttft=no, batch=no, labels=())
+    found = Answer(
+        question=q, objectives=Objectives(), best=best, runner_up=None, runner_up_why="", nearest=None, reasons=(),
+        by_price=none, by_throughput=none, evaluated=1,
+    )  # fmt: skip
+    tree = explain_plan.plan(ask.PlanAnswer(answer=found, fleet=None, notes=()))
+    assert wrong(tree) == []
+    mixed = node(tree, "mixed share")
+    assert mixed.rule
+    assert mixed.value == pytest.approx(batch * isl / 199 / node(tree, "chunk").value)
+    assert node(tree, "waiting, mean").rule
+    busy = node(tree, "load of prefill").value
+    assert busy is not None
+    assert bool(node(tree, "waiting, median").rule) == (busy > 0.5)
+    assert node(tree, "tokens on the device").value == batch
+
+
+def test_counts_of_an_operation_are_numbers() -> None:
+    answer = ask.forward("deepseek-ai/DeepSeek-V3", "gb200-nvl72", batch=720, layout="TP8 DP9 EP72")
+    tree = explain_plan.forward(answer)
+    assert wrong(tree) == []
+    assert node(tree, "tokens on the device").value == 80
+    assert node(tree, "bytes of an expert").value == pytest.approx(3 * 7168 * 2048, rel=0.001)
+    touched = node(tree, "experts touched").value
+    assert touched is not None
+    assert 3.5 < touched <= 4  # 256 experts on 72 devices, nearly all of them touched by 720 tokens of 8
+    reduced = [n for n in tree.walk() if n.name == "collective" and n.rule]
+    assert reduced
+    assert all((n.children[0].value or 0) > 0 for n in reduced)
+
+
+def test_depth_cuts_the_tree(capsys: pytest.CaptureFixture[str]) -> None:
+    def levels(term: dict[str, object]) -> int:
+        inner = term.get("children", [])
+        assert isinstance(inner, list)
+        return 1 + max((levels(one) for one in inner), default=0)
+
+    def tree(*more: str) -> dict[str, object]:
+        words = ["explain", "plan", "meta-llama/Llama-3.1-8B", "--on", "8xh100", "--json", *more]
+        assert cli.run(words) == 0
+        found: dict[str, object] = json.loads(capsys.readouterr().out)
+        return found
+
+    assert levels(tree()) > 6
+    assert levels(tree("--depth", "2")) == 4  # the top, two levels, and the numbers of the last formulas
+    assert levels(tree()) > 6
+    assert cli.run(["explain", "plan", "meta-llama/Llama-3.1-8B", "--on", "8xh100", "--depth", "x"]) == 2

@@ -93,13 +93,16 @@ class Node:
             yield from child.walk()
 
     def to_depth(self, depth: int) -> Node:
-        """The tree with at most so many levels below this node; a term cut there keeps its value and loses its rule.
+        """The tree with at most so many levels below this node; a term cut there keeps its value and its formula.
 
-        >>> total("a", "", product("b", "", count("c", 2), count("d", 3))).to_depth(1).children[0].children
-        ()
+        >>> total("a", "", product("b", "", count("c", 2), count("d", 3))).to_depth(1).children[0].worked
+        '2 x 3'
         """
+        if depth <= 0 and len(self.children) > LONGEST:
+            return replace(self, children=(), rule="", note=self.note or f"{self.rule} of {len(self.children)} terms")
         if depth <= 0:
-            return replace(self, children=(), rule="") if self.children else self
+            numbers = (Node(name=c.name, value=c.value, unit=c.unit) for c in self.children)
+            return replace(self, children=tuple(numbers) if self.rule else ())
         return replace(self, children=tuple(child.to_depth(depth - 1) for child in self.children))
 
     def record(self) -> dict[str, Any]:

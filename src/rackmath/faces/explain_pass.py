@@ -50,7 +50,7 @@ class Load:
 
 
 def pass_nodes(name: str, time: PassTime, q: Question, load: Load | None = None) -> Node:
-    """The estimate of a pass as the sum of its operations and the step overhead; with `load` its counts in numbers."""
+    """The estimate of a pass as the sum of its operations and the step overhead; with `load` its counts too."""
     eff = q.efficiency
     terms = [_operation(op, float(seconds), q, load) for op, seconds in time.terms if float(seconds) > 0]
     terms.append(Node(name="step overhead", value=eff.step_overhead, unit="s", source=eff.source))
@@ -87,7 +87,7 @@ def _operation(op: Op, seconds: float, q: Question, load: Load | None) -> Node:
 
 
 def _collective(op: Op, q: Question) -> Node:
-    """One exchange: an all-reduce inside a domain is its traffic at the achieved rate, and the latency that is left."""
+    """One exchange: an all-reduce inside a domain is traffic at the achieved rate, and the latency that is left."""
     share, note = q.efficiency.link_share, "latency + traffic / achieved link rate"
     moving, whole = float(op.up) / share, float(op.network)
     if not op.name.startswith("all-reduce") or float(op.out) or not 0 < moving <= whole:

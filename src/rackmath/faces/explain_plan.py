@@ -23,7 +23,7 @@ def plan(answer: PlanAnswer) -> Node:
     what = "plan" if found.best is not None else "no plan; the nearest"
     name = f"{what}: {chosen.question.model.name} on {chosen.machine.name}, {chosen.layout.label()}"
     terms = _serving(chosen)
-    sized = ()
+    sized: tuple[Node, ...] = ()
     if answer.fleet is not None and found.best is not None:
         rate = next(n for n in terms if n.name == "request rate")
         use = given("utilisation", chosen.question.traffic.utilisation, "share")
