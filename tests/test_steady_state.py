@@ -70,8 +70,8 @@ def closed_replica(users: int, osl: int, plain: float, both: float, overhead: fl
 def test_a_closed_replica_does_what_a_simulation_of_it_does(users: int) -> None:
     """Little's law is the simulation's own count here: users = rate x time, with nothing taken from ours.
 
-    Rates and steps within 3 %. The first token within 30 %: ours waits half a mean step for the next one, and a
-    request is likelier to come in a long step than in a short one.
+    Rates and steps within 3 %. The first token within 20 %: requests that finish in one step arrive together, which
+    a line with arrivals at random does not know.
     """
     model, machine, engine = llama_70b(), catalog.machine("8xh200"), TYPICAL
     traffic = Traffic(isl=4000, osl=400, closed=True)
@@ -84,7 +84,7 @@ def test_a_closed_replica_does_what_a_simulation_of_it_does(users: int) -> None:
     assert float(s.concurrency) == pytest.approx(users, rel=0.01)
     assert float(s.request_rate) == pytest.approx(rate, rel=0.03)
     assert float(s.tpot) == pytest.approx(step, rel=0.03)
-    assert float(s.ttft_mean) == pytest.approx(ttft, rel=0.3)
+    assert float(s.ttft_mean) == pytest.approx(ttft, rel=0.2)
 
 
 # --- a ring of stages -----------------------------------------------------------------------------------------------

@@ -177,7 +177,9 @@ def steady(
     service = ((chunks - 1) / layout.pp + 1) * t_both
     load = np.minimum(needed / room, BUSY_LIMIT)  # of the tokens a step has room for
     wait, median_wait = waiting(service, load)
-    to_next = efficiency.request_overhead + gather * step / 2
+    # an arrival at random meets a step in proportion to its length: it waits half of the mean square over the mean
+    rest = ((1 - slow) * t_plain * t_plain + slow * t_both * t_both) / step / 2
+    to_next = efficiency.request_overhead + np.maximum(rest, np.where(ranks > 1, gather * step / 2, 0.0))
     held = held_tokens(traffic, batch / layout.dp)
     holds = footprint(model, machine, precision, layout, engine, held, traffic.isl)
     if speculation is not None:
