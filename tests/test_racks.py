@@ -44,9 +44,33 @@ def test_every_machine_with_both_links_is_listed():
     found = {r["machine"]: r for r in records_racks.ratio_rows(ask_racks.ratios())}
     for one in catalog.machines():
         machine = catalog.machine(one.name)
-        assert (one.name in found) == bool(machine.scaleup_bandwidth and machine.scaleout_bandwidth)
+        assert (one.name in found) == bool(
+            machine.scaleup_bandwidth and machine.scaleout_bandwidth and machine.domain > 1
+        )
     assert found["rubin-ultra-nvl576"]["domain"] == 144
     assert found["rubin-ultra-nvl576"]["packages_times_dies"] == 576
+
+
+def test_a_domain_of_one_device_has_no_ratio():
+    gh200 = catalog.machine("gh200")
+    assert gh200.domain == 1
+    assert math.isnan(link_ratio(gh200).ratio)
+    assert "gh200" not in {r["machine"] for r in records_racks.ratio_rows(ask_racks.ratios())}
+    assert json.loads(run("--on", "gh200", "--json").output)[0]["ratio"] is None
+
+
+def test_slots_on_a_device_cost_what_their_copies_cost():
+    def asked(**placing):
+        return ask_racks.racks(V3, "72xh800", layout="DP72 EP72", batch=4608, max_domain=8, **placing).racks
+
+    even, wide, copies = asked(), asked(experts_per_gpu=6), asked(redundant=6 * 72 - 256)
+    assert (wide.placed, wide.resident) == (copies.placed, copies.resident)
+    here, same, least = wide.cases[0], copies.cases[0], even.cases[0]
+    assert here.layout.redundant == 6 * 72 - 256
+    assert (here.memory, here.time.estimate) == (same.memory, same.time.estimate)
+    expert = 3 * 7168 * 2048  # one byte each; 58 layers hold 6 instead of 4 on the fullest device
+    assert here.memory - least.memory == pytest.approx(58 * 2 * expert, rel=0.01)
+    assert float(here.time.estimate) > float(least.time.estimate)
 
 
 def test_weight_floors_section_15():

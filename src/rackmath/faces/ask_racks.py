@@ -76,7 +76,6 @@ def racks(
     context: Quantity | None = None,
     redundant: Quantity | None = None,
     experts_per_gpu: Quantity | None = None,
-    shared: str = "replicated",
     expert_loads: str | Any | None = None,
     exchange: str | None = None,
     overlap: bool = False,
@@ -97,7 +96,7 @@ def racks(
     `expert_loads`: measured loads, one number for each expert or one such row for each layer, or a JSON file of them.
     """
     from ..layout.experts import SCHEMES, imbalance_of
-    from ..search.racks import Work, experts_of, widest
+    from ..search.racks import Work, copies_of, experts_of, widest
     from ..search.racks import racks as of_model
     from ..world import catalog
     from ..world.workload import Traffic
@@ -116,13 +115,15 @@ def racks(
         efficiency = replace(efficiency, exchange=exchange)
     chosen = parse_layout(layout, q) if layout else None
     copies = None if redundant is None else parse(redundant, "count", name="redundant")
+    per_device = None if experts_per_gpu is None else parse(experts_per_gpu, "count", name="experts_per_gpu")
     if expert_loads is not None:
         lay = chosen or widest(q, q.max_gpus)
         ffn = experts_of(q.model)
         loads = _loads(expert_loads, 0 if ffn is None else int(ffn.n_experts), q.model.name)
         if not float(lay.ep) > 1:
             raise BadInput(f"layout {lay.label()} has no expert parallelism to unbalance; give one with EP")
-        spare = -int(ffn.n_experts) % int(lay.ep) if copies is None and ffn else int(copies or 0)
+        made = copies_of(q.model, lay, copies, per_device)
+        spare = -int(ffn.n_experts) % int(lay.ep) if made is None and ffn else int(made or 0)
         found = imbalance_of(loads, int(lay.ep), spare)
         efficiency = replace(efficiency, imbalance=found)
         notes.append(f"imbalance {found:.3g} from measured loads of experts, {spare} copies placed on the hottest")
@@ -150,13 +151,12 @@ def racks(
     target = None
     if min_interactivity is not None:
         target = _positive(parse(min_interactivity, "1/s", name="min_interactivity"), "min_interactivity")
-    per_device = None if experts_per_gpu is None else parse(experts_per_gpu, "count", name="experts_per_gpu")
     found_all = of_model(
         q,
         used,
         layout=chosen,
         work=work,
-        placing={"redundant": copies, "per_device": per_device, "shared": shared},
+        placing={"redundant": copies, "per_device": per_device},
         target=target,
         largest=_domain(parse(max_domain, "count", name="max_domain")),
         floor_batch=_positive(parse(floor_batch, "count", name="floor_batch"), "floor_batch"),

@@ -50,14 +50,12 @@ def racks(
         ),
     ] = None,
     experts_per_gpu: Annotated[
-        str | None, typer.Option(help="Most routed experts of a layer on a device.", rich_help_panel=EXPERTS)
-    ] = None,
-    shared: Annotated[
-        str,
+        str | None,
         typer.Option(
-            help="Shared experts: replicated on every device, or placed like routed ones.", rich_help_panel=EXPERTS
+            help="Slots for routed experts of a layer on each device; those left over hold second copies.",
+            rich_help_panel=EXPERTS,
         ),
-    ] = "replicated",
+    ] = None,
     expert_loads: Annotated[
         str | None,
         typer.Option(
@@ -148,7 +146,7 @@ def racks(
     out.deliver(
         ask_racks.racks(
             model, on, layout=layout, phase=phase, batch=batch, tokens=tokens, context=context, redundant=redundant,
-            experts_per_gpu=experts_per_gpu, shared=shared, expert_loads=expert_loads, exchange=exchange,
+            experts_per_gpu=experts_per_gpu, expert_loads=expert_loads, exchange=exchange,
             overlap=overlap, dispatch=dispatch, combine=combine, min_interactivity=min_interactivity,
             max_domain=max_domain, floor_batch=floor_batch, beside=beside, precision=precision, kv=kv, price=price,
             sets=o.pairs(sets),

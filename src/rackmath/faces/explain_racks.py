@@ -11,7 +11,7 @@ def ratios(answer: RatioAnswer) -> Node:
     nodes = []
     for r in answer.ratios:
         if r.ratio != r.ratio:
-            nodes.append(Node(name=r.machine.name, note="lacks one of the two links"))
+            nodes.append(Node(name=r.machine.name, note="lacks one of the two links, or is a domain of its own"))
             continue
         up = of_machine(r.machine, "scaleup_bandwidth", "scale-up bandwidth")
         out = of_machine(r.machine, "scaleout_bandwidth", "scale-out bandwidth")

@@ -76,10 +76,8 @@ def _placement(c: Console, answer: RacksAnswer) -> None:
     heading(c, "Placement", f"{p.n_experts:g} experts of a layer on {p.devices:g} devices")
     copies = f"{p.redundant:g} second copies" if p.redundant else "no copies"
     kept = f"{p.n_shared:g} shared" if p.n_shared else "none shared"
-    if p.n_shared and p.shared == "placed":
-        kept += ", placed like a routed one"
     each = f"[bold]{p.per_device:g} routed"
-    each += f" + {p.n_shared:g} shared[/]" if p.n_shared and p.shared == "replicated" else "[/]"
+    each += f" + {p.n_shared:g} shared[/]" if p.n_shared else "[/]"
     share = r.resident / float(r.question.machine.hbm_capacity)
     line(c, f"{each} on each device, {show(r.resident, 'B')} over all layers ({share:.0%} of its memory)")
     uneven = (
@@ -147,8 +145,12 @@ def _cases(c: Console, answer: RacksAnswer) -> None:
         exchange, whole = f"[bold]{r.exchange_factor:.2f}x[/]", f"[bold]{r.pass_factor:.2f}x[/]"
         line(
             c,
-            f"crossing makes the exchange {exchange} and the pass {whole} as long; the links alone would say"
-            f" {r.least_factor:.2f}x, (1 - 1/{here.domains:g}) x {r.ratio:.3g}",
+            f"crossing makes the exchange {exchange} and the pass {whole} as long"
+            + (
+                f"; the links alone would say {r.least_factor:.2f}x, (1 - 1/{here.domains:g}) x {r.ratio:.3g}"
+                if math.isfinite(r.ratio)
+                else ""
+            ),
         )
     elif math.isfinite(r.ratio):
         line(c, f"[dim]it stays in one domain; the link beyond it is {r.ratio:.3g} times slower per device[/]")
@@ -252,7 +254,7 @@ def ratio_screen(c: Console, answer: RatioAnswer) -> None:
         doubt = "" if r.verified or not known else "unverified"
         up, out = show(float(m.scaleup_bandwidth), "B/s"), show(float(m.scaleout_bandwidth), "B/s")
         aside = Text(", ".join(w for w in (dies, doubt) if w), style="dim")
-        table.add_row(m.name, f"{m.domain:g}", up, out, f"{r.ratio:.3g}" if known else "none", aside)
+        table.add_row(m.name, f"{m.domain:g}", up, out, f"{r.ratio:.3g}" if known else "-", aside)
     indented(c, table)
     line(c, "[dim]domain: packages that the scale-up fabric joins. Sources: rackmath racks --explain[/]")
     notes(c, answer.notes)

@@ -75,8 +75,8 @@ class Placement:
 
     @property
     def resident(self) -> float:
-        """Experts, shared ones included, whose weights a device holds."""
-        return self.per_device + (self.n_shared if self.shared == "replicated" else 0.0)
+        """Experts, shared ones included, whose weights the fullest device holds; idle slots hold none."""
+        return self.per_device - self.idle // self.devices + (self.n_shared if self.shared == "replicated" else 0.0)
 
 
 def placement(

@@ -41,7 +41,7 @@ class Ratio:
     """The two links of a device, B/s one way, and how many times the one is faster than the other."""
 
     machine: Machine
-    ratio: float  # NaN where a device lacks one of the links
+    ratio: float  # NaN where a device lacks one of the links, or is a domain of its own
 
     @property
     def verified(self) -> bool:
@@ -50,14 +50,15 @@ class Ratio:
 
 
 def link_ratio(machine: Machine) -> Ratio:
-    """Scale-up over scale-out bandwidth.
+    """Scale-up over scale-out bandwidth; none where a domain is one device, as its scale-up link joins no other.
 
     >>> from rackmath.world import catalog
     >>> [link_ratio(catalog.machine(name)).ratio for name in ("8xh100", "gb200-nvl72", "vera-rubin-nvl72")]
     [9.0, 18.0, 9.0]
     """
     up, out = float(machine.scaleup_bandwidth), float(machine.scaleout_bandwidth)
-    return Ratio(machine=machine, ratio=up / out if up > 0 and out > 0 else math.nan)
+    joined = float(machine.domain) > 1 and up > 0 and out > 0
+    return Ratio(machine=machine, ratio=up / out if joined else math.nan)
 
 
 # --- one layout on one fabric -------------------------------------------------------------------------------------
@@ -157,6 +158,18 @@ def experts_of(model: Model) -> FeedForward | None:
     return max(found, key=lambda g: g.count).ffn if found else None
 
 
+def copies_of(model: Model, layout: Layout, redundant: float | None, per_device: float | None) -> float | None:
+    """Second copies of experts in a layer: as asked, or those that fill `per_device` slots on every device.
+
+    None where neither was given, and where so few slots do not hold the experts (`placement` says so).
+    """
+    ffn = experts_of(model)
+    if redundant is not None or per_device is None or ffn is None:
+        return redundant
+    filled = per_device * float(layout.ep) - float(ffn.n_experts)
+    return filled if filled >= 0 else None
+
+
 def widest(question: Question, limit: float) -> Layout:
     """The layout with the widest expert parallelism on at most `limit` devices, one stage, attention not cut.
 
@@ -206,7 +219,7 @@ def racks(
     *,
     layout: Layout | None,
     work: Work | None,
-    placing: Mapping[str, float | str | None],
+    placing: Mapping[str, float | None],
     target: float | None,
     largest: int,
     floor_batch: float,
@@ -216,20 +229,22 @@ def racks(
     machine, model = question.machine, question.model
     _several(machine)
     chosen = layout or widest(question, question.max_gpus)
-    if (redundant := placing.get("redundant")) is not None:
-        chosen = replace(chosen, redundant=float(redundant))
+    redundant, per_device = placing.get("redundant"), placing.get("per_device")
+    copies = copies_of(model, chosen, redundant, per_device)
     _reachable(machine, chosen, question.efficiency.exchange)
     ffn = experts_of(model)
     placed, resident = None, 0.0
     if ffn is not None:
-        placed = placement(ffn, float(chosen.ep), **placing)  # type: ignore[arg-type]
+        placed = placement(ffn, float(chosen.ep), redundant=copies, per_device=per_device)
+        if copies is not None:
+            chosen = replace(chosen, redundant=copies)
         resident = _resident(model, precision, placed, chosen)
         if resident > float(machine.hbm_capacity):
             raise BadInput(
                 f"{placed.resident:g} experts of each layer take {resident / 1e9:,.0f} GB and a device of"
                 f" {machine.name} has {float(machine.hbm_capacity) / 1e9:,.0f} GB; place them on more devices"
             )
-    elif any(value is not None and value != "replicated" for value in placing.values()):
+    elif any(value is not None for value in placing.values()):
         raise BadInput(f"{model.name} has no routed experts to place; leave the options of placement out")
     asked = work or _typical(question, precision, chosen)
     cases = _cases(question, precision, chosen, asked)
@@ -295,8 +310,7 @@ def _resident(model: Model, precision: Precision, placed: Placement, layout: Lay
         one = sum(m.parameters for m in ffn.expert) * precision.of("experts").bytes
         shared = sum(m.parameters for m in ffn.matrices if m.component == "shared_experts")
         dense = shared * precision.of("shared_experts").bytes / float(layout.tp)
-        placed_too = placed.shared == "placed"
-        total += group.count * (placed.per_device * one / float(layout.moe_tp) + (0.0 if placed_too else dense))
+        total += group.count * ((placed.resident - placed.n_shared) * one / float(layout.moe_tp) + dense)
     return total / float(layout.pp)
 
 
