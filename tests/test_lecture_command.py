@@ -26,6 +26,21 @@ def test_a_claim_shows_what_its_verdict_rests_on():
         assert words in out
 
 
+def test_agreement_is_said_only_where_the_numbers_agree(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    for finding in lecture().findings:
+        out = runner.invoke(app, ["lecture", finding.claim.number]).output
+        agrees, differs = "agrees within" in out, "differs by more than" in out
+        if finding.outcome.near is None:
+            assert not agrees
+            assert not differs
+        else:
+            apart = abs(finding.outcome.ours / finding.claim.lecture - 1)
+            assert agrees == (apart <= finding.claim.tolerance)
+            assert differs == (apart > finding.claim.tolerance)
+    assert {f.outcome.near for f in lecture().findings} == {None, True, False}
+
+
 def test_changing_an_input_changes_the_verdict():
     found = json.loads(runner.invoke(app, ["lecture", "4", "--set", "batch=2000", "--json"]).output)
     assert found["verdict"] == "holds"

@@ -101,9 +101,8 @@ def _one(c: Console, f: Finding) -> None:
         table.add_column(no_wrap=True)
         table.add_column(justify="right")
         table.add_column(style="dim")
-        close = f"agrees within {claim.tolerance:.0%}" if claim.lecture is not None else ""
         table.add_row("the lecture", number(claim.lecture, claim.unit), "")
-        table.add_row("ours", number(outcome.ours, claim.unit), close)
+        table.add_row("ours", number(outcome.ours, claim.unit), _close(f))
         for part in outcome.parts:
             table.add_row(part.name, number(part.value, part.unit), "")
         indented(c, table)
@@ -120,6 +119,13 @@ def _one(c: Console, f: Finding) -> None:
     if claim.command:
         c.print()
         line(c, f"[dim]See also:[/dim] {escape(claim.command)}")
+
+
+def _close(f: Finding) -> str:
+    """Whether our number lies within the tolerance of the lecture's; nothing where the verdict rests on other rules."""
+    if f.outcome.near is None:
+        return ""
+    return f"{'agrees within' if f.outcome.near else 'differs by more than'} {f.claim.tolerance:.0%}"
 
 
 def _row(f: Finding) -> dict[str, Any]:

@@ -58,12 +58,16 @@ class Part:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What a computation found: our number, the verdict and the reason in one sentence."""
+    """What a computation found: our number, the verdict and the reason in one sentence.
+
+    `near`: whether our number lies within the claim's tolerance; None where the verdict does not rest on that.
+    """
 
     ours: float
     verdict: Verdict
     because: str
     parts: tuple[Part, ...] = ()
+    near: bool | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from .ledger import Claim, Outcome, Part
+from .ledger import Claim, Outcome, Part, Verdict
 
 Values = Mapping[str, float]
 Compute = Callable[[Claim, Values], Outcome]
@@ -17,7 +17,9 @@ def near(claim: Claim, ours: float) -> bool:
 
 
 def by_distance(claim: Claim, ours: float, because: str, *parts: Part) -> Outcome:
-    return Outcome(ours=ours, verdict="holds" if near(claim, ours) else "does not hold", because=because, parts=parts)
+    close = near(claim, ours)
+    verdict: Verdict = "holds" if close else "does not hold"
+    return Outcome(ours=ours, verdict=verdict, because=because, parts=parts, near=close)
 
 
 def by_conditions(ours: float, conditions: Mapping[str, bool], *parts: Part) -> Outcome:
