@@ -122,7 +122,7 @@ def _one(c: Console, f: Finding) -> None:
 
 
 def _close(f: Finding) -> str:
-    """Whether our number lies within the tolerance of the lecture's; nothing where the verdict rests on other rules."""
+    """Whether our number lies within the tolerance; nothing where the verdict rests on other rules."""
     if f.outcome.near is None:
         return ""
     return f"{'agrees within' if f.outcome.near else 'differs by more than'} {f.claim.tolerance:.0%}"
