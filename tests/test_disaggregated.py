@@ -22,7 +22,7 @@ from rackmath.layout.forward import forward, operations
 from rackmath.layout.parallelism import Layout, illegal
 from rackmath.search import disaggregated as search
 from rackmath.search.grid import layouts
-from rackmath.search.pools import prefill_layouts
+from rackmath.search.pools import decode_of, decode_part, largest_ranks, prefill_layouts, prefill_rows
 from rackmath.search.ratio import ratio
 from rackmath.serving.disaggregated import (
     batch_for,
@@ -204,6 +204,43 @@ def test_the_plan_keeps_its_objectives_and_is_the_cheapest_of_a_brute_force():
                 least = min(least, float(each))
     assert search.spent(best) >= least * (1 - 0.01)  # the brute force has replicas in fractions, the plan has not
     assert search.spent(best) <= least * 1.03
+
+
+@pytest.mark.parametrize(
+    ("model", "on", "prefill_on", "osl", "max_tpot"),
+    [("Qwen/Qwen3-30B-A3B", "h100", "h100", 1024.0, 0.1), ("gpt-oss-120b", "h100", "16xh100", 4000.0, 0.01)],
+)
+def test_no_decode_batch_that_fits_is_passed_over(model, on, prefill_on, osl, max_tpot):
+    """A small memory and long prompts: batches that fit only as no prompt is in progress, tried one by one."""
+    q, p = (_question(model, one, isl=32000.0, osl=osl) for one in (on, prefill_on))
+    limits = Objectives(max_ttft=5.0, max_tpot=max_tpot)
+    best = search.search((p, q), limits).best
+    hour = float(q.machine.price_per_hour)
+    first = prefill_rows(p, q.precisions, float(p.machine.price_per_hour))
+    every, least = layouts(q.model, q.machine, q.max_gpus), math.inf
+    for j in range(len(np.asarray(every.tp))):
+        batch = np.arange(1.0, 513.0) * float(every.dp[j] * every.pp[j])
+        rows = decode_part(q, 0, take(every, np.full(len(batch), j)), batch, hour)
+        good = np.flatnonzero(rows.time <= limits.max_tpot)
+        if len(good):
+            k = good[np.argmin(rows.each[good])]
+            ttft = first.time + np.maximum(first.link, rows.link[k])
+            least = min(least, float(rows.each[k] + first.each[ttft <= limits.max_ttft].min()))
+    assert least * (1 - 0.01) <= search.spent(best) <= least * 1.015  # whole replicas may cost a per cent
+
+
+def test_the_largest_decode_batch_fits_and_one_more_does_not():
+    for name, on in (("Qwen/Qwen3-30B-A3B", "h100"), ("meta-llama/Llama-3.1-70B", "8xh200")):
+        q = _question(name, on, isl=32000.0)
+        every = layouts(q.model, q.machine, q.max_gpus)
+        most = largest_ranks(q, q.precisions[0], every)
+        rows = np.flatnonzero(most >= 1)
+        assert len(rows)
+        held = take(every, rows)
+        unit = np.asarray(held.dp * held.pp)
+        for more, fits in ((0.0, True), (1.0, False)):
+            found = decode_of(q, q.precisions[0], held, (most[rows] + more) * unit)
+            assert np.all(found.fits == fits)
 
 
 def test_pools_on_two_kinds_of_machines():

@@ -30,7 +30,7 @@ from ..world.precision import Precision
 from ..world.workload import Objectives
 from .grid import Column, Question
 from .plan import TIE
-from .pools import Rows, decode_of, decode_part, decode_rows, prefill_of, prefill_part, prefill_rows
+from .pools import Rows, decode_of, decode_part, decode_rows, largest_ranks, prefill_of, prefill_part, prefill_rows
 from .ratio import ratio
 
 PAIRS = 600
@@ -205,7 +205,7 @@ def _key(rows: Rows, row: int) -> tuple[float, ...]:
 
 def _refined(
     questions: tuple[Question, Question], first: Rows, second: Rows, pairs: _Pairs, objectives: Objectives,
-    *, keep: int = 4,
+    *, keep: int = 8,
 ) -> tuple[PoolPlan, PoolPlan | None]:  # fmt: skip
     """The best pairs of layouts again, with loads and batches tried one by one."""
     prefill, decode = questions
@@ -219,10 +219,13 @@ def _refined(
     for i, j in chosen.values():
         which = int(first.precision[i])
         load = np.clip(np.linspace(first.knob[i] - 0.1, first.knob[i] + 0.1, 41), 0.02, MOST_LOAD)
-        unit = float(np.asarray(second.layout.dp)[j] * np.asarray(second.layout.pp)[j])
+        layout = take(second.layout, np.full(1, j))
+        unit = float(np.asarray(layout.dp * layout.pp)[0])
         rank = second.knob[j] / unit
-        spread = np.geomspace(rank / 1.5, rank * 1.5, 48)
-        batch = np.unique(np.append(np.where(spread < 1, spread, np.round(spread)), rank)) * unit
+        spread = np.geomspace(rank / 1.5, rank * 2.05, 400)
+        most = largest_ranks(decode, decode.precisions[which], layout)
+        tries = np.concatenate([np.where(spread < 1, spread, np.round(spread)), [rank], most])
+        batch = np.unique(tries[(tries > 0) & (tries <= max(most[0], rank))]) * unit
         one = prefill_of(prefill, decode.precisions[which], take(first.layout, i), 0.5, float(first.prompts[i]))
         wide = replace(one, layout=take(first.layout, np.full(len(load), i)), load=load)
         a = prefill_part(prefill, which, wide, np.full(len(load), first.prompts[i]), hours[0])

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from ..arrays import Number, take
 from ..economics.cost import HOUR, billed_devices
 from ..kernel.counts import cache_bytes
+from ..layout.footprint import footprint
 from ..layout.parallelism import Layout, illegal
 from ..serving.disaggregated import (
     MOST_LOAD,
@@ -20,8 +21,10 @@ from ..serving.disaggregated import (
     link_use,
     prefill_replica,
 )
+from ..serving.seats import open_seats
+from ..serving.steady import held_tokens
 from ..world.precision import Precision
-from .grid import CHUNK, Column, Question, layouts, with_batches
+from .grid import CHUNK, RANK_BATCHES, Column, Question, layouts
 
 LOADS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, MOST_LOAD)
 """Loads of a prefill replica that a search tries first."""
@@ -119,15 +122,40 @@ def prefill_part(q: Question, which: int, at: PrefillReplica, prompts: Column, p
 
 
 def decode_rows(question: Question, per_hour: float) -> Rows:
-    """Layouts x batches, as the aggregated search tries them."""
+    """Layouts x the batches per rank of the aggregated search that fit, and the largest that does."""
     every = layouts(question.model, question.machine, question.max_gpus)
     parts = []
+    n, unit = len(np.asarray(every.tp)), np.asarray(every.dp * every.pp)
     for which, precision in enumerate(question.precisions):
-        layout, batch = with_batches(question, precision, every)
-        for start in range(0, len(batch), CHUNK):
+        largest = largest_ranks(question, precision, every)
+        ranks = np.hstack(
+            [np.broadcast_to(np.array(RANK_BATCHES, dtype=float), (n, len(RANK_BATCHES))), largest[:, None]]
+        )
+        keep = ((ranks <= largest[:, None]) & (ranks > 0)).ravel()
+        index = np.repeat(np.arange(n), ranks.shape[1])[keep]
+        layout, batch = take(every, index), ranks.ravel()[keep] * unit[index]
+        for start in range(0, max(len(batch), 1), CHUNK):
             part = slice(start, start + CHUNK)
             parts.append(decode_part(question, which, take(layout, part), batch[part], per_hour))
     return _stack(parts)
+
+
+def largest_ranks(question: Question, precision: Precision, every: Layout) -> Column:
+    """The most sequences per attention-DP rank and micro-batch that fit where no prompt is in progress.
+
+    Fewer sequences need more room each (`held_tokens`), so the count is lowered until it fits with its own room.
+    """
+    unit = np.asarray(every.dp * every.pp)
+    most = np.full(len(unit), float(question.engine.chunk_tokens))
+    for _ in range(20):
+        held = held_tokens(question.traffic, most * every.pp)
+        holds = footprint(question.model, question.machine, precision, every, question.engine, held)
+        fits = open_seats(np.asarray(holds.batch_max)) / unit
+        found = np.minimum(most, np.where(fits < 1, np.where(fits > 0, np.maximum(fits, 1e-3), 0.0), np.floor(fits)))
+        if np.array_equal(found, most):
+            break
+        most = found
+    return most
 
 
 def decode_part(q: Question, which: int, layout: Layout, batch: Column, per_hour: float) -> Rows:
