@@ -60,6 +60,8 @@ def _tokens(claim: Claim, x: Values) -> Outcome:
         ours,
         f"{x['batch']:,.0f} x {x['departures']:.0f} a second; the weights themselves are read in {read * 1e3:.2f} ms",
         Part(name="tokens per second if a pass takes the weight read", value=x["batch"] / read, unit="tok/s"),
+        Part(name="replicas to carry Google's API tokens at that pace", value=x["google_api"] / ours),
+        Part(name="replicas to carry all of Google's tokens", value=x["google_all"] / ours),
     )
 
 
