@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rackmath.decisions.menu import menu, normal_plan
-from rackmath.decisions.modes import batch_offer, fit_fast_mode, gross_margin
+from rackmath.decisions.modes import batch_offer, fit_fast_mode
+from rackmath.economics.listprices import margin
 from rackmath.errors import BadInput, Infeasible
 from rackmath.faces import ask_modes
 from rackmath.faces.cli import run
@@ -92,7 +93,7 @@ def test_shares_are_checked() -> None:
     for idle, filled in ((1.0, 1.0), (-0.1, 1.0), (math.nan, 1.0), (0.5, 1.5), (0.5, -1.0)):
         with pytest.raises(BadInput):
             batch_offer(1.0, idle, filled=filled)
-    assert gross_margin(1.0, 2.0) == -1.0
+    assert margin(1.0, 2.0) == -1.0
 
 
 def test_the_identity_holds_in_the_model() -> None:

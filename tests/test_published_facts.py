@@ -2,8 +2,8 @@
 
 import pytest
 
-from rackmath.decisions.modes import fit_fast_mode, gross_margin
-from rackmath.economics.listprices import list_price
+from rackmath.decisions.modes import fit_fast_mode
+from rackmath.economics.listprices import list_price, margin
 from rackmath.lecture.ledger import claim_numbered, evaluate
 
 MONTH = 365.25 / 12 * 86400
@@ -56,4 +56,4 @@ def test_cache_prices():
 
 
 def test_margin_of_a_list_price():
-    assert gross_margin(5.0, 0.06) == pytest.approx(0.988)
+    assert margin(5.0, 0.06) == pytest.approx(0.988)

@@ -247,12 +247,3 @@ def batch_offer(full: float, idle: float, *, filled: float = 1.0, floor: float =
         floor=floor,
         largest_discount=max(0.0, 1 - floor / alone),
     )
-
-
-def gross_margin(price: float, cost: float) -> float:
-    """Share of a price that is left over the cost: 1 - cost / price; negative where the price is below cost.
-
-    >>> gross_margin(25.0, 0.5)
-    0.98
-    """
-    return 1 - cost / price

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from ..decisions.modes import gross_margin
+from ..economics.listprices import margin as gross_margin
 from . import records
 from .records import Record
 
@@ -78,7 +78,7 @@ def margin(answer: CadenceAnswer) -> float | None:
     """The gross margin that the listed price implies at this load."""
     if answer.list_mtok is None or not answer.train.replica_hour:
         return None
-    return gross_margin(answer.list_mtok, answer.train.mtok(answer.train.now))
+    return float(gross_margin(answer.list_mtok, answer.train.mtok(answer.train.now)))
 
 
 # --- modes --------------------------------------------------------------------------------------------------------
@@ -209,7 +209,9 @@ def fast_margin(answer: ModesAnswer, offers: Offers) -> float | None:
     if m is None or fit is None or answer.list_output is None:
         return None
     at_cost = m.multiple(offers, fit.speed_ratio)
-    return None if at_cost is None else gross_margin(answer.list_output * fit.price_ratio, at_cost * m.output_mtok)
+    if at_cost is None:
+        return None
+    return float(gross_margin(answer.list_output * fit.price_ratio, at_cost * m.output_mtok))
 
 
 def regime(r: Regime) -> Record:
