@@ -12,6 +12,7 @@ from rackmath.faces import ask, ask_pools, export
 from rackmath.faces.cli import run
 from rackmath.faces.launch import command, engines, launched
 from rackmath.faces.question import question
+from rackmath.layout.footprint import footprint
 from rackmath.layout.parallelism import Layout
 from rackmath.search.disaggregated import spent
 from rackmath.search.plan import spent as spent_on
@@ -180,6 +181,45 @@ def test_wide_expert_parallelism_in_every_engine():
     assert "--max-running-requests 1024" in found["sglang"].text  # of all ranks
     assert "--tp_size 64 --ep_size 64" in found["trtllm"].text
     assert "enable_attention_dp: true" in found["trtllm"].file
+
+
+def test_more_devices_than_a_node_start_on_every_node():
+    wide = _commands(Layout(dp=64.0, ep=64.0))  # trays of 4
+    assert "--data-parallel-size-local 4 --data-parallel-address $HEAD_IP" in wide["vllm"].text
+    assert "--headless" not in wide["vllm"].text
+    assert "--headless --data-parallel-start-rank $((NODE_RANK * 4))" in wide["vllm"].text_others
+    assert "--nnodes 16 --node-rank 0 --dist-init-addr" in wide["sglang"].text
+    assert "--nnodes 16 --node-rank $NODE_RANK" in wide["sglang"].text_others
+    assert wide["trtllm"].text.startswith("mpirun -n 64 --hostfile HOSTS trtllm-llmapi-launch trtllm-serve")
+    assert {c.nodes for c in wide.values()} == {16}
+    cut = _commands(Layout(tp=8.0))
+    assert "--nnodes 2 --node-rank 0 --master-addr $HEAD_IP" in cut["vllm"].text
+    assert cut["vllm"].text_others.endswith("--headless")
+    assert "--data-parallel-backend ray" in _commands(Layout(tp=8.0, dp=2.0, ep=16.0))["vllm"].text
+    for one in _commands(Layout(tp=4.0)).values():
+        assert one.nodes == 1
+        assert not one.others
+        for word in ("nnodes", "mpirun", "headless", "size-local"):
+            assert word not in one.text
+
+
+def test_the_cache_gets_the_room_the_plan_counts_on():
+    q, _ = question(LLAMA, "8xh200", traffic=Traffic(isl=8192.0, osl=1024.0))
+    one = command("trtllm", q, q.precisions[0], Layout(tp=4.0), 8.0)
+    given = float(one.text.split("--kv_cache_free_gpu_memory_fraction ")[1].split()[0])
+    held = footprint(q.model, q.machine, q.precisions[0], Layout(tp=4.0), q.engine, 8192.0)
+    room = float(held.capacity - held.weights - held.reserved)
+    assert given * float(held.capacity - held.weights) == pytest.approx(room, rel=0.01)
+    assert given < q.engine.memory_share
+
+
+def test_a_rate_says_how_many_to_start(capsys):
+    assert run([*ARGUMENTS, "--rate", "200/s", "--launch", "--json"]) == 0
+    fleet = json.loads(capsys.readouterr().out)["commands"]
+    assert run([*ARGUMENTS, "--rate", "200/s", "--json"]) == 0
+    asked = json.loads(capsys.readouterr().out)["fleet"]
+    assert [c["replicas"] for c in fleet] == [asked["replicas"]] * 3
+    assert asked["replicas"] > 1
 
 
 def test_what_an_engine_cannot_express_is_said():

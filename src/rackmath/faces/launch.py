@@ -2,8 +2,10 @@
 
 Facts a template may ask for: tp, pp, dp, cp, ep (more than one way each), ep_all and ep_some (experts over all
 devices of a stage, or over groups), experts, redundant, fp8_cache, other_cache, lora, chunked, prefill, decode, split
-(two pools). Placeholders: {model} {tp} {pp} {dp} {cp} {ep} {stage} {trt_tp} {redundant} {seqs} {seqs_rank} {tokens}
-{tokens_all} {context} {memory} {cache} {rank} {adapters} {file}.
+(two pools); nodes (more than one), of these nodes_dp (whole DP ranks in a node), nodes_rank (one rank over all nodes)
+and nodes_ray (several ranks, each over nodes); first and others (the node). Placeholders: {model} {tp} {pp} {dp} {cp}
+{ep} {gpus} {stage} {trt_tp} {redundant} {seqs} {seqs_rank} {tokens} {tokens_all} {context} {memory} {free_share}
+{weights} {cache} {rank} {adapters} {file} {nodes} {node} {local}.
 """
 
 from __future__ import annotations
@@ -24,12 +26,16 @@ if TYPE_CHECKING:
     from ..layout.parallelism import Layout
     from ..search.grid import Question
     from ..serving.disaggregated import PrefillReplica
+    from ..world.machine import Machine
     from ..world.precision import Precision
     from .ask import PlanAnswer
     from .ask_pools import ModesAnswer
     from .export import Face
 
 Rule = dict[str, str]
+
+NODE = 8
+"""Devices of a node where the data names no other number."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +51,8 @@ class Command:
     machine: str
     replicas: float
     words: tuple[str, ...]
+    nodes: int  # that one instance takes
+    others: tuple[str, ...]  # words on every node but the first; empty where one command starts all
     file: tuple[str, ...]  # lines of the configuration file it reads
     cannot: tuple[str, ...]
     notes: tuple[str, ...]
@@ -52,6 +60,10 @@ class Command:
     @property
     def text(self) -> str:
         return " ".join(self.words)
+
+    @property
+    def text_others(self) -> str:
+        return " ".join(self.others)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,14 +83,30 @@ class LaunchAnswer:
 
 
 @cache
+def _data() -> dict[str, dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = tomllib.loads((files("rackmath") / "data" / "launch.toml").read_text())
+    return found
+
+
+def node_of(machine: Machine) -> int:
+    """Devices of one node.
+
+    >>> from rackmath.world import catalog
+    >>> [node_of(catalog.machine(name)) for name in ("gb200-nvl72", "144xh800", "4xl4")]
+    [4, 8, 4]
+    """
+    named = (n for name, n in _data()["nodes"].items() if machine.accelerator.startswith(name))
+    return int(next(named, min(NODE, max(float(machine.n_devices), 1.0))))
+
+
+@cache
 def engines() -> dict[str, dict[str, Any]]:
     """The templates, by short name.
 
     >>> sorted(engines())
     ['sglang', 'trtllm', 'vllm']
     """
-    found: dict[str, dict[str, Any]] = tomllib.loads((files("rackmath") / "data" / "launch.toml").read_text())
-    return found
+    return {name: one for name, one in _data().items() if name != "nodes"}
 
 
 def launched(answer: PlanAnswer | ModesAnswer) -> LaunchAnswer:
@@ -87,9 +115,12 @@ def launched(answer: PlanAnswer | ModesAnswer) -> LaunchAnswer:
 
     if isinstance(answer, ModesAnswer) and answer.winner == "disaggregated" and answer.pools.best is not None:
         p, s = answer.pools.best, answer.pools.best.serving
+        n = (float(s.n_prefill), float(s.n_decode))
+        if answer.fleets is not None:
+            n = (float(answer.fleets[0].replicas), float(answer.fleets[1].replicas))
         pools = (
-            ("prefill", s.prefill.layout, float(s.n_prefill), _under_way(s.prefill), p.questions[0]),
-            ("decode", s.decode.layout, float(s.n_decode), float(s.decode.batch), p.questions[1]),
+            ("prefill", s.prefill.layout, n[0], _under_way(s.prefill), p.questions[0]),
+            ("decode", s.decode.layout, n[1], float(s.decode.batch), p.questions[1]),
         )
         commands = [
             command(name, q, p.precision, layout, batch, pool=pool, replicas=n)
@@ -98,7 +129,11 @@ def launched(answer: PlanAnswer | ModesAnswer) -> LaunchAnswer:
         ]
         return _answer(p.questions[1], p.precision, commands)
     best = answer.best
-    commands = [command(n, best.question, best.precision, best.layout, best.batch) for n in engines()]
+    plan = answer.aggregated if isinstance(answer, ModesAnswer) else answer
+    replicas = 1.0 if plan is None or plan.fleet is None else float(plan.fleet.replicas)
+    commands = [
+        command(name, best.question, best.precision, best.layout, best.batch, replicas=replicas) for name in engines()
+    ]
     return _answer(best.question, best.precision, commands)
 
 
@@ -123,14 +158,20 @@ def command(
     facts, values = _facts(q, precision, layout, batch, pool)
     values["file"] = f"{pool or 'plan'}.yaml"
 
-    def kept(rules: list[Rule]) -> tuple[str, ...]:
-        return tuple(r["text"].format(**values) for r in rules if _holds(r.get("when", ""), facts))
+    def kept(rules: list[Rule], *, first: bool = True) -> tuple[str, ...]:
+        known = facts | {"first": first, "others": not first}
+        return tuple(r["text"].format(**values) for r in rules if _holds(r.get("when", ""), known))
 
     lines = kept(one.get("file", []))
-    words = tuple(w for w in kept(one["words"]) if lines or values["file"] not in w)
+    words, others = (
+        tuple(w for w in kept(one["words"], first=first) if lines or values["file"] not in w)
+        for first in (True, False)
+    )
+    apart = facts["nodes"] and not ("one_command" in one and facts[one["one_command"]])
     return Command(
         engine=one["name"], version=one["version"], checked=one["checked"], source=one["source"], pool=pool,
         layout=layout.label(), machine=q.machine.name, replicas=replicas, words=words, file=lines,
+        nodes=values["nodes"], others=others if apart else (),
         cannot=kept(one.get("cannot", [])), notes=kept(one.get("notes", [])),
     )  # fmt: skip
 
@@ -142,7 +183,9 @@ def _holds(when: str, facts: dict[str, bool]) -> bool:
 def _facts(
     q: Question, precision: Precision, layout: Layout, batch: float, pool: str
 ) -> tuple[dict[str, bool], dict[str, Any]]:
+    from ..layout.footprint import footprint
     from ..layout.parallelism import slots
+    from ..units import show
 
     tp, pp, dp, cp, ep = (int(float(getattr(layout, n))) for n in ("tp", "pp", "dp", "cp", "ep"))
     stage = tp * dp * cp
@@ -151,18 +194,29 @@ def _facts(
     tokens, lora = int(q.engine.chunk_tokens), q.model.lora
     kv = precision.kv.name
     traffic = q.traffic
+    gpus, node, rank = tp * pp * dp * cp, node_of(q.machine), tp * pp * cp
+    nodes = next(n for n in range(1, gpus + 1) if gpus % n == 0 and gpus // n <= node)
+    local = next((n for n in range(min(dp, node // rank), 0, -1) if dp % n == 0), 0)
+    if dp > 1 and local:  # whole ranks in every node
+        nodes = dp // local
+    held = footprint(q.model, q.machine, precision, layout, q.engine, float(traffic.isl))
+    after = max(float(held.capacity) - float(held.weights), 1.0)
     facts = {
         "tp": tp > 1, "pp": pp > 1, "dp": dp > 1, "cp": cp > 1, "ep": ep > 1, "experts": bool(routed),
         "ep_all": ep > 1 and ep == stage, "ep_some": 1 < ep < stage, "redundant": spare > 0,
         "fp8_cache": kv.startswith("fp8"), "other_cache": not kv.startswith(("fp8", "bf16", "fp16")),
         "lora": lora is not None, "chunked": float(traffic.isl) > tokens, "prefill": pool == "prefill",
-        "decode": pool == "decode", "split": bool(pool),
+        "decode": pool == "decode", "split": bool(pool), "nodes": nodes > 1,
+        "nodes_dp": nodes > 1 and dp > 1 and local > 0, "nodes_rank": nodes > 1 and dp == 1,
+        "nodes_ray": nodes > 1 and dp > 1 and not local,
     }  # fmt: skip
     values = {
         "model": q.model.name, "tp": tp, "pp": pp, "dp": dp, "cp": cp, "ep": ep, "stage": stage,
         "trt_tp": tp * dp, "redundant": int(spare), "seqs": math.ceil(batch - 1e-9),
         "seqs_rank": math.ceil(batch / dp - 1e-9), "tokens": tokens, "tokens_all": tokens * dp,
         "context": math.ceil(float(traffic.isl) + float(traffic.osl)), "memory": f"{q.engine.memory_share:g}",
+        "gpus": gpus, "nodes": nodes, "node": gpus // nodes, "local": local,
+        "weights": show(float(held.weights), "B"), "free_share": f"{max(after - float(held.reserved), 0.0) / after:.2f}",
         "cache": kv, "rank": int(lora.rank) if lora else 0, "adapters": int(lora.adapters) if lora else 0,
     }  # fmt: skip
     return facts, values
@@ -176,9 +230,14 @@ def screen(c: Console, answer: LaunchAnswer) -> None:
     for one in answer.commands:
         pool = f" · {one.pool} pool" if one.pool else ""
         heading(c, f"{one.engine}{pool}", f"options as of {one.version}, checked {one.checked}")
-        n = f"{one.replicas:.0f} x " if one.pool or one.replicas > 1 else ""
-        line(c, f"[dim]{n}{escape(one.layout)} on {escape(one.machine)}[/]")
+        n = f"start {one.replicas:.0f} of these: " if one.replicas > 1 else ""
+        over = f", each over {one.nodes} nodes" if one.nodes > 1 else ""
+        line(c, f"[dim]{n}{escape(one.layout)} on {escape(one.machine)}{over}[/]")
         c.print("  " + " \\\n    ".join(one.words), markup=False, highlight=False, soft_wrap=True)
+        if one.others:
+            ranks = "NODE_RANK = 1" if one.nodes == 2 else f"NODE_RANK = 1 to {one.nodes - 1}"
+            line(c, f"[dim]on the other nodes, {ranks}:[/]")
+            c.print("  " + " \\\n    ".join(one.others), markup=False, highlight=False, soft_wrap=True)
         if one.file:
             name = next(w for w in one.words if w.startswith("--config")).split()[1]
             line(c, f"[dim]{name}:[/]")
@@ -205,7 +264,9 @@ def _rows(answer: LaunchAnswer, *, full: bool = False) -> list[dict[str, Any]]:
             "machine": one.machine,
             "layout": one.layout,
             "replicas": one.replicas,
+            "nodes": one.nodes,
             "command": one.text,
+            "command_other_nodes": one.text_others or None,
             "file": list(one.file) if full else "\n".join(one.file),
             "cannot": list(one.cannot) if full else "; ".join(one.cannot),
             "notes": list(one.notes) if full else "; ".join(one.notes),
