@@ -254,20 +254,14 @@ def _judged(
     mode: str, pair: tuple[Question, Question], objectives: Objectives, pools: PoolAnswer,
     aggregated: PlanAnswer | None, fleets: tuple[Fleet, Fleet] | None, points: tuple[Point, ...], notes: list[str],
 ) -> ModesAnswer:  # fmt: skip
-    from ..search.disaggregated import spent
-    from ..search.plan import TIE
-    from ..search.plan import spent as spent_on
-    from ..search.serving_modes import aggregated_points, kept, merged, why
+    from ..search.serving_modes import aggregated_points, compared, kept, merged, why
 
     one = None if aggregated is None else aggregated.best
     two = pools.best
     winner, said = None, ""
     if one is not None and two is not None:
-        a, b = spent_on(one), spent(two)
-        if aggregated is not None and aggregated.fleet is not None and fleets is not None:
-            a, b = float(aggregated.fleet.month_dollars), sum(float(f.month_dollars) for f in fleets)
-        winner = "disaggregated" if b < a * (1 - TIE) else "aggregated"
-        said = why(one, two, one_spent=spent_on(one))
+        costs = compared(one, two, fleets)
+        winner, said = costs.winner, why(one, two, costs)
     elif one is not None or two is not None:
         winner = "aggregated" if one is not None else "disaggregated"
         if aggregated is not None:

@@ -28,6 +28,7 @@ def answer(a: ModesAnswer) -> Record:
     return {
         "question": {
             "model": q.model.name,
+            "lora": records.lora(q.model),
             "machine": q.machine.name,
             "prefill_machine": a.questions[0].machine.name,
             "mode": a.mode,
@@ -73,7 +74,6 @@ def _fleet(f: Any) -> Record:
 
 def front(a: ModesAnswer) -> list[Record]:
     """The points of both modes that nobody beats in speed for the user and in price, fastest first."""
-    paid = all(records.known_price(q.machine) is not None for q in a.questions)
     return [
         {
             "mode": p.mode,
@@ -85,7 +85,7 @@ def front(a: ModesAnswer) -> list[Record]:
             "tpot": 1 / p.interactivity,
             "ttft": p.ttft,
             "tput_per_gpu": p.tput_per_gpu,
-            "blended_mtok": p.blended_mtok if paid else None,
+            "blended_mtok": p.blended_mtok if p.priced else None,
         }
         for p in a.front
     ]

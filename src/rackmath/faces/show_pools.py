@@ -51,6 +51,7 @@ def _question(c: Console, answer: ModesAnswer) -> None:
     words = q.machine.name if where[0] == where[1] else f"{where[1]} (prefill on {where[0]})"
     c.print(Text.assemble((q.model.name, "bold"), " on ", (words, "bold")))
     c.print(Text(show_plan.traffic_words(q.traffic, limits), style="dim"))
+    show_plan.adapters(c, q.model)
 
 
 def _chosen(c: Console, p: PoolPlan) -> None:
@@ -185,11 +186,12 @@ def _modes(c: Console, answer: ModesAnswer) -> None:
     """One pool beside two, and why one of them is cheaper."""
     if answer.aggregated is None:
         return
+    from ..search.disaggregated import PoolPlan
+
     one, two = answer.aggregated.best, answer.pools.best
     heading(c, "One pool or two", "the cheapest plan of each mode")
     table = numbers("", "$/M tokens", "tok/s/GPU", "TTFT", "TPOT", "GPUs")
     table.add_column("layout", no_wrap=True)
-    paid = all(records.known_price(q.machine) is not None for q in answer.questions)
     plans: tuple[tuple[str, Any, str], ...] = (
         ("aggregated", one, one.layout.label() if one else ""),
         ("disaggregated", two, two.label() if two else ""),
@@ -199,6 +201,8 @@ def _modes(c: Console, answer: ModesAnswer) -> None:
             table.add_row(mode, "", "", "", "", "", "[dim]no plan[/]")
             continue
         s = plan.serving
+        on = plan.machines if isinstance(plan, PoolPlan) else (plan.machine,)
+        paid = all(records.known_price(m) is not None for m in on)
         table.add_row(
             mode, money(plan.cost.blended_mtok) if paid else "unknown", f"{float(s.tput_per_gpu):,.0f}",
             show(float(s.ttft), "s"), show(float(s.tpot), "s"), f"{float(s.gpus):,.0f}",
@@ -220,13 +224,12 @@ def _front(c: Console, answer: ModesAnswer) -> None:
     c.print(Text.from_ansi(charts.draw(chart(answer), width=c.width, height=16, color=wants_colour(c))))
     table = numbers("pools", "tok/s/user", "tok/s/GPU", "$/M tokens", "TTFT", "GPUs")
     table.add_column("layout", no_wrap=True)
-    paid = all(records.known_price(q.machine) is not None for q in answer.questions)
     several = len({p.machine for p in answer.front}) > 1
     for p in spread(answer.front):
         words = p.layout + (f"  {p.machine}" if several else "")
         table.add_row(
             "one" if p.mode == "aggregated" else "two", f"{p.interactivity:.1f}", f"{p.tput_per_gpu:,.0f}",
-            money(p.blended_mtok) if paid else "unknown", show(p.ttft, "s"), f"{p.gpus:,.0f}", words,
+            money(p.blended_mtok) if p.priced else "unknown", show(p.ttft, "s"), f"{p.gpus:,.0f}", words,
         )  # fmt: skip
     indented(c, table, drop=("GPUs", "TTFT"))
 

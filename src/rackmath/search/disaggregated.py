@@ -72,6 +72,8 @@ class Point:
     ttft: float
     tput_per_gpu: float
     blended_mtok: float
+    hours_mtok: float  # device-hours paid for
+    priced: bool  # every machine has a price; where not, `blended_mtok` is in device-hours too
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -297,13 +299,15 @@ def _front(
     if pairs is None:
         return ()
     decode = questions[1]
-    tokens = float(decode.traffic.isl) + float(decode.traffic.osl)
+    machines = tuple(q.machine for q in questions)
+    per_mtok = 1e6 / (float(decode.traffic.isl) + float(decode.traffic.osl))
     points = []
     for row in _undominated(second.time[pairs.second], pairs.dollars):
         i, j, x, y = int(pairs.first[row]), int(pairs.second[row]), pairs.n_prefill[row], pairs.n_decode[row]
         a, b = take(first.layout, i), take(second.layout, j)
         gpus = float(x * a.gpus + y * b.gpus)
         rate = min(x * first.rate[i], y * second.rate[j])
+        paid = x * billed_devices(a.gpus, machines[0]) + y * billed_devices(b.gpus, machines[1])
         points.append(
             Point(
                 mode="disaggregated",
@@ -313,8 +317,10 @@ def _front(
                 batch=float(second.knob[j]),
                 interactivity=float(1 / second.time[j]),
                 ttft=float(pairs.ttft[row]),
-                tput_per_gpu=float(rate * tokens / gpus),
-                blended_mtok=float(pairs.dollars[row] / tokens * 1e6),
+                tput_per_gpu=float(rate * 1e6 / per_mtok / gpus),
+                blended_mtok=float(pairs.dollars[row] * per_mtok),
+                hours_mtok=float(paid / HOUR / rate / decode.traffic.utilisation * per_mtok),
+                priced=all(float(m.price_per_hour) > 0 for m in machines),
             )
         )
     return tuple(points)

@@ -3,18 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from ..economics.cost import HOUR
+from ..economics.fleet import Fleet
+from ..economics.pools import billed
 from ..units import show
 from .disaggregated import Point, PoolPlan, spent
-from .plan import TIE, Answer, Plan
+from .grid import price_or_time
+from .plan import TIE, Answer, Plan, unit_cost
+from .plan import spent as spent_on
 
 
 def merged(points: Sequence[Point]) -> tuple[Point, ...]:
-    """The points of all modes that nobody beats in speed for the user and in dollars, fastest first."""
+    """The points of all modes that nobody beats in speed for the user and in cost, fastest first.
+
+    Cost is dollars, or device time where a machine of any of them has no price.
+    """
+
+    def cost(p: Point) -> float:
+        return p.blended_mtok if paid else p.hours_mtok
+
+    paid = all(p.priced for p in points)
     found: list[Point] = []
-    for p in sorted(points, key=lambda p: (-p.interactivity, p.blended_mtok)):
-        if not found or p.blended_mtok < found[-1].blended_mtok:
+    for p in sorted(points, key=lambda p: (-p.interactivity, cost(p))):
+        if not found or cost(p) < cost(found[-1]):
             found.append(p)
     return tuple(found)
 
@@ -37,45 +50,77 @@ def aggregated_points(answers: Sequence[Answer]) -> tuple[Point, ...]:
             ttft=float(a.by_price.ttft[i]),
             tput_per_gpu=float(a.by_price.tput_per_gpu[i]),
             blended_mtok=float(a.by_price.blended_mtok[i]),
+            hours_mtok=float(a.by_price.blended_mtok[i]) / float(price_or_time(a.question.machine)),
+            priced=float(a.question.machine.price_per_hour) > 0,
         )
         for a in answers
         for i in range(len(a.by_price.batch))
     )
 
 
-def why(one: Plan, two: PoolPlan, *, one_spent: float) -> str:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compared:
+    """What a request costs in one pool and in two, in the same unit: dollars, or device-hours where not `paid`."""
+
+    one: float
+    two: float
+    two_output: float  # the decode pool's part
+    paid: bool
+    unpriced: tuple[str, ...]  # machines without a price
+
+    @property
+    def winner(self) -> str:
+        """The cheaper mode; one pool where both cost the same within `TIE`."""
+        return "disaggregated" if self.two < self.one * (1 - TIE) else "aggregated"
+
+
+def compared(one: Plan, two: PoolPlan, fleets: tuple[Fleet, Fleet] | None = None) -> Compared:
+    """Both plans' cost of a request, of whole fleets where those of two pools are given.
+
+    Where a machine of either plan has no price, device time is compared: dollars and hours are never mixed.
+    """
+    machines = (one.machine, *two.machines)
+    paid = all(float(m.price_per_hour) > 0 for m in machines)
+    hours = [float(m.price_per_hour) if paid else 1.0 for m in two.machines]
+    if fleets is None:
+        devices = [float(d) for d in billed(two.serving, two.machines)]
+        rate = float(two.serving.request_rate) * float(two.questions[0].traffic.utilisation)
+    else:
+        devices, rate = [float(f.billed) for f in fleets], fleets[0].rate
+    parts = [d * hour / HOUR / rate for d, hour in zip(devices, hours, strict=True)]
+    per_hour = 1.0 if paid else float(price_or_time(one.machine))
+    return Compared(
+        one=(spent_on(one) if fleets is not None else unit_cost(one)) / per_hour,
+        two=sum(parts),
+        two_output=parts[1],
+        paid=paid,
+        unpriced=tuple(dict.fromkeys(m.name for m in machines if not float(m.price_per_hour) > 0)),
+    )
+
+
+def why(one: Plan, two: PoolPlan, costs: Compared) -> str:
     """What makes the dearer of the two dearer: the part of a request's cost that differs most, and its reason."""
-    paid = float(two.cost.replica_hour) > 0 and float(one.cost.replica_hour) > 0
-    out_two = spent(two) * _decode_part(two)
+    share = float(one.serving.decode_share)
     parts = {
-        "output": (one_spent * float(one.serving.decode_share), out_two),
-        "input": (one_spent * (1 - float(one.serving.decode_share)), spent(two) - out_two),
+        "output": (costs.one * share, costs.two_output),
+        "input": (costs.one * (1 - share), costs.two - costs.two_output),
     }
-    dearer = spent(two) > one_spent
+    dearer = costs.two > costs.one
     sign = 1 if dearer else -1
     name = max(parts, key=lambda k: sign * (parts[k][1] - parts[k][0]))
     a, b = parts[name]
-    relative = abs(spent(two) / one_spent - 1)
+    relative = abs(costs.two / costs.one - 1)
+    basis = "" if costs.paid else f"; device time is compared, as {' and '.join(costs.unpriced)} has no price"
     if relative < TIE:
-        return f"both cost the same within {TIE:.1%}: one pool is simpler"
-    unit = "$" if paid else "s"
-    scale = 1000.0 if paid else HOUR
-    of = "1,000 requests" if paid else "a request"
+        return f"both cost the same within {TIE:.1%}: one pool is simpler{basis}"
+    unit = "$" if costs.paid else "s"
+    scale = 1000.0 if costs.paid else HOUR
+    of = "1,000 requests" if costs.paid else "a request"
     head = (
         f"two pools are {relative:.0%} {'dearer' if dearer else 'cheaper'}: the {name} of {of} takes"
-        f" {show(b * scale, unit)} instead of {show(a * scale, unit)}"
+        f" {show(b * scale, unit)} instead of {show(a * scale, unit)}{'' if costs.paid else ' of device time'}"
     )
-    return f"{head}; {_reason(name, one, two, dearer)}"
-
-
-def _decode_part(p: PoolPlan) -> float:
-    """The decode pool's part of the cost."""
-    from ..economics.pools import billed
-    from .disaggregated import prices
-
-    devices, hours = billed(p.serving, p.machines), prices(*p.machines)
-    mine = float(devices[1]) * hours[1]
-    return mine / (float(devices[0]) * hours[0] + mine)
+    return f"{head}; {_reason(name, one, two, dearer)}{basis}"
 
 
 def _reason(name: str, one: Plan, two: PoolPlan, dearer: bool) -> str:
