@@ -80,8 +80,6 @@ def test_a_fleet_of_each_pool():
     s = answer.pools.best.serving
     for f, rate in zip(answer.fleets, (s.prefill.rate, s.decode.rate), strict=True):
         assert float(f.replicas) == math.ceil(30 / float(rate)) + 1
-    with pytest.raises(BadInput, match="more than the limit of"):
-        ask_pools.plan(LLAMA, "8xh200", mode="disaggregated", max_tpot="30ms", rate="30/s", power_limit="50kW")
 
 
 def test_domains_cut():
@@ -153,6 +151,23 @@ def test_charts(tmp_path, ending, capsys):
     path = tmp_path / f"front.{ending}"
     assert run([*ARGUMENTS, "--mode", "any", "-o", str(path)]) == 0
     assert path.stat().st_size > 1000
+
+
+def test_bytes_and_flops_of_an_adapter(capsys):
+    words = ["rank=16,adapters=64", "rank=32,adapters=8,on=attention"]
+    # 80 layers: q and o of 8,192 x 8,192, k and v of 8,192 x 1,024, three matrices of 8,192 x 28,672
+    sums = [2 * 16384 + 2 * 9216 + 3 * 36864, 2 * 16384 + 2 * 9216]
+    for lora, rank, both_sides in zip(words, (16, 32), sums, strict=True):
+        for asked in (ARGUMENTS, ["forward", LLAMA, "--on", "8xh200"]):
+            assert run([*asked, "--lora", lora, "--json"]) == 0
+            found = json.loads(capsys.readouterr().out)["question"]["lora"]
+            assert found["bytes_per_adapter"] == 2 * 80 * rank * both_sides
+            assert found["flops_per_token"] == 2 * 80 * rank * both_sides
+    for asked in (ARGUMENTS, ["forward", LLAMA, "--on", "8xh200"]):
+        assert run([*asked, "--lora", words[0]]) == 0
+        assert "64 adapters of rank 16: 414 MB each" in capsys.readouterr().out
+    assert run([*ARGUMENTS, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["question"]["lora"] is None
 
 
 # --- launch ---------------------------------------------------------------------------------------------------------

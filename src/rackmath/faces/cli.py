@@ -134,7 +134,10 @@ def forward(
     output: o.DataFile = None,
     explain: o.Explain = False,
 ) -> int:
-    """One forward pass, term by term: FLOPs, bytes and seconds of every operation, and what binds it."""
+    """One forward pass, term by term: FLOPs, bytes and seconds of every operation, and what binds it.
+
+    With --lora also the bytes and FLOPs per token of an adapter; in the pass adapters are operations of their own.
+    """
     from . import ask, ask_pools, export
 
     out = export.Output.of(json=json, csv=csv, file=output, explain=explain, charts=False)

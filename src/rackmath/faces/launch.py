@@ -216,7 +216,8 @@ def _facts(
         "seqs_rank": math.ceil(batch / dp - 1e-9), "tokens": tokens, "tokens_all": tokens * dp,
         "context": math.ceil(float(traffic.isl) + float(traffic.osl)), "memory": f"{q.engine.memory_share:g}",
         "gpus": gpus, "nodes": nodes, "node": gpus // nodes, "local": local,
-        "weights": show(float(held.weights), "B"), "free_share": f"{max(after - float(held.reserved), 0.0) / after:.2f}",
+        "weights": show(float(held.weights), "B"),
+        "free_share": f"{max(after - float(held.reserved), 0.0) / after:.2f}",
         "cache": kv, "rank": int(lora.rank) if lora else 0, "adapters": int(lora.adapters) if lora else 0,
     }  # fmt: skip
     return facts, values

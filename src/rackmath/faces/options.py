@@ -133,7 +133,8 @@ Lora = Annotated[
     str | None,
     typer.Option(
         metavar="ADAPTERS",
-        help="Adapters served beside the model: rank=16,adapters=64. Also on=attention or on=mlp.",
+        help="Adapters served beside the model: rank=16,adapters=64. Also on=attention or on=mlp. Bytes and FLOPs"
+        " of each are stated.",
         rich_help_panel=CHOICES,
     ),
 ]

@@ -13,6 +13,7 @@ from ..economics.fleet import fleet_of
 from ..kernel.roofline import binding
 from ..search.plan import spent
 from ..search.unbatched import unbatched
+from ..world.lora import parameters
 from .ask import BatchAnswer, ForwardAnswer, PlanAnswer
 
 if TYPE_CHECKING:
@@ -110,6 +111,7 @@ def _question(found: Answer) -> Record:
     q, traffic = found.question, found.question.traffic
     return {
         "model": q.model.name,
+        "lora": lora(q.model),
         "machine": q.machine.name,
         "isl": traffic.isl,
         "osl": traffic.osl,
@@ -123,6 +125,20 @@ def _question(found: Answer) -> Record:
         "price_kind": q.machine.price_kind,
         "price_per_hour": known_price(q.machine),
         "price_per_gpu_hour": known_price(q.machine),
+    }
+
+
+def lora(model: Model) -> Record | None:
+    """Adapters beside a model: how many, and what one stores and costs each token that uses it; None without any."""
+    if model.lora is None:
+        return None
+    size = parameters(model)
+    return {
+        "rank": model.lora.rank,
+        "adapters": model.lora.adapters,
+        "on": list(model.lora.on),
+        "bytes_per_adapter": size * model.lora.bytes,
+        "flops_per_token": 2 * size,
     }
 
 
@@ -258,7 +274,7 @@ def forward(answer: ForwardAnswer) -> Record:
     """{question, work, time, terms, memory, notes} of one pass."""
     t, q = answer.time, answer.question
     return {
-        "question": {"model": q.model.name, "machine": q.machine.name},
+        "question": {"model": q.model.name, "lora": lora(q.model), "machine": q.machine.name},
         "layout": layout(answer.layout),
         "precision": precision(answer.precision),
         "work": {f.name: getattr(answer.work, f.name) for f in fields(answer.work)},

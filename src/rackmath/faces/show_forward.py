@@ -10,7 +10,7 @@ from ..units import show
 from . import records
 from .ask import ForwardAnswer
 from .show import RESOURCES, bar, heading, indented, line, notes, numbers, tokens
-from .show_plan import formats
+from .show_plan import adapters, formats
 
 MOST_ROWS = 24
 
@@ -21,6 +21,7 @@ def screen(c: Console, answer: ForwardAnswer) -> None:
     c.print(Text.assemble("One forward pass of ", (q.model.name, "bold"), " on ", (q.machine.name, "bold")))
     words = [f"{answer.layout.label()}, {formats(answer.precision)}", _load(answer)]
     c.print(Text(" · ".join(words), style="dim"))
+    adapters(c, q.model)
     _totals(c, answer)
     shares = {RESOURCES[k]: float(v) for k, v in t.shares.items()}
     name = binding(t)

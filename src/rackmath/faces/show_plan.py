@@ -19,6 +19,7 @@ from .show import NARROW, RESOURCES, bar, heading, indented, line, money, notes,
 if TYPE_CHECKING:
     from ..layout.parallelism import Layout
     from ..search.plan import Answer, Front, Plan
+    from ..world.model import Model
     from ..world.precision import Precision
     from ..world.workload import Objectives, Traffic
 
@@ -55,6 +56,15 @@ def _question(c: Console, found: Answer) -> None:
     q = found.question
     c.print(Text.assemble((q.model.name, "bold"), " on ", (q.machine.name, "bold")))
     c.print(Text(traffic_words(q.traffic, found.objectives), style="dim"))
+    adapters(c, q.model)
+
+
+def adapters(c: Console, model: Model) -> None:
+    """The adapters served beside the model, if any: what one stores and costs each token that uses it."""
+    one = records.lora(model)
+    if one is not None:
+        each = f"{show(one['bytes_per_adapter'], 'B')} each, {show(one['flops_per_token'], 'FLOP')} per token"
+        c.print(Text(f"{one['adapters']:,.0f} adapters of rank {one['rank']:g}: {each}", style="dim"))
 
 
 def traffic_words(traffic: Traffic, limits: Objectives) -> str:
