@@ -157,6 +157,34 @@ def test_fixed_micro_batches_that_never_fit(capsys):
     assert "100 users in all would fit 3 stages" in record["verdict"]
 
 
+def test_micro_batches_under_way():
+    """min(1, m / P): too few leave stages idle, more make a sequence wait for its turn."""
+    few = ask_pipeline.pipeline(SMALL, "8xh100", batch=8, micro_batches=2).pipelines
+    plain = ask_pipeline.pipeline(SMALL, "8xh100", batch=8).pipelines
+    many = ask_pipeline.pipeline(SMALL, "8xh100", batch=8, micro_batches=16).pipelines
+    for p, m in ((few, 2), (many, 16)):
+        np.testing.assert_allclose(p.by_micro_batch.busy, np.minimum(1, m / p.stages))
+        np.testing.assert_allclose(p.by_micro_batch.users, 8 * m)
+        np.testing.assert_allclose(p.by_users.micro, 8)
+        assert (p.by_micro_batch.tpot_bound <= p.by_micro_batch.tpot).all()
+    assert (plain.by_micro_batch.busy == 1).all()
+    i = int(np.flatnonzero(few.stages == 4)[0])
+    assert few.by_micro_batch.tpot[i] == pytest.approx(plain.by_micro_batch.tpot[i])  # its way is as long
+    assert few.by_micro_batch.output_mtok[i] == pytest.approx(2 * plain.by_micro_batch.output_mtok[i])
+    waits = plain.by_micro_batch.tpot[i] - plain.by_micro_batch.hops[i]
+    assert many.by_micro_batch.tpot[i] == pytest.approx(4 * waits)
+
+
+def test_utilisation_stands_on_the_screen(capsys):
+    assert cli.run(["pipeline", BIG, "--on", "8xh100"]) == 0
+    assert "busy 100%, with as many micro-batches as stages" in " ".join(capsys.readouterr().out.split())
+    assert cli.run(["pipeline", BIG, "--on", "8xh100", "--micro-batches", "3"]) == 0
+    out = capsys.readouterr().out
+    for words in ("busy", "75%", "38%", "$/Mtok", "min(1, micro-batches under way / P)"):
+        assert words in out
+    assert "Left out" not in out
+
+
 def test_fewer_users_than_stages_leave_stages_idle():
     p = ask_pipeline.pipeline(SMALL, "8xh100", users=3, batch=3).pipelines
     np.testing.assert_allclose(p.by_users.busy, np.minimum(1, 3 / p.stages))
@@ -203,6 +231,8 @@ def test_faces(tmp_path, capsys):
         (["--layout", "TP4 PP2"], "without PP"),
         (["--layout", "TP3"], "do not divide"),
         (["--batch", "0"], "out of range"),
+        (["--micro-batches", "0"], "out of range"),
+        (["--micro-batches", "1.5"], "whole number"),
         (["--users", "-1"], "out of range"),
         (["--context", "10M"], "was made for"),
         (["--set", "machine.scaleout_bandwidth=0GB/s"], "not above zero"),

@@ -41,6 +41,7 @@ def pipeline(
     context: Quantity = 8192,
     batch: Quantity | None = None,
     users: Quantity | None = None,
+    micro_batches: Quantity | None = None,
     stages: Quantity | None = None,
     layout: str | None = None,
     precision: str | None = None,
@@ -51,7 +52,8 @@ def pipeline(
     """How many pipeline stages: memory, pace and cost for each number of them, in both readings.
 
     `layout`: the devices of one stage; `batch`: sequences of a micro-batch where that is what stays; `users`: all
-    sequences where those stay; `stages`: the most to look at.
+    sequences where those stay; `micro_batches`: under way at once, as many as stages by default; `stages`: the most
+    to look at.
     """
     from ..search.pipeline import dependencies, pipelines
     from ..world.workload import Traffic
@@ -70,6 +72,11 @@ def pipeline(
         if number != int(number):
             raise BadInput(f"stages = {stages!r} is not a whole number")
         most = int(number)
+    m = None
+    if micro_batches is not None:
+        m = at_least(parse(micro_batches, "count", name="micro_batches"), 1, "micro_batches")
+        if m != int(m):
+            raise BadInput(f"micro_batches = {micro_batches!r} is not a whole number")
     found = pipelines(
         q,
         q.precisions[0],
@@ -78,6 +85,7 @@ def pipeline(
         users=None if users is None else at_least(parse(users, "count", name="users"), 1, "users"),
         stage=None if stage is None else replace(stage, pp=1.0),
         most=most,
+        micro_batches=m,
     )
     notes += dependencies(q.model)
     beyond = found.stages[found.gpus > q.machine.n_devices]

@@ -39,6 +39,14 @@ def pipeline(
             " given.",
         ),
     ] = None,
+    micro_batches: Annotated[
+        str | None,
+        typer.Option(
+            metavar="COUNT",
+            help="Micro-batches under way at once. As many as there are stages if not given; with fewer, stages stand"
+            " idle.",
+        ),
+    ] = None,
     stages: Annotated[
         str | None, typer.Option(metavar="COUNT", help="Look at no more stages than this.", rich_help_panel=o.CHOICES)
     ] = None,
@@ -70,8 +78,8 @@ def pipeline(
     out = export.Output.of(json=json, csv=csv, file=output, explain=explain)
     out.deliver(
         ask_pipeline.pipeline(
-            model, on, context=context, batch=batch, users=users, stages=stages, layout=layout, precision=precision,
-            kv=kv, price=price, sets=o.pairs(sets),
+            model, on, context=context, batch=batch, users=users, micro_batches=micro_batches, stages=stages,
+            layout=layout, precision=precision, kv=kv, price=price, sets=o.pairs(sets),
         )
     )  # fmt: skip
     return 0

@@ -50,6 +50,7 @@ def record(answer: PipelineAnswer) -> Record:
         "precision": records.precision(p.precision),
         "batch": p.batch,
         "users": p.fixed_users,
+        "micro_batches": p.micro_batches,
         "verdict": verdict(p),
         "fewest_stages": p.smallest or None,
         "fewest_stages_that_hold_the_weights": p.smallest_holding,
@@ -170,10 +171,17 @@ def screen(c: Console, answer: PipelineAnswer) -> None:
     c.print(Text(words, style="dim"))
     c.print()
     line(c, f"[bold]{verdict(p)}[/]", indent=0)
-    heading(c, f"Micro-batches of {tokens(p.batch)} stay: users grow with the stages", "per GPU, decoding")
+    many = "Micro-batches" if p.micro_batches is None else f"{p.micro_batches:,.0f} micro-batches"
+    grow = "users grow with the stages" if p.micro_batches is None else "so do users"
+    heading(c, f"{many} of {tokens(p.batch)} stay: {grow}", "per GPU, decoding")
     _table(c, p, p.by_micro_batch, "users")
-    heading(c, f"{tokens(p.fixed_users)} users stay: micro-batches shrink", "per GPU, decoding")
+    heading(
+        c,
+        f"{tokens(p.fixed_users)} users stay{': micro-batches shrink' if p.micro_batches is None else ''}",
+        "per GPU, decoding",
+    )
     _table(c, p, p.by_users, "micro")
+    line(c, f"[dim]{_busy(p)}[/]")
     heading(c, "What stages buy and cost", f"against P = {p.baseline}")
     table = numbers("P")
     table.columns[0].justify = "right"
@@ -188,11 +196,23 @@ def screen(c: Console, answer: PipelineAnswer) -> None:
     notes(c, answer.notes)
 
 
+def _busy(p: Pipelines) -> str:
+    """How much of the time stages have work, and what that follows from."""
+    rule = "share of the time a stage has work: min(1, micro-batches under way / P), hops apart"
+    if np.any(p.by_micro_batch.busy < 1) or np.any(p.by_users.busy < 1):
+        return f"busy: {rule}"
+    m = p.micro_batches
+    many = "as many micro-batches as stages" if m is None else f"{m:,.0f} micro-batches"
+    return f"busy 100%, with {many} under way; {rule}"
+
+
 def _table(c: Console, p: Pipelines, r: Reading, shown: str) -> None:
     paid = records.known_price(p.question.machine) is not None
     names = ["P", "layers", "GPUs", shown, "weights", "cache", "fits", "TPOT", "bound", "hops"]
-    names += ["busy"] * bool(np.any(r.busy < 1)) + ["$/Mtok"] * paid
-    roomy = [n for n in names if c.width >= ROOMY or n not in ("layers", "bound")]
+    idle = bool(np.any(r.busy < 1))
+    names += ["busy"] * idle + ["$/Mtok"] * paid
+    spared = ("layers", "bound", "hops") if idle else ("layers", "bound")
+    roomy = [n for n in names if c.width >= ROOMY or n not in spared]
     table = numbers(*roomy)
     table.columns[0].justify = "right"
     for i, stages in enumerate(p.stages):

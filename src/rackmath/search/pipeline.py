@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..arrays import Mask, take
+from ..arrays import Mask, Number, take
 from ..economics.cost import HOUR, MTOK, billed_devices
 from ..errors import BadInput, Infeasible
 from ..kernel.counts import Pass, weight_bytes
@@ -65,6 +65,7 @@ class Pipelines:
     context: float
     batch: float
     fixed_users: float
+    micro_batches: float | None  # under way, None for as many as there are stages
     stages: Column
     layers: Column
     gpus: Column
@@ -91,9 +92,12 @@ def pipelines(
     users: float | None = None,
     stage: Layout | None = None,
     most: int | None = None,
+    micro_batches: float | None = None,
 ) -> Pipelines:
     """One row for each number of stages. `batch`: sequences of a fixed micro-batch; `users`: fixed users.
 
+    As many micro-batches are under way as there are stages, or `micro_batches`: with fewer, stages stand idle; with
+    more, a sequence waits for its turn.
     Without `batch` a micro-batch has B* sequences, or as many as fit the fewest stages; without `users` those of
     the baseline.
     """
@@ -113,19 +117,19 @@ def pipelines(
         raise Infeasible(_nothing(question, precision, one, everything))
     first = int(holding[0])
     if batch is None:
-        fit = float(room[first - 1])
+        fit = float(room[first - 1]) * first / (micro_batches or first)
         ranks = np.floor(min(balance(model, machine, precision), fit) / float(one.dp))
         batch = float(max(ranks, 1.0) * float(one.dp))
     rows = {p for p in STAGES if p <= min(len(everything), most or max(8, 2 * first))}
     if most is None:
         rows |= {p for p in (first - 1, first, first + 1, 2 * first) if 1 <= p <= len(everything)}
     stages = np.array(sorted(rows | {first}), dtype=float)
-    fits = _fits(question, precision, one, everything, context, batch)
+    fits = _fits(question, precision, one, everything, context, batch * (micro_batches or everything))
     smallest = int(everything[fits][0]) if fits.any() else 0
     baseline = smallest or first
     if baseline not in stages:
         stages = np.array(sorted({*stages, float(baseline)}))
-    return _table(question, precision, one, stages, context, batch, users, (smallest, first, baseline))
+    return _table(question, precision, one, stages, context, batch, users, (smallest, first, baseline), micro_batches)
 
 
 def _table(
@@ -137,6 +141,7 @@ def _table(
     batch: float,
     users: float | None,
     found: tuple[int, int, int],
+    m: float | None,
 ) -> Pipelines:
     model, machine = question.model, question.machine
     smallest, first, baseline = found
@@ -148,7 +153,8 @@ def _table(
         share=question.efficiency.link_share, crosses=crosses,
     )  # fmt: skip
     room = footprint(model, machine, precision, every, question.engine, context)
-    fixed = batch * baseline if users is None else users
+    fixed = batch * (m or baseline) if users is None else users
+    flying = m or stages
     return Pipelines(
         question=question,
         precision=precision,
@@ -156,6 +162,7 @@ def _table(
         context=context,
         batch=batch,
         fixed_users=fixed,
+        micro_batches=m,
         stages=stages,
         layers=np.ceil(model.n_layers / stages),
         gpus=stages * float(one.gpus),
@@ -164,8 +171,8 @@ def _table(
         capacity=float(room.capacity),
         users_max=np.asarray(room.batch_max) * np.ones_like(stages),
         holds=np.asarray(room.batch_max >= one.dp) & np.ones(len(stages), dtype=bool),
-        by_micro_batch=_reading(question, precision, every, context, batch * stages),
-        by_users=_reading(question, precision, every, context, fixed + 0 * stages),
+        by_micro_batch=_reading(question, precision, every, context, batch * flying + 0 * stages, flying),
+        by_users=_reading(question, precision, every, context, fixed + 0 * stages, flying),
         hop=float(each.time),
         crossing=crossing_of(model, machine, precision, every),
         smallest=smallest,
@@ -174,16 +181,21 @@ def _table(
     )
 
 
-def _reading(question: Question, precision: Precision, every: Layout, context: float, users: Column) -> Reading:
-    """All stages with so many users in flight, in as many micro-batches as there are stages where users suffice."""
+def _reading(
+    question: Question, precision: Precision, every: Layout, context: float, users: Column, flying: Number
+) -> Reading:
+    """All stages with so many users in flight, in `flying` micro-batches where users suffice."""
     model, machine = question.model, question.machine
     stages = np.asarray(every.pp, dtype=float)
-    micro = np.maximum(users / stages, 1.0)
+    micro = np.maximum(users / flying, 1.0)
+    under_way = users / micro
     time = forward(
         model, machine, precision, every, Pass(decode=micro, context=context), question.efficiency, keep=True
     )
     hops = next((seconds for op, seconds in time.terms if op.name == "pipeline hops"), 0.0)
-    tpot = np.asarray(time.estimate * pace(model, every)) * np.ones_like(stages)
+    way = np.asarray(time.estimate * pace(model, every)) * np.ones_like(stages)
+    turn = np.maximum(under_way / stages, 1.0)  # with more micro-batches than stages a sequence waits for its turn
+    tpot = np.maximum(way, (way - np.asarray(hops)) * turn)
     room = footprint(model, machine, precision, every, question.engine, context)
     cache = held(model, precision, every, context, users, fixed="users").cache
     dollars = np.asarray(billed_devices(every.gpus, machine)) * float(price_or_time(machine)) / HOUR * MTOK
@@ -193,9 +205,9 @@ def _reading(question: Question, precision: Precision, every: Layout, context: f
         cache=np.asarray(cache) * np.ones_like(stages),
         fits=np.asarray(room.used(users, every) <= room.capacity),
         tpot=tpot,
-        tpot_bound=np.asarray(time.bound) * np.ones_like(stages),
+        tpot_bound=np.minimum(np.asarray(time.bound) * turn, tpot),
         hops=np.asarray(hops) * np.ones_like(stages),
-        busy=np.asarray(utilisation(users, stages)),
+        busy=np.asarray(utilisation(under_way, stages)),
         output_mtok=dollars * tpot / users,
     )
 
@@ -207,11 +219,11 @@ def _room(question: Question, precision: Precision, one: Layout, stages: Column,
 
 
 def _fits(
-    question: Question, precision: Precision, one: Layout, stages: Column, context: float, batch: float
+    question: Question, precision: Precision, one: Layout, stages: Column, context: float, users: Number
 ) -> Mask:
     every = replace(one, pp=stages)
     room = footprint(question.model, question.machine, precision, every, question.engine, context)
-    return np.asarray(room.used(batch * stages, every) <= room.capacity)
+    return np.asarray(room.used(users, every) <= room.capacity)
 
 
 def stage_layout(question: Question, precision: Precision, context: float) -> Layout:
@@ -298,7 +310,8 @@ def buys_and_costs(p: Pipelines, i: int) -> tuple[str, str]:
     if freed < 0:
         return f"{1 / times:.2g}x the GPUs", f"{show(-freed, 'B')} more weights per GPU"
     buys = f"{show(freed, 'B')} per GPU, room for {more:.0%} more users per GPU"
-    costs = f"{times:.3g}x users or {dearer:+.0%} $/token; TPOT {slower:+.1%}"
+    more_users = f"{times:.3g}x users or " if p.micro_batches is None else ""
+    costs = f"{more_users}{dearer:+.0%} $/token; TPOT {slower:+.1%}"
     return buys, costs
 
 
