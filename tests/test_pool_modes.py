@@ -7,7 +7,7 @@ import json
 import pytest
 
 from rackmath.economics.cost import billed_devices
-from rackmath.faces import ask_pools
+from rackmath.faces import ask, ask_pools
 from rackmath.faces.cli import run
 from rackmath.search.disaggregated import spent
 from rackmath.search.serving_modes import compared
@@ -38,3 +38,38 @@ def test_dollars_are_never_compared_with_hours(capsys):
     assert run(["plan", LLAMA, "--on", "8xh100", "--prefill-on", "8xh20", "--mode", "any", "--json"]) == 0
     rows = json.loads(capsys.readouterr().out)["front"]
     assert all((r["blended_mtok"] is None) == (r["mode"] == "disaggregated") for r in rows)
+
+
+FLEET = {"max_tpot": "30ms", "max_ttft": "2s", "rate": "30/s"}
+
+
+def _power(fleets):
+    return sum(float(f.power) for f in fleets)
+
+
+def test_over_the_power_limit_one_pool_is_left(capsys):
+    """A limit between what one pool draws and what two draw leaves one pool, and says what two would draw."""
+    options = FLEET | {"isl": 2000, "osl": 2000, "mode": "any"}
+    free = ask_pools.plan(LLAMA, "8xh200", **options)
+    one, two = float(free.aggregated.fleet.power), _power(free.fleets)
+    assert one < two
+    answer = ask_pools.plan(LLAMA, "8xh200", power_limit=two - 1, **options)
+    assert answer.winner == "aggregated"
+    assert answer.pools.best is None
+    assert "two pools cannot meet the limits: two pools of" in answer.why
+    tight = ["plan", LLAMA, "--on", "8xh200", "--max-tpot", "30ms", "--rate", "30/s", "--power-limit", "5kW"]
+    for mode, said in (("disaggregated", ["two pools of"]), ("any", ["two pools of", "draw at least"])):
+        assert run([*tight, "--mode", mode, "--json"]) == 1
+        reasons = json.loads(capsys.readouterr().out)["reasons"]
+        assert len(reasons) == len(said)
+        for words in said:
+            assert any(words in r and "the limit is 5.00 kW" in r and " draw " in r for r in reasons)
+
+
+def test_pairs_over_the_power_limit_are_skipped():
+    free = ask_pools.plan(LLAMA, "8xh200", mode="disaggregated", **FLEET)
+    drawn = {p.label(): _power(ask_pools._fleets(p, ask.fleet_need(30.0, 1, None))) for p in free.pools.ranked}
+    limit = min(drawn.values())
+    answer = ask_pools.plan(LLAMA, "8xh200", mode="disaggregated", power_limit=limit, **FLEET)
+    assert drawn[answer.best.label()] == pytest.approx(limit)
+    assert _power(answer.fleets) <= limit * (1 + 1e-12)

@@ -123,7 +123,7 @@ def plan(
     machines = [on] if isinstance(on, str) or not isinstance(on, Sequence) else list(on)
     if not machines:
         raise BadInput("no machine was given; name one like 8xh200 or gb200-nvl72")
-    need = _fleet_need(traffic.rate, spare, power_limit)
+    need = fleet_need(traffic.rate, spare, power_limit)
     machines, unpriced = with_prices(machines, price)
     paid: dict[str, Any] = {"price": price if len(machines) == 1 else None}
     questions, notes = [], unpriced
@@ -146,7 +146,8 @@ def plan(
     return PlanAnswer(answer=answer, fleet=sized, notes=tuple(dict.fromkeys(notes)))
 
 
-def _fleet_need(rate: float | None, spare: int, power_limit: Quantity | None) -> FleetNeed | None:
+def fleet_need(rate: float | None, spare: int, power_limit: Quantity | None) -> FleetNeed | None:
+    """What is asked of a fleet; None without a rate."""
     from ..economics.fleet import FleetNeed
 
     if spare < 0:

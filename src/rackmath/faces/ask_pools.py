@@ -12,7 +12,7 @@ from ..units import parse
 from .question import Quantity, fits_context, max_tpot_of, question
 
 if TYPE_CHECKING:
-    from ..economics.fleet import Fleet
+    from ..economics.fleet import Fleet, FleetNeed
     from ..search.disaggregated import Point, PoolAnswer, PoolPlan
     from ..search.grid import Question
     from ..world.machine import Machine
@@ -194,6 +194,7 @@ def _plan_pools(
     Without `prefill_machines` both pools run on the same kind of machine. `choices` are those of `question`.
     """
     from ..search.disaggregated import search
+    from .ask import fleet_need
 
     pairs: list[tuple[Question, Question]] = []
     notes: list[str] = []
@@ -205,7 +206,8 @@ def _plan_pools(
             notes += also
             pairs.append((first, own))
     fits_context(pairs[0][0].model, float(traffic.isl) + float(traffic.osl))
-    answers = [(pair, search(pair, objectives)) for pair in pairs]
+    need = fleet_need(traffic.rate, spare, power_limit)
+    answers = [(pair, _within(search(pair, objectives), need)) for pair in pairs]
     found = [(pair, a) for pair, a in answers if a.best is not None]
     pair, pools = min(found, key=lambda f: _rank(f[1].best)) if found else answers[0]
     pools = replace(
@@ -213,9 +215,7 @@ def _plan_pools(
         evaluated=sum(a.evaluated for _, a in answers),
         reasons=() if found else tuple(dict.fromkeys(r for _, a in answers for r in a.reasons)),
     )
-    fleets = None
-    if pools.best is not None and traffic.rate is not None:
-        fleets = _fleets(pools.best, traffic, spare, power_limit)
+    fleets = None if pools.best is None or need is None else _fleets(pools.best, need)
     return _judged(
         mode, pair, objectives, pools, aggregated, fleets, tuple(p for _, a in answers for p in a.front), notes
     )
@@ -229,25 +229,33 @@ def _rank(p: PoolPlan | None) -> tuple[bool, float]:
     return not all(float(m.price_per_hour) > 0 for m in p.machines), spent(p)
 
 
-def _fleets(p: PoolPlan, traffic: Traffic, spare: int, power_limit: Quantity | None) -> tuple[Fleet, Fleet]:
-    """A fleet for each pool; the power limit is for both together."""
-    from ..economics.fleet import FleetNeed, fleet
+def _within(a: PoolAnswer, need: FleetNeed | None) -> PoolAnswer:
+    """The answer with the cheapest pair whose fleets stay within the power limit; without one, how much they draw."""
     from ..units import show
 
-    need = FleetNeed(rate=float(traffic.rate or 0.0), spare=spare)
-    s = p.serving
-    both = (
+    if a.best is None or need is None or need.power_limit == math.inf:
+        return a
+    drawn = [sum(float(f.power) for f in _fleets(p, need)) for p in a.ranked]
+    kept = [p for p, watts in zip(a.ranked, drawn, strict=True) if watts <= need.power_limit]
+    if kept:
+        return replace(a, best=kept[0], runner_up=kept[1] if len(kept) > 1 else None)
+    least = min(range(len(drawn)), key=drawn.__getitem__)
+    reason = (
+        f"two pools of {a.ranked[least].label()} draw {show(drawn[least], 'W')} for {show(need.rate)} requests/s with"
+        f" {need.spare} spare in each pool; the limit is {show(need.power_limit, 'W')}"
+    )
+    return replace(a, best=None, runner_up=None, nearest=a.ranked[least], reasons=(reason,))
+
+
+def _fleets(p: PoolPlan, need: FleetNeed) -> tuple[Fleet, Fleet]:
+    """A fleet for each pool; the power limit is for both together."""
+    from ..economics.fleet import fleet
+
+    s, traffic = p.serving, p.questions[0].traffic
+    return (
         fleet(s.prefill.rate, s.prefill.layout.gpus, p.machines[0], traffic, need),
         fleet(s.decode.rate, s.decode.layout.gpus, p.machines[1], traffic, need),
     )
-    limit = math.inf if power_limit is None else parse(power_limit, "W", name="power_limit")
-    drawn = sum(float(f.power) for f in both)
-    if drawn > limit:
-        raise BadInput(
-            f"both pools of {p.label()} draw {show(drawn, 'W')} for {show(need.rate)} requests/s, more than the limit"
-            f" of {show(limit, 'W')}; raise it, or plan with --mode aggregated, which searches under it"
-        )
-    return both
 
 
 def _judged(

@@ -86,6 +86,7 @@ class PoolAnswer:
     reasons: tuple[str, ...]
     front: tuple[Point, ...]
     evaluated: int
+    ranked: tuple[PoolPlan, ...] = ()  # the best pairs of distinct layouts, cheapest first
 
 
 def search(questions: tuple[Question, Question], objectives: Objectives) -> PoolAnswer:
@@ -112,8 +113,11 @@ def search(questions: tuple[Question, Question], objectives: Objectives) -> Pool
             best=None, runner_up=None, nearest=near, reasons=_missed(first, second, objectives), front=front,
             evaluated=n,
         )  # fmt: skip
-    best, other = _refined(questions, first, second, pairs, objectives)
-    return PoolAnswer(best=best, runner_up=other, nearest=None, reasons=(), front=front, evaluated=n)
+    ranked = _refined(questions, first, second, pairs, objectives)
+    return PoolAnswer(
+        best=ranked[0], runner_up=ranked[1] if len(ranked) > 1 else None, nearest=None, reasons=(), front=front,
+        evaluated=n, ranked=ranked,
+    )  # fmt: skip
 
 
 def _none(reason: str) -> PoolAnswer:
@@ -208,7 +212,7 @@ def _key(rows: Rows, row: int) -> tuple[float, ...]:
 def _refined(
     questions: tuple[Question, Question], first: Rows, second: Rows, pairs: _Pairs, objectives: Objectives,
     *, keep: int = 8,
-) -> tuple[PoolPlan, PoolPlan | None]:  # fmt: skip
+) -> tuple[PoolPlan, ...]:  # fmt: skip
     """The best pairs of layouts again, with loads and batches tried one by one."""
     prefill, decode = questions
     hours = prices(prefill.machine, decode.machine)
@@ -238,7 +242,7 @@ def _refined(
     if not found:
         found = [_realise(questions, first, second, pairs, 0)]
     found.sort(key=lambda p: (round(np.log(spent(p)) / TIE), float(p.serving.gpus)))
-    return found[0], found[1] if len(found) > 1 else None
+    return tuple(found)
 
 
 def _realise(questions: tuple[Question, Question], first: Rows, second: Rows, pairs: _Pairs, row: int) -> PoolPlan:

@@ -126,7 +126,12 @@ def _plan_one(question: Question, objectives: Objectives) -> Answer:
     by_price = _front(question, table, shown, table.request_cost)
     by_throughput = _front(question, table, shown, -table.tput_per_gpu)
     if meets.any() and not np.isfinite(table.objective[meets]).any():
-        return _over_power(question, objectives, table, meets)
+        # Batches of the first pass may all draw too much where one between them does not.
+        refined = _refine(question, table, _by_power(question, table, np.flatnonzero(meets)), objectives, keep=24)
+        if not len(refined):
+            return _over_power(question, objectives, table, meets)
+        table = join([table, refined])
+        possible, meets = table.fits & table.keeps_pace, table.fits & table.keeps_pace & _meets(table, objectives)
     meets = meets & np.isfinite(table.objective)
     if not meets.any():
         near = _closest(table, possible, objectives)
@@ -296,15 +301,27 @@ def _missed(nearest: Plan, table: Candidates, possible: NDArray[np.bool_], objec
     return tuple(reasons)
 
 
+def _power(question: Question, table: Candidates, rows: NDArray[np.intp]) -> NDArray[np.float64]:
+    """Watts at the facility of the fleet of each row."""
+    need = question.need
+    assert need is not None
+    gpus = take(table.layout, rows).gpus
+    rate = billed_devices(gpus, question.machine) / table.request_cost[rows]  # proportional to requests per second
+    scale = price_or_time(question.machine) / HOUR / question.traffic.utilisation
+    return np.asarray(fleet(rate * scale, gpus, question.machine, question.traffic, need).power)
+
+
+def _by_power(question: Question, table: Candidates, rows: NDArray[np.intp]) -> NDArray[np.intp]:
+    """The rows, those whose fleet draws least first; of equal ones the cheapest."""
+    return rows[np.lexsort((table.request_cost[rows], _power(question, table, rows)))]
+
+
 def _over_power(question: Question, objectives: Objectives, table: Candidates, meets: NDArray[np.bool_]) -> Answer:
     """No fleet stays within the power limit: the one that draws least, and what it draws."""
     need = question.need
     assert need is not None
     rows = np.flatnonzero(meets)
-    gpus = take(table.layout, rows).gpus
-    rate = billed_devices(gpus, question.machine) / table.request_cost[rows]  # proportional to requests per second
-    scale = price_or_time(question.machine) / HOUR / question.traffic.utilisation
-    drawn = fleet(rate * scale, gpus, question.machine, question.traffic, need).power
+    drawn = _power(question, table, rows)
     least = int(np.argmin(drawn))
     reason = (
         f"{need.rate:,.4g} requests a second with {need.spare} spare draw at least"
