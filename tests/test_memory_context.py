@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from models import deepseek_v3, llama_70b
 
+from rackmath.economics.cost import billed_devices
 from rackmath.errors import BadInput, Infeasible
 from rackmath.faces import ask, ask_memory, cli
 from rackmath.faces.export import face_of, json_text
@@ -273,7 +274,7 @@ def test_rows_of_a_curve_are_single_passes_and_the_batch_is_the_largest() -> Non
         room = footprint(q.model, q.machine, c.precision, c.layout, q.engine, length)
         more = float(own.batch[i]) + 1
         assert more > float(np.asarray(room.batch_max)) or step(more) > 0.03
-        dollars = float(c.layout.gpus) * float(q.machine.price_per_hour) / 3600 * 1e6
+        dollars = float(billed_devices(c.layout.gpus, q.machine)) * float(q.machine.price_per_hour) / 3600 * 1e6
         assert own.cost_mtok[i] == pytest.approx(dollars * own.tpot[i] / own.batch[i])
 
 
@@ -343,7 +344,8 @@ def test_longer_contexts_displace_users_who_then_pay_more(model: str, on: str) -
     assert np.all(np.diff(u.user_hour) > 0)
     assert np.all(u.users <= u.ideal)
     assert np.all((u.fill > 0) & (u.fill < 1))
-    total = m.replicas * float(m.layout.gpus) * float(m.question.machine.price_per_hour)
+    paid = float(billed_devices(m.layout.gpus, m.question.machine))
+    total = m.replicas * paid * float(m.question.machine.price_per_hour)
     assert np.allclose(u.user_hour * u.users, total)
     assert float(u.displaced[list(u.context).index(m.reference)]) == 1.0
     assert np.all(u.step >= u.bound)

@@ -96,6 +96,7 @@ def cadence(
     import numpy as np
 
     from ..decisions.cadence import MOST_SEATS, decode_steps, train
+    from ..economics.cost import billed_devices
     from ..layout.footprint import device_weight_bytes
     from ..serving.queueing import MOST_VARIED
     from ..world.workload import Traffic
@@ -143,7 +144,7 @@ def cadence(
             times = times[: int(most)]
         if fixed is not None:
             times = np.full(len(times), fixed)
-        hour = float(chosen.gpus) * max(float(q.machine.price_per_hour), 0.0)
+        hour = float(billed_devices(chosen.gpus, q.machine)) * max(float(q.machine.price_per_hour), 0.0)
         notes.append("requests arrive prefilled and at random (Poisson); a step carries decode tokens only")
     if share == 1.0:
         raise Infeasible("with every seat always taken the queue grows without end; give an occupancy below 1")

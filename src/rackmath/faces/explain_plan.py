@@ -156,7 +156,8 @@ def forward(answer: ForwardAnswer) -> Node:
 
 def batch(answer: BatchAnswer) -> Node:
     """The floor, R, the balance points and the capacity limit."""
-    from ..kernel.counts import active_parameters, layer_parameters, read_bytes, total_parameters, weight_flops
+    from ..kernel.counts import read_bytes, weight_flops
+    from ..search.balance import streamed_bytes
     from ..search.curve import weights_read
 
     c = answer.curve
@@ -179,20 +180,19 @@ def batch(answer: BatchAnswer) -> Node:
     half = count("2", 2.0, "a multiply-add is two FLOPs")
     r = stated("quotient", "R", c.r, "", product("peak x bytes", "", peak, each), half, bandwidth,
                note="multiplies per weight fetched")  # fmt: skip
-    every = Node(name="total parameters", value=total_parameters(model), source=model.source or "the model")
-    used = Node(name="active parameters", value=active_parameters(model)["with none"], note="layers only")
-    balance = stated("quotient", "B*", c.balance, "", product("R x total", "", r, every), used)
-
-    layers = sum(precision.of(part).bytes * n for part, n in layer_parameters(model.groups).items())
     multiply = quotient(
         "multiplying a token", "s", Node(name="FLOPs per token", value=weight_flops(model), unit="FLOP"), peak
     )
+    streamed = Node(name="weights streamed", value=streamed_bytes(model, precision), unit="B",
+                    note="one copy without the input embedding", source=model.source)  # fmt: skip
+    all_weights = quotient("all weights", "s", streamed, bandwidth)
+    balance = stated("quotient", "B*", c.balance, "", all_weights, multiply,
+                     note="R x total / active parameters, in the formats they are kept in")  # fmt: skip
     entries = Node(name="cache read per token", value=float(read_bytes(model, c.context, precision)), unit="B",
                    note=f"at {c.context:,.0f} tokens")  # fmt: skip
     fetch = quotient("reading its cache", "s", entries, bandwidth)
     spare = difference("left per token", "s", multiply, fetch)
     if math.isfinite(c.balance_with_cache):
-        all_weights = quotient("all weights", "s", Node(name="layer weights", value=layers, unit="B"), bandwidth)
         with_cache = stated("quotient", "B* with the cache", c.balance_with_cache, "", all_weights, spare)
     else:
         note = "infinite: reading a token's cache takes longer than multiplying it"

@@ -187,19 +187,31 @@ def parse_layout(text: str, q: Question) -> Layout:
 
 
 def default_layout(q: Question) -> Layout:
-    """The largest replica the machine holds: latency at its lowest, weights spread the furthest.
+    """The whole machine as one replica, with as few stages as hold the model, cut so that it holds most sequences.
 
-    Experts are kept whole where they divide; tensor parallelism goes as far as the heads allow inside a domain.
+    Of cuts that hold the same, the one with most tensor parallelism: latency at its lowest. Sequences are as long as
+    the question's input. Where nothing fits the order is the same, and what is computed is arithmetic only.
     """
     import numpy as np
 
     from ..arrays import take
+    from ..layout.footprint import footprint
     from ..search.grid import layouts
 
     every = layouts(q.model, q.machine, q.max_gpus)
     if not len(np.asarray(every.tp)):
         raise BadInput(f"no layout divides {q.model.name} over {q.machine.name}; try another number of devices")
-    order = np.lexsort((-np.asarray(every.ep), -np.asarray(every.tp), np.asarray(every.pp), -np.asarray(every.gpus)))
+    held = footprint(q.model, q.machine, q.precisions[0], every, q.engine, q.traffic.isl).batch_max
+    seats = np.broadcast_to(np.asarray(held, dtype=float), np.shape(every.tp))
+    keys = (
+        -np.asarray(every.ep),
+        -np.asarray(every.tp),
+        -seats,
+        np.asarray(every.pp),
+        seats < 1,
+        -np.asarray(every.gpus),
+    )
+    order = np.lexsort(keys)
     return take(every, int(order[0]))
 
 

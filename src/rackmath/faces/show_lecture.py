@@ -116,6 +116,9 @@ def _one(c: Console, f: Finding) -> None:
             style = "bold" if one.name in f.changed else ""
             table.add_row(Text(one.name, style=style), number(one.value, one.unit), one.source)
         indented(c, table)
+    if claim.note:
+        c.print()
+        line(c, escape(claim.note))
     if claim.command:
         c.print()
         line(c, f"[dim]See also:[/dim] {escape(claim.command)}")
@@ -125,6 +128,8 @@ def _close(f: Finding) -> str:
     """Whether our number lies within the tolerance; nothing where the verdict rests on other rules."""
     if f.outcome.near is None:
         return ""
+    if f.claim.rule:
+        return f"judged: {f.claim.rule}"
     return f"{'agrees within' if f.outcome.near else 'differs by more than'} {f.claim.tolerance:.0%}"
 
 
@@ -146,7 +151,9 @@ def _record(f: Finding) -> dict[str, Any]:
     return _row(f) | {
         "claim": f.claim.claim,
         "formula": f.claim.formula,
-        "tolerance": f.claim.tolerance,
+        "tolerance": None if f.claim.rule else f.claim.tolerance,
+        "rule": f.claim.rule,
+        "note": f.claim.note,
         "inputs": {i.name: {"value": i.value, "unit": i.unit, "source": i.source} for i in f.inputs},
         "parts": {
             p.name: {"value": p.value if math.isfinite(p.value) else None, "unit": p.unit} for p in f.outcome.parts

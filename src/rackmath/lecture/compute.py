@@ -6,8 +6,10 @@ import math
 from collections.abc import Mapping
 
 from ..decisions.modes import fit_fast_mode
-from ..kernel.counts import attended_entries, attention_flops, cache_bytes, experts_touched, weight_flops
+from ..economics.listprices import margin
+from ..kernel.counts import attended_entries, experts_touched, stored_entries
 from ..kernel.roofline import balance_batch, drain_time, ratio
+from ..world import catalog
 from ..world.model import Stream
 from .ledger import Claim, Outcome, Part, Verdict
 from .pipelines import PIPELINES
@@ -19,6 +21,10 @@ from .rules import by_distance as _by_distance
 MTOK = 1e6
 
 
+def _margin(price: float, cost: float) -> Part:
+    return Part(name="implied gross margin on input tokens", value=float(margin(price, cost)), unit="share")
+
+
 def _fast_mode(claim: Claim, x: Values) -> Outcome:
     fit = fit_fast_mode(x["price_ratio"], x["speed_ratio"])
     share = fit.memory_bound.cache_over_weights
@@ -26,19 +32,30 @@ def _fast_mode(claim: Claim, x: Values) -> Outcome:
         fit.batch_ratio,
         {
             f"a {fit.batch_ratio:.3g} times smaller batch gives the speed (cache reads took {share:.2g} times the"
-            " weights')": 0 <= share < math.inf,
+            " weights')": fit.memory_bound.feasible,
             "input were not dearer too (prefill is bound by compute: a smaller batch cannot explain its price)":
             x["input_price_ratio"] <= 1.05,
         },
         Part(name="batch ratio", value=fit.batch_ratio, unit="x"),
         Part(name="cache over weight reads before", value=share, unit="x"),
         Part(name="largest possible speed-up", value=fit.memory_bound.largest_speed, unit="x"),
+        _margin(x["input_price"], x["cost"]),
     )  # fmt: skip
 
 
 def _multiplies(claim: Claim, x: Values) -> Outcome:
     ours = float(ratio(x["peak"], x["weight_bytes"], x["bandwidth"]))
-    return _by_distance(claim, ours, f"this chip pays {ours:.0f} multiplies per weight read; A100 153, GB300 469")
+    others = ", ".join(f"{name} {_r(name, field, size):.0f}" for name, field, size in CHIPS)
+    return _by_distance(claim, ours, f"this chip pays {ours:.0f} multiplies per weight read; {others}")
+
+
+CHIPS = (("a100", "peak_bf16", 2.0), ("h100", "peak_fp8", 1.0), ("h200", "peak_fp8", 1.0), ("gb300", "peak_fp4", 0.5))
+"""Other chips a reader may compare with: name, peak and bytes per weight."""
+
+
+def _r(name: str, peak: str, weight_bytes: float) -> float:
+    machine = catalog.machine(name)
+    return float(ratio(getattr(machine, peak), weight_bytes, machine.hbm_bandwidth))
 
 
 def _balance(claim: Claim, x: Values) -> Outcome:
@@ -76,20 +93,14 @@ def _above_balance(claim: Claim, x: Values) -> Outcome:
 
 
 def _larger_of_two(claim: Claim, x: Values) -> Outcome:
-    from ..world import catalog
-    from ..world.precision import Precision
-
-    model = catalog.model("deepseek-ai/DeepSeek-V3")
-    precision = Precision.uniform("fp8", kv="fp8")
-    memory = (671e9 + x["batch"] * float(cache_bytes(model, x["context"], precision))) / 72 / x["bandwidth"]
-    flops = weight_flops(model)
-    compute = x["batch"] * flops / 72 / x["peak"]
-    attention = x["batch"] * float(attention_flops(model, x["context"])) / 72 / x["peak"]
+    memory = (x["weights"] + x["batch"] * x["context"] * x["cache"]) / x["devices"] / x["bandwidth"]
+    compute = x["batch"] * 2 * x["active"] / x["devices"] / x["peak"]
+    attention = x["batch"] * x["context"] * x["attention_flops"] / x["devices"] / x["peak"]
     board, full = max(memory, compute), max(memory, compute + attention)
     ours = board / full
     holder = "memory" if memory >= compute + attention else "compute"
     because = (
-        f"attention adds {attention / compute:.0%} to the FLOPs at {x['context']:,.0f} tokens of DeepSeek-V3, and the"
+        f"attention adds {attention / compute:.0%} to the FLOPs at {x['context']:,.0f} tokens, and the"
         f" pass is bound by {holder}: leaving it out changes the time by {1 - ours:.0%}"
     )
     return _by_distance(claim, ours, because, Part(name="attention over weight FLOPs", value=attention / compute))
@@ -112,18 +123,23 @@ def _drain(claim: Claim, x: Values) -> Outcome:
 
 
 def _bytes_read(x: Values, context: float) -> float:
-    top_k = x["top_k"] or math.inf
-    stream = Stream(name="kv", elements=x["entry"], decode_flops=0, prefill_flops=0, top_k=top_k)
+    top_k, window = x["top_k"] or math.inf, x.get("window") or math.inf
+    stream = Stream(name="kv", elements=x["entry"], decode_flops=0, prefill_flops=0, top_k=top_k, window=window)
     return float(attended_entries(stream, context)) * x["entry"] + context * x["index"]
 
 
 def _linear_cache(claim: Claim, x: Values) -> Outcome:
-    stored = x["context"] * (x["entry"] + x["index"])
-    ours = _bytes_read(x, x["context"]) / stored
+    kept = Stream(name="kv", elements=1, decode_flops=0, prefill_flops=0, window=x["window"] or math.inf)
+
+    def stored(context: float) -> float:
+        return float(stored_entries(kept, context)) * x["entry"] + context * x["index"]
+
+    grown = math.log2(stored(2 * x["context"]) / stored(x["context"]))
+    ours = _bytes_read(x, x["context"]) / (x["context"] * (x["entry"] + x["index"]))
     return _by_conditions(
         ours,
         {
-            "what is stored grows with batch x context": True,
+            f"what is stored grows with batch x context (as its power {grown:.2g})": abs(grown - 1) < 0.05,
             f"all of it is read ({ours:.0%})": near(claim, ours),
         },
     )
@@ -154,6 +170,7 @@ def _context_step(claim: Claim, x: Values) -> Outcome:
         },
         Part(name="input step", value=into, unit="x"),
         Part(name="cost at the longest context", value=needed, unit="x"),
+        _margin(x["input_below"], x["cost"]),
     )
 
 
@@ -169,6 +186,7 @@ def _output_price(claim: Claim, x: Values) -> Outcome:
             alone >= ours,
         },
         Part(name="decode MFU implied", value=1 / ours, unit="share"),
+        _margin(x["input_price"], x["cost"]),
     )  # fmt: skip
 
 
@@ -212,7 +230,8 @@ def _close_to_cost(claim: Claim, x: Values) -> Outcome:
     seconds = 2 * x["active"] / (x["peak"] * x["mfu"])
     cost = seconds * x["price_per_hour"] / 3600 * MTOK
     ours = x["list_price"] / cost
-    verdict: Verdict = "holds" if ours <= 1 + claim.tolerance else "does not hold"
+    close = 1 / (1 + claim.tolerance) <= ours <= 1 + claim.tolerance
+    verdict: Verdict = "holds" if close else "does not hold"
     return Outcome(
         ours=ours,
         verdict=verdict,
@@ -225,7 +244,7 @@ def _close_to_cost(claim: Claim, x: Values) -> Outcome:
 def _unbatched(claim: Claim, x: Values) -> Outcome:
     sparsity = x["total"] / x["active"]
     everything = x["r"] * sparsity
-    touched = x["r"] * sparsity * min(1.0, x["active"] / x["total"])
+    touched = x["r"]  # a lone token reads its own active weights: R x active / active
     share = float(experts_touched(256.0, 8.0, 1.0))
     return _by_conditions(
         everything,

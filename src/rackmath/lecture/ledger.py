@@ -44,6 +44,8 @@ class Claim:
     tolerance: float = 0.1
     command: str = ""
     sourced: str = ""
+    rule: str = ""  # how agreement is judged, where it is not the tolerance
+    note: str = ""  # a sourced fact that belongs to the claim
     inputs: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 

@@ -12,15 +12,13 @@ import numpy as np
 
 from ..arrays import Number
 from ..kernel.counts import (
-    active_parameters,
     cache_bytes,
     layer_parameters,
     read_bytes,
-    total_parameters,
     weight_bytes,
     weight_flops,
 )
-from ..kernel.roofline import balance_batch, ratio
+from ..kernel.roofline import ratio
 from ..world.machine import Machine
 from ..world.model import Model
 from ..world.precision import Format, Precision
@@ -42,15 +40,25 @@ def multiplies_per_weight(model: Model, machine: Machine, precision: Precision) 
 
 
 def balance(model: Model, machine: Machine, precision: Precision) -> float:
-    """B*, sequences at which reading the weights takes as long as multiplying by them (LECTURE section 5)."""
-    r = multiplies_per_weight(model, machine, precision)
-    return float(balance_batch(r, total_parameters(model), active_parameters(model)["with none"]))
+    """B*, sequences at which reading the weights takes as long as multiplying by them (LECTURE section 5).
+
+    With one format throughout this is R x total / active, where both leave out the input embedding.
+    """
+    return streamed_bytes(model, precision) / float(machine.hbm_bandwidth) / multiply_time(model, machine, precision)
+
+
+def streamed_bytes(model: Model, precision: Precision) -> float:
+    """Bytes of weights a pass reads once every expert is in use: all but the input embedding, the head included."""
+    head = precision.of("head").bytes * (model.head_parameters or model.vocab * model.d_model)
+    norm = precision.of("norm").bytes * model.norm_parameters
+    layers = sum(precision.of(c).bytes * n for c, n in layer_parameters(model.groups).items())
+    return layers + norm + head
 
 
 def balance_with_cache(model: Model, machine: Machine, precision: Precision, context: float) -> float:
     """B* where weights and cache together take as long to read as to multiply; infinite beyond L*."""
     bandwidth = float(machine.hbm_bandwidth)
-    weights = sum(precision.of(c).bytes * n for c, n in layer_parameters(model.groups).items())
+    weights = streamed_bytes(model, precision)
     per_token = multiply_time(model, machine, precision) - float(read_bytes(model, context, precision)) / bandwidth
     return weights / bandwidth / per_token if per_token > 0 else math.inf
 

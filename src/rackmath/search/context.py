@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ..arrays import Number, take
-from ..economics.cost import HOUR, MTOK
+from ..economics.cost import HOUR, MTOK, billed_devices
 from ..errors import BadInput, Infeasible
 from ..kernel.counts import (
     Pass,
@@ -167,7 +167,7 @@ def _kind_curve(
     capacity, batch, time = served(question, precision, layout, context, policy)
     runs = batch >= 1
     stages = pace(model, layout)
-    dollars = _dollars(layout.gpus, machine)
+    dollars = _dollars(billed_devices(layout.gpus, machine), machine)
     tpot = np.where(runs, time.estimate * stages, np.nan)
     bound = np.where(runs, time.bound * np.ones_like(context), np.nan)
     batch = np.where(runs, batch, np.nan)
@@ -243,7 +243,8 @@ def cheapest_layout(question: Question, precision: Precision, context: float, po
     while length >= 1:
         _, batch, time = served(question, precision, every, length, policy)
         seconds = time.estimate * pace(question.model, every)
-        cost = np.where(batch >= 1, every.gpus * seconds / np.maximum(batch, 1.0), np.inf)
+        paid = billed_devices(every.gpus, question.machine)
+        cost = np.where(batch >= 1, paid * seconds / np.maximum(batch, 1.0), np.inf)
         if np.isfinite(cost).any():
             return take(every, int(np.argmin(cost)))
         length /= 4

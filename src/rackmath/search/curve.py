@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..economics.cost import HOUR, MTOK
+from ..economics.cost import HOUR, MTOK, billed_devices
 from ..kernel.counts import Pass
 from ..kernel.roofline import PassTime
 from ..layout.footprint import device_weight_bytes, footprint
@@ -55,7 +55,7 @@ def batch_curve(
     batch = np.unique(np.round(np.geomspace(1, min(top, 1e6), points)))
     micro = np.maximum(batch / float(layout.pp), 1.0)
     time = forward(model, machine, precision, layout, Pass(decode=micro, context=context), question.efficiency)
-    dollars = float(layout.gpus) * float(machine.price_per_hour) / HOUR * MTOK
+    dollars = float(billed_devices(layout.gpus, machine)) * float(machine.price_per_hour) / HOUR * MTOK
     return BatchCurve(
         question=question,
         layout=layout,

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..arrays import take
+from ..economics.cost import billed_devices
 from ..errors import BadInput, Infeasible
 from ..kernel.counts import cache_bytes, weight_bytes
 from ..kernel.roofline import drain_time
@@ -160,7 +161,7 @@ def _users(
     runs = batch >= 1
     ones = np.ones_like(contexts)
     cache = room.used(batch, layout) - room.reserved
-    price = replicas * float(layout.gpus) * float(machine.price_per_hour)
+    price = replicas * float(billed_devices(layout.gpus, machine)) * float(machine.price_per_hour)
     users = replicas * capacity
     at_reference = float(np.asarray(cache_bytes(model, reference, precision)))
     per_user = np.asarray(cache_bytes(model, contexts, precision)) * ones
@@ -180,9 +181,10 @@ def _users(
 
 
 def roomiest_layout(question: Question, precision: Precision, context: float) -> Layout:
-    """Of the layouts that hold nearly the most sequences of `context` tokens, the one with fewest stages and devices.
+    """The layout that holds most sequences of `context` tokens over all replicas, among those with fewest stages.
 
-    Nearly: 90 % of the most over all replicas. Each pipeline stage more frees a little memory and slows every step.
+    Stages come first while 90 % of the most are held: each stage more frees a little memory and slows every step. Of
+    layouts that hold the same, the one with fewest devices.
     """
     model, machine = question.model, question.machine
     every = layouts(model, machine, question.max_gpus)
@@ -194,7 +196,7 @@ def roomiest_layout(question: Question, precision: Precision, context: float) ->
         users = np.floor(machine.n_devices / every.gpus) * room.batch_max
         if users.max() >= 1:
             short = users < 0.9 * users.max()
-            best = np.lexsort((-users, np.asarray(every.gpus), np.asarray(every.pp), short))
+            best = np.lexsort((np.asarray(every.gpus), -users, np.asarray(every.pp), short))
             return take(every, int(best[0]))
         length /= 4
     raise Infeasible(

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..kernel.counts import expert_parameters, layer_parameters, read_bytes, weight_flops
+from ..kernel.counts import expert_parameters, read_bytes, weight_flops
 from ..world.precision import Precision
+from .balance import streamed_bytes
 from .grid import Question
 
 
@@ -25,15 +26,14 @@ class Unbatched:
 def unbatched(question: Question, precision: Precision, context: float) -> Unbatched:
     """The two penalties at `context` cached tokens, with unlimited memory and the whole machine's peak.
 
-    c(1) / c(inf) = (weights + cache) / max(multiplying, cache), in seconds of one device for one token. Embedding
-    and head are left out of the weights.
+    c(1) / c(inf) = (weights + cache) / max(multiplying, cache), in seconds of one device for one token.
     """
     model, machine = question.model, question.machine
     bandwidth = float(machine.hbm_bandwidth)
     main = precision.of("experts" if any(g.ffn and g.ffn.n_experts for g in model.groups) else "mlp")
     multiply = weight_flops(model) / float(machine.peak(main.compute))
     cache = float(read_bytes(model, context, precision)) / bandwidth
-    weights = sum(precision.of(part).bytes * n for part, n in layer_parameters(model.groups).items())
+    weights = streamed_bytes(model, precision)
     idle = sum(
         g.count * (g.ffn.n_experts - g.ffn.top_k) * expert_parameters(g.ffn) * precision.of("experts").bytes
         for g in model.groups
