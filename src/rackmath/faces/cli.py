@@ -168,12 +168,16 @@ def batch(
     output: o.File = None,
     explain: o.Explain = False,
 ) -> int:
-    """Latency and cost of decoding against batch, with the floor, the balance point and the capacity limit."""
+    """Latency and cost of decoding against batch, with the floor, the balance point and the capacity limit.
+
+    Exits with 1 where not one sequence fits; the times shown are arithmetic then.
+    """
     from . import ask, export
 
     out = export.Output.of(json=json, csv=csv, file=output, explain=explain)
-    out.deliver(ask.batch(model, on, context=context, layout=layout, precision=precision, kv=kv, sets=o.pairs(sets)))
-    return 0
+    answer = ask.batch(model, on, context=context, layout=layout, precision=precision, kv=kv, sets=o.pairs(sets))
+    out.deliver(answer)
+    return 0 if answer.curve.capacity >= 1 else 1
 
 
 @app.command(rich_help_panel=CATALOGUE, epilog="Example: rackmath models deepseek-ai/DeepSeek-V3")

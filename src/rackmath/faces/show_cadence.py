@@ -69,12 +69,14 @@ def _landmarks(c: Console, answer: CadenceAnswer) -> None:
     row(
         "first token, mean",
         show(now.first_mean, "s"),
-        "1.5 T while seats are free: half a step's wait, then the ride",
+        "1.5 T at the mean load, a seat free: half a step's wait, then the ride",
     )
     row("  50 % within", show(now.first_p50, "s"), "")
     row("  90 % within", show(now.first_p90, "s"), "")
     row("  99 % within", show(now.first_p99, "s"), "")
-    row("worst, seats free", show(now.first_worst_free, "s"), "2 T: just missed, then the ride")
+    row(
+        "just missed, seat free", show(now.first_worst_free, "s"), "2 T at the mean load; a fuller train takes longer"
+    )
     table.add_section()
     row("rate", f"{show(now.rate)} /s", f"load {now.load:.1%} of the {show(now.rate / now.load)} /s of a full train")
     row("occupancy", f"{now.occupancy:.1%}", "mean share of the seats taken")

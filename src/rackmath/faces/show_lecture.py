@@ -126,10 +126,10 @@ def _one(c: Console, f: Finding) -> None:
 
 def _close(f: Finding) -> str:
     """Whether our number lies within the tolerance; nothing where the verdict rests on other rules."""
-    if f.outcome.near is None:
-        return ""
     if f.claim.rule:
         return f"judged: {f.claim.rule}"
+    if f.outcome.near is None:
+        return ""
     return f"{'agrees within' if f.outcome.near else 'differs by more than'} {f.claim.tolerance:.0%}"
 
 
