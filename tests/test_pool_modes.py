@@ -10,6 +10,7 @@ from rackmath.economics.cost import billed_devices
 from rackmath.faces import ask, ask_pools
 from rackmath.faces.cli import run
 from rackmath.search.disaggregated import spent
+from rackmath.search.plan import spent as spent_on
 from rackmath.search.serving_modes import compared
 
 LLAMA = "meta-llama/Llama-3.1-70B"
@@ -73,3 +74,20 @@ def test_pairs_over_the_power_limit_are_skipped():
     answer = ask_pools.plan(LLAMA, "8xh200", mode="disaggregated", power_limit=limit, **FLEET)
     assert drawn[answer.best.label()] == pytest.approx(limit)
     assert _power(answer.fleets) <= limit * (1 + 1e-12)
+
+
+@pytest.mark.parametrize("rate", [None, "30/s"])
+def test_narrower_formats_are_compared_with_the_plan_shown(rate):
+    """Two pools win: what FP8 in one pool would save is told against them, or not at all."""
+    limits = {"max_tpot": "30ms", "max_ttft": "2s", "rate": rate}
+    answer = ask_pools.plan(LLAMA, "8xh200", mode="any", **limits)
+    assert answer.winner == "disaggregated"
+    other, one = answer.aggregated.narrower, answer.aggregated.best
+    shown = compared(other, answer.pools.best, answer.fleets)
+    saved = 1 - spent_on(other) / shown.two
+    told = [n for n in answer.notes if "--precision any" in n]
+    assert [f"{saved:.0%} less" in n for n in told] == ([True] if saved >= 0.03 else [])
+    against_one = 1 - spent_on(other) / spent_on(one)
+    assert against_one > saved + 0.05
+    alone = ask_pools.plan(LLAMA, "8xh200", **limits)
+    assert any(f"{against_one:.0%} less" in n for n in alone.notes)

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from ..layout.parallelism import Layout
     from ..search.curve import BatchCurve
     from ..search.grid import Question
-    from ..search.plan import Answer
+    from ..search.plan import Answer, Plan
     from ..world.machine import Machine
     from ..world.model import Model
     from ..world.precision import Precision
@@ -52,6 +52,7 @@ class PlanAnswer:
     answer: Answer
     fleet: Fleet | None
     notes: tuple[str, ...]
+    narrower: Plan | None = None  # the plan in the narrowest formats, where formats were left open
 
     @property
     def best(self) -> Any:
@@ -138,12 +139,12 @@ def plan(
     best = answer.best
     if best is not None and best.precision != best.question.model.precision:
         notes.append(QUALITY)
-    if precision is None and kv is None:
-        notes += _narrower(answer, objectives)
+    narrow = _narrower(answer, objectives) if precision is None and kv is None else None
+    notes += narrower_note(narrow, None if best is None else search.spent(best))
     sized = None
     if best is not None and need is not None:
         sized = fleet_of(best.serving, best.machine, traffic, need)
-    return PlanAnswer(answer=answer, fleet=sized, notes=tuple(dict.fromkeys(notes)))
+    return PlanAnswer(answer=answer, fleet=sized, notes=tuple(dict.fromkeys(notes)), narrower=narrow)
 
 
 def fleet_need(rate: float | None, spare: int, power_limit: Quantity | None) -> FleetNeed | None:
@@ -160,21 +161,27 @@ def fleet_need(rate: float | None, spare: int, power_limit: Quantity | None) -> 
     return FleetNeed(rate=rate, spare=spare, power_limit=limit)
 
 
-def _narrower(answer: Answer, objectives: Objectives) -> list[str]:
-    """A hint where narrower number formats would be cheaper, or feasible where the published ones are not."""
+def _narrower(answer: Answer, objectives: Objectives) -> Plan | None:
+    """The plan in any number formats that the machine multiplies."""
     from dataclasses import replace
 
     from ..search import plan as search
-    from ..units import show
 
     q = answer.question
-    other = search.plan([replace(q, precisions=precisions(q.model, q.machine, "any", "any"))], objectives).best
+    return search.plan([replace(q, precisions=precisions(q.model, q.machine, "any", "any"))], objectives).best
+
+
+def narrower_note(other: Plan | None, spent: float | None) -> list[str]:
+    """A hint where narrower number formats would be cheaper than what is `spent`, or feasible where nothing is."""
+    from ..search import plan as search
+    from ..units import show
+
     if other is None:
         return []
     words = f"{other.precision.name} weights with a {other.precision.kv.name} cache"
-    if answer.best is None:
+    if spent is None:
         return [f"{words} would meet the limits: --precision any --kv any tries them (answers may change)"]
-    saved = 1 - search.spent(other) / search.spent(answer.best)
+    saved = 1 - search.spent(other) / spent
     if saved < 0.03:
         return []
     price = float(other.cost.blended_mtok)

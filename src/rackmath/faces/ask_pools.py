@@ -258,6 +258,25 @@ def _fleets(p: PoolPlan, need: FleetNeed) -> tuple[Fleet, Fleet]:
     )
 
 
+def _about_shown(aggregated: PlanAnswer, shown: PoolPlan | None, fleets: tuple[Fleet, Fleet] | None) -> list[str]:
+    """The notes of a plan with one pool; those on formats are about the two pools where they are `shown` instead."""
+    from ..search.plan import spent
+    from ..search.serving_modes import compared
+    from .ask import QUALITY, narrower_note
+
+    if shown is None:
+        return list(aggregated.notes)
+    best, other = aggregated.best, aggregated.narrower
+    own = {QUALITY, *narrower_note(other, None if best is None else spent(best))}
+    notes = [n for n in aggregated.notes if n not in own]
+    if shown.precision != shown.questions[1].model.precision:
+        notes.append(QUALITY)
+    if other is not None:
+        costs = compared(other, shown, fleets)
+        notes += narrower_note(other, costs.two) if costs.paid else []
+    return notes
+
+
 def _judged(
     mode: str, pair: tuple[Question, Question], objectives: Objectives, pools: PoolAnswer,
     aggregated: PlanAnswer | None, fleets: tuple[Fleet, Fleet] | None, points: tuple[Point, ...], notes: list[str],
@@ -276,7 +295,7 @@ def _judged(
             reasons = pools.reasons if two is None else aggregated.answer.reasons
             said = f"{'two pools' if two is None else 'one pool'} cannot meet the limits: {'; '.join(reasons)}"
     if aggregated is not None:
-        notes = [*aggregated.notes, *notes]
+        notes = [*_about_shown(aggregated, two if winner == "disaggregated" else None, fleets), *notes]
         points += aggregated_points((aggregated.answer, *aggregated.answer.others))
     points = kept(points, objectives.max_ttft)
     return ModesAnswer(
