@@ -91,3 +91,23 @@ def test_narrower_formats_are_compared_with_the_plan_shown(rate):
     assert against_one > saved + 0.05
     alone = ask_pools.plan(LLAMA, "8xh200", **limits)
     assert any(f"{against_one:.0%} less" in n for n in alone.notes)
+
+
+@pytest.mark.parametrize("mode", ["any", "disaggregated"])
+def test_machines_are_compared_over_both_modes(mode, capsys):
+    names = ["8xh200", "8xh100", "h100"]
+    words = ["plan", LLAMA, "--machines", ",".join(names), "--mode", mode, "--max-tpot", "30ms", "--max-ttft", "2s"]
+    assert run([*words, "--json"]) == 0
+    rows = {r["machine"]: r for r in json.loads(capsys.readouterr().out)["machines"]}
+    assert set(rows) == set(names)
+    for name in names[:2]:
+        alone = ask_pools.plan(LLAMA, name, mode=mode, max_tpot="30ms", max_ttft="2s")
+        assert rows[name]["mode"] == alone.winner
+        assert rows[name]["blended_mtok"] == pytest.approx(float(alone.best.cost.blended_mtok))
+        assert rows[name]["reason"] is None
+    assert rows["h100"]["layout"] is None
+    assert "holds the model" in rows["h100"]["reason"]
+    assert run(words) == 0
+    said = capsys.readouterr().out
+    assert "the cheapest plan on each" in said
+    assert "no plan" in said

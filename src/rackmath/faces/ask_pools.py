@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from ..economics.fleet import Fleet, FleetNeed
     from ..search.disaggregated import Point, PoolAnswer, PoolPlan
     from ..search.grid import Question
+    from ..search.plan import Plan
     from ..world.machine import Machine
     from ..world.model import Model
     from ..world.workload import Objectives, Traffic
@@ -22,6 +23,16 @@ if TYPE_CHECKING:
     from .export import Face
 
 MODES = ("aggregated", "disaggregated", "any")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OnMachine:
+    """The best plan on one of several machines, in one pool or two; None and the reasons where there is none."""
+
+    machine: Machine
+    best: Plan | PoolPlan | None
+    fleets: tuple[Fleet, ...]  # one, or one for each pool
+    reasons: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +54,7 @@ class ModesAnswer:
     points: tuple[Point, ...]  # the front of each mode apart
     fleets: tuple[Fleet, Fleet] | None
     notes: tuple[str, ...]
+    machines: tuple[OnMachine, ...] = ()  # where several were asked about
 
     @property
     def best(self) -> Any:
@@ -216,9 +228,41 @@ def _plan_pools(
         reasons=() if found else tuple(dict.fromkeys(r for _, a in answers for r in a.reasons)),
     )
     fleets = None if pools.best is None or need is None else _fleets(pools.best, need)
-    return _judged(
+    judged = _judged(
         mode, pair, objectives, pools, aggregated, fleets, tuple(p for _, a in answers for p in a.front), notes
     )
+    if len(machines) < 2:
+        return judged
+    width = len(answers) // len(machines)
+    each = [answers[k : k + width] for k in range(0, len(answers), width)]
+    return replace(judged, machines=tuple(_on(aggregated, one, need) for one in each))
+
+
+def _on(
+    aggregated: PlanAnswer | None, pools: Sequence[tuple[tuple[Question, Question], PoolAnswer]],
+    need: FleetNeed | None,
+) -> OnMachine:  # fmt: skip
+    """The best plan on one machine: of its pairs of pools, and of one pool where that was asked for as well."""
+    from ..economics.fleet import fleet_of
+    from ..search.serving_modes import compared
+
+    machine = pools[0][0][1].machine
+    reasons = [r for _, a in pools for r in a.reasons]
+    one: Plan | None = None
+    if aggregated is not None:
+        mine = [a for a in (aggregated.answer, *aggregated.answer.others) if a.question.machine.name == machine.name]
+        one = mine[0].best if mine else None
+        # Where no machine has a plan, one answer speaks for all and names each.
+        said = aggregated.answer.reasons if aggregated.best is None else (mine[0].reasons if mine else ())
+        head = f"{machine.name}: "
+        reasons = [s.removeprefix(head) for s in said if aggregated.best is not None or s.startswith(head)] + reasons
+    two = min((a.best for _, a in pools), key=_rank)
+    fleets = None if two is None or need is None else _fleets(two, need)
+    if one is not None and (two is None or compared(one, two, fleets).winner == "aggregated"):
+        sized = () if need is None else (fleet_of(one.serving, one.machine, one.question.traffic, need),)
+        return OnMachine(machine=machine, best=one, fleets=sized, reasons=())
+    kept = () if two is not None else tuple(dict.fromkeys(reasons))
+    return OnMachine(machine=machine, best=two, fleets=fleets or (), reasons=kept)
 
 
 def _rank(p: PoolPlan | None) -> tuple[bool, float]:

@@ -52,8 +52,53 @@ def answer(a: ModesAnswer) -> Record:
         "fleets": None if a.fleets is None else {"prefill": _fleet(a.fleets[0]), "decode": _fleet(a.fleets[1])},
         "reasons": reasons(a),
         "notes": list(a.notes),
+        "machines": machines(a),
         "evaluated": evaluated(a),
     }
+
+
+def machines(a: ModesAnswer) -> list[Record]:
+    """A row for each machine asked about, its best over both modes: priced ones first, then the cheapest."""
+    from ..search.disaggregated import PoolPlan
+
+    rows: list[Record] = []
+    for on in a.machines:
+        p, sized = on.best, on.fleets
+        row: Record = {
+            "machine": on.machine.name,
+            "price_per_gpu_hour": records.known_price(on.machine),
+            "price_kind": on.machine.price_kind,
+        }
+        row |= dict.fromkeys(("mode", "layout", "blended_mtok", "tput_per_gpu", "ttft", "tpot"))
+        if a.questions[1].traffic.rate is not None:
+            row |= dict.fromkeys(("fleet_month_dollars", "fleet_gpus", "fleet_power"))
+        row["reason"] = "; ".join(on.reasons) or None
+        if p is not None:
+            two = isinstance(p, PoolPlan)
+            used = p.machines if isinstance(p, PoolPlan) else (p.machine,)
+            paid = all(records.known_price(m) is not None for m in used)
+            row |= {
+                "mode": "disaggregated" if two else "aggregated",
+                "layout": p.label() if isinstance(p, PoolPlan) else p.layout.label(),
+                "blended_mtok": float(p.cost.blended_mtok) if paid else None,
+                "tput_per_gpu": float(p.serving.tput_per_gpu),
+                "ttft": float(p.serving.ttft),
+                "tpot": float(p.serving.tpot),
+            }
+            if sized:
+                known = all(float(m.power) > 0 for m in used)
+                row |= {
+                    "fleet_month_dollars": sum(float(f.month_dollars) for f in sized) if paid else None,
+                    "fleet_gpus": sum(float(f.billed) for f in sized),
+                    "fleet_power": sum(float(f.power) for f in sized) if known else None,
+                }
+        rows.append(row)
+
+    def order(r: Record) -> tuple[bool, bool, float]:
+        cost = r.get("fleet_month_dollars") or r["blended_mtok"]
+        return r["layout"] is None, cost is None, cost or 0.0
+
+    return sorted(rows, key=order)
 
 
 def reasons(a: ModesAnswer) -> list[str]:

@@ -40,6 +40,7 @@ def screen(c: Console, answer: ModesAnswer) -> None:
         show_plan.chosen(c, one, answer.aggregated.answer)
     if answer.fleets is not None and two is not None and answer.winner == "disaggregated":
         _fleets(c, answer)
+    _machines(c, answer)
     _modes(c, answer)
     _front(c, answer)
     notes(c, (*answer.notes, f"{records_pools.evaluated(answer):,} configurations evaluated"))
@@ -212,6 +213,35 @@ def _modes(c: Console, answer: ModesAnswer) -> None:
     indented(c, table, drop=("GPUs",))
     if answer.why:
         line(c, f"{escape(answer.why[:1].upper() + answer.why[1:])}.")
+
+
+def _machines(c: Console, answer: ModesAnswer) -> None:
+    """The best plan on each machine asked about, in the cheaper mode."""
+    rows = records_pools.machines(answer)
+    if not rows:
+        return
+    fleet = answer.questions[1].traffic.rate is not None
+    heading(c, "Machines", f"the cheapest {'fleet' if fleet else 'plan'} on each")
+    table = numbers(
+        "", "$/GPU-hour", *(("$/month", "GPUs") if fleet else ()), "$/M tokens", "tok/s/GPU", "TPOT", "pools"
+    )
+    table.add_column("layout", no_wrap=True)
+    shown = answer.questions[1].machine.name if answer.winner == "disaggregated" else answer.best.machine.name
+    for r in rows:
+        cells = [r["machine"], money(r["price_per_gpu_hour"])]
+        if r["layout"] is None:
+            table.add_row(*cells, *([""] * (6 if fleet else 4)), "[dim]no plan[/]")
+            continue
+        if fleet:
+            month = r["fleet_month_dollars"]
+            cells += ["unknown" if month is None else f"${month:,.0f}", f"{r['fleet_gpus']:,.0f}"]
+        cells += [money(r["blended_mtok"]), f"{r['tput_per_gpu']:,.0f}", show(r["tpot"], "s")]
+        cells += ["one" if r["mode"] == "aggregated" else "two", r["layout"]]
+        table.add_row(*cells, style="bold green" if r["machine"] == shown else None)
+    indented(c, table, drop=("tok/s/GPU", "TPOT", "$/GPU-hour"))
+    for r in rows:
+        if r["reason"] is not None:
+            line(c, f"[dim]{escape(r['machine'])}: {escape(r['reason'])}.[/]")
 
 
 # --- the front ------------------------------------------------------------------------------------------------------
