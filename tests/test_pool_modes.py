@@ -7,7 +7,7 @@ import json
 import pytest
 
 from rackmath.economics.cost import billed_devices
-from rackmath.faces import ask, ask_pools
+from rackmath.faces import ask, ask_pools, records_pools
 from rackmath.faces.cli import run
 from rackmath.search.disaggregated import spent
 from rackmath.search.plan import spent as spent_on
@@ -111,3 +111,10 @@ def test_machines_are_compared_over_both_modes(mode, capsys):
     said = capsys.readouterr().out
     assert "the cheapest plan on each" in said
     assert "no plan" in said
+
+
+def test_a_machine_without_that_kind_of_price_is_compared_last():
+    answer = ask_pools.plan(LLAMA, ["8xh200", "8xh20"], mode="any", max_tpot="60ms", price="reserved")
+    assert answer.best is not None
+    assert [r["machine"] for r in records_pools.machines(answer)] == ["8xh200", "8xh20"]
+    assert any("8xh20 has no reserved price" in n for n in answer.notes)

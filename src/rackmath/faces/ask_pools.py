@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import BadInput, unknown
 from ..units import parse
-from .question import Quantity, fits_context, max_tpot_of, question
+from .question import Quantity, fits_context, max_tpot_of, named, question, with_prices
 
 if TYPE_CHECKING:
     from ..economics.fleet import Fleet, FleetNeed
@@ -209,12 +209,18 @@ def _plan_pools(
     from .ask import fleet_need
 
     pairs: list[tuple[Question, Question]] = []
-    notes: list[str] = []
+    price, several = choices["price"], len(machines) > 1
+    machines, notes = with_prices(machines, price)
+    if prefill_machines:
+        prefill_machines, also = with_prices(prefill_machines, price)
+        notes += also
+    paid = {**choices, "price": None if several else price}
+    paid_first = {**choices, "price": None if len(prefill_machines) > 1 else price}
     for machine in machines:
-        own, said = question(model, machine, traffic=traffic, **choices)
-        notes += said
+        own, said = question(model, machine, traffic=traffic, **paid)
+        notes += named(said, own.machine) if several else said
         for other in prefill_machines or [machine]:
-            first, also = (own, []) if other is machine else question(model, other, traffic=traffic, **choices)
+            first, also = (own, []) if other is machine else question(model, other, traffic=traffic, **paid_first)
             notes += also
             pairs.append((first, own))
     fits_context(pairs[0][0].model, float(traffic.isl) + float(traffic.osl))
