@@ -202,6 +202,15 @@ def test_depth_cuts_the_tree(capsys: pytest.CaptureFixture[str]) -> None:
         return found
 
     assert levels(tree()) > 6
-    assert levels(tree("--depth", "2")) == 4  # the top, two levels, and the numbers of the last formulas
+    assert levels(tree("--levels", "2")) == 4  # the top, two levels, and the numbers of the last formulas
     assert levels(tree()) > 6
-    assert cli.run(["explain", "plan", "meta-llama/Llama-3.1-8B", "--on", "8xh100", "--depth", "x"]) == 2
+    assert cli.run(["explain", "plan", "meta-llama/Llama-3.1-8B", "--on", "8xh100", "--levels", "x"]) == 2
+
+
+def test_terms_of_a_speculative_plan_follow() -> None:
+    """TPOT is a step over the tokens it keeps, and a step pays for its drafts."""
+    answer = ask.plan("deepseek-ai/DeepSeek-V3", "gb200-nvl72", max_tpot="50ms", draft="mtp", depth=3)
+    tree = explain_plan.plan(answer)
+    assert wrong(tree) == []
+    assert node(tree, "tokens kept per step").value == pytest.approx((1 - 0.7**4) / 0.3)
+    assert (node(tree, "making drafts").value or 0) > 0

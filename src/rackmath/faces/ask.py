@@ -98,17 +98,24 @@ def plan(
     power_limit: Quantity | None = None,
     gpus: Quantity | None = None,
     price: str | None = None,
+    draft: str | Model | None = None,
+    depth: Quantity = 1,
+    acceptance: Quantity = 0.7,
     sets: Mapping[str, Quantity] | None = None,
 ) -> PlanAnswer:
     """The cheapest layout, batch and precision for a model on one machine or the best of several.
 
     `model`: a catalogue name, a config.json, or a `Model`. Quantities may be text with a unit ("2s", "40ms",
     "30/s", "5MW"). `precision` and `kv`: formats to try, "any" for all the machine multiplies natively; by default
-    as published. `sets` overrides single values, e.g. {"machine.hbm_bandwidth": "8TB/s"}.
+    as published. `sets` overrides single values, e.g. {"machine.hbm_bandwidth": "8TB/s"}. `draft` decodes
+    speculatively ("mtp", "ngram" or a smaller model), `depth` drafts a pass, each kept with chance `acceptance`.
     """
+    from dataclasses import replace
+
     from ..economics.fleet import fleet_of
     from ..search import plan as search
     from ..world.workload import Objectives, Traffic
+    from .ask_speculate import speculation_of
 
     traffic = Traffic(
         isl=parse(isl, "count", name="isl"),
@@ -132,6 +139,11 @@ def plan(
         q, said = question(
             model, machine, traffic=traffic, precision=precision, kv=kv, gpus=gpus, sets=sets, need=need, **paid
         )
+        if draft is not None:
+            spec, by = speculation_of(q.model, q.precisions[0], draft, depth=depth, acceptance=acceptance)
+            q = replace(q, speculation=spec)
+            said.append(f"decoding speculatively: {float(spec.depth):g} drafts a pass by {by},"
+                        f" {float(spec.kept):.3g} tokens kept on average")  # fmt: skip
         questions.append(q)
         notes += said if len(machines) == 1 else named(said, q.machine)
     fits_context(questions[0].model, float(traffic.isl) + float(traffic.osl))

@@ -147,6 +147,8 @@ def plan(
     from . import ask
 
     mode = check_mode(mode)
+    if mode != "aggregated" and options.get("draft") is not None:
+        raise BadInput("drafts are planned for one pool of replicas; leave --mode aggregated with --draft")
     if mode == "aggregated" and prefill_on is not None:
         raise BadInput("prefill_on names the machine of a prefill pool; give --mode disaggregated or any with it")
     machines = machines_of(on, max_domain)

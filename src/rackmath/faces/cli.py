@@ -79,6 +79,9 @@ def plan(
     mode: o.Mode = "aggregated",
     prefill_on: o.PrefillOn = None,
     lora: o.Lora = None,
+    draft: o.PlanDraft = None,
+    depth: cli_speculate.Depth = "1",
+    acceptance: cli_speculate.Acceptance = "0.7",
     price: o.PriceKind = None,
     sets: o.Sets = None,
     rate: o.Rate = None,
@@ -102,7 +105,7 @@ def plan(
             model, o.machine_names(on), isl=isl, osl=osl, cached=cached, utilisation=utilisation, max_ttft=max_ttft,
             max_tpot=max_tpot, min_interactivity=min_interactivity, precision=precision, kv=kv, gpus=gpus,
             price=price, sets=o.pairs(sets), rate=rate, spare=o.whole(spare, "spare"), power_limit=power_limit,
-            max_domain=max_domain, lora=lora, mode=mode,
+            max_domain=max_domain, lora=lora, mode=mode, draft=draft, depth=depth, acceptance=acceptance,
             prefill_on=o.machine_names(prefill_on) if prefill_on else None,
         )  # fmt: skip
     if launch and answer.best is not None:
@@ -244,7 +247,7 @@ cli_timeline.register(app)
 def explain_(
     context: typer.Context,
     command: Annotated[str, typer.Argument(metavar="COMMAND", help="plan, forward, batch, models or machines.")] = "",
-    depth: Annotated[
+    levels: Annotated[
         str | None, typer.Option(metavar="COUNT", help="Show so many levels of terms. All if not given.")
     ] = None,
 ) -> int:
@@ -263,11 +266,11 @@ def explain_(
         raise unknown("command", command, known, hint="; explain takes a command with its own arguments")
     from . import export
 
-    levels = export.DEPTH.set(None if depth is None else o.whole(depth, "depth"))
+    shown = export.DEPTH.set(None if levels is None else o.whole(levels, "levels"))
     try:
         done = app(args=[command, *context.args, "--explain"], standalone_mode=False)
     finally:
-        export.DEPTH.reset(levels)
+        export.DEPTH.reset(shown)
     return done if isinstance(done, int) else 0
 
 

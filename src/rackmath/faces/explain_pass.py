@@ -54,6 +54,9 @@ def pass_nodes(name: str, time: PassTime, q: Question, load: Load | None = None)
     eff = q.efficiency
     terms = [_operation(op, float(seconds), q, load) for op, seconds in time.terms if float(seconds) > 0]
     terms.append(Node(name="step overhead", value=eff.step_overhead, unit="s", source=eff.source))
+    if q.speculation is not None:
+        rest = float(time.estimate) - sum(n.value or 0.0 for n in terms)
+        terms.append(Node(name="making drafts", value=rest, unit="s", note="passes of what drafts, before the check"))
     terms.sort(key=lambda n: -(n.value or 0.0))
     return stated("sum", name, float(time.estimate), "s", *terms)
 

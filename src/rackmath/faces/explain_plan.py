@@ -40,10 +40,12 @@ def _serving(p: Plan) -> tuple[Node, ...]:
     plain = _paced("a step that only decodes", explain_pass.pass_nodes("decode pass", s.decode, q, load), p)
     both = _paced("a step with prefill", explain_pass.pass_nodes("mixed pass", s.mixed_pass, q), p)
     pure = difference("decode-only share", "share", count("1", 1.0), mixed)
-    tpot = stated(
-        "sum", "TPOT", float(s.tpot), "s", product("decoding steps", "s", pure, plain),
-        product("mixed steps", "s", mixed, both),
-    )  # fmt: skip
+    parts = (product("decoding steps", "s", pure, plain), product("mixed steps", "s", mixed, both))
+    if q.speculation is None:
+        tpot = stated("sum", "TPOT", float(s.tpot), "s", *parts)
+    else:
+        kept = count("tokens kept per step", float(q.speculation.kept), "(1 - a^(depth+1)) / (1 - a)")
+        tpot = stated("quotient", "TPOT", float(s.tpot), "s", total("a step", "s", *parts), kept)
     osl, isl = given("osl", float(traffic.osl)), given("isl", float(traffic.isl))
     rate = stated("quotient", "request rate", float(s.request_rate), "/s", batch, steps, tpot)
     to_next = Node(name="to the next mixed step", value=float(s.to_next), unit="s", note="and the request overhead")

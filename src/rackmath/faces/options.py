@@ -129,6 +129,15 @@ MaxDomain = Annotated[
     str | None,
     typer.Option(metavar="COUNT", help="Use scale-up domains of at most so many devices.", rich_help_panel=CHOICES),
 ]
+PlanDraft = Annotated[
+    str | None,
+    typer.Option(
+        "--draft",
+        metavar="DRAFT",
+        help="Decode speculatively with drafts by mtp (the model's own layers), ngram (free) or a smaller model.",
+        rich_help_panel=CHOICES,
+    ),
+]
 Lora = Annotated[
     str | None,
     typer.Option(

@@ -15,6 +15,7 @@ from ..kernel.efficiency import Efficiency
 from ..layout.footprint import footprint
 from ..layout.parallelism import Layout, illegal
 from ..serving.seats import open_seats
+from ..serving.speculative import Speculation
 from ..serving.steady import steady
 from ..world.engine import Engine
 from ..world.machine import Machine
@@ -45,6 +46,7 @@ class Question:
     efficiency: Efficiency
     precisions: tuple[Precision, ...]
     max_gpus: float
+    speculation: Speculation | None = None  # how drafts are made, where decoding is speculative
     need: FleetNeed | None = None  # a fleet to size: the search then minimises its cost, not a full replica's
 
 
@@ -151,6 +153,7 @@ def evaluate(question: Question, which: int, layout: Layout, batch: Number) -> C
         question.efficiency,
         question.traffic,
         batch,
+        speculation=question.speculation,
     )
     n = len(np.asarray(batch))
     rate = price_or_time(machine)

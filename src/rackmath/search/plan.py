@@ -164,7 +164,7 @@ def evaluate_plan(question: Question, layout: Layout, precision: Precision, batc
     """One chosen layout, precision and batch, in full."""
     served = steady(
         question.model, question.machine, precision, layout, question.engine, question.efficiency,
-        question.traffic, batch, keep=True,
+        question.traffic, batch, speculation=question.speculation, keep=True,
     )  # fmt: skip
     return Plan(
         question=question,
