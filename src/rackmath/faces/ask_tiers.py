@@ -94,6 +94,7 @@ def tiers(
     """
     from ..economics import caching, listprices
     from ..kernel.counts import active_parameters
+    from ..search.balance import weight_format
     from ..search.plan import plan as search
     from ..serving import kvtiers
     from ..world.workload import Objectives, Traffic
@@ -134,7 +135,7 @@ def tiers(
     doubtful = [_short(t) for t in chosen[1:] if t.source is not None and not t.source.verified]
     if doubtful:
         notes.append(f"unverified prices or sizes, see explain: {', '.join(doubtful)}")
-    weights = best.precision.of("experts" if any(g.ffn and g.ffn.n_experts for g in q.model.groups) else "mlp")
+    weights = weight_format(q.model, best.precision)
     return TiersAnswer(
         plan=best,
         entry=entry,

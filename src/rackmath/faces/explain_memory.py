@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+from ..search.balance import weight_format
 from . import explain_pass, records
 from .ask_memory import ContextAnswer, DrainAnswer, MemoryAnswer
 from .explain import Node, count, difference, of_machine, product, quotient, stated
@@ -41,7 +42,7 @@ def memory(answer: MemoryAnswer) -> Node:
     floor = stated("product", "floor of a step", m.floor, "s", read, count("pp", float(m.layout.pp)))
     whole = Node(name="weights, one copy", value=weight_bytes(model, m.precision), unit="B", source=model.source)
     once = stated("quotient", "share of one copy", m.share_once, "share", whole, capacity, devices)
-    main = records.main_format(model, m.precision)
+    main = weight_format(model, m.precision)
     peak = of_machine(
         machine, explain_pass.peak_field(q, main.compute, float(machine.peak(main.compute))),
         f"peak {main.compute.upper()}",

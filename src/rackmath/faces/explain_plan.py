@@ -159,7 +159,7 @@ def forward(answer: ForwardAnswer) -> Node:
 def batch(answer: BatchAnswer) -> Node:
     """The floor, R, the balance points and the capacity limit."""
     from ..kernel.counts import read_bytes, weight_flops
-    from ..search.balance import streamed_bytes
+    from ..search.balance import streamed_bytes, weight_format
     from ..search.curve import weights_read
 
     c = answer.curve
@@ -175,7 +175,7 @@ def batch(answer: BatchAnswer) -> Node:
     read = quotient("weights read once", "s", weights, bandwidth)
     floor = stated("product", "floor", c.floor, "s", read, stages)
 
-    main = records.main_format(model, precision)
+    main = weight_format(model, precision)
     peak_value = float(machine.peak(main.compute))
     peak = of_machine(machine, explain_pass.peak_field(q, main.compute, peak_value), f"peak {main.compute.upper()}")
     each = Node(name="bytes per weight", value=main.bytes, source=f"format {main.name}")

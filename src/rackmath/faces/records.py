@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from ..search.plan import Answer, Front, Plan
     from ..world.machine import Machine
     from ..world.model import Model
-    from ..world.precision import Format, Precision
+    from ..world.precision import Precision
 
 Record = dict[str, Any]
 
@@ -310,11 +310,6 @@ def use(answer: ForwardAnswer) -> Record:
         "mfu": float(t.compute) / seconds,
         "mbu": float(t.bytes) / float(answer.question.machine.hbm_bandwidth) / seconds,
     }
-
-
-def main_format(model: Model, used: Precision) -> Format:
-    """The format most weights are kept in: that of the experts, or else of the MLP."""
-    return used.of("experts" if any(g.ffn and g.ffn.n_experts for g in model.groups) else "mlp")
 
 
 def terms(answer: ForwardAnswer) -> list[Record]:

@@ -44,7 +44,7 @@ def _landmarks(c: Console, answer: BatchAnswer) -> None:
     def row(name: str, value: str, why: str) -> None:
         table.add_row(name, f"[bold]{value}[/]", Text(why, style="dim"))
 
-    has_experts = any(g.ffn and g.ffn.n_experts for g in curve.question.model.groups)
+    has_experts = curve.question.model.has_experts
     why = "to read all weights once: no price makes a step faster"
     row("floor", show(curve.floor, "s"), why + (" once every expert is in use" if has_experts else ""))
     if has_experts:

@@ -6,7 +6,7 @@ Contexts are in tokens, caches in elements or bytes per sequence; every function
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -71,19 +71,15 @@ def active_parameters(model: Model) -> dict[str, float]:
     `with both`: input embedding and output head counted (tied tables once); `with one`: the head only;
     `with none`: layers only. Multiplications are `with one`, since looking up an embedding multiplies nothing.
     """
-    layers = sum(
-        (sum(layer_parameters([g]).values()) - _idle_expert_parameters(g))
-        if g.ffn
-        else sum(layer_parameters([g]).values())
-        for g in model.groups
-    )
+    layers = sum(sum(layer_parameters([g]).values()) - idle_expert_parameters(g) for g in model.groups)
     none = layers + model.norm_parameters
     head = model.head_parameters or model.vocab * model.d_model
     both = none + model.embedding_parameters + model.head_parameters
     return {"with both": both, "with one": none + head, "with none": none}
 
 
-def _idle_expert_parameters(group: LayerGroup) -> float:
+def idle_expert_parameters(group: LayerGroup) -> float:
+    """Parameters of the experts a token is not routed to, over all layers of a group."""
     if group.ffn is None:
         return 0.0
     return group.count * (group.ffn.n_experts - group.ffn.top_k) * expert_parameters(group.ffn)
@@ -141,14 +137,20 @@ def _ramp(context: Number, stride: float, power: float) -> Number:
 
 def cache_bytes(model: Model, context: Number, precision: Precision | None = None) -> Number:
     """Bytes of cache and recurrent state one sequence keeps at `context` tokens, all layers, one copy."""
-    chosen = precision or model.precision
+    return _entries_and_state(model, context, precision or model.precision, stored_entries)
+
+
+def _entries_and_state(
+    model: Model, context: Number, precision: Precision, entries: Callable[[Stream, Number], Number]
+) -> Number:
+    """Bytes of one sequence's entries, as `entries` counts them in a stream, and of its recurrent state."""
     total: Number = 0.0 * context
     for group in model.groups:
         if group.mixer is None:
             continue
         for stream in group.mixer.streams:
-            size = group.count * stream.elements * chosen.of(stream.precision).bytes
-            total = total + size * stored_entries(stream, context)
+            size = group.count * stream.elements * precision.of(stream.precision).bytes
+            total = total + size * entries(stream, context)
         total = total + group.count * group.mixer.state_elements * group.mixer.state_bytes
     return total
 
@@ -175,16 +177,7 @@ def state_bytes(model: Model) -> float:
 
 def read_bytes(model: Model, context: Number, precision: Precision | None = None) -> Number:
     """Bytes one decoded token reads from cache and state at `context` tokens, one copy."""
-    chosen = precision or model.precision
-    total: Number = 0.0 * context
-    for group in model.groups:
-        if group.mixer is None:
-            continue
-        for stream in group.mixer.streams:
-            size = group.count * stream.elements * chosen.of(stream.precision).bytes
-            total = total + size * attended_entries(stream, context)
-        total = total + group.count * group.mixer.state_elements * group.mixer.state_bytes
-    return total
+    return _entries_and_state(model, context, precision or model.precision, attended_entries)
 
 
 # --- FLOPs ------------------------------------------------------------------------------------------------------

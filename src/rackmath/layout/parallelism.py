@@ -79,7 +79,6 @@ def illegal(model: Model, layout: Layout) -> dict[str, Mask]:
     width: Mask = np.asarray(False)
     expert_width: Mask = np.asarray(False)
     redundancy: Mask = np.asarray(False)
-    no_experts = not any(g.ffn and g.ffn.n_experts for g in model.groups)
     for group in model.groups:
         if group.mixer:
             heads = heads | (group.mixer.heads % layout.tp != 0)
@@ -101,7 +100,7 @@ def illegal(model: Model, layout: Layout) -> dict[str, Mask]:
         "too many redundant experts": redundancy,
         "ep does not divide tp x dp": stage % layout.ep != 0,
         "a recurrent state cannot be split over cp": (np.asarray(layout.cp) > 1) & recurrent,
-        "ep without experts": (np.asarray(layout.ep) > 1) & no_experts,
+        "ep without experts": (np.asarray(layout.ep) > 1) & (not model.has_experts),
         "more stages than layers": np.asarray(layout.pp) > model.n_layers,
     }
     return {reason: np.broadcast_to(bad, np.shape(stage)) for reason, bad in reasons.items()}

@@ -29,8 +29,7 @@ FURTHEST = 1e12
 
 def weight_format(model: Model, precision: Precision) -> Format:
     """The format most weights are kept in: that of the experts where there are any."""
-    has_experts = any(g.ffn and g.ffn.n_experts for g in model.groups)
-    return precision.of("experts" if has_experts else "mlp")
+    return precision.of("experts" if model.has_experts else "mlp")
 
 
 def multiplies_per_weight(model: Model, machine: Machine, precision: Precision) -> float:

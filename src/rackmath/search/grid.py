@@ -91,7 +91,6 @@ def layouts(model: Model, machine: Machine, limit: float) -> Layout:
     the stage is cut into any number of expert-parallel groups that divides it. Without experts attention-DP groups
     share nothing, they are replicas, so none are tried.
     """
-    has_experts = any(g.ffn and g.ffn.n_experts for g in model.groups)
     sizes = device_counts(machine, limit)
     rows: set[tuple[int, int, int, int]] = set()
     for size in sizes:
@@ -101,9 +100,9 @@ def layouts(model: Model, machine: Machine, limit: float) -> Layout:
             stage = size // pp
             for tp in (t for t in _divisors(stage) if t <= min(machine.domain, 64)):
                 dp = stage // tp
-                if dp > 1 and not has_experts:
+                if dp > 1 and not model.has_experts:
                     continue
-                cuts = _divisors(stage) if has_experts else [1]
+                cuts = _divisors(stage) if model.has_experts else [1]
                 rows.update((tp, pp, dp, ep) for ep in cuts)
     table = np.array(sorted(rows, key=lambda r: (r[0] * r[1] * r[2], r)), dtype=float).reshape(-1, 4)
     every = Layout(tp=table[:, 0], pp=table[:, 1], dp=table[:, 2], ep=table[:, 3])

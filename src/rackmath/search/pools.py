@@ -64,10 +64,9 @@ def prefill_layouts(question: Question) -> Layout:
     # A context-parallel group replaces attention-DP groups; experts lie whole on its devices, or cut over all.
     alone = take(every, (np.asarray(every.dp) == 1) & (np.asarray(every.ep) == 1))
     parts = [replace(every, cp=np.ones(len(np.asarray(every.tp))))]
-    experts = any(g.ffn and g.ffn.n_experts for g in question.model.groups)
     for ways in CONTEXT_WAYS:
         wide = replace(alone, cp=np.full(len(np.asarray(alone.tp)), float(ways)))
-        parts += [wide, replace(wide, ep=wide.stage)] if experts else [wide]
+        parts += [wide, replace(wide, ep=wide.stage)] if question.model.has_experts else [wide]
     table = joined(parts)
     bad = np.logical_or.reduce(list(illegal(question.model, table).values()))
     return take(table, ~bad & (np.asarray(table.gpus) <= min(question.max_gpus, question.machine.n_devices)))

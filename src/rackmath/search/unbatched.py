@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..kernel.counts import expert_parameters, read_bytes, weight_flops
+from ..kernel.counts import idle_expert_parameters, read_bytes
 from ..world.precision import Precision
-from .balance import streamed_bytes
+from .balance import multiply_time, streamed_bytes
 from .grid import Question
 
 
@@ -30,15 +30,10 @@ def unbatched(question: Question, precision: Precision, context: float) -> Unbat
     """
     model, machine = question.model, question.machine
     bandwidth = float(machine.hbm_bandwidth)
-    main = precision.of("experts" if any(g.ffn and g.ffn.n_experts for g in model.groups) else "mlp")
-    multiply = weight_flops(model) / float(machine.peak(main.compute))
+    multiply = multiply_time(model, machine, precision)
     cache = float(read_bytes(model, context, precision)) / bandwidth
     weights = streamed_bytes(model, precision)
-    idle = sum(
-        g.count * (g.ffn.n_experts - g.ffn.top_k) * expert_parameters(g.ffn) * precision.of("experts").bytes
-        for g in model.groups
-        if g.ffn
-    )
+    idle = precision.of("experts").bytes * sum(idle_expert_parameters(g) for g in model.groups)
     endless = max(multiply, cache)
     return Unbatched(
         all_read=max(weights / bandwidth + cache, endless) / endless,

@@ -54,14 +54,6 @@ class SeatWait:
     beyond: Column
     waits: Column
 
-    def quantile(self, p: Number) -> Number:
-        """The wait that a share `p` of requests does not exceed, in service times."""
-        left = 1 - np.asarray(p, dtype=float)
-        if not len(self.beyond):
-            return 0.0 * left
-        found = np.interp(-np.log(np.maximum(left, 1e-300)), -np.log(self.beyond), self.waits)
-        return np.where(left < self.share, found, 0.0)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cadence:

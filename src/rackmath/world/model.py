@@ -140,5 +140,10 @@ class Model:
     description: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     @property
+    def has_experts(self) -> bool:
+        """Whether any layer routes tokens to experts."""
+        return any(g.ffn is not None and g.ffn.n_experts > 0 for g in self.groups)
+
+    @property
     def n_layers(self) -> float:
         return sum(g.count for g in self.groups)
