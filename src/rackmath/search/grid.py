@@ -153,6 +153,7 @@ def evaluate(question: Question, which: int, layout: Layout, batch: Number) -> C
         question.traffic,
         batch,
         speculation=question.speculation,
+        bounds=False,
     )
     n = len(np.asarray(batch))
     rate = price_or_time(machine)

@@ -2,18 +2,18 @@
 
 Mean field. A replica holds `batch` decoding sequences. Each lives osl - 1 steps after its first token, so a step
 must also prefill batch x fresh / (osl - 1) prompt tokens, fresh = isl (1 - cached), to replace the sequences that
-finish. Those tokens come in chunks: a share `mixed` of the steps carries one, the others only decode. So
+finish. Those tokens come in chunks: a share `mixed` of the steps is slowed by one, the others only decode. So
 
     tpot = (1 - mixed) t(decode) + mixed t(decode + chunk)
     request rate = batch / ((osl - 1) tpot)
     concurrency = request rate x (mean ttft + (osl - 1) tpot)            (Little's law, by construction)
 
 Attention-DP ranks run in step, so a chunk on one of them slows all. Engines therefore hold chunks back, for at most
-`Engine.align_steps` steps, until many ranks have one. With pp stages a replica has pp
-micro-batches under way and `t` is a micro-batch's way through all stages. A request waits for the next mixed
-step, for the chunks of requests before it (one server with constant service time, so the median wait is zero below
-half load), then for its own. Arrivals are at random unless `Traffic.closed`: a row then fits only if at least half of
-them find memory free, so that the median wait for a seat is zero.
+`Engine.align_steps` steps, until many ranks have one. With pp stages a replica has pp micro-batches under way and `t`
+is a micro-batch's way through all stages; none overtakes another, so a chunk slows the round of all. A request waits
+for the next mixed step, for the chunks of requests before it (one server with constant service time, so the median
+wait is zero below half load), then for its own. Arrivals are at random unless `Traffic.closed`: a row then fits only
+if at least half of them find memory free, so that the median wait for a seat is zero.
 """
 
 from __future__ import annotations
@@ -121,12 +121,13 @@ def steady(
     batch: Number,
     *,
     speculation: Speculation | None = None,
+    bounds: bool = True,
     keep: bool = False,
 ) -> Serving:
     """The steady state of one replica with `batch` decoding sequences; every argument may hold columns.
 
     With `speculation` a pass checks several drafts for each sequence, and a step also makes them; the bound grants
-    that all are kept.
+    that all are kept. `bounds=False` leaves the first token's bound and the cached share out, for a search.
     """
     width: Number = 1.0 if speculation is None else speculation.width
     per_pass: Number = 1.0 if speculation is None else speculation.kept
@@ -189,7 +190,7 @@ def steady(
     ttft = to_next + median_wait + service
 
     cached_share: Number = 0.0
-    if np.any(np.asarray(traffic.cached) > 0):
+    if bounds and np.any(np.asarray(traffic.cached) > 0):
         alone = timed(
             Pass(decode=micro, context=context, width=width, prefill=chunk * ranks, prompt=fresh, busiest=1 / ranks)
         )
@@ -199,9 +200,10 @@ def steady(
     # in a share `busy` of its steps. A lone prompt is prefilled by one rank, its chunks in all stages at once.
     mean = ((getattr(plain, r), getattr(both, r)) for r in RESOURCES)
     step_bound = np.maximum.reduce([np.asarray(a + busy_one * (b - a)) for a, b in mean])
-    one = Pass(prefill=fresh, prompt=traffic.isl, prompt_cached=cached)
-    lone = forward(model, machine, precision, layout, one, efficiency)
-    prompt_bound = lone.bound / layout.pp
+    prompt_bound: Number = 0.0 * step
+    if bounds:
+        one = Pass(prefill=fresh, prompt=traffic.isl, prompt_cached=cached)
+        prompt_bound = forward(model, machine, precision, layout, one, efficiency).bound / layout.pp
 
     memory = holds.used(batch, layout)
     output_tput = request_rate * traffic.osl
