@@ -151,7 +151,8 @@ def main() -> None:
         " steps, collectives, converged steady state, footprint and price.",
         "",
         "Each command, start included; one second beyond start-up is the target for those of cost and memory."
-        " The second `cadence` has 100,000 seats, the most it takes; with two threads of NumPy it was seen to take 1.5 s.",
+        " The second `cadence` has 100,000 seats, the most it takes; with two threads of NumPy it was seen to take"
+        " 1.5 s.",
         "",
         "| command | CPU |",
         "|---|---|",
