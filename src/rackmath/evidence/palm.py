@@ -13,17 +13,15 @@ These are single static batches, so no queue and no engine: `step_overhead` and 
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
-from pathlib import Path
 
 import numpy as np
 
 from ..errors import BadInput
 from ..kernel.counts import Pass, total_parameters, weight_bytes
-from ..kernel.efficiency import Efficiency, default_efficiency
+from ..kernel.efficiency import Efficiency
 from ..kernel.roofline import PassTime
 from ..layout.collectives import all_gather, links
 from ..layout.footprint import device_cache_bytes
@@ -34,6 +32,7 @@ from ..world.description import build
 from ..world.machine import Machine
 from ..world.model import LayerGroup, Model
 from ..world.precision import FORMATS, Precision
+from .answer import Asked, Estimate, Said, Text, each, needed, number
 
 CACHE_SHARE = 0.3
 """Share of memory the paper's Table 1 reserves for the cache."""
@@ -41,91 +40,83 @@ CACHE_SHARE = 0.3
 NEW_TOKENS = 64.0
 """Tokens generated behind a prompt of 2,048 in the paper's Tables 2 and 3."""
 
-COLUMNS = (
-    "paper_or_repo", "table", "model", "gpu", "num_gpus", "global_batch", "precision", "metric", "value", "unit",
-    "note",
-)  # fmt: skip
+UNITS = {"ms": 1e-3, "ms/token": 1e-3, "%": 1e-2}
+"""Units of the column `value` that are not SI."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Compared:
-    """One published figure beside ours: `bound` in the metric's own direction (a time's least, a share's most)."""
-
-    model: str
-    table: str
-    metric: str
-    chips: float
-    batch: float
-    note: str
-    measured: float
-    predicted: float | None = None
-    bound: float | None = None
-    reason: str = ""
-
-    @property
-    def holds(self) -> bool:
-        """Whether the published figure respects the bound."""
-        if self.bound is None:
-            return True
-        return self.measured <= self.bound * 1.01 if self.metric == "mfu" else self.measured >= self.bound * 0.99
+def is_inference(row: Text) -> bool:
+    """Whether a row of a table of reported runs is one of this paper."""
+    return "Pope" in row.get("paper_or_repo", "")
 
 
-def read(path: Path | str, efficiency: Efficiency | None = None) -> tuple[Compared, ...]:
-    """All rows of this paper in a table of reported runs."""
-    with open(path, encoding="utf-8", newline="") as handle:
-        table = csv.DictReader(handle)
-        missing = [name for name in COLUMNS if name not in (table.fieldnames or ())]
-        if missing:
-            raise BadInput(f"{str(path)!r} has no column {missing[0]!r}; a table of reported runs has {COLUMNS}")
-        found = [{k: v or "" for k, v in row.items() if k} for row in table if "Pope" in (row["paper_or_repo"] or "")]
-    if not found:
-        raise BadInput(f"{str(path)!r} has no rows of Pope et al. 2022; other runs are not answered here")
-    return tuple(compare(row, efficiency) for row in found)
+def read(rows: Sequence[Text], asked: Asked) -> list[Said]:
+    """Answers for rows of this paper: `value` in the row's own unit."""
+    return each(rows, lambda row: replace(_keys(row), estimates={"value": estimate(row, asked.shares)}), _keys)
 
 
-def compare(row: Mapping[str, str], efficiency: Efficiency | None = None) -> Compared:
-    """One row answered, or the reason why not."""
-    metric, unit = row["metric"], row["unit"]
-    try:
-        chips, batch, value = (float(row[name] or 0) for name in ("num_gpus", "global_batch", "value"))
-    except ValueError:
-        raise BadInput(f"a row of {row['model']!r:.40} has a number that is none: chips, batch or value") from None
-    scale = {"ms": 1e-3, "ms/token": 1e-3, "%": 1e-2}.get(unit, 1.0)
-    said = Compared(
-        model=row["model"],
-        table=row["table"],
-        metric=metric,
-        chips=chips,
-        batch=batch,
-        note=row["note"],
-        measured=value * scale,
-    )
-    if not said.batch:
-        return replace(said, reason="the batch is not stated")
-    model, machine = _model(row["model"]), catalog.machine(row["gpu"])
+def _keys(row: Text) -> Said:
+    name = row.get("model", "").replace(" inference", "").replace("FasterTransformer ", "").replace(" sharded", ",")
+    mode = METRICS.get(row.get("metric", ""), row.get("metric", "").replace("_", " "))
+    engine = "FasterTransformer" if "FasterTransformer" in row.get("model", "") else "paper"
+    return Said(system=row.get("gpu", ""), model=name, engine=engine, mode=mode)
+
+
+METRICS = {
+    "mfu": "MFU",
+    "max_context_tokens": "longest context",
+    "decode_latency_total_64tok_s": "64 tokens",
+    "decode_latency_ms": "decode step",
+    "prefill_latency_s": "prefill",
+    "prefill_latency_ms": "prefill",
+    "total_latency_ms": "request",
+}
+"""What each metric of the table is, in words."""
+
+
+def estimate(row: Text, efficiency: Efficiency) -> Estimate:
+    """The figure of one row in its own unit, and its bound: a time's least, a share's or a context's most."""
+    metric, name = row.get("metric", ""), row.get("model", "")
+    if metric not in METRICS:
+        raise BadInput(f"metric {metric!r:.60} is not known; known are {', '.join(METRICS)}")
+    chips = needed(row, "num_gpus")
+    if not number(row, "global_batch"):
+        raise BadInput("the batch is not stated")
+    batch, unit = needed(row, "global_batch"), UNITS.get(row.get("unit", ""), 1.0)
+    model, machine = _model(name), catalog.machine(row.get("gpu", ""))
+    said = Static(model=name, table=row.get("table", ""), chips=chips, batch=batch, note=row.get("note", ""))
     if metric == "max_context_tokens":
-        return replace(said, predicted=_longest(model, machine, said))
-    run = _Run(model, machine, _precision(row["precision"]), said, efficiency or default_efficiency())
-    requests = row["table"].startswith("Table D")
-    if requests:
+        longest = _longest(model, machine, said)
+        return Estimate(pred=longest, bound=longest / CACHE_SHARE, most=True)
+    run = _Run(model, machine, _precision(row.get("precision", "")), said, efficiency)
+    if said.table.startswith("Table D"):
         work = (60.0, 20.0 if metric != "prefill_latency_ms" else 0.0)
-    elif "prefill" in row["model"]:
+    elif "prefill" in name:
         work = (2048.0, 0.0)
     else:
         work = (0.0, 1.0 if metric in ("mfu", "decode_latency_ms") else NEW_TOKENS)
-    seconds = [run.seconds(*work, bound=b) for b in (False, True)]
+    seconds, least = (run.seconds(*work, bound=b) for b in (False, True))
     if metric != "mfu":
-        return replace(said, predicted=seconds[0], bound=seconds[1])
-    flops = 2 * total_parameters(model) * said.batch * sum(work)
-    shares = [flops / (said.chips * float(machine.peak("bf16")) * s) for s in seconds]
-    return replace(said, predicted=shares[0], bound=shares[1])
+        return Estimate(pred=seconds / unit, bound=least / unit)
+    flops = 2 * total_parameters(model) * batch * sum(work) / (chips * float(machine.peak("bf16")))
+    return Estimate(pred=flops / seconds / unit, bound=flops / least / unit, most=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Static:
+    """One static batch on `chips` devices, as a row of the paper's tables names it."""
+
+    model: str
+    table: str
+    chips: float
+    batch: float
+    note: str
 
 
 class _Run:
     """Times of one static batch."""
 
     def __init__(
-        self, model: Model, machine: Machine, precision: Precision, said: Compared, efficiency: Efficiency
+        self, model: Model, machine: Machine, precision: Precision, said: Static, efficiency: Efficiency
     ) -> None:
         self.machine, self.precision, self.said, self.efficiency = machine, precision, said, efficiency
         self.gathered = "WG XYZ" in said.note
@@ -173,7 +164,7 @@ def _over_batch(model: Model, chips: float) -> Model:
     return replace(model, groups=tuple(spread(g) for g in model.groups))
 
 
-def _longest(model: Model, machine: Machine, said: Compared) -> float:
+def _longest(model: Model, machine: Machine, said: Static) -> float:
     """Tokens of context for every sequence that fit in the share of memory kept for the cache."""
     cut = _over_batch(model, said.chips) if "over batch" in said.model else model
     each = float(device_cache_bytes(cut, Precision.uniform("bf16"), Layout(tp=said.chips), 1.0))

@@ -1,0 +1,188 @@
+"""An answer for one measured row, whatever the file it stands in: predicted columns beside measured ones.
+
+A reader of a kind of file sees the *query* of a row only: every column that holds a measurement is taken out before
+(`kinds.answers`), so no prediction can use one. What it says (`Said`) is then joined with the measurements.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ..errors import BadInput
+from ..kernel.efficiency import Efficiency, default_efficiency
+from ..world.engine import TYPICAL, Engine
+
+Text = Mapping[str, str]
+"""One line of a file: column -> what stands there."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Estimate:
+    """A prediction in the unit of its column; `low` and `high` are 5 % and 95 %, None while not calibrated.
+
+    `most`: the bound is the most a measurement can be (a throughput), otherwise the least (a time). An estimate never
+    lies beyond its bound.
+    """
+
+    pred: float
+    bound: float | None
+    low: float | None = None
+    high: float | None = None
+    most: bool = False
+
+    def broken_by(self, measured: float) -> bool:
+        """Whether a measurement lies beyond the bound: then row, reading or model is wrong.
+
+        >>> Estimate(pred=10.0, bound=8.0).broken_by(7.0), Estimate(pred=5.0, bound=8.0, most=True).broken_by(7.0)
+        (True, False)
+        """
+        if self.bound is None:
+            return False
+        return measured > self.bound * (1 + 1e-9) if self.most else measured < self.bound * (1 - 1e-9)
+
+    def times(self, factor: float) -> Estimate:
+        """The same in another unit.
+
+        >>> Estimate(pred=0.02, bound=0.01).times(1e3)
+        Estimate(pred=20.0, bound=10.0, low=None, high=None, most=False)
+        """
+        low, high, bound = (None if x is None else x * factor for x in (self.low, self.high, self.bound))
+        return Estimate(pred=self.pred * factor, bound=bound, low=low, high=high, most=self.most)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Said:
+    """What is said about one query: keys of the scores, and the columns predicted, or the reason why none is."""
+
+    system: str
+    model: str
+    engine: str
+    mode: str
+    estimates: Mapping[str, Estimate] = field(default_factory=dict)
+    reason: str = ""
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """A row of a file and what is said about it; `given` are its columns as they stand there."""
+
+    given: Text
+    measured: Mapping[str, float]
+    said: Said
+
+    @property
+    def answered(self) -> bool:
+        return not self.said.reason
+
+    @property
+    def broken(self) -> tuple[str, ...]:
+        """Measured columns that lie beyond their bound."""
+        found = self.said.estimates
+        return tuple(m for m, value in self.measured.items() if m in found and found[m].broken_by(value))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What every reader is given beside the queries; `efficiency` is None where the documented one is meant."""
+
+    engine: Engine = TYPICAL
+    efficiency: Efficiency | None = None
+    path: Path | None = None
+
+    @property
+    def shares(self) -> Efficiency:
+        """The efficiency in force."""
+        return self.efficiency or default_efficiency()
+
+
+Reader = Callable[[Sequence[Text], Asked], Sequence[Said]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kind:
+    """A kind of file: `needs` are columns that make it recognisable, `measured` those that hold measurements."""
+
+    name: str
+    what: str
+    needs: tuple[str, ...]
+    measured: tuple[str, ...]
+    read: Reader
+
+
+def interval(pred: float, *, kind: str, metric: str, said: Mapping[str, str]) -> tuple[float | None, float | None]:
+    """The 5 % and 95 % around a prediction of one kind of file; None while nothing has been learned.
+
+    `said` are the keys of the row (system, model, engine, mode).
+
+    >>> interval(20.0, kind="silicon", metric="silicon_tpot_ms", said={})
+    (None, None)
+    """
+    return None, None
+
+
+# --- reading cells ------------------------------------------------------------------------------------------------
+
+
+def number(row: Text, column: str) -> float | None:
+    """A cell as a number; None where it is blank or not finite.
+
+    >>> number({"tp": "8.0", "osl": ""}, "tp"), number({"osl": ""}, "osl")
+    (8.0, None)
+    """
+    text = (row.get(column) or "").strip()
+    if not text:
+        return None
+    try:
+        found = float(text)
+    except ValueError:
+        raise BadInput(f"{column} = {text!r:.40} is not a number") from None
+    return found if math.isfinite(found) else None
+
+
+MOST = 1e9
+"""Largest number of tokens, sequences or devices a row may ask about."""
+
+
+def needed(row: Text, column: str) -> float:
+    """A positive number, at most `MOST`, that a row must state."""
+    found = number(row, column)
+    if found is None:
+        raise BadInput(f"{column} is not stated")
+    if not 0 < found <= MOST:
+        raise BadInput(f"{column} = {found:g} is out of range; it must be above 0")
+    return found
+
+
+def whole(row: Text, column: str, default: float | None = None) -> float:
+    """A number of devices or sequences: a whole number of at least 1."""
+    found = number(row, column)
+    if found is None and default is not None:
+        return default
+    found = needed(row, column)
+    if found != int(found):
+        raise BadInput(f"{column} = {found:g} is not a whole number")
+    return found
+
+
+def each(rows: Sequence[Text], one: Callable[[Text], Said], keys: Callable[[Text], Said]) -> list[Said]:
+    """`one` for every row; where it cannot be answered, `keys` of the row with the reason."""
+    found = []
+    for row in rows:
+        try:
+            said = one(row)
+        except (BadInput, ArithmeticError) as error:
+            found.append(refused(keys(row), str(error) or type(error).__name__))
+        else:
+            found.append(said)
+    return found
+
+
+def refused(said: Said, reason: str) -> Said:
+    """The same keys with a reason instead of estimates."""
+    return Said(
+        system=said.system, model=said.model, engine=said.engine, mode=said.mode, reason=reason, notes=said.notes
+    )

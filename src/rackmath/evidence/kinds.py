@@ -1,0 +1,195 @@
+"""Kinds of measured files: how each is recognised, which columns are measurements, and who answers its rows."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import BadInput, unknown
+from . import llamacpp, maximum, palm, serving_rows, static_batch
+from .answer import Answer, Asked, Kind, Said, Text, interval, number
+
+NOT_YET = "training runs are not predicted yet; score a file of serving runs, or the inference rows with --kind palm"
+
+
+def _training(rows: Sequence[Text], asked: Asked) -> list[Said]:
+    raise BadInput(NOT_YET)
+
+
+def _vllm(rows: Sequence[Text], asked: Asked) -> list[Said]:
+    """A log of requests; its reader stands in a module of its own."""
+    try:
+        from importlib import import_module
+
+        reader = import_module(".vllm_log", __package__)
+    except ModuleNotFoundError:
+        raise BadInput("logs of vLLM cannot be scored yet: their reader is missing") from None
+    found: Sequence[Answer] = reader.answers([dict(row) for row in rows], asked.path)
+    return [one.said for one in found]
+
+
+REPORTED = ("paper_or_repo", "table", "model", "gpu", "num_gpus", "metric", "value", "unit")
+
+KINDS: Mapping[str, Kind] = {
+    kind.name: kind
+    for kind in (
+        Kind(
+            name="silicon",
+            what="aiconfigurator's silicon sample",
+            needs=("model_path", "system", "mode", "isl", "osl", "silicon_concurrency"),
+            measured=serving_rows.SILICON,
+            read=serving_rows.read_silicon,
+        ),
+        Kind(
+            name="inferencex",
+            what="InferenceX results",
+            needs=("model", "hardware", "framework", "precision", "disagg", "tp", "ep", "isl", "osl", "conc"),
+            measured=serving_rows.INFERENCEX,
+            read=serving_rows.read_inferencex,
+        ),
+        Kind(
+            name="trtllm-static",
+            what="static batches of TensorRT-LLM",
+            needs=("model", "gpu", "precision", "tp", "batch_size", "isl", "osl"),
+            measured=static_batch.MEASURED,
+            read=static_batch.read,
+        ),
+        Kind(
+            name="trtllm-max",
+            what="TensorRT-LLM at maximum load",
+            needs=("model", "gpu", "precision", "layout", "n_gpus", "isl", "osl"),
+            measured=maximum.TRTLLM,
+            read=maximum.read_trtllm,
+        ),
+        Kind(
+            name="mlperf",
+            what="MLPerf inference results",
+            needs=("benchmark", "scenario", "accelerator_model_name", "accelerators_per_node", "number_of_nodes"),
+            measured=maximum.MLPERF,
+            read=maximum.read_mlperf,
+        ),
+        Kind(
+            name="llamacpp",
+            what="llama.cpp on one box",
+            needs=("gpu", "model", "quant", "metric"),
+            measured=llamacpp.MEASURED,
+            read=llamacpp.read,
+        ),
+        Kind(
+            name="vllm-log",
+            what="a log of a vLLM server's requests",
+            needs=("request_id", "input_toks", "output_toks", "arrival_time"),
+            measured=("scheduled_ts", "first_token_ts", "last_token_ts", "ttft_s", "tpot_s"),
+            read=_vllm,
+        ),
+        Kind(name="palm", what="PaLM inference", needs=REPORTED, measured=("value",), read=palm.read),
+        Kind(name="training", what="training runs", needs=REPORTED, measured=("value",), read=_training),
+    )
+}
+
+
+def kind_named(name: str) -> Kind:
+    """A kind by its name.
+
+    >>> kind_named("silicon").measured
+    ('silicon_ttft_ms', 'silicon_tpot_ms')
+    """
+    found = KINDS.get(name.strip().lower().replace("_", "-"))
+    if found is None:
+        raise unknown("kind", name, KINDS, hint=f"; known: {', '.join(KINDS)}")
+    return found
+
+
+def recognised(columns: Sequence[str], rows: Sequence[Text], name: str) -> Kind:
+    """The kind whose columns a header has; a table of reported runs is `palm` where such rows are in it."""
+    for kind in KINDS.values():
+        if kind.needs == REPORTED:
+            continue
+        if set(kind.needs) <= set(columns):
+            return kind
+    if set(REPORTED) <= set(columns):
+        return KINDS["palm" if any(palm.is_inference(row) for row in rows) else "training"]
+    near = min(KINDS.values(), key=lambda k: len(set(k.needs) - set(columns)))
+    missing = [c for c in near.needs if c not in columns]
+    if len(missing) < len(near.needs) / 2:
+        raise BadInput(f"{name} is like {near.what} ({near.name}), but has no column {missing[0]!r}")
+    raise BadInput(f"{name} is no known kind of measured file (known: {', '.join(KINDS)}); its columns fit none")
+
+
+def table(path: Path | str) -> tuple[tuple[str, ...], tuple[Text, ...]]:
+    """Header and rows of a CSV file; blank where a line is short."""
+    try:
+        with open(path, encoding="utf-8-sig", newline="") as handle:
+            read = csv.DictReader(handle)
+            columns = tuple(name for name in (read.fieldnames or ()) if name)
+            found = tuple({name: line.get(name) or "" for name in columns} for line in read)
+    except FileNotFoundError:
+        raise BadInput(f"there is no file {str(path)!r}; give a CSV of measured runs") from None
+    except OSError as error:
+        raise BadInput(f"cannot read {str(path)!r}: {error.strerror or error}") from None
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise BadInput(f"{str(path)!r} is not a CSV file: {error}") from None
+    if not columns:
+        raise BadInput(f"{str(path)!r} is empty; give a CSV of measured runs")
+    if len(set(columns)) < len(columns):
+        twice = next(c for c in columns if columns.count(c) > 1)
+        raise BadInput(f"{str(path)!r} has the column {twice!r} twice")
+    if not found:
+        raise BadInput(f"{str(path)!r} has a header and no rows")
+    return columns, found
+
+
+def answers(
+    path: Path | str, kind: str | None = None, *, asked: Asked | None = None
+) -> tuple[Kind, tuple[str, ...], tuple[Answer, ...]]:
+    """The kind of a file, its columns, and an answer or a reason for every row of it."""
+    columns, rows = table(path)
+    name = repr(Path(path).name)
+    if kind is None:
+        chosen = recognised(columns, rows, name)
+    else:
+        chosen = kind_named(kind)
+        missing = [column for column in chosen.needs if column not in columns]
+        if missing:
+            raise BadInput(f"{name} has no column {missing[0]!r}, which {chosen.what} ({chosen.name}) have")
+    if chosen.name == "palm":  # the table holds training runs too
+        rows = tuple(row for row in rows if palm.is_inference(row))
+        if not rows:
+            raise BadInput(f"{name} has no rows of Pope et al. 2022; {NOT_YET}")
+    asked = replace(asked or Asked(), path=Path(path))
+    found = answered(chosen, rows, asked)
+    if all(a.said.reason.endswith("is not a number") for a in found):
+        raise BadInput(f"{name}: no row can be read; in the first, {found[0].said.reason}")
+    return chosen, columns, found
+
+
+def answered(kind: Kind, rows: Sequence[Text], asked: Asked) -> tuple[Answer, ...]:
+    """Answers for rows of a kind. Measured columns are taken out before a reader sees a row."""
+    hidden = set(kind.measured)
+    queries = [{k: "" if k in hidden else v for k, v in row.items()} for row in rows]
+    with np.errstate(all="ignore"):
+        found = kind.read(queries, asked)
+    return tuple(_joined(kind, row, said) for row, said in zip(rows, found, strict=True))
+
+
+def _joined(kind: Kind, row: Text, said: Said) -> Answer:
+    measured = {}
+    for column in kind.measured:
+        try:
+            value = number(row, column)
+        except BadInput:
+            said = replace(said, notes=(*said.notes, f"{column} = {row[column]!r:.40} is no number: not compared"))
+            continue
+        if value is not None and value > 0:
+            measured[column] = value
+    keys = {"system": said.system, "model": said.model, "engine": said.engine, "mode": said.mode}
+    estimates = {}
+    for column, estimate in said.estimates.items():
+        if column in row:
+            low, high = interval(estimate.pred, kind=kind.name, metric=column, said=keys)
+            estimates[column] = replace(estimate, low=low, high=high)
+    return Answer(given=row, measured=measured, said=replace(said, estimates=estimates))

@@ -1,0 +1,79 @@
+"""One sequence on one box, as llama.cpp publishes it: tokens per second of decoding, and of reading a prompt.
+
+"RTX A6000 48GB * 4" is one model with its layers split over four cards, which work in turn: pipeline stages, not
+tensor parallelism. A decoded token therefore takes as long as on one card that were large enough. The prompt is read
+in one pass here; its bound grants that all cards work on it at once.
+
+Formats of files: `q4_k_m` and others of `world.precision` (products in 16 bits); the cache has 16 bits.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+
+from ..errors import BadInput
+from ..kernel.counts import weight_bytes
+from ..layout.parallelism import Layout
+from ..world import catalog
+from .answer import Asked, Estimate, Said, Text, each
+from .static_batch import Setup, decode_seconds, prefill_seconds
+
+MEASURED = ("value",)
+PROMPT, GENERATED = 1024.0, 1024.0
+"""Tokens read or generated where the metric does not say so."""
+
+GIB = 2.0**30 / 1e9
+"""A card sold as 16 GB holds 16 GiB."""
+
+_TOKENS = re.compile(r"(\d+)[- ](?:generated|token)")
+
+
+def read(rows: Sequence[Text], asked: Asked) -> list[Said]:
+    """Answers for rows with the columns gpu, model, quant, metric; `value` in tokens per second."""
+    return each(rows, lambda row: _one(row, asked), _keys)
+
+
+def _keys(row: Text) -> Said:
+    metric = row.get("metric", "")
+    return Said(
+        system=row.get("gpu", ""),
+        model=f"{row.get('model', '')} {row.get('quant', '')}".strip(),
+        engine="llama.cpp",
+        mode="batch 1 decode" if metric.startswith("decode") else "batch 1 prefill",
+    )
+
+
+def _one(row: Text, asked: Asked) -> Said:
+    keys, metric = _keys(row), row.get("metric", "")
+    if not metric.startswith(("decode", "prefill")):
+        raise BadInput(f"metric {metric!r:.60} is not known; known are decode_tok_s and prefill_tok_s")
+    machine = catalog.machine(row.get("gpu", ""))
+    model = catalog.model(f"{row.get('model', '')}-{row.get('quant') or 'F16'}")
+    cards = machine.n_devices
+    if weight_bytes(model) > GIB * cards * float(machine.hbm_capacity):
+        raise BadInput(
+            f"{model.name} takes {weight_bytes(model) / 1e9:.0f} GB, and {machine.name} has "
+            f"{cards * float(machine.hbm_capacity) / 1e9:.0f} GB"
+        )
+    of = Setup(
+        model=model, machine=replace(machine, domain=max(machine.domain, cards)), precision=model.precision,
+        layout=Layout(pp=min(cards, model.n_layers)), efficiency=asked.shares,
+    )  # fmt: skip
+    stated = _TOKENS.search(metric)
+    if metric.startswith("decode"):
+        tokens = float(stated.group(1)) if stated else GENERATED
+        seconds = decode_seconds(of, 1.0, 0.0, tokens)
+        most = tokens / seconds.bound
+    else:
+        tokens = float(stated.group(1)) if stated else PROMPT
+        seconds = prefill_seconds(of, 1.0, tokens)
+        most = tokens / seconds.bound * cards
+    if not tokens >= 1:
+        raise BadInput(f"metric {metric!r:.60} states no tokens")
+    found = {"value": Estimate(pred=tokens / seconds.estimate, bound=most, most=True)}
+    return Said(
+        system=keys.system, model=keys.model, engine=keys.engine, mode=keys.mode, estimates=found,
+        notes=(f"{cards:g} cards in turn",) if cards > 1 else (),
+    )  # fmt: skip

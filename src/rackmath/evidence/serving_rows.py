@@ -1,0 +1,154 @@
+"""Rows of the two serving benchmarks as answers: predictions of `predict` in the units of each measured column.
+
+`silicon`: milliseconds. `inferencex`: seconds, tokens per second for each user (`intvty`) and for each device. How
+their columns are read stands in `rows`; here are only units, and columns that follow from time to first token, time
+per token and rate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from ..errors import BadInput
+from .answer import Asked, Estimate, Said, Text
+from .predict import Prediction, predict
+from .rows import Row, fixed_seq, silicon
+
+SILICON = ("silicon_ttft_ms", "silicon_tpot_ms")
+INFERENCEX = tuple(
+    f"{statistic}_{name}"
+    for name in ("ttft", "tpot", "itl", "intvty", "e2el")
+    for statistic in ("mean", "median", "p90", "p99", "std")
+) + (
+    "tput_per_gpu", "output_tput_per_gpu", "input_tput_per_gpu", "avg_power_w", "joules_per_output_token",
+    "joules_per_total_token",
+)  # fmt: skip
+
+
+def read_silicon(rows: Sequence[Text], asked: Asked) -> list[Said]:
+    """Answers for rows of the silicon sample: TTFT and TPOT in milliseconds."""
+    return _read(rows, asked, silicon, _in_milliseconds)
+
+
+def read_inferencex(rows: Sequence[Text], asked: Asked) -> list[Said]:
+    """Answers for InferenceX results: seconds, tokens per second and user, tokens per second and device."""
+    return _read(rows, asked, fixed_seq, _in_seconds)
+
+
+def _read(
+    given: Sequence[Text],
+    asked: Asked,
+    reader: Callable[[Text, int], Row],
+    columns: Callable[[Prediction], dict[str, Estimate]],
+) -> list[Said]:
+    found: list[Said] = []
+    good: list[tuple[int, Row]] = []
+    for i, one in enumerate(given):
+        try:
+            row = reader(one, 0)
+        except BadInput as error:
+            found.append(_unread(one, str(error)))
+            continue
+        found.append(_said(Prediction(row=row, reason=row.reason), {}))
+        if not row.reason:
+            good.append((i, row))
+    for (i, _), p in zip(good, _predicted([row for _, row in good], asked), strict=True):
+        estimates = {} if p.reason else columns(p)
+        if estimates and not all(np.isfinite(e.pred) for e in estimates.values()):
+            p, estimates = Prediction(row=p.row, reason="the query is out of range: no finite answer"), {}
+        found[i] = _said(p, estimates)
+    return found
+
+
+def _predicted(rows: Sequence[Row], asked: Asked) -> Sequence[Prediction]:
+    """All at once; one by one where a row among them breaks the calculation."""
+    try:
+        return predict(rows, engine=asked.engine, efficiency=asked.efficiency)
+    except (BadInput, ArithmeticError) as error:
+        if len(rows) == 1:
+            return [Prediction(row=rows[0], reason=str(error))]
+        return [p for row in rows for p in _predicted([row], asked)]
+
+
+def _said(p: Prediction, estimates: dict[str, Estimate]) -> Said:
+    row = p.row
+    notes = p.notes or row.readings
+    if row.prefill is None:
+        layout = row.decode.layout.label()
+    else:
+        layout = f"{row.prefill.layout.label()} prefill, {row.decode.layout.label()} decode"
+    drafts = ", multi-token prediction" if row.speculation == "mtp" else ""
+    return Said(
+        system=row.machine,
+        model=row.model.rstrip("/").rpartition("/")[2],
+        engine=row.engine,
+        mode=row.mode + ("" if row.counted else ", workers unstated") + drafts,
+        estimates=estimates,
+        reason=p.reason,
+        notes=(layout, *notes),
+    )
+
+
+def _unread(row: Text, reason: str) -> Said:
+    disaggregated = row.get("mode") == "disagg" or row.get("disagg") == "True"
+    return Said(
+        system=row.get("system") or row.get("hardware", ""),
+        model=(row.get("model_path") or row.get("model", "")).rstrip("/").rpartition("/")[2],
+        engine=row.get("backend") or row.get("framework", ""),
+        mode="disaggregated" if disaggregated else "aggregated",
+        reason=reason.removeprefix("the row: "),
+    )
+
+
+def _times(p: Prediction) -> tuple[Estimate, Estimate]:
+    """TTFT and TPOT in seconds."""
+    assert p.tpot is not None
+    assert p.ttft is not None
+    return Estimate(pred=p.ttft, bound=p.ttft_bound), Estimate(pred=p.tpot, bound=p.tpot_bound)
+
+
+def _in_milliseconds(p: Prediction) -> dict[str, Estimate]:
+    ttft, tpot = _times(p)
+    return {"silicon_ttft_ms": ttft.times(1e3), "silicon_tpot_ms": tpot.times(1e3)}
+
+
+def _in_seconds(p: Prediction) -> dict[str, Estimate]:
+    """Columns of InferenceX results.
+
+    The most a rate can be follows from Little's law: as many requests as the row states, each inside for at least its
+    shortest time. The gap between tokens (`itl`) is that of passes, so it equals TPOT only without speculation; its
+    median is that of a pass without prefill and is not predicted.
+    """
+    row, (ttft, tpot) = p.row, _times(p)
+    steps = max(row.osl - 1, 0.0)
+    whole = Estimate(pred=ttft.pred + steps * tpot.pred, bound=(ttft.bound or 0.0) + steps * (tpot.bound or 0.0))
+    user = Estimate(pred=1 / tpot.pred, bound=1 / tpot.bound if tpot.bound else None, most=True)
+    found = {f"{s}_{name}": e for s in ("median", "mean") for name, e in (
+        ("ttft", ttft), ("tpot", tpot), ("intvty", user), ("e2el", whole))}  # fmt: skip
+    if row.speculation != "mtp":
+        found["mean_itl"] = tpot
+    return found | _rates(p, row.concurrency / whole.bound if whole.bound else np.inf)
+
+
+def _rates(p: Prediction, most: float) -> dict[str, Estimate]:
+    """Tokens per second and device; `most` requests per second at the bound.
+
+    In two pools output is divided by the devices that decode and input by those that prefill, as the file does.
+    """
+    row = p.row
+    assert p.tput_per_gpu is not None
+    decoding = float(row.decode.count * row.decode.layout.gpus)
+    prefilling = float(row.prefill.count * row.prefill.layout.gpus) if row.prefill else decoding
+    everything = decoding + (prefilling if row.prefill else 0.0)
+    rate = p.tput_per_gpu * everything / (row.isl + row.osl)
+    tokens = {
+        "tput_per_gpu": (row.isl + row.osl, everything),
+        "output_tput_per_gpu": (row.osl, decoding),
+        "input_tput_per_gpu": (row.isl, prefilling),
+    }
+    return {
+        name: Estimate(pred=rate * n / devices, bound=max(most, rate) * n / devices, most=True)
+        for name, (n, devices) in tokens.items()
+    }
