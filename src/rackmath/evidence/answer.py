@@ -104,13 +104,21 @@ Reader = Callable[[Sequence[Text], Asked], Sequence[Said]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kind:
-    """A kind of file: `needs` are columns that make it recognisable, `measured` those that hold measurements."""
+    """A kind of file: `needs` are columns that make it recognisable, `measured` those that hold measurements.
+
+    `predicts` are the measured columns that are answered, the headline first.
+    """
 
     name: str
     what: str
     needs: tuple[str, ...]
     measured: tuple[str, ...]
+    predicts: tuple[str, ...]
     read: Reader
+
+    def columns(self, header: Sequence[str]) -> tuple[str, ...]:
+        """The measured columns answered in a file: those it has, or all where it holds queries only."""
+        return tuple(m for m in self.predicts if m in header) or self.predicts
 
 
 def interval(pred: float, *, kind: str, metric: str, said: Mapping[str, str]) -> tuple[float | None, float | None]:

@@ -32,7 +32,19 @@ def _vllm(rows: Sequence[Text], asked: Asked) -> list[Said]:
     return [one.said for one in found]
 
 
-REPORTED = ("paper_or_repo", "table", "model", "gpu", "num_gpus", "metric", "value", "unit")
+REPORTED = (
+    "paper_or_repo",
+    "table",
+    "model",
+    "gpu",
+    "num_gpus",
+    "global_batch",
+    "precision",
+    "metric",
+    "unit",
+    "note",
+)
+VALUE = ("value",)
 
 KINDS: Mapping[str, Kind] = {
     kind.name: kind
@@ -42,6 +54,7 @@ KINDS: Mapping[str, Kind] = {
             what="aiconfigurator's silicon sample",
             needs=("model_path", "system", "mode", "isl", "osl", "silicon_concurrency"),
             measured=serving_rows.SILICON,
+            predicts=serving_rows.SILICON,
             read=serving_rows.read_silicon,
         ),
         Kind(
@@ -49,6 +62,7 @@ KINDS: Mapping[str, Kind] = {
             what="InferenceX results",
             needs=("model", "hardware", "framework", "precision", "disagg", "tp", "ep", "isl", "osl", "conc"),
             measured=serving_rows.INFERENCEX,
+            predicts=serving_rows.PREDICTED,
             read=serving_rows.read_inferencex,
         ),
         Kind(
@@ -56,6 +70,7 @@ KINDS: Mapping[str, Kind] = {
             what="static batches of TensorRT-LLM",
             needs=("model", "gpu", "precision", "tp", "batch_size", "isl", "osl"),
             measured=static_batch.MEASURED,
+            predicts=static_batch.MEASURED,
             read=static_batch.read,
         ),
         Kind(
@@ -63,6 +78,7 @@ KINDS: Mapping[str, Kind] = {
             what="TensorRT-LLM at maximum load",
             needs=("model", "gpu", "precision", "layout", "n_gpus", "isl", "osl"),
             measured=maximum.TRTLLM,
+            predicts=maximum.TRTLLM,
             read=maximum.read_trtllm,
         ),
         Kind(
@@ -70,6 +86,7 @@ KINDS: Mapping[str, Kind] = {
             what="MLPerf inference results",
             needs=("benchmark", "scenario", "accelerator_model_name", "accelerators_per_node", "number_of_nodes"),
             measured=maximum.MLPERF,
+            predicts=maximum.MLPERF_PREDICTED,
             read=maximum.read_mlperf,
         ),
         Kind(
@@ -77,6 +94,7 @@ KINDS: Mapping[str, Kind] = {
             what="llama.cpp on one box",
             needs=("gpu", "model", "quant", "metric"),
             measured=llamacpp.MEASURED,
+            predicts=llamacpp.MEASURED,
             read=llamacpp.read,
         ),
         Kind(
@@ -84,10 +102,11 @@ KINDS: Mapping[str, Kind] = {
             what="a log of a vLLM server's requests",
             needs=("request_id", "input_toks", "output_toks", "arrival_time"),
             measured=("scheduled_ts", "first_token_ts", "last_token_ts", "ttft_s", "tpot_s"),
+            predicts=("tpot_s", "ttft_s"),
             read=_vllm,
         ),
-        Kind(name="palm", what="PaLM inference", needs=REPORTED, measured=("value",), read=palm.read),
-        Kind(name="training", what="training runs", needs=REPORTED, measured=("value",), read=_training),
+        Kind(name="palm", what="PaLM inference", needs=REPORTED, measured=VALUE, predicts=VALUE, read=palm.read),
+        Kind(name="training", what="training runs", needs=REPORTED, measured=VALUE, predicts=VALUE, read=_training),
     )
 }
 
@@ -173,12 +192,13 @@ def answered(kind: Kind, rows: Sequence[Text], asked: Asked) -> tuple[Answer, ..
     queries = [{k: "" if k in hidden else v for k, v in row.items()} for row in rows]
     with np.errstate(all="ignore"):
         found = kind.read(queries, asked)
-    return tuple(_joined(kind, row, said) for row, said in zip(rows, found, strict=True))
+    columns = kind.columns(tuple(rows[0]))
+    return tuple(_joined(kind, columns, row, said) for row, said in zip(rows, found, strict=True))
 
 
-def _joined(kind: Kind, row: Text, said: Said) -> Answer:
+def _joined(kind: Kind, columns: Sequence[str], row: Text, said: Said) -> Answer:
     measured = {}
-    for column in kind.measured:
+    for column in kind.predicts:
         try:
             value = number(row, column)
         except BadInput:
@@ -189,7 +209,7 @@ def _joined(kind: Kind, row: Text, said: Said) -> Answer:
     keys = {"system": said.system, "model": said.model, "engine": said.engine, "mode": said.mode}
     estimates = {}
     for column, estimate in said.estimates.items():
-        if column in row:
+        if column in columns:
             low, high = interval(estimate.pred, kind=kind.name, metric=column, said=keys)
             estimates[column] = replace(estimate, low=low, high=high)
     return Answer(given=row, measured=measured, said=replace(said, estimates=estimates))

@@ -1,7 +1,7 @@
 """Maximum load: how many tokens a second a box gives when requests never run out.
 
-`trtllm-max`: all requests of a fixed length queued at once, layout stated. `mlperf`: audited results, layout and lengths
-not stated; lengths are the benchmark's published means (`data/benchmarks.toml`), the layout is the best one.
+`trtllm-max`: all requests of a fixed length queued at once, layout stated. `mlperf`: audited results, layout and
+lengths not stated; lengths are the benchmark's published means (`data/benchmarks.toml`), the layout is the best one.
 
 A replica is put in its steady state at every batch of a list up to what memory holds (at most `MOST_SEQUENCES` for
 each rank), and the highest rate at which prefill keeps pace is taken; with a limit on latency, the highest that keeps
@@ -33,14 +33,15 @@ from .answer import Asked, Estimate, Said, Text, each, needed, number, whole
 from .predict import named
 from .static_batch import Setup, decode_seconds, prefill_seconds
 
-TRTLLM = ("out_tok_s_total", "out_tok_s_per_gpu")
-MLPERF_RATES = (
-    "offline_tokens_per_s", "tokens_per_s_inferred", "server_tokens_per_s", "server_tokens_per_s_inferred",
-    "samples_per_s", "completed_samples_per_s", "tokens_per_s", "tokens_per_s_per_accel",
+TRTLLM = ("out_tok_s_per_gpu", "out_tok_s_total")
+MLPERF_PREDICTED = (
+    "tokens_per_s_per_accel", "offline_tokens_per_s", "tokens_per_s_inferred", "server_tokens_per_s",
+    "server_tokens_per_s_inferred", "samples_per_s", "completed_samples_per_s", "tokens_per_s", "e2e_p50_s",
 )  # fmt: skip
 MLPERF = (
-    *MLPERF_RATES, "scheduled_samples_per_s", "target_qps", "ttft_p50_s", "ttft_p90_s", "ttft_p99_s", "ttft_p99.9_s",
-    "tpot_p50_s", "tpot_p90_s", "tpot_p99_s", "tpot_p99.9_s", "ttft_mean_s", "tpot_mean_s", "e2e_p50_s", "e2e_p99_s",
+    *MLPERF_PREDICTED, "scheduled_samples_per_s", "target_qps", "ttft_p50_s", "ttft_p90_s", "ttft_p99_s",
+    "ttft_p99.9_s", "tpot_p50_s", "tpot_p90_s", "tpot_p99_s", "tpot_p99.9_s", "ttft_mean_s", "tpot_mean_s",
+    "e2e_p99_s",
 )  # fmt: skip
 
 MOST_SEQUENCES = 2048.0
@@ -178,6 +179,7 @@ def _mlperf_keys(row: Text) -> Said:
     said = row.get("framework", "").lower()
     first = re.match(r"[a-z-]*", said)
     known = next((name for name in ("tensorrt", "vllm", "pytorch", "jax") if name in said), "")
+    known = known or ("tensorrt" if "cuda" in said else "")
     return Said(
         system=_device(row),
         model=row.get("benchmark", ""),
@@ -194,9 +196,9 @@ def _device(row: Text) -> str:
 
 def _mlperf(row: Text, asked: Asked) -> Said:
     keys, bench = _mlperf_keys(row), benchmark(row.get("benchmark", ""))
-    machine, devices = _box(row)
-    weights = _weights(row, machine, keys.engine)
-    chosen, machine, precision = named(bench["model"], machine, _cache_of(keys.engine), weights)
+    device, devices = _box(row)
+    weights = _weights(row, device, keys.engine)
+    chosen, machine, precision = named(bench["model"], device, _cache_of(keys.engine), weights)
     osl, scenario = float(bench["osl"]), row.get("scenario", "").lower()
     traffic = Traffic(isl=float(bench["isl"]), osl=osl, closed=scenario != "server")
     machine = replace(machine, n_devices=devices)
@@ -228,7 +230,7 @@ def _box(row: Text) -> tuple[str, float]:
     return _device(row), nodes * whole(row, column)
 
 
-def _weights(row: Text, machine: str, engine: str) -> str:
+def _weights(row: Text, device: str, engine: str) -> str:
     """The format of the weights: as stated, but what TensorRT runs from 16 bits is quantised to the narrowest it can.
 
     Its submissions name the format of the checkpoint: 70B of 16 bits would leave an H100 no room for a sequence, and
@@ -236,7 +238,7 @@ def _weights(row: Text, machine: str, engine: str) -> str:
     floating-point format, the weights alone have four bits.
     """
     stated = row.get("weight_data_types", "").strip().lower().split(",")[0].split("+")[0]
-    on = catalog.machine(machine)
+    on = catalog.machine(device)
     if stated in ("fp16", "bf16") and engine == "tensorrt":
         return "fp4" if float(on.peak_fp4) else "fp8" if float(on.peak_fp8) else "w4a16"
     return {"fp16": "bf16", "bf16": "bf16", "fp32": "bf16", "int4": "w4a16", "uint4": "w4a16"}.get(stated, stated)

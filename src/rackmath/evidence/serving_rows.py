@@ -16,12 +16,14 @@ from .answer import Asked, Estimate, Said, Text
 from .predict import Prediction, predict
 from .rows import Row, fixed_seq, silicon
 
-SILICON = ("silicon_ttft_ms", "silicon_tpot_ms")
-INFERENCEX = tuple(
-    f"{statistic}_{name}"
-    for name in ("ttft", "tpot", "itl", "intvty", "e2el")
-    for statistic in ("mean", "median", "p90", "p99", "std")
-) + (
+SILICON = ("silicon_tpot_ms", "silicon_ttft_ms")
+PREDICTED = (
+    "median_tpot", "median_ttft", "tput_per_gpu", "output_tput_per_gpu", "input_tput_per_gpu", "mean_tpot",
+    "mean_ttft", "median_intvty", "mean_intvty", "median_e2el", "mean_e2el",
+)  # fmt: skip
+INFERENCEX = (
+    *(f"{s}_{name}" for name in ("ttft", "tpot", "itl", "intvty", "e2el") for s in ("mean", "median")),
+    *(f"{s}_{name}" for name in ("ttft", "tpot", "itl", "intvty", "e2el") for s in ("p90", "p99", "std")),
     "tput_per_gpu", "output_tput_per_gpu", "input_tput_per_gpu", "avg_power_w", "joules_per_output_token",
     "joules_per_total_token",
 )  # fmt: skip
@@ -79,7 +81,7 @@ def _said(p: Prediction, estimates: dict[str, Estimate]) -> Said:
         layout = row.decode.layout.label()
     else:
         layout = f"{row.prefill.layout.label()} prefill, {row.decode.layout.label()} decode"
-    drafts = ", multi-token prediction" if row.speculation == "mtp" else ""
+    drafts = ", MTP" if row.speculation == "mtp" else ""
     return Said(
         system=row.machine,
         model=row.model.rstrip("/").rpartition("/")[2],
@@ -118,17 +120,14 @@ def _in_seconds(p: Prediction) -> dict[str, Estimate]:
     """Columns of InferenceX results.
 
     The most a rate can be follows from Little's law: as many requests as the row states, each inside for at least its
-    shortest time. The gap between tokens (`itl`) is that of passes, so it equals TPOT only without speculation; its
-    median is that of a pass without prefill and is not predicted.
+    shortest time. Gaps between tokens (`itl`) are not predicted: engines send several tokens at once.
     """
     row, (ttft, tpot) = p.row, _times(p)
     steps = max(row.osl - 1, 0.0)
     whole = Estimate(pred=ttft.pred + steps * tpot.pred, bound=(ttft.bound or 0.0) + steps * (tpot.bound or 0.0))
     user = Estimate(pred=1 / tpot.pred, bound=1 / tpot.bound if tpot.bound else None, most=True)
-    found = {f"{s}_{name}": e for s in ("median", "mean") for name, e in (
-        ("ttft", ttft), ("tpot", tpot), ("intvty", user), ("e2el", whole))}  # fmt: skip
-    if row.speculation != "mtp":
-        found["mean_itl"] = tpot
+    parts = (("ttft", ttft), ("tpot", tpot), ("intvty", user), ("e2el", whole))
+    found = {f"{s}_{name}": e for s in ("median", "mean") for name, e in parts}
     return found | _rates(p, row.concurrency / whole.bound if whole.bound else np.inf)
 
 

@@ -14,18 +14,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..errors import BadInput
 from ..kernel.counts import Pass
 from ..kernel.efficiency import Efficiency
 from ..layout.forward import forward
 from ..layout.parallelism import Layout, illegal
-from ..errors import BadInput
 from ..world.machine import Machine
 from ..world.model import Model
 from ..world.precision import Precision
 from .answer import Asked, Estimate, Said, Text, each, needed, number, whole
 from .predict import named
 
-MEASURED = ("out_tok_s_total", "out_tok_s_per_gpu", "first_token_latency_ms")
+MEASURED = ("out_tok_s_per_gpu", "out_tok_s_total", "first_token_latency_ms")
 
 POINTS, WEIGHTS = np.polynomial.legendre.leggauss(3)
 
@@ -65,9 +65,7 @@ def decode_seconds(of: Setup, batch: float, prompt: float, new: float) -> Second
     if new < 1:
         return Seconds(estimate=0.0, bound=0.0)
     context = prompt + new * (1 + POINTS) / 2
-    time = forward(
-        of.model, of.machine, of.precision, of.layout, Pass(decode=batch, context=context), of.efficiency
-    )
+    time = forward(of.model, of.machine, of.precision, of.layout, Pass(decode=batch, context=context), of.efficiency)
     shares = WEIGHTS / 2
     return Seconds(estimate=new * float(shares @ time.estimate), bound=new * float(shares @ time.bound))
 

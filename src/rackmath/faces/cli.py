@@ -19,7 +19,7 @@ from . import (
     cli_modes,
     cli_pipeline,
     cli_racks,
-    cli_rows,
+    cli_score,
     cli_speculate,
     cli_tiers,
     cli_timeline,
@@ -232,7 +232,7 @@ cli_memory.register(app)
 cli_modes.register(app)
 cli_pipeline.register(app)
 cli_racks.register(app)
-cli_rows.register(app)
+cli_score.register(app)
 cli_speculate.register(app)
 cli_tiers.register(app)
 cli_timeline.register(app)
