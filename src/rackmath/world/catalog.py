@@ -91,6 +91,8 @@ def _find(text: str, depth: int) -> tuple[int, Machine] | None:
 def _slice(text: str, found: Match) -> tuple[int, Machine] | None:
     """The count and machine a match means; None where it leaves a number without a meaning."""
     one = _entry(found.key)
+    if found.size is not None and _sold_in_sizes(found.key) and found.size <= float(one.hbm_capacity):
+        one = replace(one, hbm_capacity=found.size)
     if found.size is not None and abs(found.size / float(one.hbm_capacity) - 1) > 0.15:
         raise BadInput(
             f"{text!r} names {found.size / 1e9:g} GB, but the {one.accelerator} known has "
@@ -102,6 +104,13 @@ def _slice(text: str, found: Match) -> tuple[int, Machine] | None:
         return 1, one
     unit = _file(found.key).get("slice_unit") if found.key in _files() else None
     return None if not unit or found.cores % unit else (found.cores // unit, one)
+
+
+def _sold_in_sizes(key: str) -> bool:
+    """Whether a computer with this chip is sold with less memory than it can have: the memory is the computer's."""
+    given = _file(key) if key in _files() else presets()[key]
+    described = _file(str(given["base"])) if "base" in given else given
+    return described.get("host") == "unified"
 
 
 def _entry(key: str) -> Machine:

@@ -33,7 +33,7 @@ _FORMAT = re.compile(
     rf"(?<![a-z0-9])(?:{'|'.join(f'(?P<f{i}>{p})' for i, (p, _) in enumerate(_FORMATS))})(?:-v\d)?(?![a-z0-9])"
 )
 _PACKING = re.compile(
-    r"(?<![a-z0-9])(?:[\d.]+-gi?b|gguf|weights|dynamic|static|pertensor|hf|config|preview)(?![a-z0-9])"
+    r"(?<![a-z0-9])(?:[\d.]+-gi?b|gguf|kv|weights|dynamic|static|pertensor|hf|config|preview)(?![a-z0-9])"
 )
 _LATE = re.compile(  # versions below 1, dates, context lengths, accuracy targets
     r"(?<![a-z0-9])(?:v0\.\d+|20\d{6}|2[3-9](?:0\d|1[0-2])|(?:0\d|1[0-2])[0-3]\d|\d+k|1m|99(?:\.9)?|exp)(?![a-z0-9.])"

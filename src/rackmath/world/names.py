@@ -16,6 +16,7 @@ _SPLITS = (
     (re.compile(r"(?<=\d)(sxm|pcie|nvl|ultra|max|pro)(?=\d*(?![a-z]))"), r" \1"),
     (re.compile(r"(?<![a-z])(sxm|pcie|hgx|oam)\d+"), r"\1"),
     (re.compile(r"(?<=\d) (gb|gib|tb|mib|w)(?![a-z])"), r"\1"),
+    (re.compile(r"(?<![a-z0-9])(\d+)[- ]cores?(?= gpu)"), r"\1c"),
     (re.compile(r"(?<![a-z0-9])(?:\d+[- ]cores?|(?:lp)?ddr\dx?-\d+)(?![a-z0-9])"), " "),
     (re.compile(r"[^a-z0-9.+]+"), " "),
 )
@@ -43,6 +44,8 @@ def words(text: str) -> tuple[str, ...]:
 
     >>> words("NVIDIA A100-SXM4-80GB"), words("TPUv5e"), words("H100NVL")
     (('nvidia', 'a100', 'sxm', '80gb'), ('tpu', 'v5e'), ('h100', 'nvl'))
+    >>> words("M1 Max 24-Core GPU 32GB")
+    ('m1', 'max', '24c', 'gpu', '32gb')
     """
     out = text.lower()
     for pattern, by in _SPLITS:
