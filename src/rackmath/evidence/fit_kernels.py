@@ -1,15 +1,20 @@
 """Fit the constants of `kernel.achieved` to measured kernel times.
 
 `python -m rackmath.evidence.fit_kernels [--data DIR]` reads the kernel tables in `ops/` of the data folder
-($RACKMATH_DATA, else ../shared/data beside the checkout), fits each kind, operand type and generation by least squares
-on log(predicted / measured) with a robust loss, and writes `data/kernels.toml`. Deterministic: every n-th row of a
-table is taken, and the optimiser starts at fixed values.
+($RACKMATH_DATA, else ../shared/data beside the checkout), fits each kind, operand type and generation by least
+squares on log(predicted / measured) with a robust loss, and writes `data/kernels.toml`. Deterministic: evenly spaced
+rows of every engine's table are taken, and the optimiser starts at fixed values.
 
-What is left out, and why: rows faster than the roofline of a catalogue chip (caches, or a broken row); block-scaled
-products of one engine that were timed with their host launches (90 us and more whatever the size); Triton fallbacks
-where the chip's own kernel exists; attention of head dimensions above 256, with windows, or with more than 32 query
-heads on a key head, for which kernels fall back; experts spread by a power law (balanced loads only: imbalance is a
-term of its own) and, on A100, under expert parallelism, whose tables do not divide the rows.
+What is left out, and why:
+
+- rows faster than the roofline of the catalogue's chip: a cache held the data, or the row is broken
+- block-scaled products of vLLM: timed with their host launches, 90 us and more whatever the size
+- Triton fallbacks on chips with a kernel of their own
+- latent attention of the slower engine where it takes several times as long: all on A100 (one sequence is not split
+  over the chip), SGLang's on Hopper with an fp8 cache and in prefill
+- attention with windows, head dimensions above 256 or more than 32 query heads on a key head: kernels fall back
+- experts whose loads follow a power law (imbalance is a term of its own), and on A100 those under expert
+  parallelism, whose tables do not divide the rows
 """
 
 from __future__ import annotations
@@ -38,7 +43,7 @@ Key = tuple[str, str]
 
 OUT = catalog.DATA / "kernels.toml"
 MOST_ROWS = 2000
-"""Rows of one chip, kind and type that are fitted; also those whose errors are recorded."""
+"""Rows of one chip, kind and type that are fitted, in equal parts from every engine; their errors are recorded."""
 
 CHIPS = {"a100_sxm": "a100", "h100_sxm": "h100", "h200_sxm": "h200", "b200_sxm": "b200", "gb200": "gb200"}
 LEAST_CONTEXT, LEAST_PROMPT = 128, 64
@@ -68,8 +73,8 @@ SPECS: dict[str, tuple[Callable[..., Achieved], dict[str, tuple[float, float, fl
     "scan": (achieved.scan, {**_L, **_M}),
     "scan_prefill": (achieved.scan, {**_L, **_C, **_M, "step": (1e-8, 1e-10, 1e-6)}),
     "elementwise": (achieved.elementwise, {**_L, **_M}),
-    "all_reduce": (achieved.all_reduce, {**_L, **_M, "hop": (1e-7, 1e-9, 1e-5)}),
-    "all_to_all": (achieved.all_to_all, {**_L, **_M, "hop": (1e-7, 1e-9, 1e-5)}),
+    "all_reduce": (achieved.all_reduce, {**_L, **_M, "hop": (1e-7, 1e-9, 1e-5), "ramp": (0.5, 0.01, 4.0)}),
+    "all_to_all": (achieved.all_to_all, {**_L, **_M, "hop": (1e-7, 1e-9, 1e-5), "ramp": (0.5, 0.01, 4.0)}),
 }  # fmt: skip
 """Per kind: the function of `kernel.achieved`, and its constants as (start, lowest, highest)."""
 
@@ -137,17 +142,20 @@ def _thin(sample: Sample) -> Sample:
         good &= sample.seconds >= roof
     kept = []
     for name in np.unique(sample.chip):
-        rows = np.flatnonzero(good & (sample.chip == name))
-        kept.append(rows[np.linspace(0, len(rows) - 1, min(len(rows), MOST_ROWS)).astype(int)])
+        engines = np.unique(sample.engine[good & (sample.chip == name)])
+        for engine in engines:
+            rows = np.flatnonzero(good & (sample.chip == name) & (sample.engine == engine))
+            kept.append(rows[np.linspace(0, len(rows) - 1, min(len(rows), MOST_ROWS // len(engines))).astype(int)])
     return sample.take(np.sort(np.concatenate(kept)))
 
 
-def samples(data: Path) -> dict[Key, Sample]:
-    """Every kind and type that was measured."""
+def samples(data: Path, *kinds: str) -> dict[Key, Sample]:
+    """Every kind (or those named) and type that was measured."""
     found: dict[Key, Sample] = {}
-    for reader in (_gemm, _experts, _attention, _mla, _scan, _elementwise, _all_reduce, _all_to_all):
-        for key, sample in reader(data / "ops"):
-            found[key] = _thin(sample)
+    for names, reader in READERS:
+        if not kinds or set(kinds) & set(names):
+            for key, sample in reader(data / "ops"):
+                found[key] = _thin(sample)
     return found
 
 
@@ -324,8 +332,10 @@ def _mla(ops: Path) -> Iterator[tuple[Key, Sample]]:
         table.text("kv_cache_dtype"),
     )
     batch, isl, heads, step, time = (table.number(c) for c in ("batch_size", "isl", "num_heads", "step", "latency"))
+    hopper = np.isin(chip, ["h100", "h200"])
+    slow = (chip == "a100") | (hopper & (engine == "sglang") & (cache_type == "fp8"))
     for cached, type_, width in (("bfloat16", "bf16", 2.0), ("fp8", "fp8", 1.0)):
-        rows = (op == "generation_mla") & (cache_type == cached) & (isl + step >= LEAST_CONTEXT)
+        rows = ~slow & (op == "generation_mla") & (cache_type == cached) & (isl + step >= LEAST_CONTEXT)
         entries = batch[rows] * (isl + step)[rows]
         yield (
             ("mla_decode", type_),
@@ -343,7 +353,7 @@ def _mla(ops: Path) -> Iterator[tuple[Key, Sample]]:
                 },
             ),
         )
-    rows = (op == "context_mla") & (isl >= LEAST_PROMPT)
+    rows = (op == "context_mla") & (isl >= LEAST_PROMPT) & ~(hopper & (engine == "sglang"))
     pair = 2 * (QUERY + HEAD_VALUES)
     moved = batch[rows] * isl[rows] * heads[rows] * 2 * 2 * (QUERY + HEAD_VALUES)
     yield (
@@ -447,56 +457,89 @@ FP8_ROW = 1.0 + 4 / 128
 """Bytes per value of an fp8 row with a 4-byte scale per 128."""
 
 
+Ways = list[tuple[Any, Column, Column]]
+"""Parts of a table: the rows, and by row of the whole table bytes and seconds of one way."""
+
+
 def _all_to_all(ops: Path) -> Iterator[tuple[Key, Sample]]:
-    """Exchanges in one domain as one way each; sizes count every distinct device a token goes to."""
+    """Expert exchanges, each way on its own; `achieved.all_to_all` says what counts as sent."""
     table = Table(ops / "aiconfigurator_comm_moe_alltoall.csv.gz")
     chip, engine, op, backend = _chips(table), table.text("backend"), table.text("op"), table.text("comm_backend")
     name, phase, sent, held = (table.text(c) for c in ("op_name", "phase", "comm_dtype", "moe_dtype"))
-    hidden, nodes, ms = (table.number(c) for c in ("hidden_size", "node_num", "latency"))
-    tokens = np.where(np.isnan(table.number("num_token")), table.number("num_tokens"), table.number("num_token"))
-    top_k = np.where(np.isnan(table.number("num_topk")), table.number("topk"), table.number("num_topk"))
-    devices = np.where(chip == "gb200", 4.0, 8.0)
-    ways = (table.number("ep_size"), table.number("moe_ep_size"))
-    for way in ways:
-        devices = np.where(np.isnan(way), devices, way)
-    inside = ~(nodes > 1)
-    spread = devices * (1 - (1 - 1 / devices) ** top_k)
-    wide = np.array([SENT.get(s or h, 2.0) for s, h in zip(sent, held, strict=True)])
+    hidden, nodes, latency, sms = (table.number(c) for c in ("hidden_size", "node_num", "latency", "dispatch_sms"))
+    tokens, top_k = _first(table, "num_token", "num_tokens"), _first(table, "num_topk", "topk")
+    ep = _first(table, "ep_size", "moe_ep_size")
+    between = nodes > 1
+    devices = np.where(between, 8 * nodes, np.where(np.isnan(ep), np.where(chip == "gb200", 4.0, 8.0), ep))
+    values = tokens * hidden
     combine = (phase == "combine") | (name == "alltoall_combine")
-    parts: dict[str, list[tuple[Any, Column, Column]]] = {"deepep_normal": [], "deepep_low_latency": [], "nvlink": []}
-    columns = {c: table.number(c) for c in table._text if c.endswith("_us")}
-    normal = (op == "wideep_deepep_normal") & inside & (table.number("dispatch_sms") >= 20)
-    there = columns["dispatch_transmit_us"] + columns["dispatch_notify_us"]
-    back = columns["combine_transmit_us"] + columns["combine_notify_us"]
-    row = tokens * hidden
-    parts["deepep_normal"] += [
-        (normal, row * spread * FP8_ROW, there * 1e-6),
-        (normal, row * spread * 2, back * 1e-6),
-    ]
-    ht = (op == "moe_a2a") & np.isin(backend, ["trtllm_deepep_ht", "deepep_ht"]) & inside
-    parts["deepep_normal"].append((ht, row * spread * np.where(combine, 2.0, wide), ms * 1e-6))
-    low = (op == "wideep_deepep_ll") & inside
-    parts["deepep_low_latency"] += [
-        (low, row * top_k * FP8_ROW, columns["dispatch_avg_t_us"] * 1e-6),
-        (low, row * top_k * 2, columns["combine_avg_t_us"] * 1e-6),
-    ]
+    width = np.where(combine, 2.0, [SENT.get(s or h, 2.0) for s, h in zip(sent, held, strict=True)])
+
+    def both(rows: Any, copies: Column, there: Column, back: Column) -> Ways:
+        return [(rows, values * copies * FP8_ROW, there * 1e-6), (rows, values * copies * 2, back * 1e-6)]
+
+    def times(way: str) -> Column:
+        return table.number(f"{way}_transmit_us") + table.number(f"{way}_notify_us")
+
+    spread = devices * (1 - (1 - 1 / devices) ** top_k)
+    crossing = 1 - 1 / nodes
+    domains = nodes * (1 - crossing**top_k) * crossing
+    normal = (op == "wideep_deepep_normal") & (sms >= 20)
+    low = op == "wideep_deepep_ll"
+    other = (op == "moe_a2a") & np.isin(backend, ["trtllm_deepep_ht", "deepep_ht"]) & ~between
     direct = np.isin(name, ["alltoall_dispatch", "alltoall_combine"])
-    parts["nvlink"].append((direct, row * np.minimum(top_k, devices) * np.where(combine, 2.0, wide), ms * 1e-3))
-    for type_, found in parts.items():
-        chips = np.concatenate([chip[rows] for rows, _, _ in found])
+    there, back = times("dispatch"), times("combine")
+    low_there, low_back = table.number("dispatch_avg_t_us"), table.number("combine_avg_t_us")
+    far = between & (chip == "h100")  # the tables of h200 repeat these
+    inside: dict[str, Ways] = {
+        "deepep_normal": [
+            *both(normal & ~between, spread, there, back),
+            (other, values * spread * width, latency * 1e-6),
+        ],
+        "deepep_low_latency": both(low & ~between, top_k, low_there, low_back),
+        "nvlink": [(direct, values * np.minimum(top_k, devices) * width, latency * 1e-3)],
+    }
+    network = {
+        "deepep_normal_network": both(normal & far, domains, there, back),
+        "deepep_low_latency_network": both(low & far, top_k * crossing, low_there, low_back),
+    }
+    for type_, ways in (inside | network).items():
+        rows = np.concatenate([np.flatnonzero(rows) for rows, _, _ in ways])
+        rate = _per_chip(chip[rows], lambda x: x.scaleup_bandwidth)
+        if type_ in network:
+            rate = _per_chip(chip[rows], lambda x: x.scaleout_bandwidth)
         yield (
             ("all_to_all", type_),
             Sample(
-                chip=chips,
-                engine=np.concatenate([engine[rows] for rows, _, _ in found]),
-                seconds=np.concatenate([time[rows] for rows, _, time in found]),
+                chip=chip[rows],
+                engine=engine[rows],
+                seconds=np.concatenate([time[rows] for rows, _, time in ways]),
                 given={
-                    "size": np.concatenate([size[rows] for rows, size, _ in found]),
-                    "devices": np.concatenate([devices[rows] for rows, _, _ in found]),
-                    "rate": _per_chip(chips, lambda x: x.scaleup_bandwidth),
+                    "size": np.concatenate([size[rows] for rows, size, _ in ways]),
+                    "devices": devices[rows],
+                    "rate": rate,
                 },
             ),
         )
+
+
+def _first(table: Table, name: str, other: str) -> Column:
+    """A column, and where it is blank another."""
+    column = table.number(name)
+    return np.where(np.isnan(column), table.number(other), column)
+
+
+READERS: tuple[tuple[tuple[str, ...], Callable[[Path], Iterator[tuple[Key, Sample]]]], ...] = (
+    (("gemm",), _gemm),
+    (("experts",), _experts),
+    (("attention_decode", "attention_prefill"), _attention),
+    (("mla_decode", "mla_prefill"), _mla),
+    (("scan", "scan_prefill"), _scan),
+    (("elementwise",), _elementwise),
+    (("all_reduce",), _all_reduce),
+    (("all_to_all",), _all_to_all),
+)
+"""Kinds, and what reads them."""
 
 
 # --- fitting ------------------------------------------------------------------------------------------------------
@@ -556,7 +599,7 @@ def entry(kind: str, sample: Sample, whole: Sample, *, pooled: bool) -> Entry:
     kernel = fit(kind, sample)
     error = errors(kind, kernel, sample)
     groups = sample.generation if pooled else sample.chip
-    others = whole.chip
+    others = whole.generation if pooled else whole.chip
     return Entry(
         kernel=kernel,
         error=achieved.Error(

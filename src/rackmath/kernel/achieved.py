@@ -15,7 +15,8 @@ generation to the next as the same bytes take less of it. What is wasted differs
     mla_decode          as attention_decode; mla_prefill as attention_prefill
     scan, scan_prefill  `step`: seconds per token of the longest sequence, which a recurrence cannot shorten
     elementwise         bytes and latency only
-    all_reduce          `latency` + `hop` x devices; wire bytes over the link's rate x share
+    all_reduce          L = `latency` + `hop` x devices, S = wire bytes / (link rate x share), and `ramp` sqrt(L S):
+                        a message is cut into pieces that follow each other, at best in sqrt(S / L) pieces
     all_to_all          the same with the bytes a device sends
 
 Constants lie in `data/kernels.toml`, fitted by `rackmath.evidence.fit_kernels` on measured kernel times of A100,
@@ -50,8 +51,8 @@ KINDS = (
 class Kernel:
     """Constants of one kind of kernel, operand type and generation; what a kind lacks stays neutral.
 
-    `latency`, `hop`, `step` in seconds; shares in (0, 1]; `wave`, `pad`, `page`, `softmax`, `rows`, `tokens` as the
-    functions below say.
+    `latency`, `hop`, `step` in seconds; shares in (0, 1]; `wave`, `pad`, `page`, `softmax`, `rows`, `tokens`, `ramp`
+    as the functions below say.
     """
 
     latency: float = 0.0
@@ -65,6 +66,7 @@ class Kernel:
     tokens: float = 0.0
     step: float = 0.0
     hop: float = 0.0
+    ramp: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -356,23 +358,26 @@ def all_reduce(k: Kernel, *, size: Number, devices: Number, rate: Number, kernel
     >>> float(all_reduce(k, size=1e6, devices=1.0, rate=450e9).seconds)
     0.0
     """
-    several = np.asarray(devices) > 1
-    return Achieved(
-        launch=np.where(several, (k.latency + k.hop * devices) * kernels, 0.0),
-        compute=0.0,
-        memory=2 * (devices - 1) / devices * size / (rate * k.memory_share),
-    )
+    return _message(k, 2 * (devices - 1) / devices * size, devices, rate, kernels)
 
 
 def all_to_all(k: Kernel, *, size: Number, devices: Number, rate: Number, kernels: Number = 1.0) -> Achieved:
-    """One way of an expert exchange inside a scale-up domain: dispatch, or combine.
+    """One way of an expert exchange: dispatch, or combine.
 
-    `size`: bytes a device sends, tokens x row bytes x distinct devices a token goes to (its own counted). Types
-    "deepep_normal" and "deepep_low_latency" (of tokens x top_k copies), "nvlink" (stores straight into peers).
+    `size`: bytes a device sends. Inside a scale-up domain, at its `rate`: tokens x row bytes x distinct devices a
+    token goes to, its own counted, in types "deepep_normal" and "nvlink" (stores straight into peers); x top_k in
+    type "deepep_low_latency". Between domains, at the scale-out rate, only what crosses counts: x distinct domains x
+    (1 - 1 / domains) in "deepep_normal_network", x top_k x (1 - 1 / domains) in "deepep_low_latency_network".
     """
+    return _message(k, size, devices, rate, kernels)
+
+
+def _message(k: Kernel, size: Number, devices: Number, rate: Number, kernels: Number) -> Achieved:
+    launch = (k.latency + k.hop * devices) * kernels
+    sent = size / (rate * k.memory_share)
     several = np.asarray(devices) > 1
     return Achieved(
-        launch=np.where(several, (k.latency + k.hop * devices) * kernels, 0.0),
-        compute=0.0,
-        memory=np.where(several, size / (rate * k.memory_share), 0.0),
+        launch=np.where(several, launch, 0.0),
+        memory=np.where(several, sent, 0.0),
+        moved=np.where(several, k.ramp * np.sqrt(launch * sent), 0.0),
     )
