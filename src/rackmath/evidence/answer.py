@@ -14,6 +14,7 @@ from pathlib import Path
 from ..errors import BadInput
 from ..kernel.efficiency import Efficiency, default_efficiency
 from ..world.engine import TYPICAL, Engine
+from ..world.machine import Machine
 
 Text = Mapping[str, str]
 """One line of a file: column -> what stands there."""
@@ -95,8 +96,12 @@ class Asked:
 
     @property
     def shares(self) -> Efficiency:
-        """The efficiency in force."""
+        """The efficiency in force where neither machine nor engine matters."""
         return self.efficiency or default_efficiency()
+
+    def on(self, machine: Machine, engine: str, version: str = "") -> Efficiency:
+        """The efficiency of a machine under an engine: one place, for constants that are known for both."""
+        return self.shares
 
 
 Reader = Callable[[Sequence[Text], Asked], Sequence[Said]]

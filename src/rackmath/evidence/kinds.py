@@ -28,8 +28,8 @@ def _vllm(rows: Sequence[Text], asked: Asked) -> list[Said]:
         reader = import_module(".vllm_log", __package__)
     except ModuleNotFoundError:
         raise BadInput("logs of vLLM cannot be scored yet: their reader is missing") from None
-    found: Sequence[Answer] = reader.answers([dict(row) for row in rows], asked.path)
-    return [one.said for one in found]
+    found: list[Said] = reader.read(rows, asked)
+    return found
 
 
 REPORTED = (

@@ -59,7 +59,7 @@ def _one(row: Text, asked: Asked) -> Said:
         )
     of = Setup(
         model=model, machine=replace(machine, domain=max(machine.domain, cards)), precision=model.precision,
-        layout=Layout(pp=min(cards, model.n_layers)), efficiency=asked.shares,
+        layout=Layout(pp=min(cards, model.n_layers)), efficiency=asked.on(machine, "llama.cpp"),
     )  # fmt: skip
     stated = _TOKENS.search(metric)
     if metric.startswith("decode"):

@@ -21,17 +21,16 @@ import numpy as np
 
 from ..errors import BadInput, unknown
 from ..layout.footprint import footprint
-from ..layout.parallelism import Layout, illegal
+from ..layout.parallelism import Layout
 from ..serving.steady import steady
 from ..world import catalog
 from ..world.engine import Engine
 from ..world.machine import Machine
 from ..world.model import Model
-from ..world.precision import Precision
 from ..world.workload import Traffic
 from .answer import Asked, Estimate, Said, Text, each, needed, number, whole
 from .predict import named
-from .static_batch import Setup, decode_seconds, prefill_seconds
+from .static_batch import Setup, check, decode_seconds, prefill_seconds
 
 TRTLLM = ("out_tok_s_per_gpu", "out_tok_s_total")
 MLPERF_PREDICTED = (
@@ -47,7 +46,8 @@ MLPERF = (
 MOST_SEQUENCES = 2048.0
 """Sequences an engine decodes at once on one rank: the default limit of TensorRT-LLM."""
 
-BATCHES = np.unique(np.round(np.geomspace(1, MOST_SEQUENCES, 45)))
+BATCHES = np.concatenate([np.geomspace(1e-3, 0.5, 10), np.unique(np.round(np.geomspace(1, MOST_SEQUENCES, 45)))])
+"""Batches tried; below 1 a replica decodes less than one sequence at a time, busy with prompts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,12 +61,9 @@ class Load:
 
 
 def most_load(
-    model: Model,
-    machine: Machine,
-    precision: Precision,
-    layout: Layout,
+    of: Setup,
     traffic: Traffic,
-    asked: Asked,
+    engine: Engine,
     *,
     max_ttft: float = np.inf,
     max_tpot: float = np.inf,
@@ -77,11 +74,9 @@ def most_load(
     With beam search each request decodes as `beams` sequences behind one prompt, which the others find in the cache;
     the bound grants that the beams cost nothing.
     """
-    for why, bad in illegal(model, layout).items():
-        if bool(np.any(bad)):
-            raise BadInput(f"{model.name} in {layout.label()}: {why}")
+    check(of)
+    model, machine, precision, layout = of.model, of.machine, of.precision, of.layout
     longest = traffic.isl + traffic.osl  # what an engine keeps free for a sequence it never evicts
-    engine: Engine = asked.engine
     holds = footprint(model, machine, precision, layout, engine, longest, traffic.isl)
     beside = float(holds.capacity - holds.weights)
     if beside <= 0:
@@ -94,9 +89,9 @@ def most_load(
     room = min(float(holds.batch_max), MOST_SEQUENCES * float(layout.dp * layout.pp))
     if room < 1:  # the run took place: all memory beside the weights was cache
         room = max(np.floor(beside / max(float(holds.per_sequence), 1.0) * float(layout.dp)), 1.0)
-    batch = np.append(BATCHES[room > BATCHES] if room > 1 else [], room)
+    batch = np.append(BATCHES[room > BATCHES], room)
     searched = replace(traffic, cached=1 - 1 / beams)
-    many = steady(model, machine, precision, layout, engine, asked.shares, searched, batch, bounds=False)
+    many = steady(model, machine, precision, layout, engine, of.efficiency, searched, batch, bounds=False)
     kept = np.broadcast_to(many.keeps_pace, batch.shape)
     good = kept & np.broadcast_to(many.tpot <= max_tpot, batch.shape)
     good = good & np.broadcast_to(many.ttft <= max_ttft, batch.shape)
@@ -105,7 +100,7 @@ def most_load(
         raise BadInput(f"{model.name} on {machine.name} in {layout.label()}: {limited}")
     rate = np.where(good, np.broadcast_to(many.request_rate, batch.shape), 0.0)
     best = int(np.argmax(rate))
-    most = steady(model, machine, precision, layout, engine, asked.shares, traffic, max(bare, room), bounds=False)
+    most = steady(model, machine, precision, layout, engine, of.efficiency, traffic, max(bare, room), bounds=False)
     return Load(
         layout=layout, batch=float(batch[best]), rate=float(rate[best]) / beams, bound=float(most.request_rate_bound)
     )
@@ -130,7 +125,9 @@ def _trtllm(row: Text, asked: Asked) -> Said:
     model, machine, precision = named(row.get("model", ""), row.get("gpu", ""), "trtllm", weights)
     layout = layout_named(row.get("layout", ""), whole(row, "n_gpus", 1.0))
     traffic = Traffic(isl=needed(row, "isl"), osl=needed(row, "osl"), closed=True)
-    load = most_load(model, machine, precision, layout, traffic, asked)
+    efficiency = asked.on(machine, "trtllm", row.get("trtllm_doc_version", ""))
+    of = Setup(model=model, machine=machine, precision=precision, layout=layout, efficiency=efficiency)
+    load = most_load(of, traffic, asked.engine)
     osl = float(traffic.osl)
     rate = Estimate(pred=load.rate * osl, bound=load.bound * osl, most=True)
     return replace(
@@ -202,11 +199,12 @@ def _mlperf(row: Text, asked: Asked) -> Said:
     osl, scenario = float(bench["osl"]), row.get("scenario", "").lower()
     traffic = Traffic(isl=float(bench["isl"]), osl=osl, closed=scenario != "server")
     machine = replace(machine, n_devices=devices)
+    efficiency = asked.on(machine, _cache_of(keys.engine))
+    of = Setup(model=chosen, machine=machine, precision=precision, layout=Layout(), efficiency=efficiency)
+    beams = float(bench.get("beams", 1))
     if scenario == "singlestream":
-        beams = float(bench.get("beams", 1))
-        return replace(keys, estimates=_single(chosen, machine, precision, traffic, beams, asked))
-    how = {"beams": float(bench.get("beams", 1)), **(_limits(row, bench) if scenario == "server" else {})}
-    best = _best(chosen, machine, precision, traffic, asked, how)
+        return replace(keys, estimates=_single(of, traffic, beams))
+    best = _best(of, traffic, asked.engine, beams, _limits(row, bench) if scenario == "server" else {})
     copies = devices // float(best.layout.gpus)
     samples = Estimate(pred=copies * best.rate, bound=copies * best.bound, most=True)
     tokens = samples.times(osl)
@@ -260,23 +258,21 @@ def _limits(row: Text, bench: Mapping[str, Any]) -> dict[str, float]:
     return found
 
 
-def _best(
-    model: Model, machine: Machine, precision: Precision, traffic: Traffic, asked: Asked, how: Mapping[str, float]
-) -> Load:
+def _best(of: Setup, traffic: Traffic, engine: Engine, beams: float, limits: Mapping[str, float]) -> Load:
     """The layout with the highest rate over all devices; its bound is the highest of any layout."""
     found, reasons = [], []
-    for layout in _layouts(model, machine):
+    devices = of.machine.n_devices
+    for layout in _layouts(of.model, of.machine):
         try:
-            found.append(most_load(model, machine, precision, layout, traffic, asked, **how))
+            found.append(most_load(replace(of, layout=layout), traffic, engine, beams=beams, **limits))
         except BadInput as error:
             reasons.append(str(error))
     if not found:
-        raise BadInput(reasons[-1] if reasons else f"no layout of {model.name} fits {machine.name}")
-    each_rate = {id(one): one.rate * (machine.n_devices // float(one.layout.gpus)) for one in found}
-    best = max(found, key=lambda one: each_rate[id(one)])
-    copies = machine.n_devices // float(best.layout.gpus)
-    most = max(one.bound * (machine.n_devices // float(one.layout.gpus)) for one in found)
-    return replace(best, bound=most / copies)
+        raise BadInput(reasons[-1] if reasons else f"no layout of {of.model.name} fits {of.machine.name}")
+    copies = [devices // float(one.layout.gpus) for one in found]
+    best = int(np.argmax([n * one.rate for n, one in zip(copies, found, strict=True)]))
+    most = max(n * one.bound for n, one in zip(copies, found, strict=True))
+    return replace(found[best], bound=most / copies[best])
 
 
 def _layouts(model: Model, machine: Machine) -> Iterator[Layout]:
@@ -294,11 +290,8 @@ def _layouts(model: Model, machine: Machine) -> Iterator[Layout]:
             yield Layout(dp=float(size), ep=float(size))
 
 
-def _single(
-    model: Model, machine: Machine, precision: Precision, traffic: Traffic, beams: float, asked: Asked
-) -> dict[str, Estimate]:
+def _single(of: Setup, traffic: Traffic, beams: float) -> dict[str, Estimate]:
     """Latency of one request at a time on one device."""
-    of = Setup(model=model, machine=machine, precision=precision, layout=Layout(), efficiency=asked.shares)
     isl, osl = float(traffic.isl), float(traffic.osl)
     first = prefill_seconds(of, 1.0, isl)
     pred = first + decode_seconds(of, beams, isl, osl - 1)

@@ -99,7 +99,13 @@ def _keys(row: Text) -> Said:
 def _one(row: Text, asked: Asked) -> Said:
     model, machine, precision = named(row.get("model", ""), row.get("gpu", ""), "trtllm", _weights(row))
     layout = Layout(tp=whole(row, "tp", 1.0), pp=whole(row, "pp", 1.0))
-    of = Setup(model=model, machine=machine, precision=precision, layout=layout, efficiency=asked.shares)
+    of = Setup(
+        model=model,
+        machine=machine,
+        precision=precision,
+        layout=layout,
+        efficiency=asked.on(machine, "trtllm", row.get("trtllm_version", "")),
+    )
     check(of)
     batch, isl = whole(row, "batch_size"), needed(row, "isl")
     first = prefill_seconds(of, batch, isl)
