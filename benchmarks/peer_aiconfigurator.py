@@ -205,7 +205,7 @@ def print_point_times(answers: Sequence[Answer], limit: int, *, literal: bool = 
 
 
 def print_search_time(model: str, system: str, gpus: int) -> None:
-    """CPU time of the peer's default search (aggregated and disaggregated), cold and warm, and its distinct points."""
+    """CPU time of the peer's default search (aggregated, disaggregated), cold and warm, and its distinct points."""
     for state in ("cold", "warm"):
         agg: list[float] = []
         static: list[float] = []
