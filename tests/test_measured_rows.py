@@ -6,11 +6,9 @@ A few single figures are quoted by hand; the rest needs the data folder and skip
 from __future__ import annotations
 
 import csv
-import json
 import statistics
 import time
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -18,10 +16,12 @@ from hfdata import DATA
 
 from rackmath.errors import BadInput
 from rackmath.evidence import palm
+from rackmath.evidence.answer import Asked
+from rackmath.evidence.kinds import KINDS, answered, answers
 from rackmath.evidence.predict import MTP_DEPTH, named, predict
 from rackmath.evidence.rows import MEAN_LENGTH, WHOLE, Row, read, rows
-from rackmath.evidence.score import Errors, error, kind, score
-from rackmath.faces.cli import run
+from rackmath.evidence.score import score
+from rackmath.kernel.efficiency import default_efficiency
 
 SILICON = DATA / "serving" / "inferencex_silicon_sample_aic.csv"
 FIXED = DATA / "serving" / "inferencex_fixed_seq.csv"
@@ -202,16 +202,13 @@ def test_more_workers_share_the_concurrency() -> None:
     assert unstated.tpot_bound <= four.tpot_bound
 
 
-def test_scores_are_signed_and_by_cell() -> None:
-    assert Errors.of([]) is None
-    found = score(predict([silicon(), silicon(system="gb200", tp_size="36.0", moe_tp_size="36.0")]))
-    assert found.answered == 1
-    assert found.reasons == ((WHOLE, 1),)
-    assert sum(c.rows for c in found.cells) == 2
-    p = found.predictions[0]
-    assert p.tpot is not None
-    assert error(p, "tpot") == pytest.approx(p.tpot / 0.030 - 1)
-    assert error(p, "tput_per_gpu") is None
+def test_modes_keep_unequal_readings_apart() -> None:
+    given = dict(zip(FIXED_HEAD.split(","), FIXED_ROWS[1].split(","), strict=True))
+    plain, drafts = answered(KINDS["inferencex"], [given, given | {"spec_method": "mtp"}], Asked())
+    assert (plain.said.mode, drafts.said.mode) == ("aggregated", "aggregated, MTP")
+    assert plain.said.estimates["median_tpot"].pred > drafts.said.estimates["median_tpot"].pred
+    p = predict([fixed()])[0]
+    assert p.tpot == pytest.approx(plain.said.estimates["median_tpot"].pred)
 
 
 # --- all rows -----------------------------------------------------------------------------------------------------
@@ -236,15 +233,15 @@ def test_every_row_has_an_answer_or_a_reason_and_none_beats_its_bound(path: Path
 
 
 @needs
-def test_unfitted_errors_stay_where_they_are() -> None:
-    """Nothing is fitted; a change that makes the default model worse on these rows must be noticed."""
-    cells = {c.key[0]: c.errors for c in score(predict(read(SILICON))).total}
-    assert cells["aggregated"]["tpot"].median < 0.18
-    assert cells["aggregated"]["tpot"].mape < 0.25
-    assert cells["disaggregated"]["tpot"].median < 0.22
-    others = {c.key[0]: c.errors for c in score(predict(read(FIXED))).total}
-    assert others["aggregated"]["tpot"].median < 0.28
-    assert others["disaggregated"]["tpot"].median < 0.32
+def test_errors_stay_where_they_are() -> None:
+    """A change that makes the model worse on these rows must be noticed."""
+    for path, column, limits in (
+        (SILICON, "silicon_tpot_ms", {"aggregated": 0.18, "disaggregated": 0.22}),
+        (FIXED, "median_tpot", {"aggregated": 0.28, "disaggregated": 0.32}),
+    ):
+        cells = {c.key: c.columns[column].errors for c in score(*answers(path)).by["mode"]}
+        for mode, most in limits.items():
+            assert cells[mode].median < most
 
 
 @needs
@@ -319,81 +316,18 @@ def test_longest_contexts_of_pope_et_al(model: str, batch: int, published: float
         "model": model, "table": "Table 1", "metric": "max_context_tokens", "num_gpus": "64",
         "global_batch": str(batch), "precision": "bf16", "value": str(published),
     }  # fmt: skip
-    found = palm.compare(row)
-    assert found.predicted is not None
-    assert found.predicted * 2**30 / 1e9 == pytest.approx(published, rel=0.015)
-
-
-def test_tables_of_reported_runs_that_cannot_be_read(tmp_path: Path) -> None:
-    path = tmp_path / "runs.csv"
-    path.write_text("paper_or_repo,model\nPope,x\n", encoding="utf-8")
-    with pytest.raises(BadInput, match="no column 'table'"):
-        palm.read(path)
-    path.write_text(",".join(palm.COLUMNS) + "\nNarayanan" + "," * 10 + "\n", encoding="utf-8")
-    with pytest.raises(BadInput, match="no rows of Pope"):
-        palm.read(path)
-    path.write_text(",".join(palm.COLUMNS) + "\nPope,,PaLM 540B,TPUv4,many,,,,1,,\n", encoding="utf-8")
-    with pytest.raises(BadInput, match="a number that is none"):
-        palm.read(path)
+    found = palm.estimate(row, default_efficiency())
+    assert found.pred * 2**30 / 1e9 == pytest.approx(published, rel=0.015)
+    assert found.most
 
 
 @needs
 def test_palm_inference_against_the_paper() -> None:
-    found = palm.read(REPORTED)
+    found = answers(REPORTED, "palm")[2]
     assert len(found) == 37
-    assert [r.reason for r in found if r.reason] == ["the batch is not stated"]
-    assert all(r.holds for r in found)
-    ratios = [r.predicted / r.measured for r in found if r.predicted and "context" not in r.metric]
+    assert [a.said.reason for a in found if a.said.reason] == ["the batch is not stated"]
+    assert not any(a.broken for a in found)
+    times = [a for a in found if a.answered and a.said.mode != "longest context"]
+    ratios = [a.said.estimates["value"].pred / a.measured["value"] for a in times]
     assert statistics.median(abs(r - 1) for r in ratios) < 0.22
     assert all(0.5 < r < 1.8 for r in ratios)
-
-
-# --- the command --------------------------------------------------------------------------------------------------
-
-
-def _file(tmp_path: Path) -> Path:
-    path = tmp_path / "rows.csv"
-    path.write_text("\n".join((FIXED_HEAD, *FIXED_ROWS)) + "\n", encoding="utf-8")
-    return path
-
-
-def test_the_command_in_every_form(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    path = _file(tmp_path)
-    assert run(["rows", str(path)]) == 0
-    assert "2 answered (100.0%)" in capsys.readouterr().out
-    assert run(["rows", str(path), "--json"]) == 0
-    found: dict[str, Any] = json.loads(capsys.readouterr().out)
-    assert (found["rows"], found["answered"], found["beat_bound"]) == (2, 2, [])
-    assert found["kinds"][0]["tpot"]["n"] == 2
-    out = tmp_path / "predictions.csv"
-    assert run(["rows", str(path), "-o", str(out)]) == 0
-    with out.open(encoding="utf-8") as handle:
-        written = list(csv.DictReader(handle))
-    assert [w["layout"] for w in written] == ["TP4", "TP8"]
-    assert all(float(w["tpot"]) > float(w["tpot_bound"]) for w in written)
-    assert run(["rows", str(path), "--explain"]) == 0
-    assert run(["rows", str(path), "--set", "efficiency.link_share=0.5", "--json"]) == 0
-    slower = json.loads(capsys.readouterr().out.partition("\n{")[2].join(("{", "")))
-    assert slower["predictions"][1]["tpot"] > found["predictions"][1]["tpot"]
-
-
-@pytest.mark.parametrize(
-    ("words", "said"),
-    [
-        (["no-such.csv"], "there is no file"),
-        (["{}"], "neither the column"),
-        (["{}", "--set", "machine.domain=8"], "engine or efficiency only"),
-    ],
-)
-def test_bad_input(words: list[str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    other = tmp_path / "other.csv"
-    other.write_text("a,b\n1,2\n", encoding="utf-8")
-    assert run(["rows", *(w.format(other) for w in words)]) == 2
-    error_text = capsys.readouterr().err
-    assert said in error_text
-    assert error_text.count("\n") == 1
-
-
-def test_kinds_keep_unequal_readings_apart() -> None:
-    found = predict([silicon(), fixed(spec_method="mtp")])
-    assert [kind(p) for p in found] == ["aggregated", "aggregated, multi-token prediction"]
