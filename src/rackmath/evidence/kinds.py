@@ -115,7 +115,7 @@ def kind_named(name: str) -> Kind:
     """A kind by its name.
 
     >>> kind_named("silicon").measured
-    ('silicon_ttft_ms', 'silicon_tpot_ms')
+    ('silicon_tpot_ms', 'silicon_ttft_ms')
     """
     found = KINDS.get(name.strip().lower().replace("_", "-"))
     if found is None:
