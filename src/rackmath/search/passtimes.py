@@ -30,6 +30,10 @@ REFERENCE = 64.0
 """Earlier tokens each prefill token meets in the second table: so few that attention to them costs nothing."""
 
 
+NONE = 1 / 64
+"""Sequences that stand for none: a pass of nothing has no shape to look a kernel's time up by."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
     """Values at the knots of a grid, linear in between and constant beyond its ends."""
@@ -99,33 +103,41 @@ def pass_times(
     pp, dp = float(layout.pp), float(layout.dp)
     uneven = float(stage_share(model, layout)) * pp  # >= 1: the fullest stage sets the pace
 
-    def seconds(n: Column, c: Column, p: Column, met: Column, busiest: float) -> Column:
+    def seconds(work: Pass) -> Column:
+        return uneven * np.asarray(forward(model, machine, precision, layout, work, efficiency).estimate)
+
+    def beside(n: Column, p: Column, met: Column, busiest: float) -> Column:
         # prompts as long as give each of their tokens `met` earlier ones: whole ones, or chunks of longer ones
         fresh = np.minimum(p * busiest, 2 * met)
-        work = Pass(
-            decode=n, context=c, prefill=p, prompt=met + fresh / 2, prompt_cached=met - fresh / 2, busiest=busiest
+        one = np.ones_like(n)
+        return seconds(
+            Pass(
+                decode=np.maximum(n, NONE),
+                context=one,
+                prefill=p,
+                prompt=met + fresh / 2,
+                prompt_cached=met - fresh / 2,
+                busiest=busiest,
+            )
         )
-        return uneven * np.asarray(forward(model, machine, precision, layout, work, efficiency).estimate)
 
     n_knots = np.concatenate([[0.0], _spaced(1.0, max(sequences / pp, 2.0))])
     c_knots = _spaced(1.0, max(context, 2.0))
-    p_knots = np.concatenate([[0.0], _spaced(1.0, max(budget / pp, 2.0))])
+    p_knots = _spaced(1.0, max(budget / pp, 2.0))
     m_knots = _spaced(REFERENCE / 2, max(context, REFERENCE))
-    n, c = _grid(n_knots, c_knots)
-    plain = Pass(decode=n, context=c)
-    first = uneven * np.asarray(forward(model, machine, precision, layout, plain, efficiency).estimate)
 
     def prompts(busiest: float) -> Table:
         n, p = _grid(n_knots, p_knots)
         flat = np.full_like(n, REFERENCE)
-        total = seconds(n, flat, p, flat, busiest)
-        return _table(n_knots, p_knots, total - np.repeat(total.reshape(len(n_knots), -1)[:, 0], len(p_knots)))
+        without = seconds(Pass(decode=np.maximum(n, NONE), context=np.ones_like(n)))
+        return _from_zero(_table(n_knots, p_knots, beside(n, p, flat, busiest) - without))
 
+    n, c = _grid(n_knots, c_knots)
     p, met = _grid(p_knots, m_knots)
     one = np.ones_like(p)
-    extra = seconds(one, one, p * dp, met, 1 / dp) - seconds(one, one, p * dp, np.full_like(p, REFERENCE), 1 / dp)
+    extra = beside(one, p * dp, met, 1 / dp) - beside(one, p * dp, np.full_like(p, REFERENCE), 1 / dp)
     return PassTimes(
-        decode=_table(n_knots, c_knots, first),
+        decode=_table(n_knots, c_knots, seconds(Pass(decode=np.maximum(n, NONE), context=c))),
         alone=prompts(1.0) if dp > 1 else prompts(1 / dp),
         spread=prompts(1 / dp),
         attention=_table(p_knots, m_knots, extra),
@@ -149,3 +161,8 @@ def _grid(x: Column, y: Column) -> tuple[Column, Column]:
 def _table(x: Column, y: Column, flat: Column) -> Table:
     rows = flat.reshape(len(x), len(y))
     return Table(x=tuple(x.tolist()), y=tuple(y.tolist()), values=tuple(tuple(r) for r in rows.tolist()))
+
+
+def _from_zero(table: Table) -> Table:
+    """The same, with nothing added by 0 tokens."""
+    return Table(x=table.x, y=(0.0, *table.y), values=tuple((0.0, *row) for row in table.values))
