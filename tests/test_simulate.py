@@ -188,6 +188,8 @@ def test_a_summary_is_in_seconds() -> None:
         (lambda: Scheduler(kv_tokens=-1), "kv_tokens"),
         (lambda: Scheduler(reserve=2), "reserve"),
         (lambda: Scheduler(overhead=-1), "overhead"),
+        (lambda: Scheduler(poll=0), "poll"),
+        (lambda: closed_loop_ttft(np.inf, 5, 5, step=1.0, per_token=0.1, budget=10), "clients"),
         (lambda: poisson(0, 3), "rate"),
         (lambda: lengths(np.nan, 3), "lengths"),
         (lambda: simulate(closed_loop(500, 100, 2), linear, Scheduler(kv_tokens=300)), "room for"),
@@ -323,6 +325,27 @@ def test_clients_without_a_seat_stand_in_line(clients: int, seats: int) -> None:
     )
     assert float(found.ttft_mean[0]) == pytest.approx(served["ttft_mean"], rel=0.1)
     assert float(found.rate[0]) == pytest.approx(served["request_rate"], rel=0.08)
+
+
+@pytest.mark.parametrize(("clients", "poll"), [(8, 10), (32, 30), (200, 30), (64, 4)])
+def test_an_engine_that_seldom_looks_lets_requests_wait(clients: int, poll: int) -> None:
+    """sglang under --scheduler-recv-interval: half of the interval, in decode steps, comes on top."""
+
+    def step(work: Work) -> float:
+        return (1 + work.decode / clients if work.decode else 0.3) + 2e-4 * work.prefill
+
+    def both(poll: float) -> tuple[float, float]:
+        how = Scheduler(budget=16384, sequences=clients, overhead=0.6, policy="prefill first", poll=poll)
+        served = simulate(closed_loop(1024, 800, clients), step, how).summary()
+        found = closed_loop_ttft(
+            clients, 0.9 * 1024, 0.9 * 800, step=2.0, base=1.0, per_token=2e-4, budget=16384, prefill_step=0.3,
+            prefill_first=True, overhead=0.6, poll=poll,
+        )  # fmt: skip
+        return served["ttft_median"], float(found.ttft[0])
+
+    (often, _), (seldom, found) = both(1), both(poll)
+    assert found == pytest.approx(seldom, rel=0.4)
+    assert seldom - often == pytest.approx(poll, rel=0.5)  # half of so many steps of 2 seconds
 
 
 def test_rows_of_a_column_do_not_touch_each_other() -> None:

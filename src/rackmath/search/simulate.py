@@ -53,6 +53,8 @@ class Scheduler:
     `budget`: most tokens in a step. `sequences`: most that run at once. `kv_tokens`: room for cache, kept in blocks
     of `block` tokens. `reserve`: share of its output a sequence must find room for when admitted (0: its prompt only,
     and others are pushed back later; 1: nobody ever is). `overhead`: seconds from sending to the place in line.
+    `poll`: decode steps between two looks for new requests; after a step with prompts, and when idle, an engine
+    always looks.
     """
 
     budget: float = 2048
@@ -62,11 +64,12 @@ class Scheduler:
     policy: str = "mixed"
     reserve: float = 0.0
     overhead: float = 0.0
+    poll: float = 1
 
     def __post_init__(self) -> None:
         if self.policy not in POLICIES:
             raise BadInput(f"policy = {self.policy!r} is not known; give one of {', '.join(map(repr, POLICIES))}")
-        for name, least in (("budget", 1), ("sequences", 1), ("kv_tokens", 1), ("block", 1)):
+        for name, least in (("budget", 1), ("sequences", 1), ("kv_tokens", 1), ("block", 1), ("poll", 1)):
             value = getattr(self, name)
             if not value >= least:
                 raise BadInput(f"{name} = {value!r} is too small; give at least {least}")
@@ -239,6 +242,7 @@ class _Replica:
         self.preempted = [0] * n
         self.log: list[tuple[float, int, int, int, int, float]] = []
         self.left = n
+        self.unseen = 0.0  # decode steps since the engine last looked for requests
         if requests.arrival is not None:
             self.next = n
             for i, t in enumerate(requests.arrival):
@@ -283,6 +287,9 @@ class _Replica:
             self.next += 1
 
     def _take_in(self) -> None:
+        if self.unseen < self.how.poll and self.running:
+            return
+        self.unseen = 0.0
         while self.coming and self.coming[0][0] <= self.now:
             i = heappop(self.coming)[1]
             self.queued[i] = self.now
@@ -410,6 +417,7 @@ class _Replica:
             self.phase[self.start[i] % self.block] += 1
             self.decoding += 1
             self.context += self.done[i]
+        self.unseen = self.how.poll if batch.chunks else self.unseen + 1
         share = self.used / self.room
         self.log.append(
             (self.now, len(self.running), len(self.waiting), sum(c for _, c in batch.chunks), batch.decode, share)

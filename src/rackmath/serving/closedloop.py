@@ -67,13 +67,15 @@ def closed_loop_ttft(
     spread: float = SPREAD,
     prefill_first: bool = False,
     overhead: Number = 0.0,
+    poll: Number = 1.0,
 ) -> ClosedLoop:
     """TTFT and TPOT of a closed loop on one replica; arguments may be columns.
 
     `isl`, `osl`: mean tokens; prompts count without their cached part. `step`: seconds of a decode-only step with all
     clients decoding, `base` with one. `per_token`: seconds a prompt token adds to a step. `budget`: most tokens in a
     step. `prefill_step`: seconds of a step that only prefills, beside its tokens. `seats`: most sequences that memory
-    holds; the others wait. `overhead`: seconds added to every first token.
+    holds; the others wait. `overhead`: seconds added to every first token. `poll`: decode steps between two looks for
+    new requests.
 
     One client finds an empty engine; the prompts of many stand in line:
 
@@ -82,28 +84,41 @@ def closed_loop_ttft(
     >>> round(float(one.ttft_mean[0]), 3), round(float(many.ttft_mean[0]), 1)
     (0.02, 0.2)
     """
-    given = (clients, isl, osl, step, per_token, budget, step if base is None else base, prefill_step, seats, rounds,
-             overhead)  # fmt: skip
-    columns = np.broadcast_arrays(*(np.atleast_1d(np.asarray(x, dtype=float)) for x in given))
-    names = ("clients", "isl", "osl", "step", "per_token", "budget", "base", "prefill_step", "seats", "rounds")
-    for name, column in zip(names, columns, strict=False):
-        least = 0.0 if name in ("per_token", "prefill_step") else 1e-12
-        if np.any(np.isnan(column) | (column < least)):
-            raise BadInput(f"{name} must be a number above 0 in every row")
+    given = {
+        "clients": (clients, 1e-12),
+        "isl": (isl, 1e-12),
+        "osl": (osl, 1e-12),
+        "step": (step, 1e-12),
+        "per_token": (per_token, 0.0),
+        "budget": (budget, 1.0),
+        "base": (step if base is None else base, 1e-12),
+        "prefill_step": (prefill_step, 0.0),
+        "seats": (seats, 1e-12),
+        "rounds": (rounds, 1e-12),
+        "overhead": (overhead, 0.0),
+        "poll": (poll, 1.0),
+    }
+    wide = np.broadcast_arrays(*(np.atleast_1d(np.asarray(value, dtype=float)) for value, _ in given.values()))
+    columns = dict(zip(given, wide, strict=True))
+    for name, (_, least) in given.items():
+        bad = np.isnan(columns[name]) | (columns[name] < least)
+        if np.any(bad | (np.isinf(columns[name]) & (name not in ("budget", "seats")))):
+            raise BadInput(f"{name} must be a number of at least {least:g} in every row")
     if not 0 <= spread < 1:
         raise BadInput(f"spread = {spread!r} is out of range; give a share of the mean, below 1")
     # rows with few clients are over after few events: they are followed apart
-    octave = np.ceil(np.log2(np.clip(np.minimum(columns[0], columns[8]), 1, CLUMPS)))
+    octave = np.ceil(np.log2(np.clip(np.minimum(columns["clients"], columns["seats"]), 1, CLUMPS)))
     found = {name: np.empty(len(octave)) for name in ("ttft", "ttft_mean", "tpot", "tpot_mean", "rate")}
     for size in np.unique(octave):
         rows = octave == size
-        part = _follow(*(c[rows] for c in columns), spread=spread, prefill_first=prefill_first)
+        part = _follow(**{name: c[rows] for name, c in columns.items()}, spread=spread, prefill_first=prefill_first)
         for name, column in found.items():
             column[rows] = getattr(part, name)
     return ClosedLoop(**found)
 
 
 def _follow(
+    *,
     clients: Column,
     isl: Column,
     osl: Column,
@@ -115,7 +130,7 @@ def _follow(
     seats: Column,
     rounds: Column,
     overhead: Column,
-    *,
+    poll: Column,
     spread: float,
     prefill_first: bool,
 ) -> ClosedLoop:
@@ -159,7 +174,10 @@ def _follow(
         # then decode steps alone follow, until the one during which the clump's first request comes is done.
         due[i, row] = np.inf
         others = w * np.sum(np.isfinite(due) & (due > np.maximum(k, at)), axis=0)
-        idle = np.where(at > k, np.where(others > 0, np.ceil(at - 1e-9), at) - k, 0.0)
+        look = poll * np.ceil((at - k) / poll - 1e-9)  # decode steps until the engine looks for requests
+        quiet = np.ceil(np.max(np.where(np.isfinite(due), due, 0.0), axis=0)) - k  # until it is idle, and looks
+        look = np.minimum(look, np.maximum(quiet, np.ceil(at - k - 1e-9)))
+        idle = np.where(at > k, np.where(others > 0, look, at - k), 0.0)
         k, t = k + idle, t + idle * d
         since = np.where(idle > 0, t, since)
         took = np.where(idle > 0, d, took)
@@ -172,7 +190,7 @@ def _follow(
         following = np.min(due, axis=0)  # the next clump's; this one's own next request is farther
         gap = np.where(np.isfinite(following), np.maximum(following - at, 0.0), w * isl / room)
         tokens = w * isl
-        apart = ~single & (gap > 1) & (k - at < 1) & (held == 0)
+        apart = ~single & (gap > poll) & (k - at < poll) & (held == 0)
         if not prefill_first:
             apart &= tokens < room * gap  # the line is served faster than it grows
 
@@ -183,11 +201,15 @@ def _follow(
         later = np.where(single, 0.0, x * gap * (d if prefill_first else full))  # those behind the first send later
         served = t + (nth + 1) * full - np.minimum(later, (nth + 1) * full)
         # Apart: a few of its clients in each of many steps.
-        parts = np.ceil(np.maximum(isl, tokens / np.maximum(gap, 1.0)) / room)
-        alone = parts * beside + per_token * np.maximum(isl, tokens / np.maximum(gap, 1.0))
+        each = np.maximum(isl, tokens * poll / np.maximum(gap, 1.0))
+        parts = np.ceil(each / room)
+        alone = parts * beside + per_token * each
+        alone = alone + np.where(
+            poll > 1, (np.arange(POINTS) + 0.5)[:, None] / POINTS * poll * d - (t - arrived), 0.0
+        )
         passing = gap * d + per_token * tokens
         if prefill_first:
-            passing = passing + np.minimum(gap, w) * parts * prefill_step
+            passing = passing + np.minimum(gap / poll, w) * parts * prefill_step
 
         kept.sent.append(arrived)
         kept.first.append(np.where(apart, t + alone, served))
