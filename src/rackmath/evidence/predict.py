@@ -2,28 +2,31 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import BadInput
-from ..kernel.efficiency import Efficiency, default_efficiency
-from ..layout.footprint import Footprint
-from ..layout.parallelism import Layout, illegal
+from ..kernel.efficiency import Efficiency, of_age
+from ..layout.footprint import Footprint, footprint
+from ..layout.parallelism import Layout, illegal, stage_share
+from ..serving.closedloop import ClosedLoop, closed_loop_ttft
 from ..serving.disaggregated import DecodeReplica, decode_replica, prefill_replica, transfer
 from ..serving.speculative import Speculation, own_layers
-from ..serving.steady import BUSY_LIMIT, at_concurrency, steady
+from ..serving.steady import BUSY_LIMIT, Serving, held_tokens, steady
 from ..world import catalog
-from ..world.engine import TYPICAL, Engine
+from ..world.engine import TYPICAL, Engine, engine_key, released
+from ..world.engine import engine as named_engine
 from ..world.machine import Machine
 from ..world.model import Model
 from ..world.precision import Precision
 from ..world.workload import Traffic
-from .rows import Row
+from .rows import ROUNDS, Row
 
 Column = NDArray[np.float64]
 
@@ -35,6 +38,8 @@ MTP_DEPTH, MTP_ACCEPTANCE = 3.0, 0.7
 class Prediction:
     """The answer for one row, in SI units and the row's own conventions; None and a reason where there is none.
 
+    `tpot` and `ttft` are means over the run's requests, with their medians beside them.
+
     `batch`: sequences that decode in one worker. `tpot_bound` is that of this batch; where the row does not say how
     many workers share its concurrency, that of a single sequence in each.
     """
@@ -43,6 +48,8 @@ class Prediction:
     reason: str = ""
     tpot: float | None = None
     ttft: float | None = None
+    tpot_median: float | None = None
+    ttft_median: float | None = None
     tput_per_gpu: float | None = None
     output_tput_per_gpu: float | None = None
     tpot_bound: float | None = None
@@ -84,11 +91,18 @@ def predict(
         if row.reason:
             found[i] = Prediction(row=row, reason=row.reason)
         else:
-            groups[row.model, row.machine, row.engine, row.weights, row.speculation, row.mode].append(i)
+            key = (row.model, row.machine, row.engine, row.weights, row.speculation, row.mode)
+            groups[*key, str(age(row)), str(row.spread)].append(i)
     for members in groups.values():
         for i, one in zip(members, _group([rows[i] for i in members], engine, efficiency), strict=True):
             found[i] = one
     return tuple(one for one in found if one is not None)
+
+
+def age(row: Row) -> float | None:
+    """Months from January 2026 to the release of a row's engine, where version or date tell."""
+    found = re.search(r"\d+\.\d+[\w.]*", row.version.rpartition(":")[2])
+    return released(engine_key(row.engine), found.group(0) if found else "", row.date)
 
 
 def _group(rows: Sequence[Row], engine: Engine, efficiency: Efficiency | None) -> list[Prediction]:
@@ -102,9 +116,11 @@ def _group(rows: Sequence[Row], engine: Engine, efficiency: Efficiency | None) -
             raise BadInput(f"speculation {first.speculation!r} is not known")
     except BadInput as error:
         return [Prediction(row=row, reason=str(error)) for row in rows]
+    if engine == TYPICAL and engine_key(first.engine):
+        engine = named_engine(first.engine)
     of = _Setting(
         model=model, machine=machine, precision=precision, engine=engine,
-        efficiency=efficiency or default_efficiency(), speculation=drafts,
+        efficiency=efficiency or of_age(machine.generation, engine.name, age(first)), speculation=drafts,
     )  # fmt: skip
     columns, reasons = (_aggregated if first.prefill is None else _disaggregated)(of, rows)
     assumed = (f"depth {MTP_DEPTH:g} and acceptance {MTP_ACCEPTANCE:g} assumed",) if drafts else ()
@@ -121,6 +137,8 @@ def _answer(row: Row, why: str, notes: tuple[str, ...], values: Mapping[str, flo
         row=row,
         tpot=values["tpot"],
         ttft=values["ttft"],
+        tpot_median=values.get("tpot_median", values["tpot"]),
+        ttft_median=values.get("ttft_median", values["ttft"]),
         tput_per_gpu=values["tput_per_gpu"],
         output_tput_per_gpu=values["output_tput_per_gpu"],
         tpot_bound=values["tpot_bound"],
@@ -169,27 +187,103 @@ def _traffic(rows: Sequence[Row]) -> Traffic:
 # --- one pool -----------------------------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loop:
+    """What a closed loop is made of, columns over the rows of a group.
+
+    `step` a decode-only step with every user inside decoding, `base` with one, `carrying` one that also carries
+    `carried` prompt tokens; `inside` users that have a seat of the `seats`; `steps` of an output.
+    """
+
+    wanted: Column
+    inside: Column
+    seats: Column
+    step: Column
+    base: Column
+    carrying: Column
+    carried: Column
+    fresh: Column
+    steps: Column
+    poll: Column
+    serving: Serving
+    reasons: list[str]
+
+    def run(self, engine: Engine, efficiency: Efficiency, spread: float) -> ClosedLoop:
+        """The users start at once, and ask again when they are answered."""
+        per_token = np.maximum(self.carrying - self.step, 0.0) / self.carried
+        return closed_loop_ttft(
+            np.maximum(np.round(self.wanted), 1.0), self.fresh, self.steps + 1, step=self.step, base=self.base,
+            per_token=per_token, budget=np.maximum(engine.chunk_tokens, self.carried),
+            prefill_step=self.step / 2 if engine.prefill_first else 0.0, seats=self.seats, rounds=ROUNDS,
+            spread=spread, prefill_first=engine.prefill_first, poll=self.poll,
+            overhead=efficiency.request_overhead,
+        )  # fmt: skip
+
+
+def loop(of: _Setting, rows: Sequence[Row]) -> Loop:
+    """The passes of rows of one pool, and the seats their workers have."""
+    n = len(rows)
+    layout, plain = _layout([r.decode.layout for r in rows]), _traffic(rows)
+    traffic = replace(plain, cached=_column([r.cached for r in rows]), closed=True)
+    wanted = _column([r.concurrency / r.decode.count for r in rows])
+    args = (of.model, of.machine, of.precision, layout, of.engine, of.efficiency)
+    held = held_tokens(traffic, wanted / np.asarray(layout.dp))
+    holds = footprint(of.model, of.machine, of.precision, layout, of.engine, held, traffic.isl)
+    reasons, most = _seats(of, rows, layout, holds)
+    inside = np.minimum(wanted, most)
+    s = steady(*args, traffic, inside, speculation=of.speculation)
+    alone = steady(*args, traffic, np.ones(n), speculation=of.speculation, bounds=False)
+    uneven = np.asarray(stage_share(of.model, layout) * layout.pp)
+    kept = 1.0 if of.speculation is None else of.speculation.kept
+    return Loop(
+        wanted=wanted,
+        inside=inside,
+        seats=most,
+        step=np.asarray(s.decode.estimate) * uneven,
+        base=np.minimum(np.asarray(alone.decode.estimate), np.asarray(s.decode.estimate)) * uneven,
+        carrying=np.asarray(s.mixed_pass.estimate) * uneven,
+        carried=np.broadcast_to(s.carried, (n,)),
+        fresh=np.maximum(np.asarray(traffic.isl * (1 - traffic.cached)), 1.0),
+        steps=np.asarray(np.maximum((traffic.osl - 1) / kept, 0.0)),
+        poll=_column([_poll(of, r) for r in rows]),
+        serving=s,
+        reasons=reasons,
+    )
+
+
+def _poll(of: _Setting, row: Row) -> float:
+    """Decode steps between two looks for new requests: settings of the benchmark's public launch scripts for SGLang.
+
+    `--scheduler-recv-interval` 10, and 30 from 16 users, on Blackwell; `--num-continuous-decode-steps` 4 on AMD.
+    """
+    if of.engine.name != "sglang" or not row.spread:
+        return 1.0
+    if of.machine.vendor == "AMD":
+        return 4.0
+    return (30.0 if row.concurrency >= 16 else 10.0) if of.machine.generation.startswith("blackwell") else 1.0
+
+
 def _aggregated(of: _Setting, rows: Sequence[Row]) -> tuple[dict[str, Column], list[str]]:
     """One pool of equal workers, with as many requests inside as the row states."""
-    layout, traffic = _layout([r.decode.layout for r in rows]), _traffic(rows)
-    wanted = _column([r.concurrency / r.decode.count for r in rows])
-    args = (of.model, of.machine, of.precision, layout, of.engine, of.efficiency, traffic)
-    s = at_concurrency(*args, wanted, speculation=of.speculation)
-    reasons, most = _seats(of, rows, layout, s.footprint)
-    if np.any(np.asarray(s.batch) > most):  # the engine lets the rest wait
-        s = steady(*args, np.minimum(np.asarray(s.batch), most), speculation=of.speculation)
-    rate = np.asarray(s.request_rate)
-    waiting = np.asarray(s.batch) >= most * (1 - 1e-9)
-    left = wanted / rate - np.asarray(s.batch) / rate  # Little: whoever does not decode has no first token yet
+    it = loop(of, rows)
+    found, s = it.run(of.engine, of.efficiency, rows[0].spread), it.serving
+    per_token = it.steps / np.maximum(np.asarray([r.osl for r in rows]) - 1, 1e-9)
+    per_token = np.where(it.steps > 0, per_token, 1.0)
+    gpus = np.asarray([float(r.decode.layout.gpus) for r in rows])
+    isl, osl = _column([r.isl for r in rows]), _column([r.osl for r in rows])
+    least, first = np.asarray(s.tpot_bound), np.asarray(s.ttft_bound)
+    queue = of.efficiency.queue
     return {
-        "tpot": np.asarray(s.tpot),
-        "ttft": np.where(waiting, np.maximum(left, np.asarray(s.ttft)), np.asarray(s.ttft)),
-        "tput_per_gpu": np.asarray(s.tput_per_gpu),
-        "output_tput_per_gpu": np.asarray(s.output_tput_per_gpu),
-        "tpot_bound": np.asarray(s.tpot_bound),
-        "ttft_bound": np.asarray(s.ttft_bound),
-        "batch": np.asarray(s.batch),
-    }, reasons
+        "tpot": np.maximum(found.tpot_mean * per_token, least),
+        "tpot_median": np.maximum(found.tpot * per_token, least),
+        "ttft": np.maximum(found.ttft_mean * queue, first),
+        "ttft_median": np.maximum(found.ttft * queue, first),
+        "tput_per_gpu": found.rate * (isl + osl) / gpus,
+        "output_tput_per_gpu": found.rate * osl / gpus,
+        "tpot_bound": least,
+        "ttft_bound": first,
+        "batch": it.inside,
+    }, it.reasons
 
 
 def _seats(of: _Setting, rows: Sequence[Row], layout: Layout, holds: Footprint) -> tuple[list[str], Column]:

@@ -20,8 +20,21 @@ from ..layout.parallelism import Layout
 MEAN_LENGTH = 0.9
 """InferenceX draws each length uniformly from 0.8 to 1.0 of the stated one."""
 
+SPREAD = 1 / 9
+"""Half of that range over its mean. Other runs of the silicon sample keep to one length."""
+
+MTP_FROM = {"1.1.0rc2.post2": "2026-01-01", "1.2.0rc6.post3": "2026-01-01"}
+"""TensorRT-LLM images and the date from which the benchmark ran them with multi-token prediction on DeepSeek-R1.
+
+The same campaigns stand in the InferenceX results (hardware, precision and date agree), where they say mtp: 14 January,
+5 and 6 February 2026. Rows taken from the benchmark's data base carry the model's other name and none of these runs.
+"""
+
 WIDEST_TP = 16
 """Tensor-parallel ranks of the largest single worker in these files; a larger all-TP count is a whole deployment."""
+
+ROUNDS = 10.0
+"""Requests of a run over its concurrency, as the benchmark's scripts have it."""
 
 Text = Mapping[str, str]
 
@@ -52,7 +65,8 @@ class Measured:
 class Row:
     """One measured configuration. `prefill` is None where one pool does both; `reason` says why there is no query.
 
-    `isl`, `osl` are mean lengths; `speculation` is "none", "mtp" or "unstated".
+    `isl`, `osl` are mean lengths; `speculation` is "none", "mtp" or "unstated". All users start at once and send the
+    next request when the last is answered, `ROUNDS` times.
     """
 
     id: str
@@ -69,6 +83,9 @@ class Row:
     concurrency: float
     speculation: str
     measured: Measured
+    date: str = ""  # of the run
+    spread: float = SPREAD  # of the lengths of outputs, over their mean
+    cached: float = 0.0  # share of a prompt that a prefix cache held
     readings: tuple[str, ...] = ()
     reason: str = ""
 
@@ -123,7 +140,8 @@ def silicon(given: Text, number: int = 0) -> Row:
     ('TP8 EP8', 921.6)
     """
     of = _Reader(given, number)
-    inferencex = "aic gap analysis" not in given.get("silicon_data_source", "")
+    origin = given.get("silicon_data_source", "")
+    inferencex = "aic gap analysis" not in origin
     shared = MEAN_LENGTH if inferencex else 1.0
     prefill: Pool | None = None
     if given.get("mode") == "disagg":
@@ -142,6 +160,12 @@ def silicon(given: Text, number: int = 0) -> Row:
         of.readings.append("concurrency not stated: the batch of each rank that decodes")
     elif prefill is None and each:
         decode = of.replicas(decode, concurrency / each)
+    drafts = _speculates(given, origin)
+    if drafts:
+        of.readings.append("run with multi-token prediction: InferenceX says so of this image and date")
+    cached = 1.0 if not inferencex and "vllm" in given.get("backend", "") else 0.0
+    if cached:
+        of.readings.append("prompts repeat and vLLM keeps them: found in the prefix cache")
     weights = given.get("moe_quant_mode") or given.get("gemm_quant_mode") or given.get("precision") or ""
     return Row(
         id=given.get("id") or f"row {number}",
@@ -156,11 +180,22 @@ def silicon(given: Text, number: int = 0) -> Row:
         isl=shared * of.needed("isl"),
         osl=shared * of.needed("osl"),
         concurrency=of.positive(concurrency, "concurrency"),
-        speculation="unstated",
+        speculation="mtp" if drafts else "unstated",
+        date=given.get("measured_date", ""),
+        spread=SPREAD if inferencex else 0.0,
+        cached=cached,
         measured=Measured(tpot=of.seconds("silicon_tpot_ms", 1e3), ttft=of.seconds("silicon_ttft_ms", 1e3)),
         readings=tuple(of.readings),
         reason="; ".join(of.reasons),
     )
+
+
+def _speculates(given: Text, origin: str) -> bool:
+    """Whether a row of the silicon sample is one of the benchmark's runs with multi-token prediction."""
+    start = MTP_FROM.get(given.get("backend_version", ""))
+    known = start and given.get("backend") == "trtllm" and given.get("mode") != "disagg"
+    dumped = origin.startswith("source_file=20") and "DeepSeek-R1" in given.get("model_path", "")
+    return bool(known and dumped and given.get("measured_date", "") >= str(start))
 
 
 def _whole_deployment(layout: Layout) -> bool:
@@ -210,6 +245,7 @@ def fixed_seq(given: Text, number: int = 0) -> Row:
         osl=MEAN_LENGTH * of.needed("osl"),
         concurrency=of.positive(of.number("conc"), "concurrency"),
         speculation=given.get("spec_method") or "unstated",
+        date=given.get("date", ""),
         measured=Measured(
             tpot=of.seconds("median_tpot") or of.seconds("mean_tpot"),
             ttft=of.seconds("median_ttft") or of.seconds("mean_ttft"),

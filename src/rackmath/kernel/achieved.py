@@ -99,13 +99,10 @@ class Achieved:
     moved: Number = 0.0
 
     def __add__(self, other: Achieved) -> Achieved:
-        """Both as if one kernel did them: each cause adds up."""
-        return Achieved(
-            launch=self.launch + other.launch,
-            compute=self.compute + other.compute,
-            memory=self.memory + other.memory,
-            moved=self.moved + other.moved,
-        )
+        """One after the other: launches and busy times add up, and so do the causes."""
+        compute, memory = self.compute + other.compute, self.memory + other.memory
+        rest = self.busy + other.busy - np.sqrt(compute * compute + memory * memory)
+        return Achieved(launch=self.launch + other.launch, compute=compute, memory=memory, moved=rest)
 
     @property
     def busy(self) -> Number:

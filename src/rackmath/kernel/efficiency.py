@@ -1,64 +1,132 @@
-"""Achieved share of peak by kind of operation: documented defaults, read from `data/efficiency.toml`.
+"""How fast operations really run: constants of kernels, and what an engine adds around them.
 
-These are engineering defaults, not fits: every answer made with them says "not calibrated".
+Kernels reach the shares of peak that `kernel.achieved` describes; a serving engine puts gaps between them, work of its
+host around each pass and more for every sequence in it. `calibrated` resolves both for a generation of accelerators and
+an engine: the first fitted on kernel times (`data/kernels.toml`), the second on serving runs (`data/tuning.toml`).
+Both fits are scripts of `rackmath.evidence`, and both files say on what and how well.
 """
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
-from importlib.resources import files
+
+from ..world.engine import KINDS as GROUPS
+from ..world.engine import TYPICAL, Engine, Tuning, released, tuning
+from .achieved import Kernel, kernels
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Efficiency:
     """Shares of peak (0 to 1], and the seconds that neither FLOPs nor bytes explain.
 
-    `compute_share[kind, type]` of the tensor peak, `memory_share[kind]` of the memory bandwidth, `link_share` of a
-    link's rate; `launch` seconds per kernel, `step_overhead` per pass, `request_overhead` per request (in
-    its time to first token), `imbalance` the busiest expert rank's load over the mean. `overlap` 1: the engine can
-    run two half batches in turn, one computing while the other exchanges. `exchange`: how tokens reach experts, one
-    of `layout.experts.SCHEMES`, or "cheapest".
+    `compute_share["kind.type"]` of the tensor peak, `memory_share["kind.type"]` of the memory bandwidth, `link_share`
+    of a link's rate, `latency` factor of a kernel's own latency by kind; `launch` seconds an engine leaves between
+    kernels, `step_overhead` per pass, `sequence_overhead` per sequence of a rank, `exchange_latency` per collective
+    beside the link's own, `host` per kernel of a pass with prefill, which no graph holds: such a pass takes at least
+    so long; `request_overhead` per request, and `queue` over the ideal line (both in its time to first token);
+    `imbalance` the busiest expert rank's load over the mean, `spread` the share of tokens that choose experts as if
+    independently. `overlap` 1: the engine can run two half batches in turn, one computing while the other exchanges.
+    `exchange`: how tokens reach experts, one of `layout.experts.SCHEMES`, or "cheapest". Without a `generation`
+    kernels are ideal: they run at their peaks.
     """
 
+    generation: str | None = None
     compute_share: Mapping[str, float] = field(default_factory=dict)
     memory_share: Mapping[str, float] = field(default_factory=dict)
+    latency: Mapping[str, float] = field(default_factory=dict)
+    expert_time: Mapping[str, float] = field(default_factory=dict)  # factor of the experts' time by operand type
     link_share: float = 0.8
     launch: float = 2.5e-6
     step_overhead: float = 1e-3
+    sequence_overhead: float = 0.0
+    exchange_latency: float = 0.0
+    host: float = 0.0
     request_overhead: float = 0.0
+    queue: float = 1.0
     imbalance: float = 1.0
+    spread: float = 1.0
     overlap: float = 0.0
     exchange: str = "cheapest"
     source: str = "ideal"
+    _found: dict[tuple[str, str], Kernel] = field(default_factory=dict, init=False, repr=False, compare=False)
 
-    def compute(self, kind: str, type_: str) -> float:
-        """Achieved share of the tensor peak for an operation kind and operand type."""
-        found = self.compute_share.get(f"{kind}.{type_}")
-        return found if found is not None else self.compute_share.get(kind, 1.0)
+    def kernel(self, kind: str, type_: str = "bf16") -> Kernel:
+        """The constants of a kind of kernel for an operand type, shares as this record has them."""
+        found = self._found.get((kind, type_))
+        if found is None:
+            found = self._found[kind, type_] = self._kernel(kind, type_)
+        return found
 
-    def memory(self, kind: str) -> float:
-        """Achieved share of the memory bandwidth for an operation kind."""
-        return self.memory_share.get(kind, 1.0)
+    def _kernel(self, kind: str, type_: str) -> Kernel:
+        if self.generation is None:
+            base, entry = Kernel(), (kind, type_)
+        else:
+            known = kernels()
+            base, entry = known.of(kind, type_, self.generation), known.entry(kind, type_, self.generation)[:2]
+        name = ".".join(entry)
+        compute, memory = self.compute_share.get(name), self.memory_share.get(name)
+        longer = self.expert_time.get(entry[1], 1.0) if kind == "experts" else 1.0
+        return replace(
+            base,
+            latency=base.latency * self.latency.get(GROUPS.get(kind, kind), 1.0),
+            compute_share=base.compute_share if compute is None else compute,
+            memory_share=base.memory_share if memory is None else memory,
+            rows=base.rows * longer,
+            tokens=base.tokens * longer,
+        )
+
+
+def default_efficiency() -> Efficiency:
+    """Kernels and the typical engine on a generation that nobody measured.
+
+    >>> 0 < default_efficiency().kernel("gemm").memory_share <= 1
+    True
+    """
+    return calibrated("")
+
+
+def calibrated(generation: str, engine: Engine | None = None) -> Efficiency:
+    """Constants for a generation of accelerators ("hopper", "cdna3", ...) under a serving engine.
+
+    >>> calibrated("hopper").kernel("gemm").latency < 1e-5
+    True
+    """
+    of = engine or TYPICAL
+    return of_age(generation, of.name, released(of.name, of.version))
 
 
 @cache
-def default_efficiency() -> Efficiency:
-    """The packaged defaults.
+def of_age(generation: str, engine: str, age: float | None) -> Efficiency:
+    """The same for an engine by name, released `age` months after January 2026 (None: current)."""
+    return resolved(generation, tuning(engine, generation, age))
 
-    >>> 0 < default_efficiency().memory("gemm") <= 1
-    True
-    """
-    raw = tomllib.loads((files("rackmath") / "data" / "efficiency.toml").read_text())
+
+def resolved(generation: str, of: Tuning) -> Efficiency:
+    """The constants of a generation's kernels under a tuning."""
+    compute, memory = {}, {}
+    known = kernels()
+    for kind, type_ in sorted({entry[:2] for entry in known.constants}):
+        base, group = known.of(kind, type_, generation), GROUPS.get(kind, kind)
+        longer = of.experts.get(type_, 1.0) if kind == "experts" else 1.0
+        compute[f"{kind}.{type_}"] = min(base.compute_share * of.compute.get(group, 1.0) / longer, 1.0)
+        memory[f"{kind}.{type_}"] = min(base.memory_share * of.memory.get(group, 1.0) / longer, 1.0)
     return Efficiency(
-        compute_share=raw["compute_share"],
-        memory_share=raw["memory_share"],
-        link_share=raw["network"]["link_share"],
-        launch=raw["overhead"]["launch"],
-        step_overhead=raw["overhead"]["step"],
-        request_overhead=raw["overhead"]["request"],
-        imbalance=raw["overhead"]["expert_imbalance"],
-        source=raw["source"],
+        generation=generation,
+        compute_share=compute,
+        memory_share=memory,
+        latency=of.latency,
+        expert_time=of.experts,
+        link_share=known.of("all_reduce", "custom", generation).memory_share,
+        launch=of.launch,
+        step_overhead=of.step,
+        sequence_overhead=of.sequence,
+        exchange_latency=of.exchange,
+        host=of.host,
+        request_overhead=of.request,
+        queue=of.queue,
+        imbalance=of.imbalance,
+        spread=of.spread,
+        source=f"{of.source}; kernels: {known.source}",
     )

@@ -3,7 +3,8 @@
 The **bound** is the larger of compute, memory and network time of the whole pass at 100 % of peak, everything
 overlapped: nothing is faster. Beside it stand the **per-operation sum** (each operation at its own roofline, one
 after the other) and the **plain sum** (nothing overlaps): assumptions, not bounds. The **estimate** gives every
-operation its achieved share of peak and adds launches and step overhead.
+operation the time its kernels achieve (`kernel.achieved`) and adds the engine's gaps between kernels and its work
+around a step.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ..arrays import Number
+from ..arrays import Mask, Number
+from .achieved import Achieved
 from .efficiency import Efficiency
 
 
@@ -21,8 +23,9 @@ from .efficiency import Efficiency
 class Op:
     """One operation of one layer on one device; `layers` of them run in a pass.
 
-    `compute`: seconds at 100 % of peak. `achieved`: the same divided by the achieved share of peak.
-    `bytes`: read and written in memory, `least_bytes` the fewest that would do (for the bound).
+    `compute`: seconds at 100 % of peak. `bytes`: read and written in memory, `least_bytes` the fewest that would do
+    (for the bound). `spent`: seconds its kernels take, by cause. `kernels`: launches, between which an engine leaves
+    gaps.
     `network`: seconds a collective takes; `up` and `out`: its seconds at full link rate on the scale-up and
     scale-out fabric, without latency, for the bound.
     """
@@ -32,7 +35,7 @@ class Op:
     layers: float = 1.0
     flops: Number = 0.0
     compute: Number = 0.0
-    achieved: Number = 0.0
+    spent: Achieved = Achieved()
     bytes: Number = 0.0
     least_bytes: Number | None = None
     network: Number = 0.0
@@ -40,6 +43,11 @@ class Op:
     out: Number = 0.0
     kernels: float = 1.0
     hideable: Number = 0.0  # seconds of `network` that another half batch's computing can hide
+
+    @property
+    def computes(self) -> Mask:
+        """Whether computing holds it back, rather than memory."""
+        return np.asarray(self.spent.compute >= self.spent.memory + self.spent.moved)
 
 
 BINDING = ("compute", "weights", "cache", "network", "overhead")
@@ -92,13 +100,22 @@ class PassTime:
 
 
 def pass_time(
-    ops: Iterable[Op], *, bandwidth: Number, efficiency: Efficiency, step_overhead: Number = 0.0, keep: bool = False
+    ops: Iterable[Op],
+    *,
+    bandwidth: Number,
+    efficiency: Efficiency,
+    step_overhead: Number = 0.0,
+    host: Number = 0.0,
+    keep: bool = False,
 ) -> PassTime:
     """Sum operations into a pass on one device with `bandwidth` B/s of memory.
 
-    `keep` retains each operation with its estimated seconds, for `explain`.
+    `host` seconds per launch where no graph holds them: the host then needs so long whatever the device does, and the
+    slower of both sets the pace (a smooth maximum, fourth powers). `keep` retains each operation with its estimated
+    seconds, for `explain`.
 
-    >>> op = Op(name="weights", kind="gemm", compute=1e-3, achieved=1.25e-3, bytes=3.35e9, kernels=0)
+    >>> spent = Achieved(launch=2e-6, compute=1.25e-3, memory=1.1e-3)
+    >>> op = Op(name="weights", kind="gemm", compute=1e-3, spent=spent, bytes=3.35e9, kernels=0)
     >>> t = pass_time([op], bandwidth=3.35e12, efficiency=Efficiency())
     >>> float(t.bound), bool(t.estimate > t.bound)
     (0.001, True)
@@ -115,11 +132,14 @@ def pass_time(
     hideable: Number = 0.0
     flops: Number = 0.0
     total_bytes: Number = 0.0
-    launches = 0.0
+    launches: Number = 0.0
+    kernels = 0.0
     terms: list[tuple[Op, Number]] = []
     for op in ops:
         n = op.layers
-        launches += n * op.kernels
+        launch = op.spent.launch + op.kernels * efficiency.launch
+        launches = launches + n * launch
+        kernels += n * op.kernels
         if op.kind == "network":
             up = up + n * op.up
             out = out + n * op.out
@@ -127,7 +147,7 @@ def pass_time(
             by_network = by_network + n * op.network
             hideable = hideable + n * op.hideable
             if keep:
-                terms.append((op, n * (op.network + op.kernels * efficiency.launch)))
+                terms.append((op, n * (op.network + launch)))
             continue
         least = op.bytes if op.least_bytes is None else op.least_bytes
         at_peak = least / bandwidth
@@ -136,9 +156,8 @@ def pass_time(
         per_operation = per_operation + n * np.maximum(op.compute, at_peak)
         flops = flops + n * op.flops
         total_bytes = total_bytes + n * op.bytes
-        moving = op.bytes / (bandwidth * efficiency.memory(op.kind))
-        seconds = n * np.maximum(op.achieved, moving)
-        held = op.achieved >= moving
+        seconds = n * op.spent.busy
+        held = op.computes
         by_compute = by_compute + np.where(held, seconds, 0.0)
         waiting = np.where(held, 0.0, seconds)
         if op.kind in CACHE_KINDS:
@@ -146,7 +165,11 @@ def pass_time(
         else:
             by_weights = by_weights + waiting
         if keep:
-            terms.append((op, seconds + n * op.kernels * efficiency.launch))
+            terms.append((op, seconds + n * launch))
+    overhead = launches + step_overhead
+    if np.any(np.asarray(host) > 0):
+        device = by_compute + by_weights + by_cache + by_network + overhead
+        overhead = overhead + np.sqrt(np.sqrt(device**4 + (host * kernels) ** 4)) - device
     return PassTime(
         compute=compute,
         memory=memory,
@@ -157,7 +180,7 @@ def pass_time(
         by_weights=by_weights,
         by_cache=by_cache,
         by_network=by_network,
-        by_overhead=launches * efficiency.launch + step_overhead,
+        by_overhead=overhead,
         flops=flops,
         bytes=total_bytes,
         hideable=hideable,

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..arrays import Mask, Number
+from ..kernel.achieved import Kernel
 from ..world.machine import Machine
 
 
@@ -36,10 +37,21 @@ class Links:
     up_latency: Number
     out_latency: Number
     share: float
+    kernel: Kernel = Kernel()  # of an all-reduce; without one a phase takes the latency of one step
 
 
-def links(machine: Machine, n: Number, share: float, *, stride: Number = 1.0) -> Links:
-    """How a group of n devices lies on the fabric. `stride` > 1: every stride-th device belongs to the group."""
+STEP_LATENCY = 2e-6
+"""Seconds of a step on the fabric whose collectives were measured; on others a collective's start scales with theirs."""
+
+
+def links(
+    machine: Machine, n: Number, share: float, *, stride: Number = 1.0, kernel: Kernel = Kernel()  # noqa: B008
+) -> Links:
+    """How a group of n devices lies on the fabric. `stride` > 1: every stride-th device belongs to the group.
+
+    `kernel`: constants of the engine's all-reduce (`kernel.achieved`): how long it takes to start, and how a message
+    is cut into pieces.
+    """
     inside = np.minimum(n, np.maximum(machine.domain / stride, 1.0))
     # A device with no fabric of either kind cannot take part in a group: the rate falls to nothing, the time to
     # "never" stays finite only because search excludes such layouts; 1 B/s keeps arithmetic free of divisions by 0.
@@ -51,6 +63,7 @@ def links(machine: Machine, n: Number, share: float, *, stride: Number = 1.0) ->
         up_latency=machine.scaleup_latency,
         out_latency=machine.scaleout_latency,
         share=share,
+        kernel=kernel,
     )
 
 
@@ -86,9 +99,13 @@ def _phase(size: Number, on: Links) -> tuple[Number, Number]:
 
 def _scaled(phase: tuple[Number, Number], phases: float, on: Links) -> Cost:
     up, out = phase
-    latency = phases * (
-        on.up_latency * (np.asarray(on.inside) > 1) + on.out_latency * np.log2(np.maximum(on.across, 1.0))
-    )
+    k = on.kernel
+    start = on.up_latency
+    if k.latency:
+        start = (k.latency + k.hop * on.inside) / 2 * on.up_latency / STEP_LATENCY
+    start = phases * start * (np.asarray(on.inside) > 1)
+    pieces = k.ramp * np.sqrt(start * (phases * up / on.share)) if k.ramp else 0.0
+    latency = start + pieces + phases * on.out_latency * np.log2(np.maximum(on.across, 1.0))
     return Cost(time=phases * (up + out) / on.share + latency, up=up, out=out)
 
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from ..arrays import Number
 from ..errors import BadInput
+from ..kernel import achieved
 from ..kernel.counts import experts_touched
 from ..kernel.efficiency import Efficiency
 from ..kernel.roofline import Op
@@ -242,19 +243,34 @@ def expert_ops(ffn: FeedForward, job: Job, n: float, label: str) -> Iterator[Op]
     """Routed experts on one device, and the exchange that brings tokens to them and back."""
     layout, work = job.layout, job.work
     tokens = work.tokens
-    peak, reached = job.rates("experts", "experts")
+    fmt = job.precision.of("experts")
+    peak, run, type_ = job.rate(fmt)
     one = sum(m.parameters for m in ffn.expert)
-    size = one * job.precision.of("experts").bytes / layout.moe_tp
+    size = one * fmt.bytes / layout.moe_tp
     flops = 2 * tokens * ffn.top_k * one / layout.stage
-    touched = experts_touched(ffn.n_experts, ffn.top_k, tokens)
+    uneven = _uneven(layout, job.efficiency)
+    apart = np.maximum(tokens * job.efficiency.spread, np.minimum(tokens, 1.0))  # choose as if independently
+    touched = slots(ffn, layout) / layout.ep * experts_touched(ffn.n_experts, ffn.top_k, apart)
+    rows = np.maximum(tokens * ffn.top_k / layout.ep, 1.0)
+    width = ffn.d_dispatch or job.model.d_model
+    spent = achieved.experts(
+        job.efficiency.kernel("experts", type_),
+        compute=flops * uneven / run,
+        bytes=touched * size,
+        bandwidth=job.machine.hbm_bandwidth,
+        rows=rows,
+        touched=touched,
+        row_bytes=rows * 2 * (width + ffn.d_expert / layout.moe_tp),
+        token_bytes=tokens * 2 * width / (layout.dp * layout.cp),
+    )
     yield Op(
         name=f"routed experts{label}",
         kind="experts",
         layers=n,
         flops=flops,
         compute=flops / peak,
-        achieved=flops * _uneven(layout, job.efficiency) / reached,
-        bytes=slots(ffn, layout) / layout.ep * touched * size,
+        spent=spent,
+        bytes=touched * size,
         least_bytes=ffn.top_k / layout.ep * size,
         kernels=3.0,
     )
@@ -352,22 +368,23 @@ def _exchange_op(ffn: FeedForward, job: Job, n: float, label: str) -> Op:
     gather the results.
     """
     layout, work, machine = job.layout, job.work, job.machine
-    share, width = job.efficiency.link_share, job.precision.activation_bytes
+    width = job.precision.activation_bytes
     own = work.decode * work.width / layout.stage + work.prefill * work.busiest / (layout.tp * layout.cp)
     moved = exchange(
         ffn, machine, job.precision, layout, job.efficiency, job.model.d_model, own=own, tokens=work.tokens
     )
     hidden = job.rank_tokens * job.model.d_model * width
-    gather = all_gather(hidden, links(machine, layout.tp, share))
+    gather = all_gather(hidden, job.links(layout.tp))
+    own_latency = job.efficiency.exchange_latency
     time = moved.chosen(job.efficiency.exchange) + np.where(np.asarray(layout.tp) > 1, 2 * gather.time, 0.0)
-    reduce = all_reduce(hidden, links(machine, layout.stage, share))
+    reduce = all_reduce(hidden, job.links(layout.stage))
     shared = np.asarray(layout.dp * layout.cp) > 1  # ranks hold different tokens
     alone = np.asarray(layout.stage) <= 1
     return Op(
         name=f"expert exchange{label}",
         kind="network",
         layers=n,
-        network=np.where(alone, 0.0, np.where(shared, time, reduce.time)),
+        network=np.where(alone, 0.0, np.where(shared, time + own_latency, reduce.time) + own_latency),
         up=np.where(alone, 0.0, np.where(shared, moved.up, reduce.up)),
         out=np.where(alone, 0.0, np.where(shared, moved.out, reduce.out)),
         kernels=2.0,

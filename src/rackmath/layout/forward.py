@@ -14,14 +14,16 @@ from dataclasses import replace
 import numpy as np
 
 from ..arrays import Number
+from ..kernel import achieved
+from ..kernel.achieved import Achieved
 from ..kernel.counts import Pass, attended_entries, attended_sum, experts_touched
 from ..kernel.efficiency import Efficiency
 from ..kernel.roofline import Op, PassTime, pass_time
 from ..world.lora import adapter
 from ..world.machine import Machine
 from ..world.model import LayerGroup, Matrix, Mixer, Model, Stream
-from ..world.precision import Precision
-from .collectives import all_gather, all_reduce, links, point_to_point
+from ..world.precision import Format, Precision
+from .collectives import Links, all_gather, all_reduce, links, point_to_point
 from .experts import expert_ops
 from .overlap import overlapped
 from .parallelism import Layout, kv_heads_of, split
@@ -52,7 +54,8 @@ def forward(
             operations(model, machine, precision, layout, part, efficiency),
             bandwidth=machine.hbm_bandwidth,
             efficiency=efficiency,
-            step_overhead=efficiency.step_overhead,
+            step_overhead=efficiency.step_overhead + efficiency.sequence_overhead * part.decode / layout.dp,
+            host=efficiency.host * np.where(np.asarray(part.prefill) > 0, 1.0, 0.0),
             keep=keep,
         )
 
@@ -95,36 +98,61 @@ class Job:
         self.layout, self.work, self.efficiency = layout, work, efficiency
         self.rank_tokens = rank_tokens
 
-    def rates(self, kind: str, component: str) -> tuple[float | Number, float | Number]:
-        """Peak FLOP/s for a component's operand type, and what an operation kind achieves of it.
+    def links(self, n: Number, stride: Number = 1.0) -> Links:
+        """The links of a group of n devices, as the engine uses them."""
+        of = self.efficiency
+        return links(self.machine, n, of.link_share, stride=stride, kernel=of.kernel("all_reduce", "custom"))
+
+    def rate(self, fmt: Format) -> tuple[Number, Number, str]:
+        """Peak FLOP/s of a format's operand type, that of the type an engine runs, and its kernels' type.
 
         A type the machine does not multiply is widened to 16 bits by engines (weights only); the bound grants the
         narrowest type that would do.
         """
-        compute = self.precision.of(component).compute
-        run = compute if self.machine.multiplies(compute) else "bf16"
-        return self.machine.peak(compute), self.machine.peak(run) * self.efficiency.compute(kind, run)
+        peak = self.machine.peak(fmt.compute)
+        if self.machine.multiplies(fmt.compute):
+            return peak, peak, fmt.name
+        return peak, self.machine.peak("bf16"), "w4a16" if fmt.bytes < 0.75 else "w8a16" if fmt.bytes < 1.5 else "bf16"
 
 
-def _product(job: Job, name: str, matrices: tuple[Matrix, ...], kv_heads: float, tokens: Number, count: float) -> Op:
-    """One operation for all projections of a block on one device."""
+def _product(
+    job: Job, name: str, matrices: tuple[Matrix, ...], kv_heads: float, tokens: Number, count: float, kernels: float
+) -> Op:
+    """One operation for all projections of a block on one device, in `kernels` launches."""
+    tp, bandwidth = job.layout.tp, job.machine.hbm_bandwidth
     components = {m.component for m in matrices}
-    rates = {c: job.rates("gemm", c) for c in components}
-    tp = job.layout.tp
-    parameters = split(matrices, dict.fromkeys(components, 1.0), kv_heads, tp)
-    size = split(matrices, {c: job.precision.of(c).bytes for c in components}, kv_heads, tp)
-    at_peak = split(matrices, {c: 2 / float(r[0]) for c, r in rates.items()}, kv_heads, tp)
-    achieved = split(matrices, {c: 2 / float(r[1]) for c, r in rates.items()}, kv_heads, tp)
+    formats = {job.precision.of(c) for c in components}
+    flops: Number = 0.0
+    compute: Number = 0.0
+    size: Number = 0.0
+    spent = Achieved()
+    for fmt in sorted(formats, key=lambda f: f.name):
+        own = {c: float(job.precision.of(c) == fmt) for c in components}
+        parts = tuple(m for m in matrices if own[m.component])
+        parameters = split(parts, own, kv_heads, tp)
+        share = kernels * sum(m.count for m in parts) / sum(m.count for m in matrices)
+        peak, run, type_ = job.rate(fmt)
+        work = 2 * tokens * parameters
+        outputs = tokens * sum(m.d_out * m.count for m in parts) / sum(m.count for m in parts) / tp
+        crossing = tokens * sum(_activations(m, job.model.d_model, fmt, tp) for m in parts)
+        one = achieved.gemm(
+            job.efficiency.kernel("gemm", type_), compute=work / run,
+            bytes=parameters * fmt.bytes + crossing,
+            bandwidth=bandwidth, outputs=outputs, kernels=share,
+        )  # fmt: skip
+        flops, compute, size = flops + work, compute + work / peak, size + parameters * fmt.bytes
+        spent = spent + one
     return Op(
-        name=name,
-        kind="gemm",
-        layers=count,
-        flops=2 * tokens * parameters,
-        compute=tokens * at_peak,
-        achieved=tokens * achieved,
-        bytes=size,
-        kernels=len(matrices),
+        name=name, kind="gemm", layers=count, flops=flops, compute=compute, spent=spent, bytes=size, kernels=kernels
     )
+
+
+def _activations(m: Matrix, d_model: float, fmt: Format, tp: Number) -> Number:
+    """Bytes of one token's input and output of a product; the side that is not the hidden vector is cut over tp."""
+    narrow = 2.0 if fmt.compute == "bf16" else fmt.bytes
+    cut = 1.0 if m.shard == "replicated" else tp
+    sides = ((m.d_in, narrow), (m.d_out, 2.0))
+    return m.count * sum(d * size / (1.0 if d == d_model else cut) for d, size in sides)
 
 
 def _group_ops(group: LayerGroup, job: Job) -> Iterator[Op]:
@@ -133,8 +161,9 @@ def _group_ops(group: LayerGroup, job: Job) -> Iterator[Op]:
     hidden = tokens * job.model.d_model * job.precision.activation_bytes
     if group.mixer and group.mixer.matrices:
         yield _product(
-            job, f"attention projections{label}", group.mixer.matrices, kv_heads_of(group.mixer.streams), tokens, n
-        )
+            job, f"attention projections{label}", group.mixer.matrices, kv_heads_of(group.mixer.streams), tokens, n,
+            group.mixer.kernels,
+        )  # fmt: skip
     yield from _adapter_ops(group, job, n, label)
     if group.mixer:
         yield from _mixing_ops(group.mixer, job, n, label)
@@ -143,18 +172,20 @@ def _group_ops(group: LayerGroup, job: Job) -> Iterator[Op]:
         yield _all_reduce(job, f"all-reduce after attention{label}", hidden, tp, n)
     if group.ffn:
         if group.ffn.matrices:
-            yield _product(job, f"feed-forward{label}", group.ffn.matrices, 1.0, tokens, n)
+            yield _product(job, f"feed-forward{label}", group.ffn.matrices, 1.0, tokens, n, group.ffn.kernels)
         if group.ffn.n_experts:
             yield from expert_ops(group.ffn, job, n, label)
         else:
             yield _all_reduce(job, f"all-reduce after feed-forward{label}", hidden, tp, n)
-    yield Op(
-        name=f"norms and residuals{label}",
-        kind="elementwise",
-        layers=n,
-        bytes=ELEMENTWISE_PASSES * hidden,
-        least_bytes=0.0,
-        kernels=2.0,
+    yield _elementwise(job, f"norms and residuals{label}", ELEMENTWISE_PASSES * hidden, n, 2.0)
+
+
+def _elementwise(job: Job, name: str, size: Number, count: float, kernels: float) -> Op:
+    """Something that only passes `size` bytes through memory, which a fused kernel would not."""
+    k = job.efficiency.kernel("elementwise")
+    spent = achieved.elementwise(k, bytes=size, bandwidth=job.machine.hbm_bandwidth, kernels=kernels)
+    return Op(
+        name=name, kind="elementwise", layers=count, bytes=size, least_bytes=0.0, spent=spent, kernels=kernels
     )
 
 
@@ -172,18 +203,15 @@ def _adapter_ops(group: LayerGroup, job: Job, n: float, label: str) -> Iterator[
     sequences = work.decode / job.layout.dp + work.prompts * work.busiest
     in_use = lora.adapters * experts_touched(lora.adapters, 1.0, sequences)
     flops = 2 * job.rank_tokens * one
-    peak = job.machine.peak("bf16")
+    compute, size, kernels = flops / job.machine.peak("bf16"), in_use * one * lora.bytes, 2.0 * len(matrices)
+    spent = achieved.gemm(
+        job.efficiency.kernel("gemm", "bf16"), compute=compute, bytes=size, bandwidth=job.machine.hbm_bandwidth,
+        outputs=job.rank_tokens * lora.rank, kernels=kernels,
+    )  # fmt: skip
     yield Op(
-        name=f"adapters{label}",
-        kind="gemm",
-        layers=n,
-        flops=flops,
-        compute=flops / peak,
-        achieved=flops / (peak * job.efficiency.compute("gemm", "bf16")),
-        bytes=in_use * one * lora.bytes,
-        least_bytes=one * lora.bytes,
-        kernels=2.0 * len(matrices),
-    )
+        name=f"adapters{label}", kind="gemm", layers=n, flops=flops, compute=compute, spent=spent, bytes=size,
+        least_bytes=one * lora.bytes, kernels=kernels,
+    )  # fmt: skip
 
 
 def _mixing_ops(mixer: Mixer, job: Job, n: float, label: str) -> Iterator[Op]:
@@ -191,62 +219,76 @@ def _mixing_ops(mixer: Mixer, job: Job, n: float, label: str) -> Iterator[Op]:
     sequences = work.decode / layout.dp
     prefill = work.prefill * work.busiest
     for stream in mixer.streams:
-        yield from _stream_ops(stream, job, sequences, prefill, n, label)
+        yield from _stream_ops(stream, mixer, job, sequences, prefill, n, label)
     if mixer.state_elements or mixer.scan_flops:
         cut = np.minimum(layout.tp, mixer.heads)
         tokens = job.rank_tokens
         flops = tokens * mixer.scan_flops / cut
         state = mixer.state_elements * mixer.state_bytes / cut
         touched = sequences + work.prompts * work.busiest
-        peak = job.machine.peak("bf16")
+        compute, size = flops / job.machine.peak("bf16"), 2 * state * touched
+        longest = np.where(np.asarray(work.prefill) > 0, np.minimum(prefill, work.prompt), 0.0)
+        of = job.efficiency
+        one = achieved.scan(
+            of.kernel("scan"), compute=sequences * work.width * mixer.scan_flops / cut / job.machine.peak("bf16"),
+            bytes=2 * state * sequences, bandwidth=job.machine.hbm_bandwidth, longest=0.0,
+        )  # fmt: skip
+        whole = achieved.scan(
+            of.kernel("scan_prefill"), compute=prefill * mixer.scan_flops / cut / job.machine.peak("bf16"),
+            bytes=2 * state * work.prompts * work.busiest, bandwidth=job.machine.hbm_bandwidth, longest=longest,
+            kernels=np.where(np.asarray(work.prefill) > 0, 1.0, 0.0),
+        )  # fmt: skip
         yield Op(
-            name=f"recurrent state{label}",
-            kind="scan",
-            layers=n,
-            flops=flops,
-            compute=flops / peak,
-            achieved=flops / (peak * job.efficiency.compute("scan", "bf16")),
-            bytes=2 * state * touched,
-            kernels=2.0,
-        )
+            name=f"recurrent state{label}", kind="scan", layers=n, flops=flops, compute=compute, spent=one + whole,
+            bytes=size, kernels=2.0,
+        )  # fmt: skip
 
 
-def _stream_ops(stream: Stream, job: Job, sequences: Number, prefill: Number, n: float, label: str) -> Iterator[Op]:
+def _stream_ops(
+    stream: Stream, mixer: Mixer, job: Job, sequences: Number, prefill: Number, n: float, label: str
+) -> Iterator[Op]:
     """Attention over one cache stream: decoding sequences, then prefill tokens."""
-    work, tp = job.work, job.layout.tp
+    work, tp, cp, bandwidth = job.work, job.layout.tp, job.layout.cp, job.machine.hbm_bandwidth
     fmt = job.precision.of(stream.precision)
-    entry = stream.elements * fmt.bytes / np.minimum(tp, stream.heads)
+    held = stream.elements / np.minimum(tp, stream.heads)  # numbers of an entry on this device
+    entry = held * fmt.bytes
     # Engines multiply attention in 16 bits unless the cache is narrower; only the bound grants the narrow peak.
     peak, safe = job.machine.peak(fmt.compute), job.machine.peak("bf16")
-    entries = attended_entries(stream, work.context)
-    entries, prefill = entries / job.layout.cp, prefill / job.layout.cp  # each context-parallel rank keeps its part
+    entries, prefill = attended_entries(stream, work.context) / cp, prefill / cp  # each cp rank keeps its part
+    latent = stream.heads <= 1  # one entry serves all query heads, as in latent attention
     flops = sequences * work.width * entries * stream.decode_flops / tp
     written = sequences * work.width / stream.stride if stream.stored else 0.0
+    group = np.maximum(mixer.heads / np.maximum(tp, stream.heads), 1.0) * work.width  # query heads on a key head
     if not _none(work.decode):
+        size = (sequences * entries + written) * entry
+        spent = achieved.attention_decode(
+            job.efficiency.kernel("mla_decode" if latent else "attention_decode", fmt.name), compute=flops / safe,
+            bytes=size, bandwidth=bandwidth, sequences=sequences, entry_bytes=entry, group=group,
+        )  # fmt: skip
         yield Op(
-            name=f"{stream.name} attention, decode{label}",
-            kind="attention_decode",
-            layers=n,
-            flops=flops,
-            compute=flops / peak,
-            achieved=flops / (safe * job.efficiency.compute("attention_decode", "bf16")),
-            bytes=(sequences * entries + written) * entry,
-        )
+            name=f"{stream.name} attention, decode{label}", kind="attention_decode", layers=n, flops=flops,
+            compute=flops / peak, spent=spent, bytes=size,
+        )  # fmt: skip
     if _none(work.prefill):
         return
     fresh = np.maximum(work.prompt - work.prompt_cached, 1.0)
     pairs = (attended_sum(stream, work.prompt) - attended_sum(stream, work.prompt_cached)) / fresh
     flops = prefill * pairs * stream.prefill_flops / tp
+    size = _met(stream, work, prefill * cp) * entry
+    heads = np.maximum(mixer.heads / tp, 1.0)
+    pair_flops = stream.prefill_flops / mixer.heads
+    spent = achieved.attention_prefill(
+        job.efficiency.kernel("mla_prefill" if latent else "attention_prefill"), compute=flops / safe,
+        bytes=size + prefill * heads * pair_flops,  # queries and outputs
+        bandwidth=bandwidth, pair_flops=pair_flops,
+        queries=np.maximum(np.minimum(prefill, fresh), 1.0), keys=np.maximum(pairs, 1.0), heads=heads,
+        prompts=np.maximum(prefill / fresh, 1.0),
+    )  # fmt: skip
     yield Op(
-        name=f"{stream.name} attention, prefill{label}",
-        kind="attention_prefill",
-        layers=n,
-        flops=flops,
-        compute=flops / peak,
-        achieved=flops / (safe * job.efficiency.compute("attention_prefill", "bf16")),
-        bytes=_met(stream, work, prefill * job.layout.cp) * entry,
+        name=f"{stream.name} attention, prefill{label}", kind="attention_prefill", layers=n, flops=flops,
+        compute=flops / peak, spent=spent, bytes=size,
         least_bytes=prefill / stream.stride * entry if stream.stored else 0.0,
-    )
+    )  # fmt: skip
 
 
 def _none(tokens: Number) -> bool:
@@ -267,7 +309,7 @@ def _context_ops(mixer: Mixer, job: Job, n: float, label: str) -> Iterator[Op]:
     bound grants both free: queries could travel instead of entries, or windows only.
     """
     work, layout, cp = job.work, job.layout, job.layout.cp
-    on = links(job.machine, cp, job.efficiency.link_share, stride=layout.tp)
+    on = job.links(cp, layout.tp)
     prefill = work.prefill * work.busiest
     size: Number = 0.0
     for stream in mixer.streams:
@@ -294,13 +336,13 @@ def _met(stream: Stream, work: Pass, prefill: Number) -> Number:
 
 
 def _all_reduce(job: Job, name: str, size: Number, n_devices: Number, count: float) -> Op:
-    cost = all_reduce(size, links(job.machine, n_devices, job.efficiency.link_share))
+    cost = all_reduce(size, job.links(n_devices))
     several = np.asarray(n_devices) > 1
     return Op(
         name=name,
         kind="network",
         layers=count,
-        network=np.where(several, cost.time, 0.0),
+        network=np.where(several, cost.time + job.efficiency.exchange_latency, 0.0),
         up=np.where(several, cost.up, 0.0),
         out=np.where(several, cost.out, 0.0),
         kernels=1.0,
@@ -312,9 +354,9 @@ def _end_ops(job: Job) -> Iterator[Op]:
     model, layout, work = job.model, job.layout, job.work
     head = Matrix(name="head", d_in=model.d_model, d_out=model.vocab, component="head")
     wanted = (work.decode * work.width) / layout.dp + work.prompts * work.busiest
-    yield _product(job, "output head", (head,), 1.0, wanted, 1.0)
+    yield _product(job, "output head", (head,), 1.0, wanted, 1.0, 1.0)
     row = model.d_model * job.precision.of("embedding").bytes
-    yield Op(name="embedding lookup", kind="elementwise", bytes=2 * job.rank_tokens * row, least_bytes=0.0)
+    yield _elementwise(job, "embedding lookup", 2 * job.rank_tokens * row, 1.0, 1.0)
     size = job.rank_tokens * model.d_model * job.precision.activation_bytes / layout.tp
     crosses = np.asarray(layout.gpus) > job.machine.domain
     hop = point_to_point(size, job.machine, job.efficiency.link_share, crosses=crosses)

@@ -71,6 +71,7 @@ class Serving:
     gpus: Number
     mixed: Number  # share of steps that carry a prefill chunk
     chunk: Number  # prefill tokens a rank handles in such a step
+    carried: Number  # prefill tokens all ranks handle in it
     decode_share: Number
     cached_share: Number
     footprint: Footprint
@@ -227,6 +228,7 @@ def steady(
         gpus=layout.gpus,
         mixed=slow,
         chunk=chunk,
+        carried=chunk * ranks,
         decode_share=np.minimum(np.minimum(flow, 1.0), traffic.osl - 1) * t_plain / step,
         cached_share=cached_share,
         footprint=holds,

@@ -1,13 +1,26 @@
-"""Serving software: what it adds to a step, and how it schedules."""
+"""Serving software: how it schedules, and what it adds to a step.
+
+`Engine` is what a deployment sets. `Tuning` is what an engine costs on a generation of accelerators: factors of the
+kernels' constants and seconds around them, fitted on serving runs (`data/tuning.toml`, written by
+`rackmath.evidence.fit_engines`). An engine or generation that was not measured takes the pooled values.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from ..errors import unknown
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Engine:
-    """A serving engine. Seconds, bytes and shares; the values of `TYPICAL` are documented defaults, not fits."""
+    """A serving engine. Seconds, bytes and shares; the values of `TYPICAL` are documented defaults."""
 
     name: str = "typical"
     version: str = ""
@@ -17,6 +30,145 @@ class Engine:
     align_steps: float = (
         16  # longest that attention-DP ranks hold back prefill so that it runs on many of them at once
     )
+    prefill_first: bool = False  # whether prompts are prefilled to the end before decoding goes on
 
 
 TYPICAL = Engine()
+
+
+@cache
+def _engines() -> dict[str, dict[str, Any]]:
+    return tomllib.loads((files("rackmath") / "data" / "engines.toml").read_text(encoding="utf-8"))
+
+
+def engine_key(words: str) -> str:
+    """The engine that words of a benchmark or a person mean; "" where none is known.
+
+    >>> engine_key("dynamo-trt"), engine_key("mori-sglang"), engine_key("vLLM"), engine_key("llama.cpp")
+    ('trtllm', 'sglang', 'vllm', '')
+    """
+    said = words.lower()
+    return next((key for key, of in _engines().items() if any(name in said for name in of["names"])), "")
+
+
+def engine(words: str) -> Engine:
+    """An engine by name, with or without a version: "vllm", "sglang 0.5.9", "typical".
+
+    >>> engine("sglang@0.5.9").version, engine("sglang").prefill_first
+    ('0.5.9', True)
+    """
+    match = re.fullmatch(r"\s*([A-Za-z][\w.-]*?)(?:[\s@:v=-]+(\d[\w.+-]*))?\s*", words)
+    name, version = (match.group(1), match.group(2) or "") if match else (words.strip(), "")
+    if name.lower() in ("typical", ""):
+        return TYPICAL
+    key = engine_key(name)
+    if not key:
+        raise unknown("engine", words, ["typical", *_engines()])
+    of = _engines()[key]
+    return Engine(name=key, version=version, chunk_tokens=of["chunk_tokens"], prefill_first=of["prefill_first"])
+
+
+# --- what it costs ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tuning:
+    """What an engine costs on a generation. Factors of the kernels' constants by kind, and seconds.
+
+    `compute`, `memory`: factors of the shares; `latency` of a kernel's own latency, of which graphs hide a part;
+    `experts`: factor of the experts' time by operand type. `launch` between kernels, `step` per pass, `sequence` per
+    sequence and rank, `exchange` per collective, `host` per kernel of a pass that is not captured in a graph, `request`
+    per request. `imbalance`: busiest expert rank over the mean; `spread`: share of a batch's tokens that choose experts
+    as if independently. `queue`: time to first token over that of an ideal line.
+    """
+
+    compute: Mapping[str, float] = field(default_factory=dict)
+    memory: Mapping[str, float] = field(default_factory=dict)
+    latency: Mapping[str, float] = field(default_factory=dict)
+    experts: Mapping[str, float] = field(default_factory=dict)
+    launch: float = 5e-7
+    step: float = 5e-4
+    sequence: float = 1e-5
+    exchange: float = 1e-6
+    host: float = 2e-5
+    request: float = 1e-2
+    imbalance: float = 1.2
+    spread: float = 0.75
+    queue: float = 1.0
+    source: str = "documented defaults"
+
+
+KINDS = {
+    "gemm": "gemm", "experts": "experts", "attention_decode": "decode", "mla_decode": "decode", "scan": "decode",
+    "attention_prefill": "prefill", "mla_prefill": "prefill", "scan_prefill": "prefill", "elementwise": "elementwise",
+}  # fmt: skip
+"""Kinds of kernels by the factor that stands for them."""
+
+CURRENT = 1.5
+"""Months after January 2026 at which the software of the fitted runs counts as current."""
+
+
+@cache
+def tuned() -> dict[str, Any]:
+    """The fitted file as it stands."""
+    return tomllib.loads((files("rackmath") / "data" / "tuning.toml").read_text(encoding="utf-8"))
+
+
+@cache
+def tuning(name: str = "", generation: str = "", age: float | None = None) -> Tuning:
+    """What an engine costs on a generation; pooled values where either was not measured.
+
+    `age`: months from January 2026 to the engine's release (`released`): kernels for a new generation arrive over
+    months, so older software is slower there. None: current software.
+
+    >>> tuning("vllm", "hopper").step < 5e-3
+    True
+    """
+    raw = tuned()
+    key = engine_key(name)
+    pooled, of = raw["pooled"], raw["engine"].get(key, {})
+    era = raw["generation"].get(_LIKE.get(generation, generation), {})
+    behind = 0.0 if age is None else max(CURRENT - age, 0.0)
+    slow = era.get("maturing", 1.0) ** behind
+
+    def factor(name: str, kind: str) -> float:
+        return float(pooled[name].get(kind, 1.0) * era.get(name, 1.0))
+
+    kinds = sorted(set(KINDS.values()))
+    seconds = {
+        name: float(pooled[name] * of.get(name, 1.0) * era.get(name, 1.0))
+        for name in ("launch", "step", "sequence", "exchange", "host")
+    }
+    return Tuning(
+        compute={k: factor("compute", k) / slow for k in kinds},
+        memory={k: factor("memory", k) / slow for k in kinds},
+        latency={k: factor("latency", k) * slow for k in kinds},
+        experts={k: float(v) for k, v in pooled["experts"].items()},
+        **{k: v * slow for k, v in seconds.items()},
+        request=float(of.get("request", pooled["request"])),
+        imbalance=float(pooled["imbalance"]),
+        spread=float(pooled["spread"]),
+        queue=float(of.get("queue", pooled["queue"])),
+        source=f"fitted: {_engines()[key]['title'] if key else 'typical engine'}, {generation or 'any generation'}",
+    )
+
+
+_LIKE = {"blackwell-ultra": "blackwell"}
+
+
+def released(name: str, version: str, date: str = "") -> float | None:
+    """Months from January 2026 to the release of an engine's version; of a run's date less one month without it.
+
+    >>> released("vllm", "0.11.2"), released("vllm", "", "2026-03-01"), released("vllm", "")
+    (-2.0, 1.0, None)
+    """
+    table = _engines().get(name, {}).get("releases", {})
+    for known in sorted(table, key=len, reverse=True):
+        if re.match(re.escape(known) + r"(?!\d)", version):
+            return _months(table[known])
+    return _months(date) - 1.0 if re.match(r"20\d\d-\d\d", date) else None
+
+
+def _months(date: str) -> float:
+    year, month = (int(x) for x in date.split("-")[:2])
+    return 12.0 * (year - 2026) + month - 1
