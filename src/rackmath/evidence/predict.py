@@ -205,8 +205,18 @@ class Loop:
     fresh: Column
     steps: Column
     poll: Column
+    lengths: tuple[Column, Column]  # of prompts and outputs, means
     serving: Serving
     reasons: list[str]
+
+    def rows(self, keep: NDArray[np.bool_], *, step: Column, carrying: Column) -> Loop:
+        """Some of the rows, with other times of their passes; a lone user's step shrinks alike."""
+        columns = ("wanted", "inside", "seats", "carried", "fresh", "steps", "poll")
+        some = {name: np.asarray(getattr(self, name))[keep] for name in columns}
+        return replace(
+            self, **some, step=step, base=step * (self.base / self.step)[keep], carrying=carrying,
+            lengths=(self.lengths[0][keep], self.lengths[1][keep]),
+        )  # fmt: skip
 
     def run(self, engine: Engine, efficiency: Efficiency, spread: float) -> ClosedLoop:
         """The users start at once, and ask again when they are answered."""
@@ -246,6 +256,7 @@ def loop(of: _Setting, rows: Sequence[Row]) -> Loop:
         fresh=np.maximum(np.asarray(traffic.isl * (1 - traffic.cached)), 1.0),
         steps=np.asarray(np.maximum((traffic.osl - 1) / kept, 0.0)),
         poll=_column([_poll(of, r) for r in rows]),
+        lengths=(np.asarray(traffic.isl), np.asarray(traffic.osl)),
         serving=s,
         reasons=reasons,
     )
