@@ -20,12 +20,14 @@ check: $(VENV)/.dev
 	$(BIN)/cog --check README.md
 	$(BIN)/python tools/cli_reference.py --check
 	$(BIN)/python tools/block_keys.py --check
+	$(BIN)/python tools/trust_page.py --check
 
 docs: $(VENV)/.dev
 	$(BIN)/cog -r README.md
 	$(BIN)/python tools/cli_reference.py
 	$(BIN)/python tools/machine_table.py
 	$(BIN)/python tools/block_keys.py
+	$(BIN)/python tools/trust_page.py
 
 bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/bench.py

@@ -23,6 +23,7 @@ from . import (
     cli_speculate,
     cli_tiers,
     cli_timeline,
+    cli_validate,
 )
 from . import options as o
 
@@ -236,6 +237,7 @@ cli_score.register(app)
 cli_speculate.register(app)
 cli_tiers.register(app)
 cli_timeline.register(app)
+cli_validate.register(app)
 
 
 @app.command(

@@ -110,7 +110,7 @@ def _width(c: Console, table: Table) -> int:
         sizes = [Measurement.get(c, c.options, cell) for cell in (column.header, *column.cells)]
         least = max(size.maximum if column.no_wrap else size.minimum for size in sizes)
         total += max(least, column.min_width or 0)
-    gap = 2 + bool(table.box)
+    gap = table.padding[1] + bool(table.box)
     return total + gap * (len(table.columns) - 1)
 
 

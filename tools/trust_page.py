@@ -1,0 +1,177 @@
+"""The generated parts of docs/trust.md and its pictures: python tools/trust_page.py [--check].
+
+The page's own marks call the functions below, through cog. They need the raw measured files ($RACKMATH_DATA, or
+../shared/data beside the repository); without all of them the page stays as it is, and --check passes.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import cogapp
+
+from rackmath.evidence import noise as floors
+from rackmath.evidence import published, validate
+from rackmath.evidence.score import Column
+from rackmath.faces import chart_trust, show_validate
+from rackmath.faces.charts import write
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGE = ROOT / "docs" / "trust.md"
+PICTURES = ROOT / "docs" / "pictures"
+DATA = Path(os.environ.get("RACKMATH_DATA") or ROOT.parent / "shared" / "data")
+HEADS = ("n", "answered", "bias", "MAPE", "median", "p90", "within 20 %", "rank", "interval")
+
+
+@cache
+def validation() -> validate.Validation:
+    return validate.validate(DATA)
+
+
+def missing() -> list[str]:
+    """Raw files that the page is made of and that are not there."""
+    return [one.path for one in published.FILES if not (DATA / one.path).is_file()]
+
+
+def table(heads: Sequence[str], rows: Sequence[Sequence[str]], words: int = 1) -> str:
+    """A Markdown table whose columns after the first `words` hold numbers."""
+    rule = ["---"] * words + ["---:"] * (len(heads) - words)
+    return "".join("| " + " | ".join(row) + " |\n" for row in (heads, rule, *rows))
+
+
+def spaced(words: Sequence[str]) -> tuple[str, ...]:
+    return tuple(word.replace("%", " %") for word in words)
+
+
+def cells(column: Column) -> tuple[str, ...]:
+    return spaced(show_validate.cells(column))
+
+
+# --- the parts of the page ----------------------------------------------------------------------------------------
+
+
+def scores() -> str:
+    """One table over all files, and rows beyond their bound."""
+    v = validation()
+    rows: list[tuple[str, ...]] = []
+    for f in v.found:
+        said = sum(a.answered for a in f.answers)
+        what = f"**{f.kind.what}** (`{f.published.name}`)"
+        rows.append(
+            (what, "", f"**{len(f.answers):,}**", f"{said / len(f.answers) * 100:.0f} %", *[""] * (len(HEADS) - 2))
+        )
+        rows += [(one.mode, f"`{one.column}`", *cells(one.score)) for one in v.lines_of(f.published.name)]
+    return f"\n{table(('file, mode', 'measured column', *HEADS), rows, 2)}\n{bounds(v)}\n"
+
+
+def bounds(v: validate.Validation) -> str:
+    """How many measurements lie beyond their bound, and which."""
+    rows = sum(a.answered for f in v.found for a in f.answers)
+    if not v.beyond:
+        return f"**Of {rows:,} answered rows none lies beyond its bound.**\n"
+    names = "; ".join(f"{a.said.model} on {a.said.system}, {a.said.mode}" for _, a in v.beyond[:6])
+    names += "; …" if len(v.beyond) > 6 else ""
+    return f"**Of {rows:,} answered rows {len(v.beyond)} lie beyond their bound:** {names}.\n"
+
+
+def fit() -> str:
+    """What the intervals are, in one line, from the answers themselves."""
+    said = [one for one in validation().lines if one.score.errors and one.score.errors.inside is not None]
+    if not said:
+        return "\nNo interval is given yet: answers say “not calibrated”.\n\n"
+    names = ", ".join(dict.fromkeys(f"`{one.column}` ({one.kind})" for one in said if one.shown))
+    return f"\nIntervals are given for {names}.\n\n"
+
+
+def left() -> str:
+    """Scores of what was left out of the fit: all groups together, then each group folded away."""
+    found = validate.left_out()
+    if not found:
+        return "\nNo fit has recorded such scores yet.\n\n"
+    heads = ("left out", "of", "n", "bias", "MAPE", "median", "within 20 %", "inside the interval")
+    pooled = [one for one in found if one["of"] == "all"]
+    text = "\n" + table(heads, [(f"each {one['by']} in turn", *_left(one)) for one in pooled])
+    for by in dict.fromkeys(one["by"] for one in found):
+        each = [one for one in found if one["by"] == by and one["of"] != "all"]
+        if each:
+            rows = [(str(one["of"]), *_left(one)) for one in each]
+            text += f"\n<details><summary>By {by}</summary>\n\n{table((by, *heads[1:]), rows)}\n</details>\n"
+    return text + "\n"
+
+
+def _left(one: dict[str, Any]) -> tuple[str, ...]:
+    return (str(one["quantity"]).upper(), *spaced(show_validate.left_out_cells(one)))
+
+
+def versions() -> str:
+    """Scores by whether the engine version was seen in the fit."""
+    lines = validation().versions
+    if not lines:
+        return "\nAnswers do not say yet whether a version was seen.\n\n"
+    rows = [(one.mode, f"`{one.column}`", *cells(one.score)) for one in lines]
+    return f"\n{table(('aggregated rows', 'measured column', *HEADS), rows, 2)}\n"
+
+
+def noise() -> str:
+    """How far repeats of one configuration lie apart."""
+    rows = []
+    for f in validation().found:
+        for floor in floors.FLOORS.get(f.kind.name, ()):
+            for one in floors.apart([a.given for a in f.answers], floor):
+                rows.append(
+                    (f.kind.name, one.what, f"`{one.column}`", f"{one.configurations:,}", f"{one.pairs:,}",
+                     f"{one.median * 100:.1f} %", f"{one.p90 * 100:.1f} %")
+                )  # fmt: skip
+    return (
+        f"\n{table(('file', 'compared', 'measured column', 'configurations', 'pairs', 'median', 'p90'), rows, 3)}\n"
+    )
+
+
+def peer() -> str:
+    """The recorded scores of the peer beside ours on the same rows."""
+    found = validation().peer
+    if found is None:
+        return "\nThe rows here are not those that the peer's scores were recorded on.\n\n"
+    rows = []
+    for b in found.lines:
+        what = f"**{'TPOT' if 'tpot' in b.column else 'TTFT'}, {b.mode}**"
+        for words in show_validate.beside(b, f"{found.name} {found.version}"):
+            rows.append((what, *spaced(words)))
+            what = ""
+    text = table(("silicon sample", "who", *HEADS[:-1]), rows, 2)
+    return f"\n{text}\nThe peer's run: {found.source}.\n\n"
+
+
+# --- writing and checking -----------------------------------------------------------------------------------------
+
+DRAWN: dict[str, Callable[[validate.Validation], dict[str, Any]]] = {
+    "trust-tpot.svg": lambda v: chart_trust.predicted_measured(v, "tpot"),
+    "trust-ttft.svg": lambda v: chart_trust.predicted_measured(v, "ttft"),
+    "trust-cells.svg": chart_trust.by_cell,
+}
+
+
+def main() -> int:
+    check = "--check" in sys.argv[1:]
+    lacking = missing()
+    if lacking:
+        print(f"docs/trust.md left as it is: {lacking[0]} and {len(lacking) - 1} more are not in {DATA}")
+        return 0
+    sys.modules["trust_page"] = sys.modules[__name__]
+    failed: int = cogapp.Cog().main(["cog", "--check" if check else "-r", "-p", "import trust_page", str(PAGE)])
+    if not check:
+        for name, draw in DRAWN.items():
+            write(draw(validation()), PICTURES / name)
+    elif absent := [name for name in DRAWN if not (PICTURES / name).is_file()]:
+        print(f"docs/pictures/{absent[0]} is missing: run python tools/trust_page.py")
+        return 1
+    return failed
+
+
+if __name__ == "__main__":
+    sys.exit(main())
