@@ -16,6 +16,7 @@ from rackmath.errors import BadInput
 from rackmath.evidence import noise, peer, published, validate
 from rackmath.evidence.kinds import answered, kind_named, table
 from rackmath.evidence.published import FILES, PACKAGE, PACKAGED, VERSION, listed, packaged
+from rackmath.faces import show_validate
 from rackmath.faces.cli import run
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -292,6 +293,11 @@ def test_scores_left_out_of_a_fit_are_read_with_the_pooled_ones_first() -> None:
     found = validate.left_out(text)
     assert [one["of"] for one in found] == ["all", "h100 DeepSeek-R1 sglang"]
     assert (found[0]["coverage_90"], found[1]["mape"]) == (0.88, None)
+    assert show_validate.left_out_cells(found[0]) == ("9", "-2%", "15%", "10%", "–", "70%", "88%")
+    assert [show_validate.left_out_name({"by": by}) for by in ("nothing", "cell")] == [
+        "nothing: the fit itself",
+        "each cell",
+    ]
 
 
 def test_the_page_has_its_marks_and_pictures() -> None:

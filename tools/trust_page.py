@@ -93,14 +93,30 @@ def left() -> str:
     found = validate.left_out()
     if not found:
         return "\nNo fit has recorded such scores yet.\n\n"
-    heads = ("left out", "of", "n", "bias", "MAPE", "median", "within 20 %", "inside the interval")
-    pooled = [one for one in found if one["of"] == "all"]
-    text = "\n" + table(heads, [(f"each {one['by']} in turn", *_left(one)) for one in pooled])
-    for by in dict.fromkeys(one["by"] for one in found):
-        each = [one for one in found if one["by"] == by and one["of"] != "all"]
+    heads = (
+        "left out in turn",
+        "rows of",
+        "quantity",
+        "n",
+        "bias",
+        "MAPE",
+        "median",
+        "p90",
+        "within 20 %",
+        "interval",
+    )
+    files = {"all": "both files"}
+    rows = [
+        (show_validate.left_out_name(one), files.get(one["of"], one["of"]), *_left(one))
+        for one in found
+        if one["of"] in validate.POOLED
+    ]
+    text = "\n" + table(heads, rows, 3)
+    for by in dict.fromkeys(one["by"] for one in found if one["by"] != "nothing"):
+        each = [one for one in found if one["by"] == by and one["of"] not in validate.POOLED]
         if each:
-            rows = [(str(one["of"]), *_left(one)) for one in each]
-            text += f"\n<details><summary>By {by}</summary>\n\n{table((by, *heads[1:]), rows)}\n</details>\n"
+            rows = [(str(one["of"]).replace("|", " · "), *_left(one)) for one in each]
+            text += f"\n<details><summary>Each {by}</summary>\n\n{table((by, *heads[2:]), rows, 2)}\n</details>\n"
     return text + "\n"
 
 

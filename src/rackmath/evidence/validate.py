@@ -127,8 +127,16 @@ def by_version(found: Found) -> list[Line]:
 
 # --- left out of the fit ------------------------------------------------------------------------------------------
 
-LEFT_OUT = ("by", "of", "quantity", "rows", "median", "mape", "within_20", "bias", "coverage_90")
-"""Keys of a [[left_out]] table: shares, not percent. `of` is "all" for all groups together."""
+LEFT_OUT = ("by", "of", "quantity", "rows", "bias", "mape", "median", "p90", "within_20", "coverage_90")
+"""Keys of a [[left_out]] table: shares, not percent; any but the first three may be missing.
+
+`by` is what was left out in turn, "nothing" for the fit itself. `of` is one group of it, or one of `POOLED`.
+"""
+
+POOLED = ("all", "silicon", "inferencex")
+"""All groups together: of both files, of one of them."""
+
+BY = ("nothing", "cell", "engine", "model", "system")
 
 
 def left_out(text: str | None = None) -> tuple[dict[str, Any], ...]:
@@ -143,4 +151,11 @@ def left_out(text: str | None = None) -> tuple[dict[str, Any], ...]:
         text = path.read_text(encoding="utf-8")
     given: list[dict[str, Any]] = tomllib.loads(text).get("left_out", [])
     found = [{key: one.get(key) for key in LEFT_OUT} for one in given]
-    return tuple(sorted(found, key=lambda one: (str(one["by"]), str(one["quantity"]), one["of"] != "all")))
+    return tuple(sorted(found, key=_place))
+
+
+def _place(one: dict[str, Any]) -> tuple[int, bool, int, str]:
+    """The more familiar first, TPOT before TTFT, pooled scores before those of single groups."""
+    by, of = one["by"], one["of"]
+    place = (BY.index(by) if by in BY else len(BY), one["quantity"] != "tpot")
+    return (*place, POOLED.index(of) if of in POOLED else len(POOLED), str(of))

@@ -198,18 +198,23 @@ def _left_out(c: Console) -> None:
     found = [one for one in left_out() if one["of"] == "all"]
     if not found:
         return
-    heading(c, "Left out of the fit", "each group predicted by a fit that had not seen it")
-    table = numbers("left out", "of", "n", "bias", "MAPE", "median", "in 20%", "inside")
+    heading(c, "Left out of the fit", "aggregated serving runs, predicted by a fit that had not seen them")
+    table = numbers("left out in turn", "of", "n", "bias", "MAPE", "median", "p90", "in 20%", "interval")
     for one in found:
-        table.add_row(f"every {one['by']} in turn", one["quantity"], *left_out_cells(one))
-    indented(c, table)
+        table.add_row(left_out_name(one), str(one["quantity"]).upper(), *left_out_cells(one))
+    indented(c, table, drop=("interval",))
+
+
+def left_out_name(one: Record) -> str:
+    """What was left out, in words."""
+    return "nothing: the fit itself" if one["by"] == "nothing" else f"each {one['by']}"
 
 
 def left_out_cells(one: Record) -> tuple[str, ...]:
-    """rows, bias, MAPE, median, within 20 % and interval coverage of one record; what is not stated is a dash."""
+    """rows, bias, MAPE, median, p90, within 20 %, interval coverage of one record; what is not stated is a dash."""
     rows = "–" if one["rows"] is None else f"{one['rows']:,}"
     bias = "–" if one["bias"] is None else f"{one['bias']:+.0%}"
-    rest = (one[key] for key in ("mape", "median", "within_20", "coverage_90"))
+    rest = (one[key] for key in ("mape", "median", "p90", "within_20", "coverage_90"))
     return (rows, bias, *("–" if x is None else f"{x:.0%}" for x in rest))
 
 
