@@ -101,6 +101,7 @@ def plan(
     draft: str | Model | None = None,
     depth: Quantity = 1,
     acceptance: Quantity = 0.7,
+    engine: str | None = None,
     sets: Mapping[str, Quantity] | None = None,
 ) -> PlanAnswer:
     """The cheapest layout, batch and precision for a model on one machine or the best of several.
@@ -137,7 +138,7 @@ def plan(
     questions, notes = [], unpriced
     for machine in machines:
         q, said = question(
-            model, machine, traffic=traffic, precision=precision, kv=kv, gpus=gpus, sets=sets, need=need, **paid
+            model, machine, traffic=traffic, precision=precision, kv=kv, gpus=gpus, engine=engine, sets=sets, need=need, **paid
         )
         if draft is not None:
             spec, by = speculation_of(q.model, q.precisions[0], draft, depth=depth, acceptance=acceptance)
@@ -211,6 +212,7 @@ def forward(
     layout: str | None = None,
     precision: str | None = None,
     kv: str | None = None,
+    engine: str | None = None,
     sets: Mapping[str, Quantity] | None = None,
 ) -> ForwardAnswer:
     """One forward pass of `batch` decoding sequences (and `prefill` prompt tokens), term by term."""
@@ -225,7 +227,7 @@ def forward(
     if not decode and not prompt:
         raise BadInput("batch and prefill are both 0: the pass is empty; give at least one token")
     q, notes = question(
-        model, on, traffic=Traffic(isl=max(cached, 1.0), osl=1), precision=precision, kv=kv, sets=sets
+        model, on, traffic=Traffic(isl=max(cached, 1.0), osl=1), precision=precision, kv=kv, engine=engine, sets=sets
     )
     fits_context(q.model, max(cached, prompt), "context" if cached >= prompt else "prefill")
     chosen = parse_layout(layout, q) if layout else default_layout(q)
@@ -251,6 +253,7 @@ def batch(
     layout: str | None = None,
     precision: str | None = None,
     kv: str | None = None,
+    engine: str | None = None,
     sets: Mapping[str, Quantity] | None = None,
 ) -> BatchAnswer:
     """Latency and cost of decoding against batch, with floor, balance point and capacity limit."""
@@ -258,7 +261,7 @@ def batch(
     from ..world.workload import Traffic
 
     length = at_least(parse(context, "count", name="context"), 1, "context")
-    q, notes = question(model, on, traffic=Traffic(isl=length, osl=1), precision=precision, kv=kv, sets=sets)
+    q, notes = question(model, on, traffic=Traffic(isl=length, osl=1), precision=precision, kv=kv, engine=engine, sets=sets)
     fits_context(q.model, length, "context")
     chosen = parse_layout(layout, q) if layout else default_layout(q)
     return BatchAnswer(curve=batch_curve(q, chosen, q.precisions[0], length), notes=tuple(dict.fromkeys(notes)))

@@ -101,6 +101,7 @@ def memory(
     precision: str | None = None,
     kv: str | None = None,
     price: str | None = None,
+    engine: str | None = None,
     sets: Mapping[str, Quantity] | None = None,
 ) -> MemoryAnswer:
     """Drain time, weights' share of HBM, the step at that fill, and the users that fit at each context.
@@ -115,7 +116,7 @@ def memory(
     from .question import parse_layout, question
 
     q, notes = question(
-        model, on, traffic=Traffic(isl=1024, osl=1), precision=precision, kv=kv, price=price, sets=sets
+        model, on, traffic=Traffic(isl=1024, osl=1), precision=precision, kv=kv, price=price, engine=engine, sets=sets
     )
     limit = q.model.max_context if math.isfinite(q.model.max_context) else UNLIMITED
     reference = min(8192.0, limit) if context is None else _length(context, "context")
@@ -152,6 +153,7 @@ def context(
     precision: str | None = None,
     kv: str | None = None,
     price: str | None = None,
+    engine: str | None = None,
     sets: Mapping[str, Quantity] | None = None,
     points: int = 1000,
 ) -> ContextAnswer:
@@ -165,7 +167,7 @@ def context(
     from .question import max_tpot_of, parse_layout, question
 
     q, notes = question(
-        model, on, traffic=Traffic(isl=1024, osl=1), precision=precision, kv=kv, price=price, sets=sets
+        model, on, traffic=Traffic(isl=1024, osl=1), precision=precision, kv=kv, price=price, engine=engine, sets=sets
     )
     own_limit = q.model.max_context if math.isfinite(q.model.max_context) else UNLIMITED
     longest = own_limit if max_context is None else _length(max_context, "max_context", least=2)

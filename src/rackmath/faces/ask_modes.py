@@ -86,6 +86,7 @@ def cadence(
     precision: str | None = None,
     kv: str | None = None,
     price: str | None = None,
+    engine: str | None = None,
     sets: Mapping[str, Quantity] | None = None,
 ) -> CadenceAnswer:
     """The train of a replica at `rate` requests per second, or with a mean share `occupancy` of its seats taken.
@@ -127,7 +128,7 @@ def cadence(
     else:
         if model is None or on is None:
             raise BadInput("a train needs both a model and a machine; give MODEL --on MACHINE, or --step and --seats")
-        q, notes = question(model, on, traffic=traffic, precision=precision, kv=kv, price=price, sets=sets)
+        q, notes = question(model, on, traffic=traffic, precision=precision, kv=kv, price=price, engine=engine, sets=sets)
         fits_context(q.model, float(traffic.isl) + length)
         chosen = parse_layout(layout, q) if layout else default_layout(q)
         how = q.precisions[0]
@@ -187,6 +188,7 @@ def modes(
     kv: str | None = None,
     gpus: Quantity | None = None,
     price: str | None = None,
+    engine: str | None = None,
     sets: Mapping[str, Quantity] | None = None,
 ) -> ModesAnswer:
     """What faster, slower and deferred modes reach and must cost at cost; and a pair of ratios read backwards.
@@ -228,7 +230,7 @@ def modes(
         raise BadInput("a menu needs both a model and a machine; give MODEL --on MACHINE")
     found, notes = _menu(
         model, on, isl=isl, osl=osl, cached=cached, normal_speed=normal_speed, batch=batch, layout=layout,
-        speculation=(tokens_per_pass, draft_tokens), precision=precision, kv=kv, gpus=gpus, price=price, sets=sets,
+        speculation=(tokens_per_pass, draft_tokens), precision=precision, kv=kv, gpus=gpus, price=price, engine=engine, sets=sets,
     )  # fmt: skip
     from ..economics.cost import energy_mtok
 
@@ -261,6 +263,7 @@ def _menu(
     kv: str | None,
     gpus: Quantity | None,
     price: str | None,
+    engine: str | None,
     sets: Mapping[str, Quantity] | None,
 ) -> tuple[Menu, list[str]]:
     from ..decisions.menu import menu, normal_plan
@@ -277,7 +280,7 @@ def _menu(
         osl=parse(osl, "count", name="osl"),
         cached=parse(cached, "share", name="cached"),
     )
-    q, notes = question(model, on, traffic=traffic, precision=precision, kv=kv, gpus=gpus, price=price, sets=sets)
+    q, notes = question(model, on, traffic=traffic, precision=precision, kv=kv, gpus=gpus, price=price, engine=engine, sets=sets)
     fits_context(q.model, float(traffic.isl) + float(traffic.osl))
     if not float(q.machine.price_per_hour) > 0:
         raise BadInput(

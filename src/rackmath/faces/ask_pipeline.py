@@ -47,6 +47,7 @@ def pipeline(
     precision: str | None = None,
     kv: str | None = None,
     price: str | None = None,
+    engine: str | None = None,
     sets: Mapping[str, Quantity] | None = None,
 ) -> PipelineAnswer:
     """How many pipeline stages: memory, pace and cost for each number of them, in both readings.
@@ -60,7 +61,7 @@ def pipeline(
 
     length = at_least(parse(context, "count", name="context"), 1, "context")
     q, notes = question(
-        model, on, traffic=Traffic(isl=length, osl=1), precision=precision, kv=kv, price=price, sets=sets
+        model, on, traffic=Traffic(isl=length, osl=1), precision=precision, kv=kv, price=price, engine=engine, sets=sets
     )
     fits_context(q.model, length, "context")
     stage = parse_layout(layout, q) if layout else None

@@ -160,7 +160,7 @@ def plan(
             return one
     first = [] if prefill_on is None else machines_of(prefill_on, max_domain)
     traffic, objectives = asked(options)
-    choices = {k: options.get(k) for k in ("precision", "kv", "gpus", "price")} | {"sets": sets}
+    choices = {k: options.get(k) for k in ("precision", "kv", "gpus", "price", "engine")} | {"sets": sets}
     fleet = {k: options[k] for k in ("spare", "power_limit") if k in options}
     return _plan_pools(
         model, machines, first, traffic, objectives, mode=mode, aggregated=one, choices=choices, **fleet

@@ -88,6 +88,7 @@ def racks(
     precision: str | None = None,
     kv: str | None = None,
     price: str | None = None,
+    engine: str | None = None,
     sets: Mapping[str, Quantity] | None = None,
 ) -> RacksAnswer:
     """Placement of experts, their exchange over domains, what crossing costs, and latency against domain size.
@@ -103,7 +104,7 @@ def racks(
     from .question import parse_layout, question
 
     q, notes = question(
-        model, on, traffic=Traffic(isl=1024, osl=1), precision=precision, kv=kv, price=price, sets=sets
+        model, on, traffic=Traffic(isl=1024, osl=1), precision=precision, kv=kv, price=price, engine=engine, sets=sets
     )
     used = _formats(q.precisions[0], dispatch, combine)
     efficiency = q.efficiency

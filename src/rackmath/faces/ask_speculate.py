@@ -55,6 +55,7 @@ def speculate(
     precision: str | None = None,
     kv: str | None = None,
     price: str | None = None,
+    engine: str | None = None,
     sets: Mapping[str, Quantity] | None = None,
 ) -> SpeculationAnswer:
     """Speed-up and cost of speculative decoding against batch, for one layout (the largest replica by default).
@@ -66,7 +67,7 @@ def speculate(
     from .question import default_layout, parse_layout, question
 
     q, notes = question(
-        model, on, traffic=Traffic(isl=1024, osl=1), precision=precision, kv=kv, price=price, sets=sets
+        model, on, traffic=Traffic(isl=1024, osl=1), precision=precision, kv=kv, price=price, engine=engine, sets=sets
     )
     used = q.precisions[0]
     length = _length(context, "context")

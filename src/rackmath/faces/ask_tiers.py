@@ -83,6 +83,7 @@ def tiers(
     kv: str | None = None,
     gpus: Quantity | None = None,
     price: str | None = None,
+    engine: str | None = None,
     sets: Mapping[str, Quantity] | None = None,
 ) -> TiersAnswer:
     """Hold, fetch or recompute the cache of a prefix of `context` tokens: cost of each and the cheapest.
@@ -109,7 +110,7 @@ def tiers(
     of_tiers, of_rest = _split(sets or {})
     q, notes = question(
         model, on, traffic=Traffic(isl=length, osl=output), precision=precision, kv=kv, gpus=gpus, price=price,
-        sets=of_rest,
+        engine=engine, sets=of_rest,
     )  # fmt: skip
     if of_tiers:
         q = replace(q, machine=_with_tiers(q.machine, of_tiers))

@@ -51,6 +51,7 @@ def timeline(
     micro_batches: Quantity | None = None,
     precision: str | None = None,
     kv: str | None = None,
+    engine: str | None = None,
     sets: Mapping[str, Quantity] | None = None,
 ) -> TimelineAnswer:
     """What each device does while `batch` sequences get one token each, beside `prefill` prompt tokens.
@@ -70,7 +71,7 @@ def timeline(
     if not decode and not prompt:
         raise BadInput("batch and prefill are both 0: the step is empty; give at least one token")
     q, notes = question(
-        model, on, traffic=Traffic(isl=max(cached, 1.0), osl=1), precision=precision, kv=kv, sets=sets
+        model, on, traffic=Traffic(isl=max(cached, 1.0), osl=1), precision=precision, kv=kv, engine=engine, sets=sets
     )
     fits_context(q.model, max(cached, prompt), "context" if cached >= prompt else "prefill")
     chosen = parse_layout(layout, q) if layout else default_layout(q)

@@ -84,6 +84,7 @@ def plan(
     depth: cli_speculate.Depth = "1",
     acceptance: cli_speculate.Acceptance = "0.7",
     price: o.PriceKind = None,
+    engine: o.EngineName = None,
     sets: o.Sets = None,
     rate: o.Rate = None,
     spare: o.Spare = "1",
@@ -105,7 +106,7 @@ def plan(
         answer = ask_pools.plan(
             model, o.machine_names(on), isl=isl, osl=osl, cached=cached, utilisation=utilisation, max_ttft=max_ttft,
             max_tpot=max_tpot, min_interactivity=min_interactivity, precision=precision, kv=kv, gpus=gpus,
-            price=price, sets=o.pairs(sets), rate=rate, spare=o.whole(spare, "spare"), power_limit=power_limit,
+            price=price, engine=engine, sets=o.pairs(sets), rate=rate, spare=o.whole(spare, "spare"), power_limit=power_limit,
             max_domain=max_domain, lora=lora, mode=mode, draft=draft, depth=depth, acceptance=acceptance,
             prefill_on=o.machine_names(prefill_on) if prefill_on else None,
         )  # fmt: skip
@@ -132,6 +133,7 @@ def forward(
     precision: o.OnePrecision = None,
     kv: o.OneKv = None,
     lora: o.Lora = None,
+    engine: o.EngineName = None,
     sets: o.Sets = None,
     json: o.Json = False,
     csv: o.Csv = False,
@@ -149,7 +151,7 @@ def forward(
     out.deliver(
         ask.forward(
             chosen, on, batch=batch, context=context, prefill=prefill, layout=layout, precision=precision, kv=kv,
-            sets=values,
+            engine=engine, sets=values,
         )
     )  # fmt: skip
     return 0
@@ -166,6 +168,7 @@ def batch(
     layout: o.LayoutWords = None,
     precision: o.OnePrecision = None,
     kv: o.OneKv = None,
+    engine: o.EngineName = None,
     sets: o.Sets = None,
     json: o.Json = False,
     csv: o.Csv = False,
@@ -179,7 +182,7 @@ def batch(
     from . import ask, export
 
     out = export.Output.of(json=json, csv=csv, file=output, explain=explain)
-    answer = ask.batch(model, on, context=context, layout=layout, precision=precision, kv=kv, sets=o.pairs(sets))
+    answer = ask.batch(model, on, context=context, layout=layout, precision=precision, kv=kv, engine=engine, sets=o.pairs(sets))
     out.deliver(answer)
     return 0 if answer.curve.capacity >= 1 else 1
 

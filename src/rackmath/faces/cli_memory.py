@@ -57,6 +57,7 @@ def memory(
     precision: o.OnePrecision = None,
     kv: o.OneKv = None,
     price: o.PriceKind = None,
+    engine: o.EngineName = None,
     sets: o.Sets = None,
     json: o.Json = False,
     csv: o.Csv = False,
@@ -75,7 +76,7 @@ def memory(
 
     out = export.Output.of(json=json, csv=csv, file=output, explain=explain)
     if model is None:
-        if sets or layout or precision or kv or price or context or contexts:
+        if engine or sets or layout or precision or kv or price or context or contexts:
             raise BadInput("a list of drain times takes --on only; name a model for the other options")
         out.deliver(ask_memory.drains(on))
         return 0
@@ -84,7 +85,7 @@ def memory(
     out.deliver(
         ask_memory.memory(
             model, on, context=context, contexts=contexts, extrapolate=extrapolate, layout=layout,
-            precision=precision, kv=kv, price=price, sets=o.pairs(sets),
+            precision=precision, kv=kv, price=price, engine=engine, sets=o.pairs(sets),
         )
     )  # fmt: skip
     return 0
@@ -141,6 +142,7 @@ def context(
     precision: o.OnePrecision = None,
     kv: o.OneKv = None,
     price: o.PriceKind = None,
+    engine: o.EngineName = None,
     sets: o.Sets = None,
     json: o.Json = False,
     csv: o.Csv = False,
@@ -160,7 +162,7 @@ def context(
             model, on, max_context=max_context, extrapolate=extrapolate, kinds=kinds, window=window, local=local,
             top_k=top_k, index_dim=index_dim, threshold=threshold, step=step, list_price=list_price,
             max_tpot=max_tpot, min_interactivity=min_interactivity, batch=batch, layout=layout, precision=precision,
-            kv=kv, price=price, sets=o.pairs(sets),
+            kv=kv, price=price, engine=engine, sets=o.pairs(sets),
         )
     )  # fmt: skip
     return 0

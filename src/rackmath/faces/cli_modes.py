@@ -73,6 +73,7 @@ def cadence(
     precision: o.OnePrecision = None,
     kv: o.OneKv = None,
     price: o.PriceKind = None,
+    engine: o.EngineName = None,
     sets: o.Sets = None,
     json: o.Json = False,
     csv: o.Csv = False,
@@ -90,7 +91,7 @@ def cadence(
     out.deliver(
         ask(
             model, on, rate=rate, occupancy=occupancy, isl=isl, osl=osl, osl_cv=osl_cv, step=step, seats=seats,
-            list_output=list_output, layout=layout, precision=precision, kv=kv, price=price, sets=o.pairs(sets),
+            list_output=list_output, layout=layout, precision=precision, kv=kv, price=price, engine=engine, sets=o.pairs(sets),
         )
     )  # fmt: skip
     return 0
@@ -159,6 +160,7 @@ def modes(
     kv: o.OneKv = None,
     gpus: o.Gpus = None,
     price: o.PriceKind = None,
+    engine: o.EngineName = None,
     sets: o.Sets = None,
     json: o.Json = False,
     csv: o.Csv = False,
@@ -179,7 +181,7 @@ def modes(
             tokens_per_pass=tokens_per_pass, draft_tokens=draft_tokens, idle=idle, filled=filled,
             electricity=electricity, price_ratio=price_ratio, speed_ratio=speed_ratio,
             input_price_ratio=input_price_ratio, list_input=list_input, list_output=list_output,
-            precision=precision, kv=kv, gpus=gpus, price=price, sets=o.pairs(sets),
+            precision=precision, kv=kv, gpus=gpus, price=price, engine=engine, sets=o.pairs(sets),
         )
     )  # fmt: skip
     return 0

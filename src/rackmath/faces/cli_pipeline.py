@@ -62,6 +62,7 @@ def pipeline(
     precision: o.OnePrecision = None,
     kv: o.OneKv = None,
     price: o.PriceKind = None,
+    engine: o.EngineName = None,
     sets: o.Sets = None,
     json: o.Json = False,
     csv: o.Csv = False,
@@ -79,7 +80,7 @@ def pipeline(
     out.deliver(
         ask_pipeline.pipeline(
             model, on, context=context, batch=batch, users=users, micro_batches=micro_batches, stages=stages,
-            layout=layout, precision=precision, kv=kv, price=price, sets=o.pairs(sets),
+            layout=layout, precision=precision, kv=kv, price=price, engine=engine, sets=o.pairs(sets),
         )
     )  # fmt: skip
     return 0

@@ -119,6 +119,7 @@ def racks(
     precision: o.OnePrecision = None,
     kv: o.OneKv = None,
     price: o.PriceKind = None,
+    engine: o.EngineName = None,
     sets: o.Sets = None,
     json: o.Json = False,
     csv: o.Csv = False,
@@ -137,7 +138,7 @@ def racks(
     out = export.Output.of(json=json, csv=csv, file=output, explain=explain)
     if model is None:
         work = (phase != "decode", batch, tokens, context, min_interactivity, overlap, exchange, dispatch, combine)
-        if any((*work, redundant, experts_per_gpu, expert_loads, layout, precision, kv, price, sets)):
+        if any((*work, redundant, experts_per_gpu, expert_loads, layout, precision, kv, price, engine, sets)):
             raise BadInput("a list of link ratios takes --on only; name a model for the other options")
         out.deliver(ask_racks.ratios(on))
         return 0
@@ -149,7 +150,7 @@ def racks(
             experts_per_gpu=experts_per_gpu, expert_loads=expert_loads, exchange=exchange,
             overlap=overlap, dispatch=dispatch, combine=combine, min_interactivity=min_interactivity,
             max_domain=max_domain, floor_batch=floor_batch, beside=beside, precision=precision, kv=kv, price=price,
-            sets=o.pairs(sets),
+            engine=engine, sets=o.pairs(sets),
         )
     )  # fmt: skip
     return 0

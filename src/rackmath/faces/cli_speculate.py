@@ -53,6 +53,7 @@ def speculate(
     precision: o.OnePrecision = None,
     kv: o.OneKv = None,
     price: o.PriceKind = None,
+    engine: o.EngineName = None,
     sets: o.Sets = None,
     json: o.Json = False,
     csv: o.Csv = False,
@@ -70,7 +71,7 @@ def speculate(
     out.deliver(
         ask_speculate.speculate(
             model, on, draft=draft, depth=depth, acceptance=acceptance, context=context, contexts=contexts,
-            layout=layout, precision=precision, kv=kv, price=price, sets=o.pairs(sets),
+            layout=layout, precision=precision, kv=kv, price=price, engine=engine, sets=o.pairs(sets),
         )
     )  # fmt: skip
     return 0

@@ -67,6 +67,7 @@ def tiers(
     kv: o.OneKv = None,
     gpus: o.Gpus = None,
     price: o.PriceKind = None,
+    engine: o.EngineName = None,
     sets: o.Sets = None,
     json: o.Json = False,
     csv: o.Csv = False,
@@ -85,7 +86,7 @@ def tiers(
         answer = ask(
             model, on, context=context, osl=osl, hold=hold, reuse=reuse, tier=tier or (), max_wait=max_wait,
             hit_share=hit_share, thinking_share=thinking_share, against=against, precision=precision, kv=kv,
-            gpus=gpus, price=price, sets=o.pairs(sets),
+            gpus=gpus, price=price, engine=engine, sets=o.pairs(sets),
         )  # fmt: skip
     out.deliver(answer)
     return 0

@@ -36,6 +36,14 @@ def _completion(listing: str) -> Callable[[str], list[str]]:
 complete_models = _completion("models")
 complete_machines = _completion("machines")
 
+
+def complete_engines(incomplete: str) -> list[str]:
+    """Engines whose names begin with what was typed."""
+    from ..world.engine import titles
+
+    return [name for name in titles() if name.startswith(incomplete.lower())]
+
+
 Model = Annotated[
     str,
     typer.Argument(
@@ -178,6 +186,17 @@ PriceKind = Annotated[
     str | None,
     typer.Option(
         "--price", metavar="KIND", help="Which price: on_demand, reserved, spot or owned.", rich_help_panel=CHOICES
+    ),
+]
+EngineName = Annotated[
+    str | None,
+    typer.Option(
+        "--engine",
+        metavar="ENGINE",
+        help="The serving engine: vllm, sglang, trtllm, atom, with a version or without (vllm 0.15.1). A typical one"
+        " if not given.",
+        autocompletion=complete_engines,
+        rich_help_panel=CHOICES,
     ),
 ]
 Sets = Annotated[

@@ -34,14 +34,19 @@ def question(
     kv: str | Sequence[str] | None = None,
     gpus: Quantity | None = None,
     price: str | None = None,
+    engine: str | None = None,
     sets: Mapping[str, Quantity] | None = None,
     need: FleetNeed | None = None,
 ) -> tuple[Question, list[str]]:
-    """A question about one machine, and the notes that go with its inputs."""
-    from ..kernel.efficiency import default_efficiency
+    """A question about one machine, and the notes that go with its inputs.
+
+    `engine`: a serving engine with its version or without ("vllm 0.15.1"), the typical one if none is named.
+    """
+    from ..kernel.efficiency import calibrated
     from ..search.grid import Question
     from ..world import catalog
     from ..world.engine import TYPICAL
+    from ..world.engine import engine as engine_of
 
     chosen: Model = catalog.model(model) if isinstance(model, str) else model
     machine: Machine = catalog.machine(on) if isinstance(on, str) else on
@@ -50,8 +55,9 @@ def question(
     of = _by_room(sets or {})
     chosen = catalog.override(chosen, of["model"]) if of["model"] else chosen
     machine = catalog.override(machine, of["machine"]) if of["machine"] else machine
-    engine, efficiency = _replaced(TYPICAL, "engine", of["engine"]), default_efficiency()
-    efficiency = _replaced(efficiency, "efficiency", of["efficiency"])
+    software = TYPICAL if engine is None else engine_of(engine)
+    software = _replaced(software, "engine", of["engine"])
+    efficiency = _replaced(calibrated(machine.generation, software), "efficiency", of["efficiency"])
     limit = machine.n_devices
     if gpus is not None:
         limit = parse(gpus, "count", name="gpus")
@@ -63,13 +69,13 @@ def question(
         raise BadInput(
             f"the power of {machine.name} is unknown, so no limit can be kept; give machine.power with --set"
         )
-    notes = [*_read_as(model, chosen), *chosen.notes, *machine.notes, *_emulated(machine, tries)]
+    notes = [*_read_as(model, chosen), *chosen.notes, *machine.notes, *_emulated(machine, tries), *_dated(software)]
     if not float(machine.price_per_hour) > 0:
         notes.append(NO_PRICE)
     if sets:
         notes.append("changed by hand: " + ", ".join(f"{k} = {v}" for k, v in sets.items()))
     return Question(
-        model=chosen, machine=machine, traffic=traffic, engine=engine, efficiency=efficiency, precisions=tries,
+        model=chosen, machine=machine, traffic=traffic, engine=software, efficiency=efficiency, precisions=tries,
         max_gpus=limit, need=need,
     ), notes  # fmt: skip
 
@@ -121,6 +127,15 @@ def _emulated(machine: Machine, tries: Iterable[Precision]) -> list[str]:
         for f in formats.values()
         if not machine.multiplies(f.compute)
     ]
+
+
+def _dated(engine: Engine) -> list[str]:
+    """A note where a version was named whose age, and with it its speed, is not known."""
+    from ..world.engine import released, titles
+
+    if not engine.version or released(engine.name, engine.version) is not None:
+        return []
+    return [f"{titles()[engine.name]} {engine.version} is of unknown age: it is taken to be as fast as current software"]
 
 
 def precisions(
@@ -268,7 +283,10 @@ _DIMENSIONS = {
     "reserved_bytes": "bytes",
     "launch": "s",
     "step_overhead": "s",
+    "sequence_overhead": "s",
     "request_overhead": "s",
+    "exchange_latency": "s",
+    "host": "s",
     "memory_share": "share",
     "link_share": "share",
     "compute_share": "share",
@@ -284,14 +302,21 @@ _MOST = {"overlap": 1.0}
 
 
 def _replaced(record: T, kind: str, values: Mapping[str, Quantity]) -> T:
-    """An engine or efficiency record with values replaced; "memory_share.gemm" names one entry of a table."""
+    """An engine or efficiency record with values replaced.
+
+    "memory_share.gemm.fp8" names one entry of a table, "memory_share.gemm" the entries of all operand types.
+    """
     for name, value in values.items():
         table, _, entry = name.partition(".")
         numeric = [f.name for f in fields(record) if isinstance(getattr(record, f.name), float | int)]  # type: ignore[arg-type]
-        tables = {f.name: getattr(record, f.name) for f in fields(record)} if entry else {}  # type: ignore[arg-type]
+        tables = {f.name: getattr(record, f.name) for f in fields(record) if f.init} if entry else {}  # type: ignore[arg-type]
+        entries: list[str] = []
         if isinstance(tables.get(table), Mapping):
-            if entry not in tables[table]:
-                raise unknown(f"{kind}.{table}", entry, tables[table])
+            every = tables[table]
+            entries = [entry] if entry in every else [key for key in every if key.partition(".")[0] == entry]
+            if not entries:
+                kinds = dict.fromkeys(key.partition(".")[0] for key in every)
+                raise unknown(f"{kind}.{table}", entry, dict.fromkeys([*kinds, *every]))
         elif name not in numeric:
             raise unknown(f"{kind} value", name, numeric)
         number = parse(value, _DIMENSIONS.get(table, "count"), name=f"{kind}.{name}")
@@ -302,6 +327,6 @@ def _replaced(record: T, kind: str, values: Mapping[str, Quantity]) -> T:
             allowed = f"{least:g} or more" if most == math.inf else f"{least:g} to {most:g}"
             allowed = "a share above 0, at most 1" if share else allowed
             raise BadInput(f"{kind}.{name} = {value!r} is out of range; give {allowed}")
-        changed = {**tables[table], entry: number} if entry else number
+        changed = {**tables[table], **dict.fromkeys(entries, number)} if entry else number
         record = replace(record, **{table: changed})  # type: ignore[type-var]
     return record

@@ -13,11 +13,13 @@ from ..economics.fleet import fleet_of
 from ..kernel.roofline import binding
 from ..search.plan import spent
 from ..search.unbatched import unbatched
+from ..serving.timeline import around, launching
 from ..world.lora import parameters
 from .ask import BatchAnswer, ForwardAnswer, PlanAnswer
 
 if TYPE_CHECKING:
     from ..economics.fleet import Fleet
+    from ..kernel.efficiency import Efficiency
     from ..kernel.roofline import Op
     from ..layout.footprint import Footprint
     from ..layout.parallelism import Layout
@@ -314,23 +316,19 @@ def use(answer: ForwardAnswer) -> Record:
 
 def terms(answer: ForwardAnswer) -> list[Record]:
     """One row for each operation: FLOPs and bytes on the busiest device, all its layers together."""
-    total = float(answer.time.estimate)
-    rows = [_term(op, float(seconds), total, answer) for op, seconds in answer.time.terms]
-    step = answer.question.efficiency.step_overhead
-    return [*rows, _row("step overhead", 1, 0.0, 0.0, step, total, "overhead")]
+    total, efficiency = float(answer.time.estimate), answer.question.efficiency
+    rows = [_term(op, float(seconds), total, efficiency) for op, seconds in answer.time.terms]
+    rest = around(answer.time, efficiency, float(answer.work.decode) / float(answer.layout.dp))
+    return [*rows, *(_row(name, 1, 0.0, 0.0, seconds, total, "overhead") for name, seconds in rest.items())]
 
 
-def _term(op: Op, seconds: float, total: float, answer: ForwardAnswer) -> Record:
-    q = answer.question
+def _term(op: Op, seconds: float, total: float, efficiency: Efficiency) -> Record:
     n = float(op.layers)
-    launches = n * op.kernels * q.efficiency.launch
+    launches = n * launching(op, efficiency)
     if op.kind == "network":
-        held = "network"
-        busy = n * float(op.network)
+        held, busy = "network", n * float(op.network)
     else:
-        moving = float(op.bytes) / (float(q.machine.hbm_bandwidth) * q.efficiency.memory(op.kind))
-        held = "compute" if float(op.achieved) >= moving else "memory"
-        busy = n * max(float(op.achieved), moving)
+        held, busy = "compute" if op.computes else "memory", n * float(op.spent.busy)
     binds = "overhead" if launches > busy else held
     return _row(op.name, n, n * float(op.flops), n * float(op.bytes), seconds, total, binds)
 

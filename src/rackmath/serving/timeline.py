@@ -179,7 +179,7 @@ def _blocks(
     """The terms of the pass as blocks of alike layers, between what happens once at its start and its end."""
 
     def made(terms: Sequence[tuple[Op, object]]) -> list[tuple[Op, tuple[Piece, Piece]]]:
-        return [(op, _pieces(op, float(s), machine, layout, efficiency)) for op, s in terms]  # type: ignore[arg-type]
+        return [(op, _pieces(op, float(s), layout, efficiency)) for op, s in terms]  # type: ignore[arg-type]
 
     bare = replace(model, groups=())
     ends = list(operations(bare, machine, precision, layout, work, efficiency))
@@ -191,8 +191,11 @@ def _blocks(
         blocks.append(Block(name=_named(group), layers=float(group.count), pieces=tuple(pieces)))
         at += n
     once = {op.name: pieces for op, pieces in made(terms[at:])}
-    step = Piece(name="step overhead", kind="overhead", seconds=float(efficiency.step_overhead))
-    start = Block(name="start", layers=1.0, pieces=_some(step, *once.get("embedding lookup", ())))
+    step = [
+        Piece(name=name, kind="overhead", seconds=seconds)
+        for name, seconds in around(time, efficiency, float(work.decode) / float(layout.dp)).items()
+    ]
+    start = Block(name="start", layers=1.0, pieces=_some(*step, *once.get("embedding lookup", ())))
     rest = [p for name, pair in once.items() if name not in ("embedding lookup", HOPS) for p in pair]
     return (start, *blocks, Block(name="end", layers=1.0, pieces=_some(*rest)))
 
@@ -207,20 +210,40 @@ def _some(*pieces: Piece) -> tuple[Piece, ...]:
     return tuple(p for p in pieces if p.seconds > 0)
 
 
-def _pieces(op: Op, seconds: float, machine: Machine, layout: Layout, efficiency: Efficiency) -> tuple[Piece, Piece]:
+STEP, SEQUENCES, HOST = "step overhead", "work for each sequence", "waiting for the host"
+"""What a pass takes around its operations, in words."""
+
+
+def around(time: PassTime, efficiency: Efficiency, sequences: float) -> dict[str, float]:
+    """Seconds of a kept pass that belong to no operation, by cause; with them its terms add up to the estimate.
+
+    `sequences`: those a rank decodes. What is left is time in which the device waits for the host, in passes with
+    prefill.
+    """
+    rest = float(time.estimate) - sum(float(seconds) for _, seconds in time.terms)
+    found = {STEP: float(efficiency.step_overhead), SEQUENCES: float(efficiency.sequence_overhead) * sequences}
+    waiting = rest - sum(found.values())
+    return found | ({HOST: waiting} if waiting > 1e-12 * float(time.estimate) else {})
+
+
+def launching(op: Op, efficiency: Efficiency) -> float:
+    """Seconds one layer's kernels take to start: their own latency, and the engine's gaps between them."""
+    return float(op.spent.launch + op.kernels * efficiency.launch)
+
+
+def _pieces(op: Op, seconds: float, layout: Layout, efficiency: Efficiency) -> tuple[Piece, Piece]:
     """One layer's operation: its launches, then its run, named after what holds it back."""
     n = float(op.layers)
-    launch = op.kernels * efficiency.launch
+    launch = launching(op, efficiency)
     run = max(seconds / n - launch, 0.0)
     first = Piece(name=f"launch: {op.name}", kind="overhead", seconds=launch)
     if op.kind == "network":
         exchanged = not op.name.startswith("all-reduce") and float(layout.gpus / layout.tp / layout.pp) > 1
         kind = "all-to-all" if exchanged else "all-reduce"
         return first, Piece(name=op.name, kind=kind, seconds=run, sending=run)
-    moving = float(op.bytes) / (float(machine.hbm_bandwidth) * efficiency.memory(op.kind))
-    achieved = float(op.achieved)
-    held = "compute" if achieved >= moving else "cache" if op.kind in CACHE_KINDS else "weights"
-    piece = Piece(name=op.name, kind=held, seconds=run, computing=min(achieved, run), moving=min(moving, run))
+    held = "compute" if op.computes else "cache" if op.kind in CACHE_KINDS else "weights"
+    computing, moving = float(op.spent.compute), float(op.spent.memory + op.spent.moved)
+    piece = Piece(name=op.name, kind=held, seconds=run, computing=min(computing, run), moving=min(moving, run))
     return first, piece
 
 

@@ -51,6 +51,15 @@ def engine_key(words: str) -> str:
     return next((key for key, of in _engines().items() if any(name in said for name in of["names"])), "")
 
 
+def titles() -> dict[str, str]:
+    """Names of the engines that are known, as their makers write them.
+
+    >>> titles()["vllm"]
+    'vLLM'
+    """
+    return {key: of["title"] for key, of in _engines().items()}
+
+
 def engine(words: str) -> Engine:
     """An engine by name, with or without a version: "vllm", "sglang 0.5.9", "typical".
 
