@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ..errors import BadInput
-from ..kernel.efficiency import Efficiency, default_efficiency
-from ..world.engine import TYPICAL, Engine
+from ..kernel.efficiency import Efficiency, bare, default_efficiency, of_age
+from ..world.engine import TYPICAL, Engine, engine_key, released
 from ..world.machine import Machine
 
 Text = Mapping[str, str]
@@ -99,9 +99,20 @@ class Asked:
         """The efficiency in force where neither machine nor engine matters."""
         return self.efficiency or default_efficiency()
 
+    def compiled(self, machine: Machine) -> Efficiency:
+        """The efficiency of a machine where a runtime works off a batch by itself."""
+        return self.efficiency or bare(machine.generation)
+
+    def offline(self, machine: Machine, engine: str, version: str = "") -> Efficiency:
+        """That of a machine under an engine that works off a queue: no answers are streamed."""
+        return self.efficiency or replace(self.on(machine, engine, version), sequence_overhead=0.0)
+
     def on(self, machine: Machine, engine: str, version: str = "") -> Efficiency:
         """The efficiency of a machine under an engine: one place, for constants that are known for both."""
-        return self.shares
+        if self.efficiency is not None:
+            return self.efficiency
+        key = engine_key(engine)
+        return of_age(machine.generation, key, released(key, version.lstrip("v")))
 
 
 Reader = Callable[[Sequence[Text], Asked], Sequence[Said]]

@@ -20,6 +20,7 @@ from ..errors import BadInput
 from ..kernel.achieved import kernels
 from ..kernel.counts import Pass
 from ..kernel.efficiency import resolved
+from ..kernel.uncertainty import family
 from ..layout.forward import operations
 from ..layout.parallelism import Layout, stage_share
 from ..world import catalog
@@ -116,7 +117,7 @@ def runs(rows: Sequence[Row]) -> Runs:
             for op in operations(model, machine, precision, layout, work, raw):
                 into.append((at, op, types.index(_type(machine.generation, of)) if model.has_experts else 0))
         kept += members
-        facts += [(machine.accelerator, _family(model.name), key or "typical", machine.generation)] * len(members)
+        facts += [(machine.accelerator, family(model.name), key or "typical", machine.generation)] * len(members)
         loops.append((at, it, of))
         s = it.serving
         columns["share"].append(np.broadcast_to(s.mixed, at.shape))
@@ -145,16 +146,6 @@ def runs(rows: Sequence[Row]) -> Runs:
 def _behind(row: Row) -> float:
     months = age(row)
     return 0.0 if months is None else max(CURRENT - months, 0.0)
-
-
-def _family(name: str) -> str:
-    """Models of one shape are one model: DeepSeek-R1 is V3, and formats do not change a shape."""
-    last = name.rsplit("/", 1)[-1]
-    if last.startswith("DeepSeek-") and any(v in last for v in ("R1", "V3")):
-        return "DeepSeek-V3"
-    for end in ("-Instruct", "-FP8", "-NVFP4", "-Instruct-FP8"):
-        last = last.removesuffix(end)
-    return last
 
 
 def _type(generation: str, of: _Setting) -> str:

@@ -353,7 +353,8 @@ def intervals_text(fit: Fit, out: Iterable[LeftOut]) -> str:
             low, high = quantiles(seen / said)
             lines.append(f"{quantity} = {{ low = {low:.4g}, high = {high:.4g}, rows = {int(np.isfinite(seen / said).sum())} }}")
     lines += ["", "[seen]"]
-    for name, values in (("systems", of.system), ("models", of.model), ("engines", of.engine), ("cells", fit.cells)):
+    for name, values in (("systems", of.system), ("models", of.model), ("engines", of.engine), ("generations", of.generation),
+                         ("cells", fit.cells)):  # fmt: skip
         lines.append(f"{name} = [" + ", ".join(f'"{v}"' for v in sorted(set(values))) + "]")
     versions = sorted({f"{e} {r.version}" for e, r in zip(of.engine, of.rows, strict=True) if r.version})
     lines.append("versions = [" + ", ".join(f'"{v}"' for v in versions) + "]")

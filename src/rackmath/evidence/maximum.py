@@ -125,7 +125,7 @@ def _trtllm(row: Text, asked: Asked) -> Said:
     model, machine, precision = named(row.get("model", ""), row.get("gpu", ""), "trtllm", weights)
     layout = layout_named(row.get("layout", ""), whole(row, "n_gpus", 1.0))
     traffic = Traffic(isl=needed(row, "isl"), osl=needed(row, "osl"), closed=True)
-    efficiency = asked.on(machine, "trtllm", row.get("trtllm_doc_version", ""))
+    efficiency = asked.offline(machine, "trtllm", row.get("trtllm_doc_version", ""))
     of = Setup(model=model, machine=machine, precision=precision, layout=layout, efficiency=efficiency)
     load = most_load(of, traffic, asked.engine)
     osl = float(traffic.osl)
@@ -199,7 +199,7 @@ def _mlperf(row: Text, asked: Asked) -> Said:
     osl, scenario = float(bench["osl"]), row.get("scenario", "").lower()
     traffic = Traffic(isl=float(bench["isl"]), osl=osl, closed=scenario != "server")
     machine = replace(machine, n_devices=devices)
-    efficiency = asked.on(machine, _cache_of(keys.engine))
+    efficiency = asked.compiled(machine) if "tensorrt" in keys.engine.lower() else asked.offline(machine, keys.engine)
     of = Setup(model=chosen, machine=machine, precision=precision, layout=Layout(), efficiency=efficiency)
     beams = float(bench.get("beams", 1))
     if scenario == "singlestream":

@@ -99,7 +99,7 @@ def _keys(row: Text) -> Said:
 def _one(row: Text, asked: Asked) -> Said:
     model, machine, precision = named(row.get("model", ""), row.get("gpu", ""), "trtllm", _weights(row))
     layout = Layout(tp=whole(row, "tp", 1.0), pp=whole(row, "pp", 1.0))
-    efficiency = asked.on(machine, "trtllm", row.get("trtllm_version", ""))
+    efficiency = asked.compiled(machine)
     of = Setup(model=model, machine=machine, precision=precision, layout=layout, efficiency=efficiency)
     check(of)
     batch, isl = whole(row, "batch_size"), needed(row, "isl")

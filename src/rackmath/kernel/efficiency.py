@@ -8,12 +8,16 @@ Both fits are scripts of `rackmath.evidence`, and both files say on what and how
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
+from importlib.resources import files
+from typing import Any
 
 from ..world.engine import KINDS as GROUPS
 from ..world.engine import TYPICAL, Engine, Tuning, released, tuning
+from ..world.precision import FORMATS
 from .achieved import Kernel, kernels
 
 
@@ -66,7 +70,10 @@ class Efficiency:
             known = kernels()
             base, entry = known.of(kind, type_, self.generation), known.entry(kind, type_, self.generation)[:2]
         name = ".".join(entry)
-        compute, memory = self.compute_share.get(name), self.memory_share.get(name)
+        compute, memory = (
+            table.get(name, table.get(f"{kind}.{_OPERAND.get(type_, type_)}", table.get(kind)))
+            for table in (self.compute_share, self.memory_share)
+        )
         longer = self.expert_time.get(entry[1], 1.0) if kind == "experts" else 1.0
         return replace(
             base,
@@ -76,6 +83,10 @@ class Efficiency:
             rows=base.rows * longer,
             tokens=base.tokens * longer,
         )
+
+
+_OPERAND = {f.name: f.compute for f in FORMATS.values()}
+"""Operand types of number formats: what documented shares are kept by."""
 
 
 def default_efficiency() -> Efficiency:
@@ -98,13 +109,76 @@ def calibrated(generation: str, engine: Engine | None = None) -> Efficiency:
 
 
 @cache
+def bare(generation: str) -> Efficiency:
+    """Kernels in one compiled graph: their own constants, and no server around them that schedules and streams.
+
+    For runtimes that work off a batch or a queue by themselves. Nothing of it is fitted on such runs: the kernels' fit,
+    what graphs hide of launches, and a step of `COMPILED_STEP`.
+
+    >>> bare("hopper").sequence_overhead
+    0.0
+    """
+    served = tuning("", generation)
+    return resolved(
+        generation,
+        Tuning(
+            latency=served.latency, launch=served.launch, exchange=served.exchange, step=COMPILED_STEP, sequence=0.0,
+            host=0.0, request=0.0, imbalance=served.imbalance, spread=served.spread,
+            source=f"kernels in a compiled graph, {generation or 'any generation'}",
+        ),
+    )  # fmt: skip
+
+
+COMPILED_STEP = 1e-4
+"""Seconds around a pass where a runtime only samples and loops; an engineer's round number."""
+
+
+@cache
 def of_age(generation: str, engine: str, age: float | None) -> Efficiency:
     """The same for an engine by name, released `age` months after January 2026 (None: current)."""
     return resolved(generation, tuning(engine, generation, age))
 
 
+GPUS = ("", "volta", "turing", "ampere", "ada", "hopper", "blackwell", "rubin", "cdna", "battlemage")
+"""First words of the generations that run kernels like the measured ones; "" is a device nothing is known of."""
+
+
+@cache
+def _documented() -> Mapping[str, Any]:
+    return tomllib.loads((files("rackmath") / "data" / "efficiency.toml").read_text(encoding="utf-8"))
+
+
+def _without_kernels(of: Tuning) -> Efficiency:
+    """Documented shares for devices whose kernels nobody measured (TPUs, Gaudi, Apple, CPUs), an engine's own seconds.
+
+    Latencies of GPU kernels say nothing of a compiled program on a systolic array.
+    """
+    raw = _documented()
+    types = ("bf16", "fp8", "fp4", "int8")
+    kinds = {"mla_decode": "attention_decode", "mla_prefill": "attention_prefill", "scan_prefill": "scan"}
+    compute, memory = dict(raw["compute_share"]), dict(raw["memory_share"])
+    for name, like in kinds.items():
+        compute[name], memory[name] = compute[like], memory[like]
+    return Efficiency(
+        compute_share={**compute, **{f"{k}.{t}": compute.get(f"{k}.{t}", v) for k, v in compute.items()
+                                     if "." not in k for t in types}},
+        memory_share=memory,
+        link_share=raw["network"]["link_share"],
+        launch=raw["overhead"]["launch"],
+        step_overhead=of.step,
+        sequence_overhead=of.sequence,
+        request_overhead=of.request,
+        queue=of.queue,
+        imbalance=of.imbalance,
+        spread=of.spread,
+        source=f"{of.source}; kernels: {raw['source']}",
+    )  # fmt: skip
+
+
 def resolved(generation: str, of: Tuning) -> Efficiency:
     """The constants of a generation's kernels under a tuning."""
+    if generation and not generation.startswith(GPUS[1:]):
+        return _without_kernels(of)
     compute, memory = {}, {}
     known = kernels()
     for kind, type_ in sorted({entry[:2] for entry in known.constants}):

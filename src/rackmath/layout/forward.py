@@ -15,7 +15,7 @@ import numpy as np
 
 from ..arrays import Number
 from ..kernel import achieved
-from ..kernel.achieved import Achieved
+from ..kernel.achieved import Achieved, Kernel
 from ..kernel.counts import Pass, attended_entries, attended_sum, experts_touched
 from ..kernel.efficiency import Efficiency
 from ..kernel.roofline import Op, PassTime, pass_time
@@ -27,6 +27,9 @@ from .collectives import Links, all_gather, all_reduce, links, point_to_point
 from .experts import expert_ops
 from .overlap import overlapped
 from .parallelism import Layout, kv_heads_of, split
+
+SWITCHED = ("NVIDIA", "AMD")
+"""Makers whose devices reduce as the measured ones do."""
 
 ELEMENTWISE_PASSES = 10.0
 """Times a layer's hidden vector crosses memory in norms, residual additions and activations (estimate only)."""
@@ -99,9 +102,14 @@ class Job:
         self.rank_tokens = rank_tokens
 
     def links(self, n: Number, stride: Number = 1.0) -> Links:
-        """The links of a group of n devices, as the engine uses them."""
+        """The links of a group of n devices, as the engine uses them.
+
+        How an all-reduce starts and cuts a message was measured on switched fabrics of GPUs; on others a phase takes
+        the latency of one step.
+        """
         of = self.efficiency
-        return links(self.machine, n, of.link_share, stride=stride, kernel=of.kernel("all_reduce", "custom"))
+        kernel = of.kernel("all_reduce", "custom") if self.machine.vendor in SWITCHED else Kernel()
+        return links(self.machine, n, of.link_share, stride=stride, kernel=kernel)
 
     def rate(self, fmt: Format) -> tuple[Number, Number, str]:
         """Peak FLOP/s of a format's operand type, that of the type an engine runs, and its kernels' type.
