@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ..economics.fleet import fleet_of
 from ..kernel.roofline import binding
 from ..search.plan import spent
+from ..search.trust import Span, Trust, rate_span, time_span, trust
 from ..search.unbatched import unbatched
 from ..serving.timeline import around, launching
 from ..world.lora import parameters
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from ..layout.parallelism import Layout
     from ..search.grid import Question
     from ..search.plan import Answer, Front, Plan
+    from ..world.engine import Engine
     from ..world.machine import Machine
     from ..world.model import Model
     from ..world.precision import Precision
@@ -115,6 +117,7 @@ def _question(found: Answer) -> Record:
         "model": q.model.name,
         "lora": lora(q.model),
         "machine": q.machine.name,
+        "engine": engine(q.engine),
         "isl": traffic.isl,
         "osl": traffic.osl,
         "cached": traffic.cached,
@@ -128,6 +131,11 @@ def _question(found: Answer) -> Record:
         "price_per_hour": known_price(q.machine),
         "price_per_gpu_hour": known_price(q.machine),
     }
+
+
+def engine(of: Engine) -> Record:
+    """The serving engine by name, and its version where one was given."""
+    return {"name": of.name, "version": of.version or None}
 
 
 def lora(model: Model) -> Record | None:
@@ -177,13 +185,36 @@ def chosen(p: Plan) -> Record:
             "output_tput_per_gpu": float(s.output_tput_per_gpu) / at,
             "input_tput_per_gpu": float(s.input_tput_per_gpu) / at,
         },
-        "interval": {"low": p.interval.low, "high": p.interval.high, "reason": p.interval.reason},
+        "interval": {"reason": p.intervals.reason} | spans(p),
         "binding": binding_term(p),
         "step_seconds": dict(s.shares),
         "mixed_share": s.mixed,
         "prefill_chunk": s.chunk,
         "memory": memory(s.footprint, float(s.memory)),
         "cost": prices(p),
+    }
+
+
+def spans(p: Plan) -> dict[str, Span | None]:
+    """5 % to 95 % of what a plan estimates, in its own units; None where nothing is known, or no price is."""
+    s, c, at = p.serving, p.cost, float(p.cost.bound_share)
+    tpot = p.intervals.tpot
+    rates = {
+        name: rate_span(tpot, getattr(s, name), float(getattr(s, name)) / at)
+        for name in ("tput_per_gpu", "output_tput_per_gpu", "input_tput_per_gpu")
+    }
+    dollars = {
+        name: time_span(tpot, getattr(c, name), float(c.blended_mtok) * at if name == "blended_mtok" else 0.0)
+        for name in ("input_mtok", "cache_read_mtok", "output_mtok", "blended_mtok")
+    }
+    if not float(p.question.traffic.cached) > 0:
+        dollars["cache_read_mtok"] = None
+    return {
+        "tpot": time_span(tpot, s.tpot, s.tpot_bound),
+        "ttft": time_span(p.intervals.ttft, s.ttft, s.ttft_bound),
+        "interactivity": rate_span(tpot, s.interactivity, 1 / float(s.tpot_bound)),
+        **rates,
+        **(dollars if known_price(p.machine) is not None else dict.fromkeys(dollars)),
     }
 
 
@@ -276,7 +307,9 @@ def forward(answer: ForwardAnswer) -> Record:
     """{question, work, time, terms, memory, notes} of one pass."""
     t, q = answer.time, answer.question
     return {
-        "question": {"model": q.model.name, "lora": lora(q.model), "machine": q.machine.name},
+        "question": {
+            "model": q.model.name, "lora": lora(q.model), "machine": q.machine.name, "engine": engine(q.engine)
+        },
         "layout": layout(answer.layout),
         "precision": precision(answer.precision),
         "work": {f.name: getattr(answer.work, f.name) for f in fields(answer.work)},
@@ -291,6 +324,7 @@ def forward(answer: ForwardAnswer) -> Record:
             "flops": t.flops,
             "bytes": t.bytes,
         },
+        "interval": step_span(answer),
         "binding": binding(t),
         "shares": dict(t.shares),
         **use(answer),
@@ -298,6 +332,16 @@ def forward(answer: ForwardAnswer) -> Record:
         "memory": memory(answer.footprint, float(answer.footprint.used(decoding(answer), answer.layout))),
         "notes": list(answer.notes),
     }
+
+
+def step_span(answer: ForwardAnswer) -> Record:
+    """{reason, estimate}: 5 % to 95 % of the pass. A pass that decodes is as sure as a serving run's steps are."""
+    q, work, t = answer.question, answer.work, answer.time
+    known = trust(
+        q, devices=answer.layout.gpus, context=max(float(work.context), float(work.prompt)), users=decoding(answer)
+    )
+    interval = known.tpot if float(work.decode) else known.ttft
+    return {"reason": interval.reason, "estimate": time_span(interval, t.estimate, t.bound)}
 
 
 def decoding(answer: ForwardAnswer) -> float:
@@ -344,7 +388,10 @@ def batch(answer: BatchAnswer) -> Record:
     """{question, floor, balance, ..., curve, notes} of the decode step against batch."""
     c = answer.curve
     return {
-        "question": {"model": c.question.model.name, "machine": c.question.machine.name, "context": c.context},
+        "question": {
+            "model": c.question.model.name, "machine": c.question.machine.name,
+            "engine": engine(c.question.engine), "context": c.context,
+        },
         "layout": layout(c.layout),
         "precision": precision(c.precision),
         "floor": c.floor,
@@ -356,6 +403,7 @@ def batch(answer: BatchAnswer) -> Record:
         "unbatched": asdict(unbatched(c.question, c.precision, c.context)) | {"estimate": alone_estimate(answer)},
         "r": c.r,
         "price_per_gpu_hour": known_price(c.question.machine),
+        "interval": {"reason": batch_reason(answer)},
         "curve": curve(answer),
         "notes": list(answer.notes),
     }
@@ -382,10 +430,24 @@ def curve(answer: BatchAnswer) -> list[Record]:
     rows = []
     for i in range(len(c.batch)):
         row: Record = {name: float(column[i]) for name, column in columns.items()}  # type: ignore[index]
+        interval = _known(answer, row["batch"]).tpot
+        row["tpot_low"], row["tpot_high"] = time_span(interval, row["tpot"], row["tpot_bound"]) or (None, None)
+        dollars = time_span(interval, row["output_mtok"], row["output_mtok_bound"])
+        row["output_mtok_low"], row["output_mtok_high"] = dollars or (None, None)
         if not paid:
-            row |= {"output_mtok": None, "output_mtok_bound": None}
+            row |= dict.fromkeys(name for name in row if name.startswith("output_mtok"))
         rows.append(row | {"fits": row["batch"] <= c.capacity})
     return rows
+
+
+def _known(answer: BatchAnswer, batch: float) -> Trust:
+    c = answer.curve
+    return trust(c.question, devices=c.layout.gpus, context=c.context, users=batch)
+
+
+def batch_reason(answer: BatchAnswer) -> str:
+    """Why the intervals are as wide as they are, at the largest batch that fits."""
+    return _known(answer, max(answer.curve.capacity, 1.0)).tpot.reason
 
 
 def _fleet(f: Fleet) -> Record:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from ..search.trust import Span, rate_span, time_span
 from . import records
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ def answer(a: ModesAnswer) -> Record:
             "lora": records.lora(q.model),
             "machine": q.machine.name,
             "prefill_machine": a.questions[0].machine.name,
+            "engine": records.engine(q.engine),
             "mode": a.mode,
             "isl": traffic.isl,
             "osl": traffic.osl,
@@ -173,7 +175,7 @@ def chosen(p: PoolPlan) -> Record:
             "interactivity": 1 / float(s.decode.tpot_bound),
             "request_rate": s.request_rate_bound,
         },
-        "interval": {"low": p.interval.low, "high": p.interval.high, "reason": p.interval.reason},
+        "interval": {"reason": p.intervals.reason} | spans(p),
         "prefill": {
             "machine": p.machines[0].name,
             "replicas": s.n_prefill,
@@ -208,6 +210,30 @@ def chosen(p: PoolPlan) -> Record:
         },
         "ratio": {"exact": p.exact_ratio, "whole_numbers_cost": lost(p)},
         "cost": dollars if paid else dict.fromkeys(dollars),
+    }
+
+
+def spans(p: PoolPlan) -> dict[str, Span | None]:
+    """5 % to 95 % of what a pair of pools is estimated to do, in its own units, as `records.spans`."""
+    s, c, at = p.serving, p.cost, float(p.cost.bound_share)
+    tpot, most = p.intervals.tpot, float(s.request_rate_bound) / float(s.request_rate)
+    rates = {
+        name: rate_span(tpot, getattr(s, name), float(getattr(s, name)) * most)
+        for name in ("tput_per_gpu", "output_tput_per_decode_gpu")
+    }
+    dollars = {
+        name: time_span(tpot, getattr(c, name), float(c.blended_mtok) * at if name == "blended_mtok" else 0.0)
+        for name in ("input_mtok", "cache_read_mtok", "output_mtok", "blended_mtok")
+    }
+    if not float(p.questions[0].traffic.cached) > 0:
+        dollars["cache_read_mtok"] = None
+    paid = all(records.known_price(m) is not None for m in p.machines)
+    return {
+        "tpot": time_span(tpot, s.tpot, s.decode.tpot_bound),
+        "ttft": time_span(p.intervals.ttft, s.ttft, s.ttft_bound),
+        "interactivity": rate_span(tpot, s.interactivity, 1 / float(s.decode.tpot_bound)),
+        **rates,
+        **(dollars if paid else dict.fromkeys(dollars)),
     }
 
 

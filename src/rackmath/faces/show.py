@@ -164,6 +164,25 @@ def money(value: Number | None, *, digits: int = 3) -> str:
     return f"{whole}.{cents}0" if dot and len(cents) == 1 else text
 
 
+BETWEEN = "5 to 95 %"
+"""Head of a column of intervals."""
+
+
+def between(span: tuple[float, float] | None, unit: str = "") -> str:
+    """An interval, its unit said once where both ends share it; empty where nothing is known.
+
+    >>> between((0.0346, 0.0785), "s"), between((0.0005, 0.002), "s"), between((0.156, 0.354), "$")
+    ('34.6 to 78.5 ms', '500 µs to 2 ms', '$0.156 to 0.354')
+    """
+    if span is None:
+        return ""
+    low, high = (money(end) if unit == "$" else show(end, unit) for end in span)
+    if unit == "$":
+        return f"{low} to {high.removeprefix('$')}"
+    number, _, of = low.partition(" ")
+    return f"{number if of and high.endswith(' ' + of) else low} to {high}"
+
+
 def times(estimate: float, bound: float) -> str:
     """How far an estimate is from its bound: "2.1x"."""
     return f"{estimate / bound:.1f}x" if bound > 0 else ""

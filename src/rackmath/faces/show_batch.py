@@ -13,15 +13,15 @@ from ..search.unbatched import unbatched
 from ..units import show
 from . import charts, records
 from .ask import BatchAnswer
-from .show import heading, indented, money, notes, numbers, tokens, wants_colour
-from .show_plan import formats
+from .show import BETWEEN, between, heading, indented, money, notes, numbers, tokens, wants_colour
+from .show_plan import formats, interval_line, under
 
 
 def screen(c: Console, answer: BatchAnswer) -> None:
     """Print latency and cost against batch."""
     curve = answer.curve
     q = curve.question
-    c.print(Text.assemble("Decoding ", (q.model.name, "bold"), " on ", (q.machine.name, "bold")))
+    c.print(Text.assemble("Decoding ", (q.model.name, "bold"), " on ", (q.machine.name, "bold"), *under(q.engine)))
     aside = f"{curve.layout.label()}, {formats(curve.precision)} · {tokens(curve.context)} tokens in each sequence"
     c.print(Text(aside, style="dim"))
     _landmarks(c, answer)
@@ -155,15 +155,17 @@ def _table(c: Console, answer: BatchAnswer) -> None:
             wanted.append(special)
     chosen = sorted({int(np.argmin(np.abs(np.log(curve.batch / w)))) for w in wanted})
     heading(c, "The curve in numbers")
-    table = numbers("batch", "step", "bound", "tok/s/user", "$/M output", "bound")
+    table = numbers("batch", "step", BETWEEN, "bound", "tok/s/user", "$/M output", "bound $")
     table.columns[0].justify = "right"
-    table.add_column("")
+    table.add_column("", no_wrap=True)
     for i in chosen:
         r = rows[i]
         paid = r["output_mtok"] is not None
+        interval = "" if r["tpot_low"] is None else between((r["tpot_low"], r["tpot_high"]), "s")
         table.add_row(
-            tokens(r["batch"]), show(r["tpot"], "s"), show(r["tpot_bound"], "s"), f"{1 / r['tpot']:.1f}",
+            tokens(r["batch"]), show(r["tpot"], "s"), interval, show(r["tpot_bound"], "s"), f"{1 / r['tpot']:.1f}",
             money(r["output_mtok"]) if paid else "unknown", money(r["output_mtok_bound"]) if paid else "unknown",
             "" if r["fits"] else "[red]does not fit[/]", style=None if r["fits"] else "dim",
         )  # fmt: skip
-    indented(c, table)
+    indented(c, table, drop=("bound $", "tok/s/user"))
+    interval_line(c, records.batch_reason(answer), rows[0]["tpot_low"] is not None)

@@ -9,8 +9,8 @@ from ..kernel.roofline import binding
 from ..units import show
 from . import records
 from .ask import ForwardAnswer
-from .show import RESOURCES, bar, heading, indented, line, notes, numbers, tokens
-from .show_plan import adapters, formats
+from .show import BETWEEN, RESOURCES, bar, between, heading, indented, line, notes, numbers, tokens
+from .show_plan import adapters, formats, interval_line, under
 
 MOST_ROWS = 24
 
@@ -18,7 +18,8 @@ MOST_ROWS = 24
 def screen(c: Console, answer: ForwardAnswer) -> None:
     """Print one forward pass."""
     q, t, work = answer.question, answer.time, answer.work
-    c.print(Text.assemble("One forward pass of ", (q.model.name, "bold"), " on ", (q.machine.name, "bold")))
+    c.print(Text.assemble("One forward pass of ", (q.model.name, "bold"), " on ", (q.machine.name, "bold"),
+                          *under(q.engine)))  # fmt: skip
     words = [f"{answer.layout.label()}, {formats(answer.precision)}", _load(answer)]
     c.print(Text(" · ".join(words), style="dim"))
     adapters(c, q.model)
@@ -53,7 +54,7 @@ def _load(answer: ForwardAnswer) -> str:
 def _totals(c: Console, answer: ForwardAnswer) -> None:
     t = answer.time
     least = float(t.bound)
-    table = numbers("", "seconds", "x bound", title_width=34)
+    table = numbers("", "seconds", "x bound", title_width=20)
     table.add_column("")
     network = max(float(t.up), float(t.out))
     parts = {"compute": float(t.compute), "memory": float(t.memory), "network": network}
@@ -68,8 +69,13 @@ def _totals(c: Console, answer: ForwardAnswer) -> None:
         style = "bold" if name == "estimate" else None
         ratio = f"{value / least:.2f}" if least > 0 else "-"
         table.add_row(name, show(value, "s"), ratio, Text(why, style="dim"), style=style)
+    known = records.step_span(answer)
+    interval = known["estimate"]
+    if interval is not None:
+        table.add_row(BETWEEN, between(interval, "s"), "", Text("where 9 of 10 runs should lie", style="dim"))
     c.print()
     indented(c, table)
+    interval_line(c, known["reason"], interval is not None)
     used = records.use(answer)
     line(
         c,

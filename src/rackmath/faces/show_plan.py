@@ -14,11 +14,27 @@ from rich.text import Text
 from ..units import show
 from . import charts, records
 from .ask import PlanAnswer
-from .show import NARROW, RESOURCES, bar, heading, indented, line, money, notes, numbers, times, tokens, wants_colour
+from .show import (
+    BETWEEN,
+    NARROW,
+    RESOURCES,
+    bar,
+    between,
+    heading,
+    indented,
+    line,
+    money,
+    notes,
+    numbers,
+    times,
+    tokens,
+    wants_colour,
+)
 
 if TYPE_CHECKING:
     from ..layout.parallelism import Layout
     from ..search.plan import Answer, Front, Plan
+    from ..world.engine import Engine
     from ..world.model import Model
     from ..world.precision import Precision
     from ..world.workload import Objectives, Traffic
@@ -54,9 +70,24 @@ def chosen(c: Console, best: Plan, found: Answer) -> None:
 
 def _question(c: Console, found: Answer) -> None:
     q = found.question
-    c.print(Text.assemble((q.model.name, "bold"), " on ", (q.machine.name, "bold")))
+    c.print(Text.assemble((q.model.name, "bold"), " on ", (q.machine.name, "bold"), *under(q.engine)))
     c.print(Text(traffic_words(q.traffic, found.objectives), style="dim"))
     adapters(c, q.model)
+
+
+def under(engine: Engine) -> tuple[str, ...]:
+    """The serving engine in words to add, where one was named.
+
+    >>> from rackmath.world.engine import TYPICAL
+    >>> from rackmath.world.engine import engine
+    >>> "".join(under(engine("sglang 0.5.9"))), under(TYPICAL)
+    (' under SGLang 0.5.9', ())
+    """
+    from ..world.engine import titles
+
+    if engine.name not in titles():
+        return ()
+    return (f" under {titles()[engine.name]}", *((f" {engine.version}",) if engine.version else ()))
 
 
 def adapters(c: Console, model: Model) -> None:
@@ -105,52 +136,56 @@ def _chosen(c: Console, p: Plan) -> None:
 
 
 def _numbers(c: Console, p: Plan, found: Answer) -> None:
-    s, limits = p.serving, found.objectives
+    s, limits, spans = p.serving, found.objectives, records.spans(p)
     at = float(p.cost.bound_share)
-    heads = ("estimate", "bound", "apart", "objective")[: 4 if c.width >= NARROW else 2]
-    table = numbers("", *heads, title_width=34)
+    heads = ("estimate", BETWEEN, "bound", "apart", "objective")[: 5 if c.width >= NARROW else 3]
+    table = numbers("", *heads, title_width=28)
 
     def add(name: str, *cells: str) -> None:
         table.add_row(name, *cells[: len(heads)])
 
-    def row(name: str, estimate: float, bound: float, unit: str, limit: str = "") -> None:
+    def row(name: str, key: str, estimate: float, bound: float, unit: str, limit: str = "") -> None:
         gap = times(max(estimate, bound), min(estimate, bound))
-        add(name, f"[bold]{show(estimate, unit)}[/]", show(bound, unit), f"[dim]{gap}[/]", limit)
+        interval = between(spans[key], unit)
+        add(name, f"[bold]{show(estimate, unit)}[/]", interval, show(bound, unit), f"[dim]{gap}[/]", limit)
 
     ttft_limit = f"≤ {show(limits.max_ttft, 's')}" if limits.max_ttft < math.inf else ""
     tpot_limit = f"≤ {show(limits.max_tpot, 's')}" if limits.max_tpot < math.inf else ""
     speed_limit = f"≥ {1 / limits.max_tpot:.3g}" if limits.max_tpot < math.inf else ""
-    row("TTFT, time to first token", float(s.ttft), float(s.ttft_bound), "s", ttft_limit)
-    row("TPOT, time per output token", float(s.tpot), float(s.tpot_bound), "s", tpot_limit)
-    row("tok/s/user (interactivity)", float(s.interactivity), 1 / float(s.tpot_bound), "", speed_limit)
+    row("TTFT, time to first token", "ttft", float(s.ttft), float(s.ttft_bound), "s", ttft_limit)
+    row("TPOT, time per output token", "tpot", float(s.tpot), float(s.tpot_bound), "s", tpot_limit)
+    row("tok/s/user (interactivity)", "interactivity", float(s.interactivity), 1 / float(s.tpot_bound), "",
+        speed_limit)  # fmt: skip
     table.add_section()
-    for name, value in (
-        ("tok/s/GPU, input + output", s.tput_per_gpu),
-        ("tok/s/GPU, output only", s.output_tput_per_gpu),
-        ("tok/s/GPU, input only", s.input_tput_per_gpu),
+    for name, key in (
+        ("tok/s/GPU, input + output", "tput_per_gpu"),
+        ("tok/s/GPU, output only", "output_tput_per_gpu"),
+        ("tok/s/GPU, input only", "input_tput_per_gpu"),
     ):
-        row(name, float(value), float(value) / at, "")
+        value = float(getattr(s, key))
+        row(name, key, value, value / at, "")
     table.add_section()
     if records.known_price(p.machine) is None:
-        table.add_row("$ per million tokens", "unknown", "unknown")
+        add("$ per million tokens", "unknown", "", "unknown")
     else:
-        cost = p.cost
-        dollars: list[tuple[str, Any]] = [("$/M input tokens", cost.input_mtok)]
+        dollars = [("$/M input tokens", "input_mtok")]
         if float(p.question.traffic.cached) > 0:
-            dollars.append(("$/M cached input tokens", cost.cache_read_mtok))
-        dollars += [("$/M output tokens", cost.output_mtok), ("$/M tokens, blended", cost.blended_mtok)]
-        for name, value in dollars:
-            low = money(float(value) * at) if "blended" in name else ""
+            dollars.append(("$/M cached input tokens", "cache_read_mtok"))
+        dollars += [("$/M output tokens", "output_mtok"), ("$/M tokens, blended", "blended_mtok")]
+        for name, key in dollars:
+            value = float(getattr(p.cost, key))
+            low = money(value * at) if "blended" in name else ""
             gap = times(1.0, at) if "blended" in name else ""
-            add(name, f"[bold]{money(value)}[/]", low, f"[dim]{gap}[/]")
+            add(name, f"[bold]{money(value)}[/]", between(spans[key], "$"), low, f"[dim]{gap}[/]")
     c.print()
-    indented(c, table)
-    least, most = p.interval.low, p.interval.high
-    if least is None or most is None:
-        line(c, f"[dim]Interval: {escape(p.interval.reason)}. Nothing can be faster than the bound.[/]")
-    else:
-        line(c, f"[dim]Interval, 5 % to 95 %: {float(least):.2f} to {float(most):.2f} x the estimate"
-             f" ({escape(p.interval.reason)}).[/]")  # fmt: skip
+    indented(c, table, drop=("apart",))
+    interval_line(c, p.intervals.reason, spans["tpot"] is not None)
+
+
+def interval_line(c: Console, reason: str, known: bool) -> None:
+    """Why the intervals are as wide as they are, or why there are none."""
+    words = "Intervals are made to hold 9 of 10 runs" if known else "No intervals"
+    line(c, f"[dim]{words} ({escape(reason)}). Nothing can be faster than the bound.[/]")
 
 
 def _why(c: Console, p: Plan, found: Answer) -> None:

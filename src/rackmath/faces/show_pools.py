@@ -12,7 +12,22 @@ from rich.text import Text
 
 from ..units import plural, show
 from . import charts, records, records_pools, show_plan
-from .show import NARROW, RESOURCES, bar, heading, indented, line, money, notes, numbers, times, tokens, wants_colour
+from .show import (
+    BETWEEN,
+    NARROW,
+    RESOURCES,
+    bar,
+    between,
+    heading,
+    indented,
+    line,
+    money,
+    notes,
+    numbers,
+    times,
+    tokens,
+    wants_colour,
+)
 
 if TYPE_CHECKING:
     from ..kernel.roofline import PassTime
@@ -50,7 +65,7 @@ def _question(c: Console, answer: ModesAnswer) -> None:
     q, limits = answer.questions[1], answer.objectives
     where = [answer.questions[0].machine.name, q.machine.name]
     words = q.machine.name if where[0] == where[1] else f"{where[1]} (prefill on {where[0]})"
-    c.print(Text.assemble((q.model.name, "bold"), " on ", (words, "bold")))
+    c.print(Text.assemble((q.model.name, "bold"), " on ", (words, "bold"), *show_plan.under(q.engine)))
     c.print(Text(show_plan.traffic_words(q.traffic, limits), style="dim"))
     show_plan.adapters(c, q.model)
 
@@ -74,43 +89,47 @@ def _count(value: Any) -> str:
 
 
 def _numbers(c: Console, p: PoolPlan, answer: ModesAnswer) -> None:
-    s, limits, at = p.serving, answer.objectives, float(p.cost.bound_share)
-    heads = ("estimate", "bound", "apart", "objective")[: 4 if c.width >= NARROW else 2]
-    table = numbers("", *heads, title_width=34)
+    s, limits, at, spans = p.serving, answer.objectives, float(p.cost.bound_share), records_pools.spans(p)
+    heads = ("estimate", BETWEEN, "bound", "apart", "objective")[: 5 if c.width >= NARROW else 3]
+    table = numbers("", *heads, title_width=30)
 
-    def row(name: str, estimate: float, bound: float | None, unit: str, limit: str = "") -> None:
+    def add(name: str, *cells: str) -> None:
+        table.add_row(name, *cells[: len(heads)])
+
+    def row(name: str, key: str, estimate: float, bound: float | None, unit: str, limit: str = "") -> None:
         low = "" if bound is None else show(bound, unit)
         gap = "" if bound is None else f"[dim]{times(max(estimate, bound), min(estimate, bound))}[/]"
-        table.add_row(name, *(f"[bold]{show(estimate, unit)}[/]", low, gap, limit)[: len(heads)])
+        add(name, f"[bold]{show(estimate, unit)}[/]", between(spans[key], unit), low, gap, limit)
 
     def limit(value: float, text: str) -> str:
         return text if value < math.inf else ""
 
     speed = limit(limits.max_tpot, f"≥ {1 / limits.max_tpot:.3g}")
-    row("TTFT, time to first token", float(s.ttft), float(s.ttft_bound), "s",
+    row("TTFT, time to first token", "ttft", float(s.ttft), float(s.ttft_bound), "s",
         limit(limits.max_ttft, f"≤ {show(limits.max_ttft, 's')}"))  # fmt: skip
-    row("TPOT, time per output token", float(s.tpot), float(s.decode.tpot_bound), "s",
+    row("TPOT, time per output token", "tpot", float(s.tpot), float(s.decode.tpot_bound), "s",
         limit(limits.max_tpot, f"≤ {show(limits.max_tpot, 's')}"))  # fmt: skip
-    row("tok/s/user (interactivity)", float(s.interactivity), 1 / float(s.decode.tpot_bound), "", speed)
+    row("tok/s/user (interactivity)", "interactivity", float(s.interactivity), 1 / float(s.decode.tpot_bound), "",
+        speed)  # fmt: skip
     table.add_section()
-    row("tok/s/GPU, input + output, both pools", float(s.tput_per_gpu), None, "")
-    row("tok/s per decode GPU, output only", float(s.output_tput_per_decode_gpu), None, "")
+    row("tok/s/GPU, input + output, both pools", "tput_per_gpu", float(s.tput_per_gpu), None, "")
+    row("tok/s per decode GPU, output only", "output_tput_per_decode_gpu", float(s.output_tput_per_decode_gpu),
+        None, "")  # fmt: skip
     table.add_section()
     if not all(records.known_price(m) is not None for m in p.machines):
-        table.add_row("$ per million tokens", "unknown")
+        add("$ per million tokens", "unknown")
     else:
-        dollars = [("$/M input tokens (prefill pool)", p.cost.input_mtok)]
+        dollars = [("$/M input tokens (prefill pool)", "input_mtok")]
         if float(p.questions[0].traffic.cached) > 0:
-            dollars.append(("$/M cached input tokens", p.cost.cache_read_mtok))
-        dollars += [("$/M output tokens (decode pool)", p.cost.output_mtok)]
-        for name, value in dollars:
-            table.add_row(name, f"[bold]{money(value)}[/]")
-        blended = float(p.cost.blended_mtok)
-        cells = (f"[bold]{money(blended)}[/]", money(blended * at), f"[dim]{times(1.0, at)}[/]")
-        table.add_row("$/M tokens, blended", *cells[: len(heads)])
+            dollars.append(("$/M cached input tokens", "cache_read_mtok"))
+        dollars += [("$/M output tokens (decode pool)", "output_mtok"), ("$/M tokens, blended", "blended_mtok")]
+        for name, key in dollars:
+            value = float(getattr(p.cost, key))
+            low = (money(value * at), f"[dim]{times(1.0, at)}[/]") if "blended" in name else ()
+            add(name, f"[bold]{money(value)}[/]", between(spans[key], "$"), *low)
     c.print()
-    indented(c, table)
-    line(c, f"[dim]Interval: {escape(p.interval.reason)}. Nothing can be faster than the bound.[/]")
+    indented(c, table, drop=("apart",))
+    show_plan.interval_line(c, p.intervals.reason, spans["tpot"] is not None)
 
 
 def _first_token(c: Console, p: PoolPlan) -> None:

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from ..arrays import take
 from ..economics.cost import HOUR, Cost, billed_devices
 from ..economics.pools import billed, pool_cost
-from ..kernel.uncertainty import NOT_CALIBRATED, Interval
 from ..layout.parallelism import Layout
 from ..serving.disaggregated import (
     MOST_LOAD,
@@ -32,6 +31,7 @@ from .grid import Column, Question
 from .plan import TIE
 from .pools import Rows, decode_of, decode_part, decode_rows, largest_ranks, prefill_of, prefill_part, prefill_rows
 from .ratio import ratio
+from .trust import Trust, trust_pools
 
 PAIRS = 600
 """Pairs of pools, cheapest first at rates matched exactly, that are tried with whole numbers of replicas."""
@@ -47,7 +47,7 @@ class PoolPlan:
     cost: Cost
     matched_exactly: float  # dollars (or device-hours) per request if replicas came in fractions
     exact_ratio: float  # prefill replicas that just feed one decode replica, at the load and batch chosen
-    interval: Interval = NOT_CALIBRATED
+    intervals: Trust
 
     @property
     def machines(self) -> tuple[Machine, Machine]:
@@ -287,7 +287,11 @@ def evaluate_pools(
         cost=pool_cost(served, machines, prefill.traffic),
         matched_exactly=exact / prefill.traffic.utilisation,
         exact_ratio=full_rate / float(first.rate),
-    )
+        intervals=trust_pools(
+            questions, devices=(both[0].gpus, both[1].gpus), context=prefill.traffic.isl + prefill.traffic.osl,
+            users=served.concurrency,
+        ),
+    )  # fmt: skip
 
 
 # --- front and reasons ----------------------------------------------------------------------------------------------

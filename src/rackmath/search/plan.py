@@ -13,7 +13,6 @@ from ..arrays import take
 from ..economics.cost import HOUR, Cost, billed_devices, cost, request_cost
 from ..economics.fleet import fleet, fleet_of
 from ..kernel.counts import weight_bytes
-from ..kernel.uncertainty import NOT_CALIBRATED, Interval
 from ..layout.footprint import footprint
 from ..layout.parallelism import Layout
 from ..serving.steady import Serving, steady
@@ -22,6 +21,7 @@ from ..world.machine import Machine
 from ..world.precision import Precision
 from ..world.workload import Objectives
 from .grid import Candidates, Question, chunks, evaluate, join, layouts, price_or_time
+from .trust import Trust, trust
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +34,7 @@ class Plan:
     batch: float
     serving: Serving
     cost: Cost
-    interval: Interval = NOT_CALIBRATED
+    intervals: Trust
 
     @property
     def machine(self) -> Machine:
@@ -173,7 +173,11 @@ def evaluate_plan(question: Question, layout: Layout, precision: Precision, batc
         batch=batch,
         serving=served,
         cost=cost(served, question.machine, question.traffic),
-    )
+        intervals=trust(
+            question, devices=layout.gpus, context=question.traffic.isl + question.traffic.osl,
+            users=served.concurrency,
+        ),
+    )  # fmt: skip
 
 
 # --- choosing -----------------------------------------------------------------------------------------------------
