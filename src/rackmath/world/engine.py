@@ -2,7 +2,8 @@
 
 `Engine` is what a deployment sets. `Tuning` is what an engine costs on a generation of accelerators: factors of the
 kernels' constants and seconds around them, fitted on serving runs (`data/tuning.toml`, written by
-`rackmath.evidence.fit_engines`). An engine or generation that was not measured takes the pooled values.
+`rackmath.evidence.fit_engines`). An engine or generation that was not measured takes the pooled values; one the user
+calibrated (`saved`) is a packaged one times a few factors.
 """
 
 from __future__ import annotations
@@ -10,12 +11,13 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib.resources import files
 from typing import Any
 
 from ..errors import unknown
+from .saved import names, saved, scaled
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +49,8 @@ def engine_key(words: str) -> str:
     >>> engine_key("dynamo-trt"), engine_key("mori-sglang"), engine_key("vLLM"), engine_key("llama.cpp")
     ('trtllm', 'sglang', 'vllm', '')
     """
-    said = words.lower()
+    own = saved(words)
+    said = (own.base if own else words).lower()
     return next((key for key, of in _engines().items() if any(name in said for name in of["names"])), "")
 
 
@@ -60,19 +63,28 @@ def titles() -> dict[str, str]:
     return {key: of["title"] for key, of in _engines().items()}
 
 
+WORDS = re.compile(r"\s*([A-Za-z][\w.-]*?)(?:[\s@:v=-]+(\d[\w.+-]*))?\s*")
+
+
 def engine(words: str) -> Engine:
-    """An engine by name, with or without a version: "vllm", "sglang 0.5.9", "typical".
+    """An engine by name, with or without a version: "vllm", "sglang 0.5.9", "typical", or one the user calibrated.
 
     >>> engine("sglang@0.5.9").version, engine("sglang").prefill_first
     ('0.5.9', True)
     """
-    match = re.fullmatch(r"\s*([A-Za-z][\w.-]*?)(?:[\s@:v=-]+(\d[\w.+-]*))?\s*", words)
+    own = saved(words)
+    return packaged(words) if own is None else replace(packaged(own.base), name=own.name, version="")
+
+
+def packaged(words: str) -> Engine:
+    """An engine of the package by name, with or without a version."""
+    match = WORDS.fullmatch(words)
     name, version = (match.group(1), match.group(2) or "") if match else (words.strip(), "")
     if name.lower() in ("typical", ""):
         return TYPICAL
     key = engine_key(name)
     if not key:
-        raise unknown("engine", words, ["typical", *_engines()])
+        raise unknown("engine", words, ["typical", *_engines(), *names()])
     of = _engines()[key]
     return Engine(name=key, version=version, chunk_tokens=of["chunk_tokens"], prefill_first=of["prefill_first"])
 
@@ -123,7 +135,6 @@ def tuned() -> dict[str, Any]:
     return tomllib.loads((files("rackmath") / "data" / "tuning.toml").read_text(encoding="utf-8"))
 
 
-@cache
 def tuning(name: str = "", generation: str = "", age: float | None = None) -> Tuning:
     """What an engine costs on a generation; pooled values where either was not measured.
 
@@ -133,8 +144,17 @@ def tuning(name: str = "", generation: str = "", age: float | None = None) -> Tu
     >>> tuning("vllm", "hopper").step < 5e-3
     True
     """
+    own = saved(name)
+    if own is None:
+        return _tuning(engine_key(name), generation, age)
+    base = packaged(own.base)  # the software that was calibrated, whatever `age` says
+    found = scaled(_tuning(engine_key(base.name), generation, released(base.name, base.version)), own.factors)
+    return replace(found, source=f"calibrated: {own.name} ({own.said or 'no source given'}), from {found.source}")
+
+
+@cache
+def _tuning(key: str, generation: str, age: float | None) -> Tuning:
     raw = tuned()
-    key = engine_key(name)
     pooled, of = raw["pooled"], raw["engine"].get(key, {})
     era = raw["generation"].get(_LIKE.get(generation, generation), {})
     behind = 0.0 if age is None else max(CURRENT - age, 0.0)

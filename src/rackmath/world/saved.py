@@ -1,0 +1,166 @@
+"""Engines a user has calibrated: engines/NAME.toml in the user's own directory, a packaged engine times a few factors.
+
+    base = "vllm@0.15.1"          # a packaged engine, with the version whose software was measured, or "typical"
+    [factors]                     # of what the base costs; 1 where nothing is said
+    step = 1.32                   # seconds around a pass ... see FACTORS
+    [source]                      # what the factors were fitted on; for people, and for the terms of `explain`
+    file = "results.json"
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import BadInput, did_you_mean
+
+if TYPE_CHECKING:
+    from .engine import Tuning
+
+FACTORS = ("launch", "step", "sequence", "host", "request", "queue", "compute", "memory")
+"""What a calibration may change: seconds, the line before the first token, and shares of all kernels alike."""
+
+LEAST, MOST = 0.05, 20.0
+"""Factors beyond these are a mistake, not a machine."""
+
+NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Saved:
+    """An engine of the user's own: words of its base, and factors of what that costs."""
+
+    name: str
+    base: str
+    factors: Mapping[str, float] = field(default_factory=dict)
+    said: str = ""  # what it was fitted on
+
+
+def folder() -> Path:
+    """Where the user's engines lie."""
+    from .catalog import home
+
+    return home() / "engines"
+
+
+def path_of(name: str) -> Path:
+    return folder() / f"{name}.toml"
+
+
+def names() -> tuple[str, ...]:
+    """Names of the user's engines."""
+    return tuple(p.stem for p in sorted(folder().glob("*.toml")) if NAME.fullmatch(p.stem))
+
+
+def saved(words: str) -> Saved | None:
+    """The user's engine of exactly this name; None where there is none.
+
+    >>> saved("no such engine") is None
+    True
+    """
+    name = words.strip()
+    if not NAME.fullmatch(name):
+        return None
+    path = path_of(name)
+    try:
+        changed = path.stat().st_mtime_ns
+    except OSError:
+        return None
+    return _read(path, changed)
+
+
+@cache
+def _read(path: Path, changed: int) -> Saved:
+    try:
+        given = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise BadInput(f"{path} is not a TOML file: {error}") from None
+    except OSError as error:
+        raise BadInput(f"cannot read {path}: {error.strerror or error}") from None
+    return built(given, path.stem, str(path))
+
+
+def built(given: Mapping[str, Any], name: str, where: str) -> Saved:
+    """An engine from what its file says.
+
+    >>> built({"base": "vllm", "factors": {"step": 1.5}}, "mine", "mine.toml").factors
+    {'step': 1.5}
+    """
+    from .engine import packaged
+
+    known = ("base", "factors", "source")
+    for key in given:
+        if key not in known:
+            raise BadInput(f"{where} has the key {key!r}{did_you_mean(key, known)}; known are {', '.join(known)}")
+    base, factors, source = given.get("base"), given.get("factors", {}), given.get("source", {})
+    if not isinstance(base, str):
+        raise BadInput(f'{where} has no base; name a packaged engine: base = "vllm"')
+    if not isinstance(factors, dict) or not isinstance(source, dict):
+        raise BadInput(f"{where}: factors and source must be tables, [factors] and [source]")
+    packaged(base)
+    for key, value in factors.items():
+        if key not in FACTORS:
+            raise BadInput(f"{where} has the factor {key!r}{did_you_mean(key, FACTORS)}; known: {', '.join(FACTORS)}")
+        if isinstance(value, bool) or not isinstance(value, int | float) or not LEAST <= value <= MOST:
+            raise BadInput(f"{where}: factor {key} = {value!r:.40} is out of range; give {LEAST:g} to {MOST:g}")
+    said = ", ".join(f"{k} {source[k]}" for k in ("file", "points", "machine", "date") if k in source)
+    return Saved(name=name, base=base, factors={k: float(v) for k, v in factors.items()}, said=said)
+
+
+def scaled(of: Tuning, factors: Mapping[str, float]) -> Tuning:
+    """What an engine costs, times factors; one on `compute` or `memory` is for the shares of all kernels.
+
+    >>> from .engine import Tuning
+    >>> scaled(Tuning(step=1e-3, memory={"gemm": 0.9}), {"step": 2.0, "memory": 0.5}).memory["gemm"]
+    0.45
+    """
+    changed: dict[str, Any] = {}
+    for name, factor in factors.items():
+        value = getattr(of, name)
+        changed[name] = {k: v * factor for k, v in value.items()} if isinstance(value, Mapping) else value * factor
+    return replace(of, **changed)
+
+
+# --- writing ------------------------------------------------------------------------------------------------------
+
+
+def check_name(name: str) -> None:
+    """Refuse a name that is none, or that already means another engine."""
+    from .engine import WORDS, titles
+
+    if not NAME.fullmatch(name) or name.lower().endswith(".toml"):
+        raise BadInput(f"{name!r:.80} cannot name an engine; use letters, digits, '-', '_' and '.', a letter first")
+    match = WORDS.fullmatch(name)
+    first = match.group(1).lower() if match else name.lower()
+    if first in (*titles(), "typical"):
+        raise BadInput(f"{name!r} already means the packaged engine {first}; choose another name, such as my-{first}")
+
+
+def write(name: str, text: str, *, force: bool = False) -> Path:
+    """Write an engine's file complete or not at all; one that is there is kept unless `force`."""
+    check_name(name)
+    target = path_of(name)
+    exists = BadInput(f"the engine {name!r} exists already ({target}); choose another name, or --force to replace it")
+    if target.exists() and not force:
+        raise exists
+    part = target.with_name(f".{name}.{secrets.token_hex(4)}.part")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with open(part, "x", encoding="utf-8", newline="\n") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(part, target)
+        finally:
+            part.unlink(missing_ok=True)
+    except OSError as error:
+        raise BadInput(f"cannot write '{target}': {error.strerror or error}; RACKMATH_HOME names another folder") from error
+    return target
