@@ -31,7 +31,8 @@ class Node:
     """One named term. `rule` says how the value follows from the children; without one it is an input or a heading.
 
     Rules: "sum"; "difference" (the first minus the others); "product"; "quotient" (the first over the others);
-    "max".
+    "max"; "root of squares" and "root of fourth powers": of the sum of the children's. Children without a value stand
+    beside the formula.
 
     >>> hour = Node(name="price", value=4.0, unit="$/h", source="a price list")
     >>> both = Node(name="replica", value=32.0, unit="$/h", rule="product", children=(count("GPUs", 8), hour))
@@ -48,14 +49,19 @@ class Node:
     note: str = ""
 
     @property
+    def terms(self) -> tuple[Node, ...]:
+        """The children a rule counts."""
+        return tuple(c for c in self.children if c.value is not None) if self.rule else self.children
+
+    @property
     def formula(self) -> str:
         """The rule in the children's names."""
-        return _joined(self.rule, [c.name for c in self.children])
+        return _joined(self.rule, [c.name for c in self.terms])
 
     @property
     def worked(self) -> str:
         """The rule with the children's values put in."""
-        return _joined(self.rule, [c.shown for c in self.children])
+        return _joined(self.rule, [c.shown for c in self.terms])
 
     @property
     def shown(self) -> str:
@@ -83,7 +89,7 @@ class Node:
         """Whether the value is what the rule makes of the children; True where there is no rule."""
         if not self.rule:
             return True
-        found = _apply(self.rule, [float(c.value) for c in self.children if c.value is not None])
+        found = _apply(self.rule, [float(c.value) for c in self.terms if c.value is not None])
         return self.value is not None and math.isclose(found, self.value, rel_tol=tolerance, abs_tol=1e-15)
 
     def walk(self) -> Iterator[Node]:
@@ -98,10 +104,10 @@ class Node:
         >>> total("a", "", product("b", "", count("c", 2), count("d", 3))).to_depth(1).children[0].worked
         '2 x 3'
         """
-        if depth <= 0 and len(self.children) > LONGEST:
-            return replace(self, children=(), rule="", note=self.note or f"{self.rule} of {len(self.children)} terms")
+        if depth <= 0 and len(self.terms) > LONGEST:
+            return replace(self, children=(), rule="", note=self.note or f"{self.rule} of {len(self.terms)} terms")
         if depth <= 0:
-            numbers = (Node(name=c.name, value=c.value, unit=c.unit) for c in self.children)
+            numbers = (Node(name=c.name, value=c.value, unit=c.unit) for c in self.terms)
             return replace(self, children=tuple(numbers) if self.rule else ())
         return replace(self, children=tuple(child.to_depth(depth - 1) for child in self.children))
 
@@ -119,6 +125,7 @@ class Node:
             console.print(Padding(Text(f"[{i}] {source}", style="dim"), (0, 0, 0, 2), expand=False))
 
 
+_ROOTS = {"root of squares": ("√", "²", 2), "root of fourth powers": ("∜", "⁴", 4)}
 _SIGNS = {"sum": " + ", "difference": " − ", "product": " x "}
 
 
@@ -129,6 +136,9 @@ def _joined(rule: str, parts: Sequence[str]) -> str:
         return _SIGNS[rule].join(parts)
     if rule == "max":
         return f"max({', '.join(parts)})"
+    if rule in _ROOTS:
+        sign, power, _ = _ROOTS[rule]
+        return f"{sign}({' + '.join(f'{part}{power}' for part in parts)})"
     below = " x ".join(parts[1:])
     return f"{parts[0]} / ({below})" if len(parts) > 2 else f"{parts[0]} / {below}"
 
@@ -144,6 +154,9 @@ def _apply(rule: str, values: Sequence[float]) -> float:
         return values[0] / math.prod(values[1:])
     if rule == "max":
         return max(values)
+    if rule in _ROOTS:
+        power = _ROOTS[rule][2]
+        return math.fsum(v**power for v in values) ** (1 / power)
     raise ValueError(f"no rule is called {rule!r}")
 
 
@@ -168,12 +181,12 @@ def _branch(node: Node, seen: set[int], sources: list[str], full: bool) -> Tree:
     label = Text(node.name, style="bold" if node.children else "")
     if node.value is not None:
         label.append(f"  {node.shown}", style="cyan")
-    if node.rule and len(node.children) <= LONGEST:
+    if node.rule and len(node.terms) <= LONGEST:
         label.append(f"  = {node.formula}")
-        if node.worked != node.formula and len(node.children) > 1:
+        if node.worked != node.formula and len(node.terms) > 1:
             label.append(f" = {node.worked}", style="dim")
     elif node.rule:
-        label.append(f"  = {node.rule} of {len(node.children)} terms")
+        label.append(f"  = {node.rule} of {len(node.terms)} terms")
     if node.note:
         label.append(f"  {node.note}", style="dim italic")
     if node.source:
@@ -187,7 +200,7 @@ def _branch(node: Node, seen: set[int], sources: list[str], full: bool) -> Tree:
         return tree
     seen.add(id(node))
     whole = abs(node.value) if node.value else 0.0
-    many = len(node.children) > LONGEST
+    many = len(node.terms) > LONGEST
     for child in node.children:
         told = node.rule and not many and not (child.children or child.source or child.note)
         if not told:  # a bare number stands in the formula already
@@ -244,6 +257,11 @@ def total(name: str, unit: str, *children: Node, note: str = "") -> Node:
 
 def difference(name: str, unit: str, *children: Node, note: str = "") -> Node:
     return _made("difference", name, unit, children, note)
+
+
+def root(power: int, name: str, unit: str, *children: Node, note: str = "") -> Node:
+    """The root of the children's squares, or of their fourth powers: close to the larger, never below it."""
+    return _made({2: "root of squares", 4: "root of fourth powers"}[power], name, unit, children, note)
 
 
 def _made(rule: str, name: str, unit: str, children: Sequence[Node], note: str) -> Node:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from .explain import Node, count, given, of_machine, product, quotient, stated
+from ..serving.timeline import HOST, SEQUENCES, around
+from .explain import Node, count, given, of_machine, product, quotient, root, stated, total
+from .explain_fits import Fit, Fits
 
 if TYPE_CHECKING:
-    from ..kernel.efficiency import Efficiency
     from ..kernel.roofline import Op, PassTime
     from ..layout.footprint import Footprint
     from ..layout.parallelism import Layout
@@ -49,16 +50,38 @@ class Load:
         return count("tokens on the device", each, "decoding sequences / dp")
 
 
-def pass_nodes(name: str, time: PassTime, q: Question, load: Load | None = None) -> Node:
-    """The estimate of a pass as the sum of its operations and the step overhead; with `load` its counts too."""
-    eff = q.efficiency
-    terms = [_operation(op, float(seconds), q, load) for op, seconds in time.terms if float(seconds) > 0]
-    terms.append(Node(name="step overhead", value=eff.step_overhead, unit="s", source=eff.source))
-    if q.speculation is not None:
-        rest = float(time.estimate) - sum(n.value or 0.0 for n in terms)
-        terms.append(Node(name="making drafts", value=rest, unit="s", note="passes of what drafts, before the check"))
+def pass_nodes(
+    name: str, time: PassTime, q: Question, precision: Precision, sequences: float, load: Load | None = None
+) -> Node:
+    """The estimate of a pass: its operations, and what the engine does around them; with `load` its counts too.
+
+    `sequences`: those a rank decodes. In a pass with prefill the host sets the pace where it is the slower.
+    """
+    fits = Fits(q, precision)
+    terms = [_operation(op, float(seconds), fits, load) for op, seconds in time.terms if float(seconds) > 0]
+    rest = around(time, q.efficiency, sequences)
+    terms.append(fits.seconds("step"))
+    if rest.get(SEQUENCES):
+        terms.append(product(SEQUENCES, "s", count("sequences of a rank", sequences), fits.seconds("sequence")))
     terms.sort(key=lambda n: -(n.value or 0.0))
-    return stated("sum", name, float(time.estimate), "s", *terms)
+    device = total(name, "s", *terms)
+    own, estimate, drafts = device, float(time.estimate), None
+    if any(op.kind == "attention_prefill" for op, _ in time.terms) or (HOST in rest and q.speculation is None):
+        kernels = sum(float(op.layers) * op.kernels for op, _ in time.terms)
+        host = product("work of the host", "s", count("kernels", kernels, "launched one by one with prefill"),
+                       fits.seconds("host"))  # fmt: skip
+        device = total("work of the device", "s", *terms)
+        own = root(4, name, "s", device, host, note="the slower of both sets the pace")
+    if q.speculation is not None:
+        drafts = Node(name="making drafts", value=estimate - (own.value or 0.0), unit="s",
+                      note="passes of what drafts, before the check")  # fmt: skip
+        checking = replace(own, name="checking pass") if own.rule != "sum" else None
+        return stated("sum", name, estimate, "s", *((checking,) if checking else own.children), drafts)
+    found = replace(own, value=estimate)
+    if found.follows():
+        return found
+    waiting = Node(name=HOST, value=estimate - (device.value or 0.0), unit="s", note="or for another half batch")
+    return stated("sum", name, estimate, "s", *terms, waiting)
 
 
 def bound(time: PassTime) -> Node:
@@ -75,32 +98,41 @@ def bound(time: PassTime) -> Node:
     return stated("max", "bound", float(time.bound), "s", *parts)
 
 
-def _operation(op: Op, seconds: float, q: Question, load: Load | None) -> Node:
-    eff, layers = q.efficiency, float(op.layers)
-    n = count("layers", layers)
-    launches = product(
-        "launches", "s", n, count("kernels", op.kernels),
-        Node(name="launch", value=eff.launch, unit="s", source=eff.source),
-    )  # fmt: skip
+def _operation(op: Op, seconds: float, fits: Fits, load: Load | None) -> Node:
+    """All layers' kernels of one operation: at work, starting, and apart; with the fits they come from."""
+    n, kernels = count("layers", float(op.layers)), count("kernels", op.kernels)
+    gaps = product("gaps", "s", kernels, fits.seconds("launch"))
     if op.kind == "network":
-        busy = product("exchanging", "s", n, _collective(op, q))
-    else:
-        busy = product("running", "s", n, _slower(op, q, load))
-    return stated("sum", op.name, seconds, "s", busy, launches)
+        parts = (product("exchanging", "s", n, _collective(op, fits)), product("launches", "s", n, gaps))
+        return _half(stated("sum", op.name, seconds, "s", *parts))
+    of = fits.of(op)
+    start = Node(name="kernels starting", value=float(op.spent.launch), unit="s")
+    if len(of) == 1 and of[0].latency.value:
+        times = count("times", float(op.spent.launch) / of[0].latency.value, "kernels whose latency no other hides")
+        start = stated("product", "kernels starting", float(op.spent.launch), "s", times, of[0].latency)
+    launches = product("launches", "s", n, total("of a layer", "s", start, gaps))
+    busy = product("running", "s", n, _at_work(op, fits.q, of[0] if len(of) == 1 else None, load))
+    return _half(stated("sum", op.name, seconds, "s", busy, launches, *(fit.node for fit in of)))
 
 
-def _collective(op: Op, q: Question) -> Node:
+def _half(node: Node) -> Node:
+    """The node, or its value with a note where two half batches took turns: its terms are those of the whole."""
+    return node if node.follows() else Node(name=node.name, value=node.value, unit="s", note="two half batches in turn")
+
+
+def _collective(op: Op, fits: Fits) -> Node:
     """One exchange: an all-reduce inside a domain is traffic at the achieved rate, and the latency that is left."""
-    share, note = q.efficiency.link_share, "latency + traffic / achieved link rate"
+    share, note = fits.link.value or 1.0, "latency + traffic / achieved link rate"
     moving, whole = float(op.up) / share, float(op.network)
     if not op.name.startswith("all-reduce") or float(op.out) or not 0 < moving <= whole:
         return Node(name="collective", value=whole, unit="s", note=note)
+    own = fits.seconds("exchange")
+    start = Node(name="start of a collective", value=whole - moving - (own.value or 0.0), unit="s",
+                 note="and of the pieces of its message")  # fmt: skip
     least = Node(name="traffic at the full link rate", value=float(op.up), unit="s")
-    achieved = Node(name="achieved share", value=share, unit="share", source=q.efficiency.source)
     return stated(
-        "sum", "collective", whole, "s", Node(name="latency", value=whole - moving, unit="s"),
-        quotient("traffic", "s", least, achieved),
-    )  # fmt: skip
+        "sum", "collective", whole, "s", total("latency", "s", start, own), quotient("traffic", "s", least, fits.link)
+    )
 
 
 def _counted(op: Op, q: Question, load: Load | None) -> tuple[Node, Node]:
@@ -137,42 +169,81 @@ def _expert_bytes(q: Question, load: Load) -> float:
     return sizes.pop() * each if len(sizes) == 1 else 0.0
 
 
-def _slower(op: Op, q: Question, load: Load | None) -> Node:
-    """One layer's operation: the slower of computing and moving."""
-    eff = q.efficiency
-    share = Node(name="achieved share", value=eff.memory(op.kind), unit="share", source=eff.source)
-    bandwidth = of_machine(q.machine, "hbm_bandwidth", "memory bandwidth")
+WASTED = {
+    "gemm": "the last, half-filled wave of tiles",
+    "experts": "ragged tiles of experts with few rows",
+    "attention_decode": "narrow tiles of query heads",
+    "attention_prefill": "softmax, and masked halves of tiles",
+    "scan": "",
+}
+CROSSING = {
+    "gemm": "inputs and outputs of the products",
+    "experts": "",
+    "attention_decode": "what short contexts waste of a page",
+    "attention_prefill": "queries and outputs",
+    "scan": "",
+    "elementwise": "",
+}
+MOVED = {
+    "experts": "activations of the experts, in kernels of their own",
+    "scan": "tokens that a recurrence works off one by one",
+}
+
+
+def _at_work(op: Op, q: Question, fit: Fit | None, load: Load | None) -> Node:
+    """One layer's kernels: computing and moving at once, the one hiding most of the other, then what only moves."""
     work, size = _counted(op, q, load)
-    moving = quotient("moving", "s", size, bandwidth, share)
-    flops, achieved = float(op.flops), float(op.achieved)
-    if not flops or not achieved:
-        computing = Node(name="computing", value=0.0, unit="s")
-    else:
-        computing = quotient("computing", "s", work, _rate(flops / achieved, op.kind, q))
-    slower = max(moving.value or 0.0, computing.value or 0.0)
-    return stated("max", "one layer", slower, "s", computing, moving)
+    both = (_computing(op, q, fit, work), _moving(op, q, fit, size))
+    moved = float(op.spent.moved)
+    if not moved > 1e-12 * float(op.spent.busy):
+        return root(2, "one layer", "s", *both)
+    note = MOVED.get(op.kind, "formats one after the other")
+    return stated(
+        "sum", "one layer", float(op.spent.busy), "s", root(2, "computing and moving", "s", *both),
+        Node(name="moved besides", value=moved, unit="s", note=note),
+    )  # fmt: skip
 
 
-def _rate(rate: float, kind: str, q: Question) -> Node:
-    """The FLOP/s an operation reaches, traced to a peak, a share and an imbalance where one format explains it."""
-    eff, name = q.efficiency, "achieved FLOP/s"
-    for compute in ("bf16", "fp8", "fp4", "int8"):
-        peak = float(q.machine.peak(compute))
-        share = eff.compute(kind, compute)
-        for uneven in (1.0, eff.imbalance):
-            if peak and abs(peak * share / uneven / rate - 1) < 1e-9:
-                field = peak_field(q, compute, peak)
-                parts = [of_machine(q.machine, field, f"peak {field[5:].upper()}"), _share(eff, share)]
-                if uneven == 1.0:
-                    return stated("product", name, rate, "FLOP/s", *parts)
-                load = Node(name="busiest rank over mean", value=uneven, source=eff.source)
-                reached = product("at even load", "FLOP/s", *parts)
-                return stated("quotient", name, rate, "FLOP/s", reached, load)
-    return Node(name=name, value=rate, unit="FLOP/s", note="several formats together", source=eff.source)
+def _computing(op: Op, q: Question, fit: Fit | None, work: Node) -> Node:
+    """Seconds of computing: FLOPs at the peak of their format, with what tiles waste, over the share reached."""
+    seconds = float(op.spent.compute)
+    plain = Node(name="computing", value=seconds, unit="s", note="several formats together" if seconds else "")
+    peak = 0.0 if fit is None else float(q.machine.peak(fit.peak))
+    if not seconds or not peak or fit is None or not fit.compute.value:
+        return plain
+    at_peak = quotient("at peak", "s", work, of_machine(q.machine, peak_field(q, fit.peak, peak), _peak_name(q, fit)))
+    whole = seconds * fit.compute.value
+    if op.kind == "experts" and q.efficiency.imbalance != 1.0 and whole > (at_peak.value or 0.0) * (1 + 1e-9):
+        uneven = Node(name="busiest rank over mean", value=q.efficiency.imbalance, source=q.efficiency.source)
+        loaded = product("on the busiest rank", "s", at_peak, uneven)
+        at_peak = loaded if (loaded.value or 0.0) <= whole * (1 + 1e-9) else at_peak
+    wasted = whole - (at_peak.value or 0.0)
+    if wasted < -1e-9 * whole:
+        return plain
+    if wasted > 1e-9 * whole:
+        extra = Node(name="wasted", value=wasted, unit="s", note=WASTED.get(op.kind, ""))
+        at_peak = total("at peak, with waste", "s", at_peak, extra)
+    return stated("quotient", "computing", seconds, "s", at_peak, fit.compute)
 
 
-def _share(eff: Efficiency, share: float) -> Node:
-    return Node(name="achieved share", value=share, unit="share", source=eff.source)
+def _peak_name(q: Question, fit: Fit) -> str:
+    return f"peak {peak_field(q, fit.peak, float(q.machine.peak(fit.peak)))[5:].upper()}"
+
+
+def _moving(op: Op, q: Question, fit: Fit | None, size: Node) -> Node:
+    """Seconds of moving: bytes through memory over the bandwidth reached."""
+    seconds = float(op.spent.memory)
+    plain = Node(name="moving", value=seconds, unit="s", note="several formats together" if seconds else "")
+    if not seconds or fit is None or not fit.memory.value:
+        return plain
+    whole = seconds * fit.memory.value * float(q.machine.hbm_bandwidth)
+    more = whole - (size.value or 0.0)
+    if more < -1e-9 * whole:
+        return plain
+    if more > 1e-9 * whole:
+        size = total("bytes moved", "B", size, Node(name="besides", value=more, unit="B", note=CROSSING.get(op.kind, "")))
+    bandwidth = of_machine(q.machine, "hbm_bandwidth", "memory bandwidth")
+    return stated("quotient", "moving", seconds, "s", size, bandwidth, fit.memory)
 
 
 def peak_field(q: Question, compute: str, peak: float) -> str:

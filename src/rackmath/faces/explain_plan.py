@@ -37,8 +37,9 @@ def _serving(p: Plan) -> tuple[Node, ...]:
     batch = count("batch", p.batch, "decoding sequences in the replica, chosen")
     mixed = explain_serving.mixed(p, batch, steps)
     load = explain_pass.Load(layout=p.layout, precision=p.precision, sequences=max(p.batch / float(p.layout.pp), 1.0))
-    plain = _paced("a step that only decodes", explain_pass.pass_nodes("decode pass", s.decode, q, load), p)
-    both = _paced("a step with prefill", explain_pass.pass_nodes("mixed pass", s.mixed_pass, q), p)
+    of = (q, p.precision, load.sequences / float(p.layout.dp))
+    plain = _paced("a step that only decodes", explain_pass.pass_nodes("decode pass", s.decode, *of, load), p)
+    both = _paced("a step with prefill", explain_pass.pass_nodes("mixed pass", s.mixed_pass, *of), p)
     pure = difference("decode-only share", "share", count("1", 1.0), mixed)
     parts = (product("decoding steps", "s", pure, plain), product("mixed steps", "s", mixed, both))
     if q.speculation is None:
@@ -137,7 +138,8 @@ def forward(answer: ForwardAnswer) -> Node:
         load = explain_pass.Load(
             layout=answer.layout, precision=answer.precision, sequences=float(answer.work.decode)
         )  # fmt: skip
-    estimate = explain_pass.pass_nodes("estimate", t, q, load)
+    sequences = float(answer.work.decode) / float(answer.layout.dp)
+    estimate = explain_pass.pass_nodes("estimate", t, q, answer.precision, sequences, load)
     bandwidth = of_machine(q.machine, "hbm_bandwidth", "memory bandwidth")
     use = records.use(answer)
     at_peak = Node(name="FLOPs at the peak of their formats", value=float(t.compute), unit="s")

@@ -29,8 +29,9 @@ def pools(p: PoolPlan) -> tuple[Node, ...]:
     """TTFT, TPOT, rates of both pools, requests inside, memory and cost."""
     s, first, second = p.serving, p.serving.prefill, p.serving.decode
     prefill, decode = p.questions
-    passes = explain_pass.pass_nodes("prefill pass", first.time, prefill)
-    step = explain_pass.pass_nodes("decode step", second.time, decode)
+    passes = explain_pass.pass_nodes("prefill pass", first.time, prefill, p.precision, 0.0)
+    sequences = max(float(second.batch) / float(second.layout.pp), 1.0) / float(second.layout.dp)
+    step = explain_pass.pass_nodes("decode step", second.time, decode, p.precision, sequences)
     one = Node(name="from pass to pass", value=float(first.pace), unit="s", children=(passes,),
                note="over the stages, at the pace of the fullest")  # fmt: skip
     ranks = count("dp", float(first.layout.dp))

@@ -116,7 +116,8 @@ def tree(answer: TimelineAnswer) -> Node:
         parts = [Node(name=KINDS[k], value=v, unit="s") for k, v in found.items() if v > 0]
         name = f"stage {s + 1}, {t.stage_layers[s]:g} layers" if t.stages > 1 else "every device"
         stages.append(stated("sum", name, t.step, "s", *parts))
-    made = explain_pass.pass_nodes("estimate of a pass", t.time, answer.question)
+    sequences = float(t.work.decode) / float(t.layout.dp)
+    made = explain_pass.pass_nodes("estimate of a pass", t.time, answer.question, answer.precision, sequences)
     return Node(
         name=f"a step of {answer.question.model.name} on {answer.question.machine.name}, {t.layout.label()}",
         value=t.step,

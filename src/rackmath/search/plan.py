@@ -434,9 +434,8 @@ def movers(best: Plan) -> tuple[tuple[str, float], ...]:
         return change(replace(best.question, machine=replace(machine, **scaled)))
 
     eff = best.question.efficiency
-    leaner = replace(
-        best.question, efficiency=replace(eff, launch=eff.launch / 1.1, step_overhead=eff.step_overhead / 1.1)
-    )
+    fixed = ("launch", "step_overhead", "sequence_overhead", "host")
+    leaner = replace(best.question, efficiency=replace(eff, **{name: getattr(eff, name) / 1.1 for name in fixed}))
     found = {
         "10 % more FLOP/s": with_machine(peak_bf16=1.1, peak_fp8=1.1, peak_fp4=1.1, peak_int8=1.1),
         "10 % more HBM bandwidth": with_machine(hbm_bandwidth=1.1),

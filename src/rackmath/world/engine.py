@@ -185,6 +185,17 @@ def _tuning(key: str, generation: str, age: float | None) -> Tuning:
 _LIKE = {"blackwell-ultra": "blackwell"}
 
 
+def tuning_entries(name: str = "", generation: str = "") -> tuple[str, ...]:
+    """The entries of the fitted file that make a tuning.
+
+    >>> tuning_entries("vllm", "hopper"), tuning_entries("typical", "tpu-v4")
+    (('pooled', 'engine.vllm', 'generation.hopper'), ('pooled',))
+    """
+    raw, key, era = tuned(), engine_key(name), _LIKE.get(generation, generation)
+    own = [f"engine.{key}"] if key in raw["engine"] else []
+    return ("pooled", *own, *([f"generation.{era}"] if era in raw["generation"] else []))
+
+
 def released(name: str, version: str, date: str = "") -> float | None:
     """Months from January 2026 to the release of an engine's version; of a run's date less one month without it.
 
