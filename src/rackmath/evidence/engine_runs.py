@@ -23,7 +23,6 @@ from ..kernel.efficiency import resolved
 from ..kernel.uncertainty import family
 from ..layout.forward import operations
 from ..layout.parallelism import Layout, stage_share
-from ..world import catalog
 from ..world.engine import CURRENT, KINDS, TYPICAL, Tuning, engine_key
 from ..world.engine import engine as named_engine
 from .predict import Loop, _layout, _Setting, age, loop, named
@@ -81,10 +80,10 @@ class Runs:
 
 
 def runs(rows: Sequence[Row]) -> Runs:
-    """All rows of one pool that have an answer, a TPOT and no drafts."""
+    """All rows of one pool that have an answer, a TPOT and no drafts, and say themselves how they were run."""
     groups: dict[tuple[Any, ...], list[Row]] = defaultdict(list)
     for row in rows:
-        if row.reason or row.prefill is not None or row.speculation == "mtp" or not row.measured.tpot:
+        if row.reason or row.prefill is not None or row.speculation == "mtp" or not row.measured.tpot or guessed(row):
             continue
         groups[row.model, row.machine, row.engine, row.weights, row.spread].append(row)
     kept: list[Row] = []
@@ -141,6 +140,11 @@ def runs(rows: Sequence[Row]) -> Runs:
         loops=tuple(loops),
         **got,
     )
+
+
+def guessed(row: Row) -> bool:
+    """Whether a row's layout, or what a cache held, is read into it: such rows are scored, not fitted on."""
+    return row.cached > 0 or any("the batch" in reading for reading in row.readings)
 
 
 def _behind(row: Row) -> float:

@@ -7,8 +7,9 @@ fit) and `intervals.toml` (quantiles of measured over predicted, by how familiar
 
 Least squares on log(predicted / measured) of the time per output token with a robust loss. Every constant has a prior,
 what kernels alone would say or an engineer would expect, and a width in which it may differ; an engine's and a
-generation's own factors are held close to the pooled value, so that what one cell says alone moves little. A cell, a
-(system, model, engine), counts like `PER_CELL` rows however many it has. Deterministic: fixed start, no random numbers.
+generation's own factors are held close to the pooled value, so that what one cell says alone moves little. Widths, loss
+and weights were chosen by how well systems and models left out are met: wide priors meet the fitted rows better (8.6 %)
+and those left out worse. A cell, a (system, model, engine), counts like `PER_CELL` rows however many it has. Deterministic: fixed start, no random numbers.
 
 How much of a prefill chunk a decoding user feels depends on the constants through the closed loop; the fit and the loop
 take turns until they agree.
@@ -33,10 +34,10 @@ from .fit_kernels import default_data
 
 Column = NDArray[np.float64]
 FILES = ("inferencex_silicon_sample_aic.csv", "inferencex_fixed_seq.csv")
-PER_CELL = 10.0
+PER_CELL = 5.0
 FEWEST = 20  # rows below which a cell counts for less
 NOISE = 0.1  # log error of a row that no constant explains
-LOSS_SCALE = 0.25
+LOSS_SCALE = 0.3
 TURNS = 3
 REQUEST = 0.01
 """Seconds from a request's arrival to the scheduler and back; not fitted."""
@@ -54,31 +55,31 @@ class Constant:
 def constants(of: Runs) -> tuple[Constant, ...]:
     """All constants, pooled ones first."""
     kinds = [g for g in GROUPS if g != "network"]
-    found = [Constant(name=f"pooled.compute.{k}", start=1.0, width=0.06) for k in kinds[:4]]
-    found += [Constant(name=f"pooled.memory.{k}", start=1.0, width=0.06) for k in kinds[:4]]
-    found += [Constant(name=f"pooled.latency.{k}", start=0.8 if k == "experts" else 0.5, width=0.18) for k in kinds]
-    found += [Constant(name=f"pooled.experts.{t}", start=1.0, width=0.14) for t in of.types]
+    found = [Constant(name=f"pooled.compute.{k}", start=1.0, width=0.02) for k in kinds[:4]]
+    found += [Constant(name=f"pooled.memory.{k}", start=1.0, width=0.02) for k in kinds[:4]]
+    found += [Constant(name=f"pooled.latency.{k}", start=0.8 if k == "experts" else 0.5, width=0.05) for k in kinds]
+    found += [Constant(name=f"pooled.experts.{t}", start=1.0, width=0.04) for t in of.types]
     found += [
-        Constant(name="pooled.launch", start=5e-7, width=0.5),
-        Constant(name="pooled.step", start=8e-4, width=0.5),
-        Constant(name="pooled.sequence", start=8e-6, width=0.5),
-        Constant(name="pooled.exchange", start=1e-6, width=0.5),
-        Constant(name="pooled.host", start=3e-5, width=0.5),
-        Constant(name="pooled.imbalance", start=1.15, width=0.15),
+        Constant(name="pooled.launch", start=5e-7, width=0.15),
+        Constant(name="pooled.step", start=8e-4, width=0.15),
+        Constant(name="pooled.sequence", start=8e-6, width=0.15),
+        Constant(name="pooled.exchange", start=1e-6, width=0.15),
+        Constant(name="pooled.host", start=3e-5, width=0.15),
+        Constant(name="pooled.imbalance", start=1.15, width=0.05),
     ]
     for engine in sorted(set(of.engine)):
         found += [
             Constant(name=f"engine.{engine}.{k}", start=1.0, width=w)
-            for k, w in (("launch", 0.2), ("step", 0.3), ("sequence", 0.2), ("exchange", 0.2), ("host", 0.3))
+            for k, w in (("launch", 0.06), ("step", 0.1), ("sequence", 0.06), ("exchange", 0.06), ("host", 0.1))
         ]
     for era in sorted(set(of.generation)):
         measured = era in ("ampere", "hopper", "blackwell")  # its kernels were: serving should add little
-        widths = (0.03, 0.03, 0.05, 0.05) if measured else (0.4, 0.25, 0.4, 0.4)
+        widths = (0.01, 0.01, 0.015, 0.015) if measured else (0.4, 0.25, 0.4, 0.4)
         found += [
             Constant(name=f"generation.{era}.{k}", start=1.0, width=w)
             for k, w in zip(("compute", "memory", "latency", "launch"), widths, strict=True)
         ]
-        found.append(Constant(name=f"generation.{era}.maturing", start=1.0, width=0.02))
+        found.append(Constant(name=f"generation.{era}.maturing", start=1.0, width=0.006 if measured else 0.02))
     return tuple(found)
 
 
@@ -102,7 +103,8 @@ class Fit:
         self._by_era = {k: np.array([self.at[f"generation.{g}.{k}"] for g in eras]) for k in
                         ("compute", "memory", "latency", "launch", "maturing")}  # fmt: skip
         self._pooled = {
-            k: np.array([self.at.get(f"pooled.{k}.{g}", -1) for g in GROUPS]) for k in ("compute", "memory", "latency")
+            k: np.array([self.at.get(f"pooled.{k}.{g}", -1) for g in GROUPS])
+            for k in ("compute", "memory", "latency")
         }
         self._types = np.array([self.at[f"pooled.experts.{t}"] for t in of.types])
 
@@ -156,7 +158,7 @@ class Fit:
             return np.concatenate([errors[rows], (x - self.start) / self.width])
 
         first = self.start if start is None else start
-        best = least_squares(residuals, first, loss="cauchy", f_scale=LOSS_SCALE / NOISE, max_nfev=most)
+        best = least_squares(residuals, first, loss="soft_l1", f_scale=LOSS_SCALE / NOISE, max_nfev=most)
         found: Column = best.x
         return found
 
@@ -219,7 +221,7 @@ def folds(fit: Fit, x: Column, by: str, key: Sequence[str]) -> LeftOut:
         out = np.array([k == value for k in key])
         if out.all():
             continue
-        other = fit.solve(~out, x, most=12)
+        other = fit.solve(~out, x, most=6)
         times, line = fit.looped(other)
         tpot[out] = times[out]
         queue = fit.queues(line, ~out)
@@ -233,6 +235,17 @@ def quantiles(ratio: Column) -> tuple[float, float]:
     n = len(sorted_)
     low, high = int(np.floor(0.05 * (n + 1))) - 1, int(np.ceil(0.95 * (n + 1))) - 1
     return float(sorted_[max(low, 0)]), float(sorted_[min(high, n - 1)])
+
+
+def covered_by_others(ratio: Column, key: Sequence[str]) -> NDArray[np.bool_]:
+    """Whether each row lies between the 5 % and 95 % that the rows of all other values of the key give."""
+    inside = np.zeros(len(ratio), bool)
+    for value in set(key):
+        own = np.array([k == value for k in key])
+        if np.isfinite(ratio[~own]).any():
+            low, high = quantiles(ratio[~own])
+            inside |= own & (ratio >= low) & (ratio <= high)
+    return inside
 
 
 # --- files --------------------------------------------------------------------------------------------------------
@@ -266,7 +279,9 @@ def main() -> None:
 def _line(name: str, error: Column) -> str:
     e = error[np.isfinite(error)]
     size = np.abs(np.expm1(e))
-    return f"{name} n={len(e)} median {np.median(size):.3f} mape {size.mean():.3f} within20 {(size <= 0.2).mean():.3f}"
+    return (
+        f"{name} n={len(e)} median {np.median(size):.3f} mape {size.mean():.3f} within20 {(size <= 0.2).mean():.3f}"
+    )
 
 
 def tuning_text(fit: Fit, x: Column, queue: dict[str, float], tpot: Column) -> str:
@@ -286,8 +301,15 @@ def tuning_text(fit: Fit, x: Column, queue: dict[str, float], tpot: Column) -> s
     for table in ("compute", "memory", "latency", "experts"):
         entries = {n.split(".", 2)[2]: v for n, v in value.items() if n.startswith(f"pooled.{table}.")}
         lines.append(f"{table} = {{ {', '.join(f'{k} = {v:.4g}' for k, v in entries.items())} }}")
-    lines += [f"{n} = {value[f'pooled.{n}']:.4g}" for n in ("launch", "step", "sequence", "exchange", "host", "imbalance")]
-    lines += [f"request = {REQUEST:g}", f"spread = {SPREAD:g}", f"queue = {queue['']:.4g}", *_quality(fit, tpot, None, "")]
+    lines += [
+        f"{n} = {value[f'pooled.{n}']:.4g}" for n in ("launch", "step", "sequence", "exchange", "host", "imbalance")
+    ]
+    lines += [
+        f"request = {REQUEST:g}",
+        f"spread = {SPREAD:g}",
+        f"queue = {queue['']:.4g}",
+        *_quality(fit, tpot, None, ""),
+    ]
     for room, names in (("engine", of.engine), ("generation", of.generation)):
         for name in sorted(set(names)):
             if name == "typical":
@@ -321,21 +343,20 @@ def left_out_text(fit: Fit, out: Iterable[LeftOut]) -> str:
             subsets: list[tuple[str, NDArray[np.bool_]]] = [
                 ("all", np.ones(len(of), bool)), ("silicon", silicon), ("inferencex", ~silicon)
             ]  # fmt: skip
-            key = {"system": of.system, "model": of.model, "engine": of.engine}.get(one.by)
-            if one.by in ("cell", "nothing"):
-                key = fit.cells
-            assert key is not None
+            key = {"system": of.system, "model": of.model, "engine": of.engine}.get(one.by, fit.cells)
+            inside = covered_by_others(seen / said, key)
             subsets += [(name, np.array([k == name for k in key])) for name in sorted(set(key))]
             for name, keep in subsets:
                 e = error[keep & np.isfinite(error)]
                 if not len(e):
                     continue
                 size = np.abs(e)
+                covered = float(np.mean(inside[keep & np.isfinite(error)]))
                 lines += [
                     "", "[[left_out]]", f'by = "{one.by}"', f'of = "{name}"', f'quantity = "{quantity}"',
                     f"rows = {len(e)}", f"median = {np.median(size):.4f}", f"mape = {size.mean():.4f}",
                     f"within_20 = {(size <= 0.2).mean():.4f}", f"bias = {np.median(e):.4f}",
-                    f"p90 = {np.quantile(size, 0.9):.4f}",
+                    f"p90 = {np.quantile(size, 0.9):.4f}", f"coverage_90 = {covered:.4f}",
                 ]  # fmt: skip
     return "\n".join(lines) + "\n"
 
@@ -351,7 +372,9 @@ def intervals_text(fit: Fit, out: Iterable[LeftOut]) -> str:
         lines += ["", f"[{one.by}]"]
         for quantity, said, seen in (("tpot", one.tpot, of.tpot), ("ttft", one.ttft, of.ttft)):
             low, high = quantiles(seen / said)
-            lines.append(f"{quantity} = {{ low = {low:.4g}, high = {high:.4g}, rows = {int(np.isfinite(seen / said).sum())} }}")
+            lines.append(
+                f"{quantity} = {{ low = {low:.4g}, high = {high:.4g}, rows = {int(np.isfinite(seen / said).sum())} }}"
+            )
     lines += ["", "[seen]"]
     for name, values in (("systems", of.system), ("models", of.model), ("engines", of.engine), ("generations", of.generation),
                          ("cells", fit.cells)):  # fmt: skip

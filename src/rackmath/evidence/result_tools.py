@@ -1,4 +1,4 @@
-"""A record of each benchmark tool as a run; where a key stands in which tool is written down here and nowhere else."""
+"""A record of each benchmark tool as a run; which key of which tool says what is written down here, nowhere else."""
 
 from __future__ import annotations
 
@@ -112,15 +112,15 @@ def sglang(record: Record, where: str) -> Run:
                         pp=pp or 1.0)  # fmt: skip
         workers = 1.0 if attention else dp or 1.0
     ratio = number(record, "random_range_ratio", where)
-    drawn = str(record.get("dataset_name") or "").startswith("random") and ratio is not None and 0 <= ratio <= 1
-    assert ratio is not None or not drawn
     spread = _spread(record.get("output_lens"))
+    if spread == 0 and ratio is not None and 0 <= ratio <= 1 and str(record.get("dataset_name")).startswith("random"):
+        spread = (1 - ratio) / (1 + ratio)  # lengths are drawn from `ratio` of the stated one up to it
     return _served(
         record, where, engine=engine_key(str(record.get("backend") or "sglang")) or "sglang", layout=layout,
         workers=workers, model=str(server.get("model_path") or record.get("model_id") or ""), machine="",
         version=str(server.get("version") or ""), weights=str(server.get("quantization") or ""),
         requests=number(record, "completed", where), drafts=number(record, "accept_length", where),
-        spread=(1 - ratio) / (1 + ratio) if drawn and spread == 0 and ratio is not None else spread,
+        spread=spread,
     )  # fmt: skip
 
 
@@ -143,7 +143,7 @@ def _layout(sizes: Mapping[str, float | None]) -> Layout | None:
 
 
 def _spread(lengths: Any) -> float:
-    """Half the range of a uniform distribution over its mean, from the lengths of outputs; 0 where they are not told."""
+    """Half the range of a uniform distribution over its mean, from the lengths of outputs; 0 if they are not told."""
     if not isinstance(lengths, Sequence) or isinstance(lengths, str) or len(lengths) < 2:
         return 0.0
     values = np.array([x for x in lengths if isinstance(x, int | float)], dtype=float)
@@ -177,11 +177,7 @@ def _served(
     isl, osl = (_each(record, where, f"total_{name}_tokens", completed) for name in ("input", "output"))
     rate = _rate(record, where, "request_rate")
     most = positive(record, "max_concurrency", where, what="a number of users")
-    concurrency: float | None
-    if rate is not None:
-        concurrency = _inside(record, where, osl)
-    else:
-        concurrency = most or requests
+    concurrency = (most or requests) if rate is None else _inside(record, where, osl)
     row, unsaid = blank(
         where=where, model=model, machine=machine, engine=engine, version=version, weights=_weights(weights),
         layout=layout, workers=workers, isl=isl, osl=osl, concurrency=concurrency, spread=spread,
@@ -225,9 +221,11 @@ def _inside(record: Record, where: str, osl: float | None) -> float | None:
 def _weights(words: str) -> str:
     """A format of weights as our options call it; blank where the tool's word means the checkpoint's own."""
     said = words.strip().lower()
-    named = {"modelopt_fp4": "nvfp4", "modelopt": "fp8", "modelopt_fp8": "fp8", "w8a8_fp8": "fp8", "w8a8_int8": "int8",
-             "compressed-tensors": "", "none": "", "auto": "", "awq": "w4a16", "awq_marlin": "w4a16", "gptq": "w4a16",
-             "gptq_marlin": "w4a16", "bfloat16": "bf16", "float16": "bf16"}  # fmt: skip
+    named = {
+        "modelopt_fp4": "nvfp4", "modelopt": "fp8", "modelopt_fp8": "fp8", "w8a8_fp8": "fp8", "w8a8_int8": "int8",
+        "compressed-tensors": "", "none": "", "auto": "", "awq": "w4a16", "awq_marlin": "w4a16", "gptq": "w4a16",
+        "gptq_marlin": "w4a16", "bfloat16": "bf16", "float16": "bf16",
+    }  # fmt: skip
     return named.get(said, said)
 
 
@@ -259,7 +257,8 @@ def genai(record: Record, where: str) -> Run:
         said = re.search(r"--concurrency[ =](\d+)", str(command))
         concurrency = float(said.group(1)) if said else None
     if concurrency is None:
-        through, whole = _stat(record, where, "request_throughput", "avg"), _time(record, where, "request_latency", "avg")
+        through = _stat(record, where, "request_throughput", "avg")
+        whole = _time(record, where, "request_latency", "avg")
         concurrency = max(round(through * whole, 2), 1.0) if through and whole else None
     requests = _stat(record, where, "request_count", "avg") or _config(record, where, ("request_count",))
     triton = dig(record, "input_config.service_kind", "input_config.endpoint.service_kind") == "triton"
@@ -268,8 +267,8 @@ def genai(record: Record, where: str) -> Run:
     row, unsaid = blank(
         where=where, model=str(dig(record, *(f"input_config.{key}" for key in _MODEL)) or ""),
         engine=engine_key(str(backend or "")), isl=isl, osl=osl, concurrency=concurrency,
-        spread=_uniform(osl, deviation) if osl and deviation else 0.0, date=_date(record.get("start_time")), tpot=tpot,
-        ttft=ttft,
+        spread=_uniform(osl, deviation) if osl and deviation else 0.0, date=_date(record.get("start_time")),
+        tpot=tpot, ttft=ttft,
     )  # fmt: skip
     return Run(
         row=row, tool="", where=where, unsaid=unsaid, median=median, at_random=bool(rate),
@@ -332,7 +331,8 @@ def llama_bench(record: Record, where: str) -> Run:
     quant = _quant(str(record.get("model_type") or ""), name)
     gpus = [g for g in (part.strip() for part in str(record.get("gpu_info") or "").split(",")) if g]
     row, unsaid = blank(
-        where=where, model=name.rpartition("/")[2], machine=f"{len(gpus)}x {gpus[0]}" if len(gpus) > 1 else "".join(gpus),
+        where=where, model=name.rpartition("/")[2],
+        machine=f"{len(gpus)}x {gpus[0]}" if len(gpus) > 1 else "".join(gpus),
         engine="typical", version=str(record.get("build_number") or ""), weights=quant,
         layout=Layout(pp=float(max(len(gpus), 1))), isl=max(read, 1.0), osl=max(made, 1.0), concurrency=1.0,
         date=_date(record.get("test_time")), tpot=1 / speed if speed and made else None,

@@ -40,8 +40,8 @@ class Run:
     """One measured point as its file has it; `row` holds the query and the times, blank where the file is silent.
 
     `unsaid` names what options must give. `kind`: "serving", "decode" or "prompt" (one sequence, llama-bench).
-    `median`: which statistic the times are. `rounds`: requests over concurrency. `at_random`: requests came at a rate,
-    so time to first token is not that of users who all start at once. `scripts`: run by InferenceX's launch scripts.
+    `median`: which statistic the times are. `rounds`: requests over concurrency. `at_random`: requests came at a
+    rate, so time to first token is not that of users who all start at once. `scripts`: run by InferenceX's launch scripts.
     """
 
     row: Row
@@ -191,7 +191,8 @@ def tool_of(record: Record, name: str = "the file") -> str:
         return "InferenceX"
     if {"avg_ts", "n_prompt"} <= keys:
         return "llama-bench"
-    if any(isinstance(record.get(k), dict) for k in ("time_to_first_token", "inter_token_latency", "request_latency")):
+    blocks = ("time_to_first_token", "inter_token_latency", "request_latency")
+    if any(isinstance(record.get(k), dict) for k in blocks):
         return "AIPerf" if "aiperf_version" in keys else "GenAI-Perf"
     if keys & {"mean_tpot_ms", "median_tpot_ms", "mean_ttft_ms", "median_ttft_ms"}:
         own = {"dataset_name", "random_input_len", "server_info", "total_output_tokens_retokenized"}
@@ -202,8 +203,8 @@ def tool_of(record: Record, name: str = "the file") -> str:
     elif {"request_id", "input_toks"} <= keys:
         hint = "; a log of requests is compared by rackmath score"
     raise BadInput(
-        f"{name} is not the output of a tool known here: InferenceX, vLLM bench serve, SGLang bench_serving, GenAI-Perf,"
-        f" AIPerf or llama-bench{hint}"
+        f"{name} is not the output of a tool known here: InferenceX, vLLM bench serve, SGLang bench_serving,"
+        f" GenAI-Perf, AIPerf or llama-bench{hint}"
     )
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import csv
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..errors import BadInput
@@ -22,6 +22,9 @@ MEAN_LENGTH = 0.9
 
 SPREAD = 1 / 9
 """Half of that range over its mean. Other runs of the silicon sample keep to one length."""
+
+USUAL_DECODERS = 3.0
+"""Decode workers of a row that does not say how many: the median of those that do."""
 
 MTP_FROM = {"1.1.0rc2.post2": "2026-01-01", "1.2.0rc6.post3": "2026-01-01"}
 """TensorRT-LLM images and the date from which the benchmark ran them with multi-token prediction on DeepSeek-R1.
@@ -45,10 +48,11 @@ class Pool:
 
     layout: Layout
     workers: float | None = 1.0
+    usual: float = 1.0  # workers taken where the row does not say
 
     @property
     def count(self) -> float:
-        return self.workers or 1.0
+        return self.workers or self.usual
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,7 +151,8 @@ def silicon(given: Text, number: int = 0) -> Row:
     if given.get("mode") == "disagg":
         decode, prefill = of.silicon_pool("decode_"), of.silicon_pool("prefill_")
         if decode.workers is None:
-            of.readings.append("workers not stated: one of each assumed")
+            decode = replace(decode, usual=USUAL_DECODERS)
+            of.readings.append(f"workers not stated: one that prefills and {USUAL_DECODERS:g} that decode assumed")
         if prefill.workers is None and prefill.layout == decode.layout and _whole_deployment(decode.layout):
             of.reasons.append(WHOLE)
     else:
