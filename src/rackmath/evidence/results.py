@@ -41,7 +41,8 @@ class Run:
 
     `unsaid` names what options must give. `kind`: "serving", "decode" or "prompt" (one sequence, llama-bench).
     `median`: which statistic the times are. `rounds`: requests over concurrency. `at_random`: requests came at a
-    rate, so time to first token is not that of users who all start at once. `scripts`: run by InferenceX's launch scripts.
+    rate, so time to first token is not that of users who all start at once. `scripts`: run by the launch scripts of
+    InferenceX.
     """
 
     row: Row

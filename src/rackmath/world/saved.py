@@ -1,10 +1,12 @@
-"""Engines a user has calibrated: engines/NAME.toml in the user's own directory, a packaged engine times a few factors.
+"""Engines a user has calibrated: engines/NAME.toml in the user's directory, a packaged engine times a few factors.
 
     base = "vllm@0.15.1"          # a packaged engine, with the version whose software was measured, or "typical"
-    [factors]                     # of what the base costs; 1 where nothing is said
-    step = 1.32                   # seconds around a pass ... see FACTORS
-    [source]                      # what the factors were fitted on; for people, and for the terms of `explain`
+    [factors]                     # of what the base costs, see FACTORS; 1 where nothing is said
+    step = 1.32
+    [source]                      # what the factors were fitted on, for people and for the terms of an answer
     file = "results.json"
+
+Such a name is used wherever an engine can be named.
 """
 
 from __future__ import annotations
@@ -143,13 +145,19 @@ def check_name(name: str) -> None:
         raise BadInput(f"{name!r} already means the packaged engine {first}; choose another name, such as my-{first}")
 
 
+def exists(name: str) -> BadInput:
+    """The error for a name that is taken."""
+    return BadInput(
+        f"the engine {name!r} exists already ({path_of(name)}); choose another name, or --force replaces it"
+    )
+
+
 def write(name: str, text: str, *, force: bool = False) -> Path:
     """Write an engine's file complete or not at all; one that is there is kept unless `force`."""
     check_name(name)
     target = path_of(name)
-    exists = BadInput(f"the engine {name!r} exists already ({target}); choose another name, or --force to replace it")
     if target.exists() and not force:
-        raise exists
+        raise exists(name)
     part = target.with_name(f".{name}.{secrets.token_hex(4)}.part")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -162,5 +170,6 @@ def write(name: str, text: str, *, force: bool = False) -> Path:
         finally:
             part.unlink(missing_ok=True)
     except OSError as error:
-        raise BadInput(f"cannot write '{target}': {error.strerror or error}; RACKMATH_HOME names another folder") from error
+        where = "RACKMATH_HOME names another folder"
+        raise BadInput(f"cannot write '{target}': {error.strerror or error}; {where}") from error
     return target
