@@ -443,8 +443,8 @@ def text(found: Calibration, name: str, today: str) -> str:
         for when, e in scores.items():
             source[f"{quantity}_{when}"] = {"median": round(e.median, 4), "mape": round(e.mape, 4)}
     return "\n".join([
-        f"# {name}: calibrated by `rackmath calibrate`. Factors of what {chosen.base} costs; behind each, what the runs",
-        "# leave open of it, as a log width. Errors are absolute: before, after, of points left out in turn.",
+        f"# {name}: calibrated by `rackmath calibrate`. Factors of what {chosen.base} costs; behind each, what the",
+        "# runs leave open of it, as a log width. Errors are absolute: before, after, of points left out in turn.",
         f"base = {_toml(chosen.base)}",
         "",
         "[factors]",

@@ -14,6 +14,7 @@ from typing import Annotated
 import typer
 
 from . import (
+    cli_calibrate,
     cli_lecture,
     cli_memory,
     cli_modes,
@@ -231,6 +232,7 @@ def machines(
     return 0
 
 
+cli_calibrate.register(app)
 cli_lecture.register(app)
 cli_memory.register(app)
 cli_modes.register(app)

@@ -1,4 +1,4 @@
-"""The screen of `calibrate`: errors before and after, the constants and what the runs say of them, and every point."""
+"""The screen of `calibrate`: errors before and after, the constants and what the runs say of them, every point."""
 
 from __future__ import annotations
 
