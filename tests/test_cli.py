@@ -160,7 +160,7 @@ def test_the_screen_says_what_an_engineer_asks_first(rackmath: Command) -> None:
     assert "\x1b" not in said.out
     for words in (
         "cheapest plan", "TTFT", "TPOT", "tok/s/user", "input + output", "output only", "input only", "bound",
-        "$/M input tokens", "$/M output tokens", "blended", "not calibrated", "What binds", "Memory per GPU",
+        "$/M input tokens", "$/M output tokens", "blended", "5 to 95 %", "What binds", "Memory per GPU",
         "Little's law", "Fleet", "Pareto front", "Runner-up",
     ):  # fmt: skip
         assert words in said.out, words

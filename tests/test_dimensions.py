@@ -7,6 +7,7 @@ import numpy as np
 import pint
 import pytest
 
+from rackmath.kernel.achieved import Achieved
 from rackmath.kernel.efficiency import Efficiency
 from rackmath.kernel.roofline import Op, balance_batch, drain_time, pass_time, ratio
 from rackmath.layout.collectives import Links, all_gather, all_reduce, seconds_per_copy
@@ -35,7 +36,12 @@ def test_a_pass_adds_seconds_to_seconds():
         layers=61,
         flops=np.array([1e9, 2e9]) * FLOP,
         compute=np.array([1e9, 2e9]) * FLOP / (989e12 * FLOP / SECOND),
-        achieved=np.array([1e9, 2e9]) * FLOP / (700e12 * FLOP / SECOND),
+        spent=Achieved(
+            launch=5e-6 * SECOND,
+            compute=np.array([1e9, 2e9]) * FLOP / (700e12 * FLOP / SECOND),
+            memory=np.array([3e8, 3e8]) * BYTE / (3e12 * BYTE / SECOND),
+            moved=1e-6 * SECOND,
+        ),
         bytes=np.array([3e8, 3e8]) * BYTE,
     )
     sent = all_reduce(np.array([1e6, 2e6]) * BYTE, _links())

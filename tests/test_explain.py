@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from rackmath.faces import ask, cli, explain_plan, explain_world
-from rackmath.faces.explain import Node, product, stated, total
+from rackmath.faces.explain import Node, product, root, stated, total
 from rackmath.world import catalog
 
 MODELS = ("deepseek-ai/DeepSeek-V3", "meta-llama/Llama-3.1-70B", "openai/gpt-oss-120b", "google/gemma-3-27b-it")
@@ -110,6 +110,10 @@ def test_a_wrong_value_is_found() -> None:
     assert not stated("quotient", "ratio", 2.0, "", three, two).follows()
     assert not stated("max", "largest", 2.0, "", three, two).follows()
     assert stated("difference", "one", 1.0, "", three, two).follows()
+    assert not stated("root of squares", "four", 4.0, "", three, two).follows()
+    five = root(2, "five", "", three, Node(name="four", value=4.0), Node(name="beside"))
+    assert (five.value, five.follows(), five.worked) == (5.0, True, "√(3² + 4²)")
+    assert root(4, "both", "", two, two).value == pytest.approx(2 * 2**0.25)
 
 
 def test_explain_is_a_command(capsys: pytest.CaptureFixture[str]) -> None:
@@ -214,3 +218,54 @@ def test_terms_of_a_speculative_plan_follow() -> None:
     assert wrong(tree) == []
     assert node(tree, "tokens kept per step").value == pytest.approx((1 - 0.7**4) / 0.3)
     assert (node(tree, "making drafts").value or 0) > 0
+
+
+@pytest.mark.parametrize("machine", ["8xh200", "8xmi300x", "8xb300", "8xgaudi3"])
+@pytest.mark.parametrize("engine", [None, "vllm", "sglang 0.5.6"])
+@pytest.mark.parametrize("model", ["deepseek-ai/DeepSeek-V3", "Qwen/Qwen3-Next-80B-A3B-Instruct"])
+def test_every_constant_names_its_fit(model: str, engine: str | None, machine: str) -> None:
+    """Operations name an entry of kernels.toml, seconds around them entries of tuning.toml, with points and errors."""
+    answer = ask.forward(model, machine, batch=64, prefill=2000, engine=engine)
+    tree = explain_plan.forward(answer)
+    assert wrong(tree) == []
+    work = next(n for n in tree.walk() if n.name in ("work of the device", "estimate") and n.rule == "sum")
+    fitted = answer.question.efficiency.generation is not None
+    for term in work.children:
+        if any(c.name == "running" for c in term.children):
+            fits = [c for c in term.children if c.name.startswith("fit ")]
+            assert fits, term.name
+            for fit in fits:
+                assert {c.name for c in fit.children} == {"compute share", "memory share", "kernel latency"}
+                assert ("points, median error" in fit.note) == fitted
+                assert all(n.source for n in fit.walk() if not n.children)
+    for name in ("step overhead", "host work per sequence"):
+        pooled, *factors = node(tree, name).children
+        assert "[pooled]" in pooled.source
+        assert "median error" in pooled.source
+        assert not engine or f"factor of {engine.split()[0]}" in {f.name for f in factors}
+    if fitted:
+        gap, host = node(tree, "gap between launches"), node(tree, "host time per kernel")
+        assert gap.value == answer.question.efficiency.launch
+        assert host.value == answer.question.efficiency.host
+        estimate = node(tree, "estimate")
+        assert estimate.rule == "root of fourth powers"
+
+
+def test_constants_set_by_hand_say_so() -> None:
+    sets = {"efficiency.memory_share.gemm": 0.5, "efficiency.step_overhead": "2ms"}
+    answer = ask.forward("meta-llama/Llama-3.1-8B", "h100", sets=sets)
+    tree = explain_plan.forward(answer)
+    assert wrong(tree) == []
+    fit = node(tree, "fit gemm.bf16.hopper")
+    assert node(fit, "memory share").value == 0.5
+    assert node(fit, "memory share").source == "set by hand"
+    assert node(fit, "compute share").source != "set by hand"
+    assert node(tree, "step overhead").source == "set by hand"
+    assert node(tree, "step overhead").value == 2e-3
+
+
+def test_what_a_kernel_wastes_is_not_negative() -> None:
+    for model in MODELS:
+        tree = explain_plan.forward(ask.forward(model, "8xh200", batch=96, prefill=1000))
+        for name in ("wasted", "besides", "moved besides", "start of a collective"):
+            assert all((n.value or 0) > 0 for n in tree.walk() if n.name == name), (model, name)

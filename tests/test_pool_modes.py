@@ -50,9 +50,10 @@ def _power(fleets):
 
 def test_over_the_power_limit_one_pool_is_left(capsys):
     """A limit between what one pool draws and what two draw leaves one pool, and says what two would draw."""
-    options = FLEET | {"isl": 2000, "osl": 2000, "mode": "any"}
+    options = FLEET | {"isl": 500, "osl": 2000, "spare": 2, "mode": "any"}  # two spare replicas in each pool
     free = ask_pools.plan(LLAMA, "8xh200", **options)
-    one, two = float(free.aggregated.fleet.power), _power(free.fleets)
+    need = ask.fleet_need(30.0, 2, None)
+    one, two = float(free.aggregated.fleet.power), min(_power(ask_pools._fleets(p, need)) for p in free.pools.ranked)
     assert one < two
     answer = ask_pools.plan(LLAMA, "8xh200", power_limit=two - 1, **options)
     assert answer.winner == "aggregated"

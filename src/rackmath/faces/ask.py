@@ -138,7 +138,16 @@ def plan(
     questions, notes = [], unpriced
     for machine in machines:
         q, said = question(
-            model, machine, traffic=traffic, precision=precision, kv=kv, gpus=gpus, engine=engine, sets=sets, need=need, **paid
+            model,
+            machine,
+            traffic=traffic,
+            precision=precision,
+            kv=kv,
+            gpus=gpus,
+            engine=engine,
+            sets=sets,
+            need=need,
+            **paid,
         )
         if draft is not None:
             spec, by = speculation_of(q.model, q.precisions[0], draft, depth=depth, acceptance=acceptance)
@@ -261,7 +270,9 @@ def batch(
     from ..world.workload import Traffic
 
     length = at_least(parse(context, "count", name="context"), 1, "context")
-    q, notes = question(model, on, traffic=Traffic(isl=length, osl=1), precision=precision, kv=kv, engine=engine, sets=sets)
+    q, notes = question(
+        model, on, traffic=Traffic(isl=length, osl=1), precision=precision, kv=kv, engine=engine, sets=sets
+    )
     fits_context(q.model, length, "context")
     chosen = parse_layout(layout, q) if layout else default_layout(q)
     return BatchAnswer(curve=batch_curve(q, chosen, q.precisions[0], length), notes=tuple(dict.fromkeys(notes)))

@@ -128,7 +128,9 @@ def cadence(
     else:
         if model is None or on is None:
             raise BadInput("a train needs both a model and a machine; give MODEL --on MACHINE, or --step and --seats")
-        q, notes = question(model, on, traffic=traffic, precision=precision, kv=kv, price=price, engine=engine, sets=sets)
+        q, notes = question(
+            model, on, traffic=traffic, precision=precision, kv=kv, price=price, engine=engine, sets=sets
+        )
         fits_context(q.model, float(traffic.isl) + length)
         chosen = parse_layout(layout, q) if layout else default_layout(q)
         how = q.precisions[0]
@@ -230,7 +232,8 @@ def modes(
         raise BadInput("a menu needs both a model and a machine; give MODEL --on MACHINE")
     found, notes = _menu(
         model, on, isl=isl, osl=osl, cached=cached, normal_speed=normal_speed, batch=batch, layout=layout,
-        speculation=(tokens_per_pass, draft_tokens), precision=precision, kv=kv, gpus=gpus, price=price, engine=engine, sets=sets,
+        speculation=(tokens_per_pass, draft_tokens), precision=precision, kv=kv, gpus=gpus, price=price,
+        engine=engine, sets=sets,
     )  # fmt: skip
     from ..economics.cost import energy_mtok
 
@@ -280,7 +283,9 @@ def _menu(
         osl=parse(osl, "count", name="osl"),
         cached=parse(cached, "share", name="cached"),
     )
-    q, notes = question(model, on, traffic=traffic, precision=precision, kv=kv, gpus=gpus, price=price, engine=engine, sets=sets)
+    q, notes = question(
+        model, on, traffic=traffic, precision=precision, kv=kv, gpus=gpus, price=price, engine=engine, sets=sets
+    )
     fits_context(q.model, float(traffic.isl) + float(traffic.osl))
     if not float(q.machine.price_per_hour) > 0:
         raise BadInput(

@@ -61,7 +61,14 @@ def pipeline(
 
     length = at_least(parse(context, "count", name="context"), 1, "context")
     q, notes = question(
-        model, on, traffic=Traffic(isl=length, osl=1), precision=precision, kv=kv, price=price, engine=engine, sets=sets
+        model,
+        on,
+        traffic=Traffic(isl=length, osl=1),
+        precision=precision,
+        kv=kv,
+        price=price,
+        engine=engine,
+        sets=sets,
     )
     fits_context(q.model, length, "context")
     stage = parse_layout(layout, q) if layout else None

@@ -107,9 +107,9 @@ def plan(
         answer = ask_pools.plan(
             model, o.machine_names(on), isl=isl, osl=osl, cached=cached, utilisation=utilisation, max_ttft=max_ttft,
             max_tpot=max_tpot, min_interactivity=min_interactivity, precision=precision, kv=kv, gpus=gpus,
-            price=price, engine=engine, sets=o.pairs(sets), rate=rate, spare=o.whole(spare, "spare"), power_limit=power_limit,
-            max_domain=max_domain, lora=lora, mode=mode, draft=draft, depth=depth, acceptance=acceptance,
-            prefill_on=o.machine_names(prefill_on) if prefill_on else None,
+            price=price, engine=engine, sets=o.pairs(sets), rate=rate, spare=o.whole(spare, "spare"),
+            power_limit=power_limit, max_domain=max_domain, lora=lora, mode=mode, draft=draft, depth=depth,
+            acceptance=acceptance, prefill_on=o.machine_names(prefill_on) if prefill_on else None,
         )  # fmt: skip
     if launch and answer.best is not None:
         from .launch import launched
@@ -183,7 +183,9 @@ def batch(
     from . import ask, export
 
     out = export.Output.of(json=json, csv=csv, file=output, explain=explain)
-    answer = ask.batch(model, on, context=context, layout=layout, precision=precision, kv=kv, engine=engine, sets=o.pairs(sets))
+    answer = ask.batch(
+        model, on, context=context, layout=layout, precision=precision, kv=kv, engine=engine, sets=o.pairs(sets)
+    )
     out.deliver(answer)
     return 0 if answer.curve.capacity >= 1 else 1
 

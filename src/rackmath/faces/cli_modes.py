@@ -91,7 +91,8 @@ def cadence(
     out.deliver(
         ask(
             model, on, rate=rate, occupancy=occupancy, isl=isl, osl=osl, osl_cv=osl_cv, step=step, seats=seats,
-            list_output=list_output, layout=layout, precision=precision, kv=kv, price=price, engine=engine, sets=o.pairs(sets),
+            list_output=list_output, layout=layout, precision=precision, kv=kv, price=price, engine=engine,
+            sets=o.pairs(sets),
         )
     )  # fmt: skip
     return 0

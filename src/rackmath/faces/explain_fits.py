@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ..search.grid import Question
     from ..world.model import LayerGroup
     from ..world.precision import Format, Precision
+    from ..world.saved import Saved
 
 SECONDS = {
     "launch": ("launch", "gap between launches"),
@@ -179,7 +180,15 @@ class Fits:
         told, found = tuned(), []
         for name in tuning_entries(self.q.engine.name, self.q.machine.generation):
             found.append(self._entry(name, told))
-        return f"data/tuning.toml {'; '.join(found)}"
+        own = self._own
+        return f"data/tuning.toml {'; '.join(found)}" + (f"; {_told(own)}" if own else "")
+
+    @cached_property
+    def _own(self) -> Saved | None:
+        """The user's engine, where the question is about one."""
+        from ..world.saved import saved
+
+        return saved(self.q.engine.name)
 
     @staticmethod
     def _entry(name: str, told: dict[str, Any]) -> str:
@@ -204,7 +213,8 @@ class Fits:
             return Node(name=title, value=value, unit="s", source=BY_HAND)
         raw = tuned()
         pooled = float(raw["pooled"][name])
-        if not value or not pooled or (self.q.efficiency.generation is None and name in ("launch", "host", "exchange")):
+        documented = self.q.efficiency.generation is None and name in ("launch", "host", "exchange")
+        if not value or not pooled or documented:
             return Node(name=title, value=value, unit="s", source=self.q.efficiency.source)
         parts = []
         for entry in tuning_entries(self.q.engine.name, self.q.machine.generation):
@@ -217,7 +227,14 @@ class Fits:
             elif name in part:
                 words = f"factor of {entry.rpartition('.')[2]}"
                 parts.append(Node(name=words, value=float(part[name]), source=source))
+        if self._own is not None and name in self._own.factors:
+            own = self._own
+            parts.append(Node(name=f"factor of {own.name}", value=own.factors[name], source=_told(own)))
         rest = value / (product("", "s", *parts).value or 1.0)
         if abs(rest - 1) > 1e-9:
             parts.append(Node(name="factor of its age", value=rest, note="kernels of a new generation mature"))
         return stated("product", title, value, "s", *parts)
+
+
+def _told(own: Saved) -> str:
+    return f"engines/{own.name}.toml: {own.said or 'no source given'}"

@@ -117,7 +117,8 @@ def _operation(op: Op, seconds: float, fits: Fits, load: Load | None) -> Node:
 
 def _half(node: Node) -> Node:
     """The node, or its value with a note where two half batches took turns: its terms are those of the whole."""
-    return node if node.follows() else Node(name=node.name, value=node.value, unit="s", note="two half batches in turn")
+    note = "two half batches in turn"
+    return node if node.follows() else Node(name=node.name, value=node.value, unit="s", note=note)
 
 
 def _collective(op: Op, fits: Fits) -> Node:
@@ -241,7 +242,8 @@ def _moving(op: Op, q: Question, fit: Fit | None, size: Node) -> Node:
     if more < -1e-9 * whole:
         return plain
     if more > 1e-9 * whole:
-        size = total("bytes moved", "B", size, Node(name="besides", value=more, unit="B", note=CROSSING.get(op.kind, "")))
+        besides = Node(name="besides", value=more, unit="B", note=CROSSING.get(op.kind, ""))
+        size = total("bytes moved", "B", size, besides)
     bandwidth = of_machine(q.machine, "hbm_bandwidth", "memory bandwidth")
     return stated("quotient", "moving", seconds, "s", size, bandwidth, fit.memory)
 

@@ -40,8 +40,9 @@ complete_machines = _completion("machines")
 def complete_engines(incomplete: str) -> list[str]:
     """Engines whose names begin with what was typed."""
     from ..world.engine import titles
+    from ..world.saved import names
 
-    return [name for name in titles() if name.startswith(incomplete.lower())]
+    return [name for name in (*titles(), *names()) if name.lower().startswith(incomplete.lower())]
 
 
 Model = Annotated[
@@ -193,8 +194,8 @@ EngineName = Annotated[
     typer.Option(
         "--engine",
         metavar="ENGINE",
-        help="The serving engine: vllm, sglang, trtllm, atom, with a version or without (vllm 0.15.1). A typical one"
-        " if not given.",
+        help="The serving engine: vllm, sglang, trtllm, atom, with a version or without (vllm 0.15.1). Or one"
+        " of your own. A typical one if not given.",
         autocompletion=complete_engines,
         rich_help_panel=CHOICES,
     ),

@@ -135,7 +135,8 @@ def _dated(engine: Engine) -> list[str]:
 
     if not engine.version or released(engine.name, engine.version) is not None:
         return []
-    return [f"{titles()[engine.name]} {engine.version} is of unknown age: it is taken to be as fast as current software"]
+    name = titles().get(engine.name, engine.name)
+    return [f"{name} {engine.version} is of unknown age: it is taken to be as fast as current software"]
 
 
 def precisions(

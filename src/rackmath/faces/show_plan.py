@@ -83,11 +83,12 @@ def under(engine: Engine) -> tuple[str, ...]:
     >>> "".join(under(engine("sglang 0.5.9"))), under(TYPICAL)
     (' under SGLang 0.5.9', ())
     """
-    from ..world.engine import titles
+    from ..world.engine import TYPICAL, titles
 
-    if engine.name not in titles():
+    if engine.name == TYPICAL.name:
         return ()
-    return (f" under {titles()[engine.name]}", *((f" {engine.version}",) if engine.version else ()))
+    name = titles().get(engine.name, engine.name)
+    return (f" under {name}", *((f" {engine.version}",) if engine.version else ()))
 
 
 def adapters(c: Console, model: Model) -> None:

@@ -6,7 +6,7 @@ Nothing is faster or cheaper than its bound, so no interval is either.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..arrays import Number
 from ..kernel.uncertainty import BEYOND, NOT_CALIBRATED, Interval, kind_interval, serving_interval
@@ -46,7 +46,7 @@ def trust(question: Question, *, devices: Number, context: Number, users: Number
             quantity, question.model, question.machine, question.engine, devices=float(devices),
             context=float(context), users=float(users),
         )  # fmt: skip
-        return found if question.speculation is None else found.wider(BEYOND, "no run with drafts was fitted")
+        return found if question.speculation is None else _unfitted(quantity, found, "aggregated, MTP", "with drafts")
 
     return Trust(tpot=of("tpot"), ttft=of("ttft"))
 
@@ -54,28 +54,34 @@ def trust(question: Question, *, devices: Number, context: Number, users: Number
 def trust_pools(
     questions: tuple[Question, Question], *, devices: tuple[Number, Number], context: Number, users: Number
 ) -> Trust:
-    """Those of a prefill and a decode pool: the one decides the first token, the other the time per token.
-
-    What is known is of runs of one pool, so the intervals are wider by `BEYOND`; where runs of two pools were less
-    sure than that, theirs stand.
-    """
+    """Those of a prefill and a decode pool: the one decides the first token, the other the time per token."""
     first, second = (
         trust(q, devices=n, context=context, users=users) for q, n in zip(questions, devices, strict=True)
     )
-
-    def of(quantity: str, one: Interval) -> Interval:
-        one = one.wider(BEYOND, "these are runs of one pool, none of two was fitted")
-        two = _of_two_pools(quantity)
-        return max(one, two, key=_width)
-
-    return Trust(tpot=of("tpot", second.tpot), ttft=of("ttft", first.ttft))
+    return Trust(
+        tpot=_unfitted("tpot", second.tpot, "disaggregated", "of two pools"),
+        ttft=_unfitted("ttft", first.ttft, "disaggregated", "of two pools"),
+    )
 
 
-def _of_two_pools(quantity: str) -> Interval:
-    try:
-        return kind_interval("disaggregated", quantity, "disaggregated")
-    except FileNotFoundError:  # the errors of other kinds of runs have not been collected
-        return NOT_CALIBRATED
+COLUMNS = {
+    "tpot": (("inferencex", "median_tpot"), ("silicon", "silicon_tpot_ms")),
+    "ttft": (("inferencex", "median_ttft"), ("silicon", "silicon_ttft_ms")),
+}
+"""Measured columns whose errors are known in modes that nothing was fitted on."""
+
+
+def _unfitted(quantity: str, known: Interval, mode: str, words: str) -> Interval:
+    """An interval of fitted runs where none of this mode was fitted: at least as wide as the mode's own errors."""
+    if known.low is None:
+        return known
+    errors = [kind_interval(kind, column, mode) for kind, column in COLUMNS[quantity]]
+    widest = max(errors, key=_width)
+    if widest.low is None:
+        return known.wider(BEYOND, f"no run {words} was fitted")
+    if _width(widest) > _width(known):
+        return replace(widest, reason=f"errors of runs {words}, on none of which anything was fitted")
+    return replace(known, reason=f"{known.reason}; runs {words}, none fitted, were not further off")
 
 
 def _width(of: Interval) -> float:
