@@ -9,10 +9,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 
 from ..errors import BadInput
 from ..kernel.efficiency import Efficiency, bare, default_efficiency, of_age
+from ..kernel.uncertainty import NOT_CALIBRATED, Interval, kind_interval, serving_interval
+from ..world import catalog
 from ..world.engine import TYPICAL, Engine, engine_key, released
 from ..world.machine import Machine
 
@@ -137,15 +140,35 @@ class Kind:
         return tuple(m for m in self.predicts if m in header) or self.predicts
 
 
-def interval(pred: float, *, kind: str, metric: str, said: Mapping[str, str]) -> tuple[float | None, float | None]:
-    """The 5 % and 95 % around a prediction of one kind of file; None while nothing has been learned.
+def interval(
+    pred: float, *, kind: str, metric: str, most: bool, said: Mapping[str, str]
+) -> tuple[float | None, float | None]:
+    """The 5 % and 95 % around a prediction of one kind of file; None where nothing has been learned.
 
-    `said` are the keys of the row (system, model, engine, mode).
+    `said` are the keys of the row (system, model, engine, mode); `most`: a rate, whose interval is that of the time
+    turned over.
 
-    >>> interval(20.0, kind="silicon", metric="silicon_tpot_ms", said={})
-    (None, None)
+    >>> keys = {"system": "h200_sxm", "model": "Llama-3.1-70B", "engine": "vllm", "mode": "aggregated"}
+    >>> low, high = interval(20.0, kind="silicon", metric="silicon_tpot_ms", most=False, said=keys)
+    >>> low < 20.0 < high
+    True
     """
-    return None, None
+    if kind in ("silicon", "inferencex") and said.get("mode") == "aggregated":
+        found = _served("ttft" if "ttft" in metric else "tpot", said["model"], said["system"], said["engine"])
+        found = found.inverse if most else found
+    else:
+        found = kind_interval(kind, metric, said.get("mode", ""))
+    ends = found.around(pred)
+    return (None, None) if ends is None else (float(ends[0]), float(ends[1]))
+
+
+@cache
+def _served(quantity: str, model: str, system: str, engine: str) -> Interval:
+    try:
+        found = catalog.model(model), catalog.machine(system)
+    except BadInput:
+        return NOT_CALIBRATED
+    return serving_interval(quantity, *found, Engine(name=engine))
 
 
 # --- reading cells ------------------------------------------------------------------------------------------------

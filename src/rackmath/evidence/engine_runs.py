@@ -39,8 +39,8 @@ NEUTRAL = Tuning(launch=0.0, step=0.0, sequence=0.0, exchange=0.0, host=0.0, imb
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entries:
-    """One operation of one row's pass each: `row`, `group` of `GROUPS`, `type` of experts (index of `Runs.types`), times
-    it runs, seconds by cause, launches."""
+    """One operation of one row's pass each: `row`, `group` of `GROUPS`, `type` of experts (index of `Runs.types`),
+    how often it runs, seconds by cause, launches."""
 
     row: NDArray[np.intp]
     group: NDArray[np.intp]

@@ -1,23 +1,26 @@
 """Fit what engines cost to serving runs: python -m rackmath.evidence.fit_engines [--data DIR].
 
-Reads the two public serving benchmarks (silicon sample and InferenceX results, rows of one pool without drafts) from the
-data folder ($RACKMATH_DATA, else ../shared/data beside the checkout), and writes three files of `rackmath/data`:
-`tuning.toml` (the constants), `left_out.toml` (how well rows are met whose cell, system or model was left out of the
-fit) and `intervals.toml` (quantiles of measured over predicted, by how familiar the case is).
+Reads the two public serving benchmarks (silicon sample and InferenceX results; rows of one pool, without drafts, that
+say themselves how they were run) from the data folder ($RACKMATH_DATA, else ../shared/data beside the checkout), and
+writes three files of `rackmath/data`: `tuning.toml` (the constants), `left_out.toml` (how well rows are met whose
+cell, system, model or engine was left out of the fit) and `serving_intervals.toml` (quantiles of measured over
+predicted, by how familiar the case is).
 
-Least squares on log(predicted / measured) of the time per output token with a robust loss. Every constant has a prior,
-what kernels alone would say or an engineer would expect, and a width in which it may differ; an engine's and a
-generation's own factors are held close to the pooled value, so that what one cell says alone moves little. Widths, loss
-and weights were chosen by how well systems and models left out are met: wide priors meet the fitted rows better (8.6 %)
-and those left out worse. A cell, a (system, model, engine), counts like `PER_CELL` rows however many it has. Deterministic: fixed start, no random numbers.
+Least squares on log(predicted / measured) of the time per output token with a robust loss. Every constant has a
+prior, what kernels alone would say or an engineer would expect, and a width in which it may differ; an engine's and a
+generation's own factors are held close to the pooled value, so that what one cell says alone moves little. Widths,
+loss and weights were chosen by how well systems and models left out are met: wide priors meet the fitted rows better
+(8.6 % at the median against 8.9 %) and those left out worse (12.2 % against 11.4 %). A cell, a (system, model,
+engine), counts like `PER_CELL` rows however many it has. Deterministic: fixed start, no random numbers.
 
-How much of a prefill chunk a decoding user feels depends on the constants through the closed loop; the fit and the loop
-take turns until they agree.
+How much of a prefill chunk a decoding user feels depends on the constants through the closed loop; fit and loop take
+turns until they agree.
 """
 
 from __future__ import annotations
 
 import argparse
+import tomllib
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -26,6 +29,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from ..kernel.achieved import kernels
 from ..kernel.efficiency import Efficiency
 from ..world import catalog
 from . import rows as reader
@@ -39,6 +43,10 @@ FEWEST = 20  # rows below which a cell counts for less
 NOISE = 0.1  # log error of a row that no constant explains
 LOSS_SCALE = 0.3
 TURNS = 3
+GDDR = ("ada", "blackwell-gddr")
+"""Generations sold with GDDR, whose kernels nobody measured apart: llama.cpp shows how near their bandwidth they
+come."""
+
 REQUEST = 0.01
 """Seconds from a request's arrival to the scheduler and back; not fitted."""
 
@@ -122,7 +130,7 @@ class Fit:
         busy = busy + e.moved * np.exp(longer)
         network = e.network + np.where(e.network > 0, self._seconds("exchange", x)[e.row], 0.0)
         each = np.where(e.group == GROUPS.index("network"), network, busy + e.launch * np.exp(latency))
-        return np.bincount(e.row, e.layers * each, n), np.bincount(e.row, e.layers * e.kernels, n)
+        return np.bincount(e.row, e.layers * each, n) * 1.0, np.bincount(e.row, e.layers * e.kernels, n) * 1.0
 
     def _seconds(self, name: str, x: Column) -> Column:
         """An engine's seconds for every row."""
@@ -151,7 +159,7 @@ class Fit:
 
     def solve(self, rows: NDArray[np.bool_], start: Column | None = None, most: int = 40) -> Column:
         """The constants from some of the rows."""
-        from scipy.optimize import least_squares
+        from scipy.optimize import least_squares  # type: ignore[import-untyped]
 
         def residuals(x: Column) -> Column:
             errors = self.weight * np.log(self.tpot(x) / self.of.tpot) / NOISE
@@ -189,7 +197,7 @@ class Fit:
         return x
 
     def queues(self, ttft: Column, rows: NDArray[np.bool_]) -> dict[str, float]:
-        """Time to first token over that of the ideal line, by engine: the median over cells, held to the pooled one."""
+        """Time to first token over the ideal line's, by engine: the median over cells, held to the pooled one."""
         error = np.log(self.of.ttft / ttft)
         cells: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
         for i in np.flatnonzero(rows & np.isfinite(error)):
@@ -207,7 +215,7 @@ class Fit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LeftOut:
-    """Rows predicted by a fit that did not see their `by` (cell, system, model, engine; "nothing" for the fit itself)."""
+    """Rows predicted by a fit that did not see their `by`: cell, system, model, engine; "nothing": the fit itself."""
 
     by: str
     tpot: Column
@@ -290,10 +298,10 @@ def tuning_text(fit: Fit, x: Column, queue: dict[str, float], tpot: Column) -> s
     of = fit.of
     lines = [
         "# What engines cost, fitted by `python -m rackmath.evidence.fit_engines`; do not edit by hand.",
-        "# pooled: factors of the kernels' constants (kernels.toml) by kind, and seconds; engine, generation: factors of the",
-        "# pooled values (queue: of the ideal line's time to first token). points: rows; median: absolute error of TPOT.",
-        'source = "TPOT of the aggregated rows without drafts of aiconfigurator-core 0.12.0 systems/silicon_sample.csv (the'
-        ' ids in validate_ids.txt) and of InferenceX results (vngcloud/InferenceX-app, cac6246e9f)"',
+        "# pooled: factors of the kernels' constants (kernels.toml) by kind, and seconds; engine, generation: factors of",
+        "# the pooled values (queue: of the ideal line's time to first token). points: rows; median: error of TPOT.",
+        'source = "TPOT of the aggregated rows without drafts of aiconfigurator-core 0.12.0 systems/silicon_sample.csv'
+        ' (the ids in validate_ids.txt) and of InferenceX results (vngcloud/InferenceX-app, cac6246e9f)"',
         'date = "2026-11-25"',
         "",
         "[pooled]",
@@ -320,7 +328,16 @@ def tuning_text(fit: Fit, x: Column, queue: dict[str, float], tpot: Column) -> s
             if room == "engine":
                 lines.append(f"queue = {queue.get(name, queue['']):.4g}")
             lines += _quality(fit, tpot, names, name)
+    for name in GDDR:
+        lines += ["", f"[generation.{name}] # cards with GDDR, from data/llamacpp.toml", f"memory = {gddr():.4g}"]
     return "\n".join(lines) + "\n"
+
+
+def gddr() -> float:
+    """Share of bandwidth that cards with GDDR reach over that of the pooled product of few tokens, with HBM."""
+    found = tomllib.loads((catalog.DATA / "llamacpp.toml").read_text(encoding="utf-8"))
+    shares = [found[name]["memory_share"] for name in ("geforce", "workstation")]
+    return float(np.mean(shares) / kernels().of("gemm", "bf16", "default").memory_share)
 
 
 def _quality(fit: Fit, tpot: Column, names: Sequence[str] | None, name: str) -> list[str]:
@@ -376,8 +393,11 @@ def intervals_text(fit: Fit, out: Iterable[LeftOut]) -> str:
                 f"{quantity} = {{ low = {low:.4g}, high = {high:.4g}, rows = {int(np.isfinite(seen / said).sum())} }}"
             )
     lines += ["", "[seen]"]
-    for name, values in (("systems", of.system), ("models", of.model), ("engines", of.engine), ("generations", of.generation),
-                         ("cells", fit.cells)):  # fmt: skip
+    keys = {
+        "systems": of.system, "models": of.model, "engines": of.engine, "generations": of.generation,
+        "cells": fit.cells,
+    }  # fmt: skip
+    for name, values in keys.items():
         lines.append(f"{name} = [" + ", ".join(f'"{v}"' for v in sorted(set(values))) + "]")
     versions = sorted({f"{e} {r.version}" for e, r in zip(of.engine, of.rows, strict=True) if r.version})
     lines.append("versions = [" + ", ".join(f'"{v}"' for v in versions) + "]")

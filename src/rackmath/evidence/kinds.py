@@ -210,6 +210,6 @@ def _joined(kind: Kind, columns: Sequence[str], row: Text, said: Said) -> Answer
     estimates = {}
     for column, estimate in said.estimates.items():
         if column in columns:
-            low, high = interval(estimate.pred, kind=kind.name, metric=column, said=keys)
+            low, high = interval(estimate.pred, kind=kind.name, metric=column, most=estimate.most, said=keys)
             estimates[column] = replace(estimate, low=low, high=high)
     return Answer(given=row, measured=measured, said=replace(said, estimates=estimates))

@@ -1,8 +1,8 @@
 """One sequence on one box, as llama.cpp publishes it: tokens per second of decoding, and of reading a prompt.
 
 "RTX A6000 48GB * 4" is one model with its layers split over four cards, which work in turn: pipeline stages, not
-tensor parallelism. A decoded token therefore takes as long as on one card that were large enough. The bound of a prompt
-grants that all cards work on it at once.
+tensor parallelism. A decoded token therefore takes as long as on one card that were large enough. The bound of a
+prompt grants that all cards work on it at once.
 A prompt goes through the cards in chunks of 512 tokens, so with several cards they overlap.
 
 Formats of files: `q4_k_m` and others of `world.precision` (products in 16 bits); the cache has 16 bits.
@@ -42,7 +42,8 @@ CLASSES = ("geforce", "workstation", "hbm", "unified")
 CHUNK = 512.0
 """Tokens of a prompt in one pass (`--ubatch-size`): cards that hold different layers work on different chunks."""
 
-KINDS = ("gemm", "experts", "attention_decode", "mla_decode", "attention_prefill", "mla_prefill", "elementwise", "scan")
+KINDS = ("gemm", "experts", "attention_decode", "mla_decode", "attention_prefill", "mla_prefill", "elementwise",
+"scan")
 
 _TOKENS = re.compile(r"(\d+)[- ](?:generated|token)")
 

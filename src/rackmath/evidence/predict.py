@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,8 +32,8 @@ from .rows import ROUNDS, Row
 Column = NDArray[np.float64]
 
 MTP_DEPTH, MTP_ACCEPTANCE = 3.0, 0.6
-"""What rows with multi-token prediction are read as; they state neither. The acceptance is one number for all of them,
-chosen to the nearest tenth so that their times per token are met on average."""
+"""What rows with multi-token prediction are read as; they state neither. The acceptance is one number for all of
+them, chosen to the nearest tenth so that their times per token are met on average."""
 
 FIRST_OF_TWO = 2.7
 """Time in line before two pools over that of an ideal line, beyond an engine's own `queue`: routers, and caches that
@@ -217,7 +218,7 @@ class Loop:
     def rows(self, keep: NDArray[np.bool_], *, step: Column, carrying: Column) -> Loop:
         """Some of the rows, with other times of their passes; a lone user's step shrinks alike."""
         columns = ("wanted", "inside", "seats", "carried", "fresh", "steps", "poll")
-        some = {name: np.asarray(getattr(self, name))[keep] for name in columns}
+        some: dict[str, Any] = {name: np.asarray(getattr(self, name))[keep] for name in columns}
         return replace(
             self, **some, step=step, base=step * (self.base / self.step)[keep], carrying=carrying,
             lengths=(self.lengths[0][keep], self.lengths[1][keep]),

@@ -29,8 +29,9 @@ USUAL_DECODERS = 3.0
 MTP_FROM = {"1.1.0rc2.post2": "2026-01-01", "1.2.0rc6.post3": "2026-01-01"}
 """TensorRT-LLM images and the date from which the benchmark ran them with multi-token prediction on DeepSeek-R1.
 
-The same campaigns stand in the InferenceX results (hardware, precision and date agree), where they say mtp: 14 January,
-5 and 6 February 2026. Rows taken from the benchmark's data base carry the model's other name and none of these runs.
+The same campaigns stand in the InferenceX results (hardware, precision and date agree), where they say mtp: 14
+January, 5 and 6 February 2026. Rows taken from the benchmark's data base carry the model's other name and none of
+these runs.
 """
 
 WIDEST_TP = 16

@@ -1,9 +1,9 @@
 """How fast operations really run: constants of kernels, and what an engine adds around them.
 
-Kernels reach the shares of peak that `kernel.achieved` describes; a serving engine puts gaps between them, work of its
-host around each pass and more for every sequence in it. `calibrated` resolves both for a generation of accelerators and
-an engine: the first fitted on kernel times (`data/kernels.toml`), the second on serving runs (`data/tuning.toml`).
-Both fits are scripts of `rackmath.evidence`, and both files say on what and how well.
+Kernels reach the shares of peak that `kernel.achieved` describes; a serving engine puts gaps between them, work of
+its host around each pass and more for every sequence in it. `calibrated` resolves both for a generation of
+accelerators and an engine: the first fitted on kernel times (`data/kernels.toml`), the second on serving runs
+(`data/tuning.toml`). Both fits are scripts of `rackmath.evidence`, and both files say on what and how well.
 """
 
 from __future__ import annotations
@@ -112,8 +112,8 @@ def calibrated(generation: str, engine: Engine | None = None) -> Efficiency:
 def bare(generation: str) -> Efficiency:
     """Kernels in one compiled graph: their own constants, and no server around them that schedules and streams.
 
-    For runtimes that work off a batch or a queue by themselves. Nothing of it is fitted on such runs: the kernels' fit,
-    what graphs hide of launches, and a step of `COMPILED_STEP`.
+    For runtimes that work off a batch or a queue by themselves. Nothing of it is fitted on such runs: the kernels'
+    fit, what graphs hide of launches, and a step of `COMPILED_STEP`.
 
     >>> bare("hopper").sequence_overhead
     0.0
@@ -149,19 +149,20 @@ def _documented() -> Mapping[str, Any]:
 
 
 def _without_kernels(of: Tuning) -> Efficiency:
-    """Documented shares for devices whose kernels nobody measured (TPUs, Gaudi, Apple, CPUs), an engine's own seconds.
+    """Documented shares for devices whose kernels nobody measured (TPUs, Gaudi, Apple, CPUs), an engine's own
+    seconds.
 
     Latencies of GPU kernels say nothing of a compiled program on a systolic array.
     """
     raw = _documented()
     types = ("bf16", "fp8", "fp4", "int8")
     kinds = {"mla_decode": "attention_decode", "mla_prefill": "attention_prefill", "scan_prefill": "scan"}
-    compute, memory = dict(raw["compute_share"]), dict(raw["memory_share"])
+    compute: dict[str, float] = dict(raw["compute_share"])
+    memory: dict[str, float] = dict(raw["memory_share"])
     for name, like in kinds.items():
         compute[name], memory[name] = compute[like], memory[like]
     return Efficiency(
-        compute_share={**compute, **{f"{k}.{t}": compute.get(f"{k}.{t}", v) for k, v in compute.items()
-                                     if "." not in k for t in types}},
+        compute_share={**{f"{k}.{t}": v for k, v in compute.items() if "." not in k for t in types}, **compute},
         memory_share=memory,
         link_share=raw["network"]["link_share"],
         launch=raw["overhead"]["launch"],

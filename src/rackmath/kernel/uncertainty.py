@@ -1,9 +1,10 @@
 """How far to trust a number: an interval and the reason for its width.
 
-Two generated files hold 5 % and 95 % quantiles of measured over predicted. `data/serving_intervals.toml`: serving runs
-of one pool, by what the fit had not seen of them (`evidence.fit_engines` leaves cells, systems, models and engines out
-in turn). `data/kind_intervals.toml`: other kinds of measurement, on which nothing was fitted (`evidence.fit_intervals`).
-An estimate is as sure as the least familiar thing about it allows, and the reason names that thing.
+Two generated files hold 5 % and 95 % quantiles of measured over predicted. `data/serving_intervals.toml`: serving
+runs of one pool, by what the fit had not seen of them (`evidence.fit_engines` leaves cells, systems, models and
+engines out in turn). `data/kind_intervals.toml`: other kinds of measurement, on which nothing was fitted
+(`evidence.fit_intervals`). An estimate is as sure as the least familiar thing about it allows, and the reason names
+that thing.
 """
 
 from __future__ import annotations

@@ -41,7 +41,8 @@ class Links:
 
 
 STEP_LATENCY = 2e-6
-"""Seconds of a step on the fabric whose collectives were measured; on others a collective's start scales with theirs."""
+"""Seconds of a step on the fabric whose collectives were measured; on others a collective's start scales with
+theirs."""
 
 
 def links(
@@ -100,7 +101,7 @@ def _phase(size: Number, on: Links) -> tuple[Number, Number]:
 def _scaled(phase: tuple[Number, Number], phases: float, on: Links) -> Cost:
     up, out = phase
     k = on.kernel
-    start = on.up_latency
+    start: Number = on.up_latency
     if k.latency:
         start = (k.latency + k.hop * on.inside) / 2 * on.up_latency / STEP_LATENCY
     start = phases * start * (np.asarray(on.inside) > 1)

@@ -120,7 +120,8 @@ class Job:
         peak = self.machine.peak(fmt.compute)
         if self.machine.multiplies(fmt.compute):
             return peak, peak, fmt.name
-        return peak, self.machine.peak("bf16"), "w4a16" if fmt.bytes < 0.75 else "w8a16" if fmt.bytes < 1.5 else "bf16"
+        widened = "w4a16" if fmt.bytes < 0.75 else "w8a16" if fmt.bytes < 1.5 else "bf16"
+        return peak, self.machine.peak("bf16"), widened
 
 
 def _product(

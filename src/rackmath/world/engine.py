@@ -98,9 +98,9 @@ class Tuning:
 
     `compute`, `memory`: factors of the shares; `latency` of a kernel's own latency, of which graphs hide a part;
     `experts`: factor of the experts' time by operand type. `launch` between kernels, `step` per pass, `sequence` per
-    sequence and rank, `exchange` per collective, `host` per kernel of a pass that is not captured in a graph, `request`
-    per request. `imbalance`: busiest expert rank over the mean; `spread`: share of a batch's tokens that choose experts
-    as if independently. `queue`: time to first token over that of an ideal line.
+    sequence and rank, `exchange` per collective, `host` per kernel of a pass that is not captured in a graph,
+    `request` per request. `imbalance`: busiest expert rank over the mean; `spread`: share of a batch's tokens that
+    choose experts as if independently. `queue`: time to first token over that of an ideal line.
     """
 
     compute: Mapping[str, float] = field(default_factory=dict)
