@@ -49,13 +49,17 @@ what those engines were then seen to differ by where that is more."""
 UNKNOWN = {"step": 0.7, "compute": 0.4, "memory": 0.25}
 """The same where the engine is the typical one, or nothing of the generation was measured."""
 
-NOISE = {"tpot": 0.05, "ttft": 0.2}
+NOISE = {"tpot": 0.05, "ttft": 0.1}
 """Log error of a point that no constant explains."""
 
 SCALE = 2.5  # of the Cauchy loss, in `NOISE`
 COUNTED = 20.0
 EDGE = 3.0
 """Widths by which a constant may move; where it ends up there, the fit is refused."""
+
+PHASES = 4
+"""Parts of a step by which requests may come later. Users who wait for whole steps jump from one to the next with the
+smallest change of a constant; in a real run they come at every phase of a step, and this is their mean."""
 
 FEWEST, FEWEST_LEFT_OUT, FOLDS = 2, 4, 20
 STEPS, DONE = 12, 0.02
@@ -203,14 +207,14 @@ class Problem:
             columns["rounds"].append(np.array([p.run.rounds for p in points]))
             columns["poll"].append(it.poll if first.run.scripts else ones)
             columns["overhead"].append(e.request_overhead * ones)
-        said = closed_loop_ttft(
-            **{name: np.concatenate(parts) for name, parts in columns.items()},
-            spread=rows[0].spread, prefill_first=self.engine.prefill_first,
-        )  # fmt: skip
-        median = np.array([p.run.median for p in points])
-        shape = (len(under), n)
-        tpot = np.where(median, said.tpot.reshape(shape), said.tpot_mean.reshape(shape))
-        ttft = np.where(median, said.ttft.reshape(shape), said.ttft_mean.reshape(shape))
+        given = {name: np.tile(np.concatenate(parts), PHASES) for name, parts in columns.items()}
+        late = np.repeat(np.arange(PHASES) / PHASES, len(under) * n) * given["step"]
+        given["overhead"] = given["overhead"] + late
+        said = closed_loop_ttft(**given, spread=rows[0].spread, prefill_first=self.engine.prefill_first)
+        median, shape = np.array([p.run.median for p in points]), (PHASES, len(under), n)
+        tpot = np.where(median, said.tpot.reshape(shape), said.tpot_mean.reshape(shape)).mean(axis=0)
+        ttft = np.where(median, said.ttft.reshape(shape), said.ttft_mean.reshape(shape)) - late.reshape(shape)
+        ttft = ttft.mean(axis=0)
         queue = np.array([[e.queue] for e in under])
         least = np.array([np.asarray(it.serving.tpot_bound) * np.ones(n) for it in loops])
         soonest = np.array([np.asarray(it.serving.ttft_bound) * np.ones(n) for it in loops])

@@ -197,9 +197,10 @@ def _with_options(run: Run, given: Given) -> Point:
         raise _missing(run, next(name for name in OPTIONS if name in unsaid))
     devices = float(row.decode.layout.gpus) * row.decode.count
     if devices > machine.n_devices:
+        one = re.sub(r"^\d+x", "", machine.name)
         raise BadInput(
             f"{run.where}: {row.decode.layout.label()} needs {plural(devices, 'device')} and {machine.name} has"
-            f" {machine.n_devices:g}; give the whole machine, such as --on {devices:g}x{machine.accelerator.lower()}"
+            f" {machine.n_devices:g}; give the whole machine, such as --on {devices:g}x{one}"
         )
     return Point(run=replace(run, row=row), model=model, machine=machine, precision=precision)
 
