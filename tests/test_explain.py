@@ -224,7 +224,7 @@ def test_terms_of_a_speculative_plan_follow() -> None:
 @pytest.mark.parametrize("engine", [None, "vllm", "sglang 0.5.6"])
 @pytest.mark.parametrize("model", ["deepseek-ai/DeepSeek-V3", "Qwen/Qwen3-Next-80B-A3B-Instruct"])
 def test_every_constant_names_its_fit(model: str, engine: str | None, machine: str) -> None:
-    """Operations name an entry of kernels.toml, seconds around them entries of tuning.toml, with points and errors."""
+    """Operations name entries of kernels.toml, seconds around them of tuning.toml, with points and errors."""
     answer = ask.forward(model, machine, batch=64, prefill=2000, engine=engine)
     tree = explain_plan.forward(answer)
     assert wrong(tree) == []

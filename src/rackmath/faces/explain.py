@@ -156,7 +156,7 @@ def _apply(rule: str, values: Sequence[float]) -> float:
         return max(values)
     if rule in _ROOTS:
         power = _ROOTS[rule][2]
-        return math.fsum(v**power for v in values) ** (1 / power)
+        return float(math.fsum(v**power for v in values) ** (1 / power))
     raise ValueError(f"no rule is called {rule!r}")
 
 
