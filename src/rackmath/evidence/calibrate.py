@@ -274,7 +274,8 @@ class _Fit:
         """log(predicted / measured) over noise; a line for each vector, TPOT then TTFT; 0 where there is none."""
         said = self.problem.predict(z * self.width)
         parts = [(np.log(said[name]) - self.log[name]) / self.sigma[name] for name in ("tpot", "ttft")]
-        return np.nan_to_num(np.concatenate(parts, axis=1), nan=0.0, posinf=0.0, neginf=0.0)
+        found: Column = np.nan_to_num(np.concatenate(parts, axis=1), nan=0.0, posinf=0.0, neginf=0.0)
+        return found
 
     @staticmethod
     def loss(r: Column, z: Column) -> Column:
