@@ -164,7 +164,7 @@ def break_even(dear: Option, cheap: Option, reuse: Number) -> Number:
     """
     gap = cheap.write - dear.write + (cheap.fetch - dear.fetch) * reuse
     slope = np.asarray(dear.rate - cheap.rate, dtype=float)
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         crossing = np.where(slope > 0, gap / slope, np.where(gap > 0, np.inf, 0.0))
     return np.maximum(crossing, 0.0)
 

@@ -172,7 +172,7 @@ def between(span: tuple[float, float] | None, unit: str = "") -> str:
     """An interval, its unit said once where both ends share it; empty where nothing is known.
 
     >>> between((0.0346, 0.0785), "s"), between((0.0005, 0.002), "s"), between((0.156, 0.354), "$")
-    ('34.6 to 78.5 ms', '500 µs to 2 ms', '$0.156 to 0.354')
+    ('34.6 to 78.5 ms', '500 µs to 2.00 ms', '$0.156 to 0.354')
     """
     if span is None:
         return ""
