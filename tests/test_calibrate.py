@@ -441,6 +441,12 @@ def test_a_model_that_does_not_fit_is_said_so(tmp_path: Path) -> None:
         calibrate([path], GIVEN["vllm"])
 
 
+def test_too_many_runs_are_refused(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.json", inferencex([(4, 0.01, 0.1)] * 401))
+    with pytest.raises(BadInput, match="401 runs are more than the 400 fitted at once; pick some with --model"):
+        choose(read([path]), Given())
+
+
 def test_several_machines_are_refused(tmp_path: Path) -> None:
     rows = json.loads(inferencex([(4, 0.01, 0.1), (16, 0.01, 0.1)]))
     rows[1]["hardware"] = "h200"

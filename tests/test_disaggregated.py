@@ -190,12 +190,12 @@ def test_the_plan_keeps_its_objectives_and_is_the_cheapest_of_a_brute_force():
     for i in range(len(np.asarray(every.tp))):
         a = take(every, i)
         for load in np.linspace(0.1, 0.95, 18):
-            p = prefill_replica(q.model, q.machine, q.precisions[0], a, TYPICAL, EFFICIENCY, q.traffic, load)
+            p = prefill_replica(q.model, q.machine, q.precisions[0], a, q.engine, q.efficiency, q.traffic, load)
             for j in range(len(np.asarray(every.tp))):
                 b = take(every, j)
                 batch = np.arange(1.0, 400.0) * float(b.pp)
-                d = decode_replica(q.model, q.machine, q.precisions[0], b, TYPICAL, EFFICIENCY, q.traffic, batch)
-                sent = transfer(q.model, q.precisions[0], 8192.0, H200, a, H200, b, EFFICIENCY)
+                d = decode_replica(q.model, q.machine, q.precisions[0], b, q.engine, q.efficiency, q.traffic, batch)
+                sent = transfer(q.model, q.precisions[0], 8192.0, H200, a, H200, b, q.efficiency)
                 good = d.fits & (d.tpot <= limits.max_tpot) & (p.ttft + sent.time <= limits.max_ttft) & p.fits
                 if not np.any(good):
                     continue
@@ -307,7 +307,8 @@ def test_context_parallelism_divides_attention_and_copies_weights():
     assert "context exchange" not in a
     seconds = float(b["context exchange"].network)
     gathered = (traffic / 2 + 8192) * 2 * 8 * 128 / 2  # bytes: K and V of 8 heads, 128 wide, FP8, over tp = 2
-    assert seconds == pytest.approx(gathered * 3 / 4 / (450e9 * EFFICIENCY.link_share), rel=0.1)
+    traffic_alone = gathered * 3 / 4 / (450e9 * EFFICIENCY.link_share)
+    assert traffic_alone < seconds < 1.3 * traffic_alone  # and what it takes to start and to cut the message
 
 
 @QUIET

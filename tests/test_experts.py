@@ -228,7 +228,9 @@ def test_imbalance_is_a_factor_of_the_exchange():
     even = dataclasses.replace(EFFICIENCY, imbalance=1.0)
     layout = Layout(dp=64.0, ep=64.0)
     a, b = _moved(NODES, layout), _moved(NODES, layout, efficiency=even)
-    assert float(a.times["direct"]) == pytest.approx(1.2 * float(b.times["direct"]))
+    latency = 2 * NODES.scaleout_latency
+    more = (float(a.times["direct"]) - latency) / (float(b.times["direct"]) - latency)
+    assert more == pytest.approx(EFFICIENCY.imbalance)
     assert float(a.out) == float(b.out)  # the bound knows no imbalance
 
 
@@ -259,8 +261,12 @@ def test_overlap_never_beats_the_bound_and_never_hurts(model, machine, precision
     assert split.estimate <= plain.estimate * ROUNDING
     assert float(split.hidden) <= float(split.hideable) * ROUNDING
     assert all(float(v) >= 0 for v in split.shares.values())
-    total = sum(float(seconds) for _, seconds in split.terms) + EFFICIENCY.step_overhead
-    assert total == pytest.approx(float(split.estimate), rel=1e-9)
+    around = EFFICIENCY.step_overhead + EFFICIENCY.sequence_overhead * batch / float(layout.dp)
+    total = sum(float(seconds) for _, seconds in split.terms) + around
+    if prefill:  # no graph holds the pass: the host may take longer than all operations
+        assert total <= float(split.estimate) * ROUNDING
+    else:
+        assert total == pytest.approx(float(split.estimate), rel=1e-9)
 
 
 @given(models(), machines(), precisions, st.lists(batches, min_size=2, max_size=4))

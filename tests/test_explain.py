@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -269,3 +270,19 @@ def test_what_a_kernel_wastes_is_not_negative() -> None:
         tree = explain_plan.forward(ask.forward(model, "8xh200", batch=96, prefill=1000))
         for name in ("wasted", "besides", "moved besides", "start of a collective"):
             assert all((n.value or 0) > 0 for n in tree.walk() if n.name == name), (model, name)
+
+
+def test_an_engine_of_ones_own_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RACKMATH_HOME", str(tmp_path))
+    (tmp_path / "engines").mkdir()
+    text = 'base = "vllm 0.15.1"\n[factors]\nstep = 1.5\nmemory = 0.9\n[source]\nfile = "runs.json"\n'
+    (tmp_path / "engines" / "ours.toml").write_text(text)
+    base, own = (
+        explain_plan.forward(ask.forward("meta-llama/Llama-3.1-8B", "h100", engine=e))
+        for e in ("vllm 0.15.1", "ours")
+    )
+    assert wrong(own) == []
+    assert (node(own, "step overhead").value or 0) == pytest.approx(1.5 * (node(base, "step overhead").value or 0))
+    factor = node(own, "factor of ours")
+    assert (factor.value, factor.source) == (1.5, "engines/ours.toml: file runs.json")
+    assert any("engines/ours.toml" in n.source for n in node(own, "fit gemm.bf16.hopper").walk())

@@ -139,7 +139,10 @@ def test_every_row_of_every_kind_is_answered_within_its_bound(kind: str, tmp_pat
             assert 0 < estimate.pred < math.inf
             beyond = estimate.pred / estimate.bound - 1
             assert beyond <= 1e-9 if estimate.most else beyond >= -1e-9
-            assert (estimate.low, estimate.high) == (None, None)
+            if estimate.low is None or estimate.high is None:  # too few rows of a column
+                assert kind == "mlperf"
+                continue
+            assert 0 < estimate.low < estimate.high
         assert row.said.system
         assert row.said.model
         assert row.said.engine

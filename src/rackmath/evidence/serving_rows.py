@@ -68,9 +68,10 @@ def _predicted(rows: Sequence[Row], asked: Asked) -> Sequence[Prediction]:
     """All at once; one by one where a row among them breaks the calculation."""
     try:
         return predict(rows, engine=asked.engine, efficiency=asked.efficiency)
-    except (BadInput, ArithmeticError) as error:
+    except (BadInput, ArithmeticError, ValueError, MemoryError) as error:
         if len(rows) == 1:
-            return [Prediction(row=rows[0], reason=str(error))]
+            why = str(error) if isinstance(error, BadInput) else "the query is out of range: no finite answer"
+            return [Prediction(row=rows[0], reason=why)]
         return [p for row in rows for p in _predicted([row], asked)]
 
 
