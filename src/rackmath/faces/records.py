@@ -308,7 +308,10 @@ def forward(answer: ForwardAnswer) -> Record:
     t, q = answer.time, answer.question
     return {
         "question": {
-            "model": q.model.name, "lora": lora(q.model), "machine": q.machine.name, "engine": engine(q.engine)
+            "model": q.model.name,
+            "lora": lora(q.model),
+            "machine": q.machine.name,
+            "engine": engine(q.engine),
         },
         "layout": layout(answer.layout),
         "precision": precision(answer.precision),
@@ -389,8 +392,10 @@ def batch(answer: BatchAnswer) -> Record:
     c = answer.curve
     return {
         "question": {
-            "model": c.question.model.name, "machine": c.question.machine.name,
-            "engine": engine(c.question.engine), "context": c.context,
+            "model": c.question.model.name,
+            "machine": c.question.machine.name,
+            "engine": engine(c.question.engine),
+            "context": c.context,
         },
         "layout": layout(c.layout),
         "precision": precision(c.precision),
