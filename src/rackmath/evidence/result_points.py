@@ -59,6 +59,9 @@ class Chosen:
         return engine_key(self.base)
 
 
+MOST = 400
+"""Runs that are fitted at once."""
+
 OPTIONS = {
     "model": "--model, such as --model meta-llama/Llama-3.1-8B",
     "machine": "--on, such as --on 8xh100",
@@ -98,6 +101,10 @@ def choose(runs: Sequence[Run], given: Given) -> Chosen:
         why = "; ".join(f"{plural(n, 'run')}: {reason}" for reason, n in skipped.most_common(2))
         raise BadInput(f"no run can be used ({why or 'none is left'})")
     _one_of(points, given)
+    if len(points) > MOST:
+        raise BadInput(
+            f"{len(points):,} runs are more than the {MOST} fitted at once; pick some with --model or --tp"
+        )
     if given.engine is None and any(p.run.tool == "vLLM" and p.run.row.engine == "vllm" for p in points):
         notes.append("vLLM's own benchmark is taken to have measured vLLM; --engine names another")
     if any(p.run.at_random for p in points):

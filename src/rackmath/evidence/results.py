@@ -32,7 +32,7 @@ Record = Mapping[str, Any]
 
 SUFFIXES = (".json", ".jsonl", ".csv", ".txt")
 MOST_BYTES = 200_000_000
-MOST_RUNS = 2000
+MOST_RUNS = 100_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -223,7 +223,7 @@ def read(given: Sequence[str | Path]) -> tuple[Run, ...]:
             run = READERS[tool](record, where)
             found.append(replace(run, tool=tool, where=where))
         if len(found) > MOST_RUNS:
-            raise BadInput(f"there are more than {MOST_RUNS:,} runs in these files; calibrate on those of one system")
+            raise BadInput(f"there are more than {MOST_RUNS:,} runs in these files; give those of one system")
     if not found:
         raise BadInput("the files hold no runs; give a benchmark's results with --from")
     return tuple(found)
