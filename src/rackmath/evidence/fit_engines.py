@@ -103,6 +103,7 @@ class Fit:
         count = Counter(self.cells)
         self.weight = np.array([min(1.0, np.sqrt(PER_CELL / max(count[c], FEWEST))) for c in self.cells])
         self.felt = np.full(len(of), 0.8)
+        self.jittered = np.array([r.spread > 0 for r in of.rows])  # runs of equal lengths keep the ideal line
         engines, eras = sorted(set(of.engine)), sorted(set(of.generation))
         self._engine = np.array([engines.index(e) for e in of.engine])
         self._era = np.array([eras.index(g) for g in of.generation])
@@ -200,7 +201,7 @@ class Fit:
         """Time to first token over the ideal line's, by engine: the median over cells, held to the pooled one."""
         error = np.log(self.of.ttft / ttft)
         cells: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
-        for i in np.flatnonzero(rows & np.isfinite(error)):
+        for i in np.flatnonzero(rows & np.isfinite(error) & self.jittered):
             cells[self.of.engine[i]][self.cells[i]].append(float(error[i]))
         of = {e: [float(np.median(v)) for v in c.values()] for e, c in cells.items()}
         pooled = float(np.median([v for found in of.values() for v in found]))
@@ -208,6 +209,19 @@ class Fit:
         for e, v in of.items():
             found[e] = float(np.exp((len(v) * np.median(v) + 2 * pooled) / (len(v) + 2)))
         return found
+
+    def queued(self, line: Column, queue: dict[str, float]) -> Column:
+        """Times to first token from those of the ideal line."""
+        factor = np.array([queue.get(e, queue[""]) for e in self.of.engine])
+        found: Column = line * np.where(self.jittered, factor, 1.0)
+        return found
+
+
+def versions(of: Runs) -> list[str]:
+    """Engine and version of every row; the month of the run where no version is stated."""
+    return [
+        f"{e} {r.version.rpartition(':')[2] or r.date[:7] or 'unstated'}" for e, r in zip(of.engine, of.rows, strict=True)
+    ]
 
 
 # --- left out -----------------------------------------------------------------------------------------------------
@@ -233,7 +247,7 @@ def folds(fit: Fit, x: Column, by: str, key: Sequence[str]) -> LeftOut:
         times, line = fit.looped(other)
         tpot[out] = times[out]
         queue = fit.queues(line, ~out)
-        ttft[out] = (line * np.array([queue.get(e, queue[""]) for e in fit.of.engine]))[out]
+        ttft[out] = fit.queued(line, queue)[out]
     return LeftOut(by=by, tpot=tpot, ttft=ttft)
 
 
@@ -271,12 +285,14 @@ def main() -> None:
     x = fit.agree()
     tpot, line = fit.looped(x)
     queue = fit.queues(line, np.ones(len(of), bool))
-    ttft = line * np.array([queue.get(e, queue[""]) for e in of.engine])
+    ttft = fit.queued(line, queue)
     (catalog.DATA / "tuning.toml").write_text(tuning_text(fit, x, queue, tpot), encoding="utf-8")
     print(_line("nothing left out", np.log(tpot / of.tpot)), "| ttft", _line("", np.log(ttft / of.ttft)))
     if given.quick:
         return
-    keys = {"cell": fit.cells, "system": of.system, "model": of.model, "engine": of.engine}
+    keys = {
+        "cell": fit.cells, "system": of.system, "model": of.model, "engine": of.engine, "version": versions(of)
+    }  # fmt: skip
     out = [LeftOut(by="nothing", tpot=tpot, ttft=ttft), *(folds(fit, x, by, key) for by, key in keys.items())]
     for one in out:
         print(_line(one.by, np.log(one.tpot / of.tpot)), "| ttft", _line("", np.log(one.ttft / of.ttft)))
@@ -360,7 +376,8 @@ def left_out_text(fit: Fit, out: Iterable[LeftOut]) -> str:
             subsets: list[tuple[str, NDArray[np.bool_]]] = [
                 ("all", np.ones(len(of), bool)), ("silicon", silicon), ("inferencex", ~silicon)
             ]  # fmt: skip
-            key = {"system": of.system, "model": of.model, "engine": of.engine}.get(one.by, fit.cells)
+            named = {"system": of.system, "model": of.model, "engine": of.engine, "version": versions(of)}
+            key = named.get(one.by, fit.cells)
             inside = covered_by_others(seen / said, key)
             subsets += [(name, np.array([k == name for k in key])) for name in sorted(set(key))]
             for name, keep in subsets:

@@ -289,7 +289,7 @@ def _aggregated(of: _Setting, rows: Sequence[Row]) -> tuple[dict[str, Column], l
     gpus = np.asarray([float(r.decode.layout.gpus) for r in rows])
     isl, osl = _column([r.isl for r in rows]), _column([r.osl for r in rows])
     least, first = np.asarray(s.tpot_bound), np.asarray(s.ttft_bound)
-    queue = of.efficiency.queue
+    queue = of.efficiency.queue if rows[0].spread else 1.0  # equal lengths keep the ideal line
     return {
         "tpot": np.maximum(found.tpot_mean * per_token, least),
         "tpot_median": np.maximum(found.tpot * per_token, least),

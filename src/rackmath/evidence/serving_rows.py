@@ -105,15 +105,16 @@ def _unread(row: Text, reason: str) -> Said:
     )
 
 
-def _times(p: Prediction) -> tuple[Estimate, Estimate]:
-    """TTFT and TPOT in seconds."""
-    assert p.tpot is not None
-    assert p.ttft is not None
-    return Estimate(pred=p.ttft, bound=p.ttft_bound), Estimate(pred=p.tpot, bound=p.tpot_bound)
+def _times(p: Prediction, statistic: str) -> tuple[Estimate, Estimate]:
+    """TTFT and TPOT in seconds, means or medians over the run's requests."""
+    ttft, tpot = (p.ttft, p.tpot) if statistic == "mean" else (p.ttft_median, p.tpot_median)
+    assert tpot is not None
+    assert ttft is not None
+    return Estimate(pred=ttft, bound=p.ttft_bound), Estimate(pred=tpot, bound=p.tpot_bound)
 
 
 def _in_milliseconds(p: Prediction) -> dict[str, Estimate]:
-    ttft, tpot = _times(p)
+    ttft, tpot = _times(p, "mean")
     return {"silicon_ttft_ms": ttft.times(1e3), "silicon_tpot_ms": tpot.times(1e3)}
 
 
@@ -123,13 +124,18 @@ def _in_seconds(p: Prediction) -> dict[str, Estimate]:
     The most a rate can be follows from Little's law: as many requests as the row states, each inside for at least its
     shortest time. Gaps between tokens (`itl`) are not predicted: engines send several tokens at once.
     """
-    row, (ttft, tpot) = p.row, _times(p)
+    row, found, least = p.row, {}, 0.0
     steps = max(row.osl - 1, 0.0)
-    whole = Estimate(pred=ttft.pred + steps * tpot.pred, bound=(ttft.bound or 0.0) + steps * (tpot.bound or 0.0))
-    user = Estimate(pred=1 / tpot.pred, bound=1 / tpot.bound if tpot.bound else None, most=True)
-    parts = (("ttft", ttft), ("tpot", tpot), ("intvty", user), ("e2el", whole))
-    found = {f"{s}_{name}": e for s in ("median", "mean") for name, e in parts}
-    return found | _rates(p, row.concurrency / whole.bound if whole.bound else np.inf)
+    for statistic in ("median", "mean"):
+        ttft, tpot = _times(p, statistic)
+        least = (ttft.bound or 0.0) + steps * (tpot.bound or 0.0)
+        found |= {
+            f"{statistic}_ttft": ttft,
+            f"{statistic}_tpot": tpot,
+            f"{statistic}_intvty": Estimate(pred=1 / tpot.pred, bound=1 / tpot.bound if tpot.bound else None, most=True),
+            f"{statistic}_e2el": Estimate(pred=ttft.pred + steps * tpot.pred, bound=least),
+        }
+    return found | _rates(p, row.concurrency / least if least else np.inf)
 
 
 def _rates(p: Prediction, most: float) -> dict[str, Estimate]:
