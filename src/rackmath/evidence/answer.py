@@ -23,6 +23,10 @@ Text = Mapping[str, str]
 """One line of a file: column -> what stands there."""
 
 
+SEEN, UNSEEN = "engine version seen in the fit", "engine version not seen in the fit"
+"""A note of an answer that begins with one of these says whether its engine version had a part in the fit."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Estimate:
     """A prediction in the unit of its column; `low` and `high` are 5 % and 95 %, None while not calibrated.

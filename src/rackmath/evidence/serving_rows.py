@@ -12,7 +12,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from ..errors import BadInput
-from .answer import Asked, Estimate, Said, Text
+from ..kernel.uncertainty import version_fitted
+from ..world.engine import engine_key
+from .answer import SEEN, UNSEEN, Asked, Estimate, Said, Text
 from .predict import Prediction, predict
 from .rows import Row, fixed_seq, silicon
 
@@ -82,6 +84,8 @@ def _said(p: Prediction, estimates: dict[str, Estimate]) -> Said:
         layout = row.decode.layout.label()
     else:
         layout = f"{row.prefill.layout.label()} prefill, {row.decode.layout.label()} decode"
+    if row.version and row.mode == "aggregated":
+        notes = (*notes, SEEN if version_fitted(engine_key(row.engine), row.version) else UNSEEN)
     drafts = ", MTP" if row.speculation == "mtp" else ""
     return Said(
         system=row.machine,

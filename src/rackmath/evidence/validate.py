@@ -15,13 +15,9 @@ from typing import Any
 from ..errors import BadInput
 from . import peer as peers
 from . import published, score
-from .answer import Answer
+from .answer import SEEN, UNSEEN, Answer
 from .published import PACKAGE, PACKAGED, Found
 from .score import Column
-
-SEEN, UNSEEN = "engine version seen in the fit", "engine version not seen in the fit"
-"""A note of an answer that begins with one of these says whether its engine version had a part in the fit."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:

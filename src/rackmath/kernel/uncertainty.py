@@ -151,6 +151,15 @@ def serving_interval(
     return interval.wider(BEYOND ** len(beyond), ", ".join(beyond)) if beyond else interval
 
 
+def version_fitted(engine: str, version: str) -> bool:
+    """Whether runs of this version of an engine were fitted.
+
+    >>> version_fitted("trtllm", "1.0.0rc3"), version_fitted("trtllm", "99.0")
+    (True, False)
+    """
+    return f"{engine} {version}" in _serving()["seen"]["versions"]
+
+
 def kind_interval(kind: str, column: str, mode: str) -> Interval:
     """The interval of a column of one kind of measured file; nothing was fitted on these."""
     table = _kinds().get(kind, {})
