@@ -154,10 +154,10 @@ def main() -> None:
         "A configuration is one DeepSeek-V3 row of layout x batch x precision on GB200 NVL72 with decode and mixed"
         " steps, collectives, converged steady state, footprint and price.",
         "",
-        f"The best peer, aiconfigurator 0.12.0, run on the same machine right after: {PEER_POINT * 1e3:.2f} ms of CPU for an"
-        f" aggregated point through its public call and {PEER_CORE * 1e3:.2f} ms for the innermost one with everything"
-        f" prepared (`python benchmarks/peer_aiconfigurator.py`, 25 November 2026), {PEER_POINT * rate:,.0f} and"
-        f" {PEER_CORE * rate:,.0f} times ours; 824 MB of memory.",
+        f"The best peer, aiconfigurator 0.12.0, run on the same machine right after: {PEER_POINT * 1e3:.2f} ms of CPU"
+        f" for an aggregated point through its public call and {PEER_CORE * 1e3:.2f} ms for the innermost one with"
+        " everything prepared (`python benchmarks/peer_aiconfigurator.py`, 25 November 2026),"
+        f" {PEER_POINT * rate:,.0f} and {PEER_CORE * rate:,.0f} times ours; 824 MB of memory.",
         "",
         "Each command, start included; one second beyond start-up is the target for those of cost and memory."
         " The second `cadence` has 100,000 seats, the most it takes; with two threads of NumPy it was seen to take"

@@ -47,6 +47,10 @@ GDDR = ("ada", "blackwell-gddr")
 """Generations sold with GDDR, whose kernels nobody measured apart: llama.cpp shows how near their bandwidth they
 come."""
 
+SOURCE = (
+    "TPOT of the aggregated rows without drafts of aiconfigurator-core 0.12.0 systems/silicon_sample.csv (the ids in"
+    " validate_ids.txt) and of InferenceX results (vngcloud/InferenceX-app, cac6246e9f)"
+)
 REQUEST = 0.01
 """Seconds from a request's arrival to the scheduler and back; not fitted."""
 
@@ -131,7 +135,9 @@ class Fit:
         busy = busy + e.moved * np.exp(longer)
         network = e.network + np.where(e.network > 0, self._seconds("exchange", x)[e.row], 0.0)
         each = np.where(e.group == GROUPS.index("network"), network, busy + e.launch * np.exp(latency))
-        return np.bincount(e.row, e.layers * each, n) * 1.0, np.bincount(e.row, e.layers * e.kernels, n) * 1.0
+        seconds: Column = np.bincount(e.row, e.layers * each, n).astype(float)
+        kernels_: Column = np.bincount(e.row, e.layers * e.kernels, n).astype(float)
+        return seconds, kernels_
 
     def _seconds(self, name: str, x: Column) -> Column:
         """An engine's seconds for every row."""
@@ -219,9 +225,8 @@ class Fit:
 
 def versions(of: Runs) -> list[str]:
     """Engine and version of every row; the month of the run where no version is stated."""
-    return [
-        f"{e} {r.version.rpartition(':')[2] or r.date[:7] or 'unstated'}" for e, r in zip(of.engine, of.rows, strict=True)
-    ]
+    of_row = [r.version.rpartition(":")[2] or r.date[:7] or "unstated" for r in of.rows]
+    return [f"{engine} {version}" for engine, version in zip(of.engine, of_row, strict=True)]
 
 
 # --- left out -----------------------------------------------------------------------------------------------------
@@ -314,10 +319,9 @@ def tuning_text(fit: Fit, x: Column, queue: dict[str, float], tpot: Column) -> s
     of = fit.of
     lines = [
         "# What engines cost, fitted by `python -m rackmath.evidence.fit_engines`; do not edit by hand.",
-        "# pooled: factors of the kernels' constants (kernels.toml) by kind, and seconds; engine, generation: factors of",
-        "# the pooled values (queue: of the ideal line's time to first token). points: rows; median: error of TPOT.",
-        'source = "TPOT of the aggregated rows without drafts of aiconfigurator-core 0.12.0 systems/silicon_sample.csv'
-        ' (the ids in validate_ids.txt) and of InferenceX results (vngcloud/InferenceX-app, cac6246e9f)"',
+        "# pooled: factors of the kernels' constants (kernels.toml) by kind, and seconds; engine, generation: factors",
+        "# of the pooled values (queue: of the ideal line's time to first token). points: rows; median: TPOT's error.",
+        f'source = "{SOURCE}"',
         'date = "2026-11-25"',
         "",
         "[pooled]",

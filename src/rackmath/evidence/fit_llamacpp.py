@@ -54,9 +54,9 @@ def main() -> None:
         return found
 
     lines = [
-        "# Shares of bandwidth and peak, and seconds between kernels, of llama.cpp with one sequence, by class of device.",
-        "# Written by `python -m rackmath.evidence.fit_llamacpp`. median, unseen: absolute error of decoding on the fitted",
-        "# rows, and on devices left out.",
+        "# Shares of bandwidth and peak, and seconds between kernels, of llama.cpp with one sequence, by class of",
+        "# device. Written by `python -m rackmath.evidence.fit_llamacpp`. median, unseen: absolute error of decoding",
+        "# on the fitted rows, and on devices left out.",
         'source = "XiongjieDai/GPU-Benchmarks-on-LLM-Inference aa72e0ec86 (2024-05); ggml-org/llama.cpp and'
         ' normiebench issues for Apple chips"',
         'date = "2026-11-25"',

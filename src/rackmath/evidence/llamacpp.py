@@ -42,8 +42,16 @@ CLASSES = ("geforce", "workstation", "hbm", "unified")
 CHUNK = 512.0
 """Tokens of a prompt in one pass (`--ubatch-size`): cards that hold different layers work on different chunks."""
 
-KINDS = ("gemm", "experts", "attention_decode", "mla_decode", "attention_prefill", "mla_prefill", "elementwise",
-"scan")
+KINDS = (
+    "gemm",
+    "experts",
+    "attention_decode",
+    "mla_decode",
+    "attention_prefill",
+    "mla_prefill",
+    "elementwise",
+    "scan",
+)
 
 _TOKENS = re.compile(r"(\d+)[- ](?:generated|token)")
 

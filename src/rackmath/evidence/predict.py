@@ -365,9 +365,17 @@ def _disaggregated(of: _Setting, rows: Sequence[Row]) -> tuple[dict[str, Column]
     each = 1 / np.maximum(np.asarray(packed.capacity), 1e-12)  # seconds of a worker for a prompt
     pace = np.asarray(found.tpot) * kept * ones
     line = closed_loop_ttft(
-        np.maximum(np.round(wanted / n_first), 1.0), isl, (osl - 1) / kept + 1, step=pace, per_token=each / isl,
-        budget=np.maximum(of.engine.chunk_tokens, isl), prefill_step=np.asarray(alone.pace) / 8,
-        seats=np.maximum(most * n_second / n_first, 1.0), rounds=ROUNDS, spread=rows[0].spread, prefill_first=True,
+        np.maximum(np.round(wanted / n_first), 1.0),
+        isl,
+        (osl - 1) / kept + 1,
+        step=pace,
+        per_token=each / isl,
+        budget=np.maximum(of.engine.chunk_tokens, isl),
+        prefill_step=np.asarray(alone.pace) / 8,
+        seats=np.maximum(most * n_second / n_first, 1.0),
+        rounds=ROUNDS,
+        spread=rows[0].spread,
+        prefill_first=True,
     )
     queue = of.efficiency.queue * FIRST_OF_TWO
     waited = soonest * FIRST_OF_TWO + np.maximum(line.ttft_mean - each, 0.0) * queue

@@ -128,15 +128,17 @@ def _in_seconds(p: Prediction) -> dict[str, Estimate]:
     The most a rate can be follows from Little's law: as many requests as the row states, each inside for at least its
     shortest time. Gaps between tokens (`itl`) are not predicted: engines send several tokens at once.
     """
-    row, found, least = p.row, {}, 0.0
+    row, least = p.row, 0.0
+    found: dict[str, Estimate] = {}
     steps = max(row.osl - 1, 0.0)
     for statistic in ("median", "mean"):
         ttft, tpot = _times(p, statistic)
         least = (ttft.bound or 0.0) + steps * (tpot.bound or 0.0)
+        fastest = 1 / tpot.bound if tpot.bound else None
         found |= {
             f"{statistic}_ttft": ttft,
             f"{statistic}_tpot": tpot,
-            f"{statistic}_intvty": Estimate(pred=1 / tpot.pred, bound=1 / tpot.bound if tpot.bound else None, most=True),
+            f"{statistic}_intvty": Estimate(pred=1 / tpot.pred, bound=fastest, most=True),
             f"{statistic}_e2el": Estimate(pred=ttft.pred + steps * tpot.pred, bound=least),
         }
     return found | _rates(p, row.concurrency / least if least else np.inf)

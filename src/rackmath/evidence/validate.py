@@ -19,6 +19,7 @@ from .answer import SEEN, UNSEEN, Answer
 from .published import PACKAGE, PACKAGED, Found
 from .score import Column
 
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
     """One line of the score table; `shown` on a screen, otherwise in --csv and --json only."""

@@ -40,6 +40,7 @@ from typing import Any
 import numpy as np
 
 from ..arrays import Number
+from ..world.engine import LIKE
 
 KINDS = (
     "gemm", "experts", "attention_decode", "attention_prefill", "mla_decode", "mla_prefill", "scan", "scan_prefill",
@@ -148,7 +149,7 @@ class Kernels:
     def entry(self, kind: str, type_: str, generation: str) -> tuple[str, str, str]:
         """The (kind, type, generation) whose constants stand for these."""
         for name in _NEAREST.get(type_, (type_, "bf16")):
-            for era in (_LIKE.get(generation, generation), "default"):
+            for era in (LIKE.get(generation, generation), "default"):
                 if (kind, name, era) in self.constants:
                     return kind, name, era
         raise KeyError(f"no constants of kind {kind!r}; give one of {', '.join(KINDS)}")
@@ -170,9 +171,6 @@ _NEAREST = {
     "w8a16": ("w8a16", "bf16"),
 }
 """Types to look up in order, for the number formats of `world.precision` and the types that were measured."""
-
-_LIKE = {"blackwell-ultra": "blackwell"}
-"""Generations that share another's kernels."""
 
 
 @cache

@@ -18,6 +18,9 @@ from ..arrays import Mask, Number
 from .achieved import Achieved
 from .efficiency import Efficiency
 
+NOTHING = Achieved()
+"""No time at all."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Op:
@@ -35,7 +38,7 @@ class Op:
     layers: float = 1.0
     flops: Number = 0.0
     compute: Number = 0.0
-    spent: Achieved = Achieved()
+    spent: Achieved = NOTHING
     bytes: Number = 0.0
     least_bytes: Number | None = None
     network: Number = 0.0

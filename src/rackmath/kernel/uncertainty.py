@@ -18,7 +18,7 @@ from importlib.resources import files
 from typing import Any
 
 from ..arrays import Number
-from ..world.engine import Engine, engine_key
+from ..world.engine import LIKE, Engine, engine_key
 from ..world.machine import Machine
 from ..world.model import Model
 
@@ -139,7 +139,7 @@ def serving_interval(
         found = _joined([_quantiles(what, quantity) for what in new], _quantiles("nothing", quantity))
         reason = ", ".join(words[what] for what in new)
     interval = Interval(low=found[0], high=found[1], reason=reason)
-    if "system" in new and machine.generation not in seen["generations"]:
+    if "system" in new and LIKE.get(machine.generation, machine.generation) not in seen["generations"]:
         interval = interval.wider(UNMEASURED, f"nor any of its generation ({machine.generation or 'unknown'})")
     beyond = [
         f"{what} beyond the fitted runs"
@@ -166,7 +166,8 @@ def kind_interval(kind: str, column: str, mode: str) -> Interval:
     for name in (f"{column}|{mode}", column):
         if name in table:
             found = table[name]
-            return Interval(low=found["low"], high=found["high"], reason=f"errors of {found['rows']} rows of this kind")
+            reason = f"errors of {found['rows']} rows of this kind"
+            return Interval(low=found["low"], high=found["high"], reason=reason)
     return NOT_CALIBRATED
 
 

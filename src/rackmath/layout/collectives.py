@@ -26,6 +26,10 @@ class Cost:
     out: Number
 
 
+PLAIN = Kernel()
+"""An all-reduce of which nothing was measured."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Links:
     """The links a group of `n` devices uses: `inside` devices per domain, over `across` domains."""
@@ -37,7 +41,7 @@ class Links:
     up_latency: Number
     out_latency: Number
     share: float
-    kernel: Kernel = Kernel()  # of an all-reduce; without one a phase takes the latency of one step
+    kernel: Kernel = PLAIN  # of an all-reduce; without one a phase takes the latency of one step
 
 
 STEP_LATENCY = 2e-6
@@ -45,9 +49,7 @@ STEP_LATENCY = 2e-6
 theirs."""
 
 
-def links(
-    machine: Machine, n: Number, share: float, *, stride: Number = 1.0, kernel: Kernel = Kernel()  # noqa: B008
-) -> Links:
+def links(machine: Machine, n: Number, share: float, *, stride: Number = 1.0, kernel: Kernel = PLAIN) -> Links:
     """How a group of n devices lies on the fabric. `stride` > 1: every stride-th device belongs to the group.
 
     `kernel`: constants of the engine's all-reduce (`kernel.achieved`): how long it takes to start, and how a message
@@ -101,10 +103,10 @@ def _phase(size: Number, on: Links) -> tuple[Number, Number]:
 def _scaled(phase: tuple[Number, Number], phases: float, on: Links) -> Cost:
     up, out = phase
     k = on.kernel
-    start: Number = on.up_latency
+    each: Number = on.up_latency
     if k.latency:
-        start = (k.latency + k.hop * on.inside) / 2 * on.up_latency / STEP_LATENCY
-    start = phases * start * (np.asarray(on.inside) > 1)
+        each = (k.latency + k.hop * on.inside) / 2 * on.up_latency / STEP_LATENCY
+    start: Number = np.where(np.asarray(on.inside) > 1, phases * each, 0.0)
     pieces = k.ramp * np.sqrt(start * (phases * up / on.share)) if k.ramp else 0.0
     latency = start + pieces + phases * on.out_latency * np.log2(np.maximum(on.across, 1.0))
     return Cost(time=phases * (up + out) / on.share + latency, up=up, out=out)

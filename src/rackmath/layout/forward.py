@@ -193,9 +193,7 @@ def _elementwise(job: Job, name: str, size: Number, count: float, kernels: float
     """Something that only passes `size` bytes through memory, which a fused kernel would not."""
     k = job.efficiency.kernel("elementwise")
     spent = achieved.elementwise(k, bytes=size, bandwidth=job.machine.hbm_bandwidth, kernels=kernels)
-    return Op(
-        name=name, kind="elementwise", layers=count, bytes=size, least_bytes=0.0, spent=spent, kernels=kernels
-    )
+    return Op(name=name, kind="elementwise", layers=count, bytes=size, least_bytes=0.0, spent=spent, kernels=kernels)
 
 
 def _adapter_ops(group: LayerGroup, job: Job, n: float, label: str) -> Iterator[Op]:

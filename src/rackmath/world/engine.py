@@ -156,7 +156,7 @@ def tuning(name: str = "", generation: str = "", age: float | None = None) -> Tu
 def _tuning(key: str, generation: str, age: float | None) -> Tuning:
     raw = tuned()
     pooled, of = raw["pooled"], raw["engine"].get(key, {})
-    era = raw["generation"].get(_LIKE.get(generation, generation), {})
+    era = raw["generation"].get(LIKE.get(generation, generation), {})
     behind = 0.0 if age is None else max(CURRENT - age, 0.0)
     slow = era.get("maturing", 1.0) ** behind
 
@@ -182,7 +182,8 @@ def _tuning(key: str, generation: str, age: float | None) -> Tuning:
     )
 
 
-_LIKE = {"blackwell-ultra": "blackwell"}
+LIKE = {"blackwell-ultra": "blackwell"}
+"""Generations that share another's kernels and engines."""
 
 
 def tuning_entries(name: str = "", generation: str = "") -> tuple[str, ...]:
@@ -191,7 +192,7 @@ def tuning_entries(name: str = "", generation: str = "") -> tuple[str, ...]:
     >>> tuning_entries("vllm", "hopper"), tuning_entries("typical", "tpu-v4")
     (('pooled', 'engine.vllm', 'generation.hopper'), ('pooled',))
     """
-    raw, key, era = tuned(), engine_key(name), _LIKE.get(generation, generation)
+    raw, key, era = tuned(), engine_key(name), LIKE.get(generation, generation)
     own = [f"engine.{key}"] if key in raw["engine"] else []
     return ("pooled", *own, *([f"generation.{era}"] if era in raw["generation"] else []))
 
