@@ -8,9 +8,12 @@ from typing import Any
 
 import pytest
 
+from rackmath.errors import BadInput
 from rackmath.faces import ask, ask_pools, cli, records, records_pools
+from rackmath.faces.question import question
 from rackmath.kernel.uncertainty import NOT_CALIBRATED
 from rackmath.search import trust as trusted
+from rackmath.world.workload import Traffic
 
 V3, LLAMA, SMALL = "deepseek-ai/DeepSeek-V3", "meta-llama/Llama-3.1-70B", "meta-llama/Llama-3.1-8B"
 
@@ -174,3 +177,16 @@ def test_a_share_of_a_kind_is_set_for_all_operand_types() -> None:
         efficiency(memory_share__gem=0.3)
     with pytest.raises(ValueError, match="share above 0"):
         efficiency(memory_share__gemm=1.3)
+
+
+def test_a_share_of_a_kind_is_set_where_shares_are_documented_too() -> None:
+    """Tables of documented shares name the kind and the kind with its type: both are meant."""
+    traffic = Traffic(isl=1024, osl=128)
+    q, _ = question("meta-llama/Llama-3.1-70B", "tpu7x", traffic=traffic, sets={"efficiency.compute_share.gemm": 0.1})
+    assert {v for k, v in q.efficiency.compute_share.items() if k.partition(".")[0] == "gemm"} == {0.1}
+    assert q.efficiency.kernel("gemm").compute_share == 0.1
+
+
+def test_no_more_than_all_tokens_choose_experts_as_if_independently() -> None:
+    with pytest.raises(BadInput, match=r"efficiency.spread = 1.5 is out of range; give 0 to 1"):
+        question("gpt-oss-120b", "8xh200", traffic=Traffic(isl=1, osl=1), sets={"efficiency.spread": 1.5})

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from rackmath.arrays import take
 from rackmath.economics.cost import cost
 from rackmath.kernel.counts import Pass, attended_entries, attended_sum, parameters, stored_entries
-from rackmath.kernel.efficiency import default_efficiency
+from rackmath.kernel.efficiency import calibrated, default_efficiency
 from rackmath.layout.forward import forward
 from rackmath.layout.parallelism import Layout, illegal
 from rackmath.search.grid import layouts
@@ -176,6 +176,22 @@ def test_a_scalar_call_equals_its_row_of_the_column_call(model, machine, precisi
                     column = getattr(column, part)
                 expected = column[i] if np.ndim(column) else column
                 assert value == pytest.approx(float(expected), rel=1e-9), name
+
+
+@given(models(), machines(), precisions, st.integers(0, 10_000))
+def test_passes_that_only_decode_or_only_prefill_may_stand_in_one_column(model, machine, precision, pick):
+    layout = _some_layout(model, machine, pick)
+    decode, prefill = np.array([64.0, 64.0, 0.0]), np.array([0.0, 512.0, 512.0])
+    both = forward(
+        model, machine, precision, layout, Pass(decode=decode, context=1000.0, prefill=prefill, prompt=700.0),
+        calibrated("hopper"),
+    )  # fmt: skip
+    for i in range(3):
+        work = Pass(decode=float(decode[i]), context=1000.0, prefill=float(prefill[i]), prompt=700.0)
+        one = forward(model, machine, precision, layout, work, calibrated("hopper"))
+        assert float(one.estimate) == pytest.approx(float(both.estimate[i]), rel=1e-9)
+        assert float(one.bound) == pytest.approx(float(both.bound[i]), rel=1e-9)
+        assert one.estimate >= one.bound
 
 
 @given(models(), machines(), precisions, traffics, batches, st.integers(0, 10_000))

@@ -184,5 +184,5 @@ def _flat(made: list[tuple[Any, ...]]) -> Entries:
         for name in ("compute", "memory", "moved", "launch"):
             parts[name].append(np.broadcast_to(np.asarray(getattr(op.spent, name), dtype=float), n))
         parts["network"].append(np.broadcast_to(np.asarray(op.network, dtype=float), n))
-        parts["kernels"].append(np.full(n, float(op.kernels)))
+        parts["kernels"].append(np.broadcast_to(np.asarray(op.kernels, dtype=float), n))
     return Entries(**{name: np.concatenate(found) for name, found in parts.items()})  # type: ignore[arg-type]

@@ -67,7 +67,7 @@ def pass_nodes(
     device = total(name, "s", *terms)
     own, estimate, drafts = device, float(time.estimate), None
     if any(op.kind == "attention_prefill" for op, _ in time.terms) or (HOST in rest and q.speculation is None):
-        kernels = sum(float(op.layers) * op.kernels for op, _ in time.terms)
+        kernels = sum(float(op.layers) * float(op.kernels) for op, _ in time.terms)
         host = product("work of the host", "s", count("kernels", kernels, "launched one by one with prefill"),
                        fits.seconds("host"))  # fmt: skip
         device = total("work of the device", "s", *terms)
@@ -100,7 +100,7 @@ def bound(time: PassTime) -> Node:
 
 def _operation(op: Op, seconds: float, fits: Fits, load: Load | None) -> Node:
     """All layers' kernels of one operation: at work, starting, and apart; with the fits they come from."""
-    n, kernels = count("layers", float(op.layers)), count("kernels", op.kernels)
+    n, kernels = count("layers", float(op.layers)), count("kernels", float(op.kernels))
     gaps = product("gaps", "s", kernels, fits.seconds("launch"))
     if op.kind == "network":
         parts = (product("exchanging", "s", n, _collective(op, fits)), product("launches", "s", n, gaps))

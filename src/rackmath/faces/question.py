@@ -291,6 +291,7 @@ _DIMENSIONS = {
     "memory_share": "share",
     "link_share": "share",
     "compute_share": "share",
+    "spread": "share",
 }
 
 
@@ -298,8 +299,9 @@ _LEAST = {"imbalance": 1.0, "chunk_tokens": 1.0}
 """Values below these have no meaning: the busiest rank carries at least the mean load, a step at least a token."""
 
 
-_MOST = {"overlap": 1.0}
-"""Values above these have no meaning: a pass is split into two half batches or it is not."""
+_MOST = {"overlap": 1.0, "spread": 1.0}
+"""Values above these have no meaning: a pass is split into two half batches or it is not, and no more tokens than
+there are choose their experts."""
 
 
 def _replaced(record: T, kind: str, values: Mapping[str, Quantity]) -> T:
@@ -314,7 +316,7 @@ def _replaced(record: T, kind: str, values: Mapping[str, Quantity]) -> T:
         entries: list[str] = []
         if isinstance(tables.get(table), Mapping):
             every = tables[table]
-            entries = [entry] if entry in every else [key for key in every if key.partition(".")[0] == entry]
+            entries = [key for key in every if entry in (key, key.partition(".")[0])]
             if not entries:
                 kinds = dict.fromkeys(key.partition(".")[0] for key in every)
                 raise unknown(f"{kind}.{table}", entry, dict.fromkeys([*kinds, *every]))

@@ -44,7 +44,7 @@ class Op:
     network: Number = 0.0
     up: Number = 0.0
     out: Number = 0.0
-    kernels: float = 1.0
+    kernels: Number = 1.0
     hideable: Number = 0.0  # seconds of `network` that another half batch's computing can hide
 
     @property
@@ -136,13 +136,13 @@ def pass_time(
     flops: Number = 0.0
     total_bytes: Number = 0.0
     launches: Number = 0.0
-    kernels = 0.0
+    kernels: Number = 0.0
     terms: list[tuple[Op, Number]] = []
     for op in ops:
         n = op.layers
         launch = op.spent.launch + op.kernels * efficiency.launch
         launches = launches + n * launch
-        kernels += n * op.kernels
+        kernels = kernels + n * op.kernels
         if op.kind == "network":
             up = up + n * op.up
             out = out + n * op.out

@@ -271,10 +271,11 @@ def _stream_ops(
         spent = achieved.attention_decode(
             job.efficiency.kernel("mla_decode" if latent else "attention_decode", fmt.name), compute=flops / safe,
             bytes=size, bandwidth=bandwidth, sequences=sequences, entry_bytes=entry, group=group,
+            kernels=_any(work.decode),
         )  # fmt: skip
         yield Op(
             name=f"{stream.name} attention, decode{label}", kind="attention_decode", layers=n, flops=flops,
-            compute=flops / peak, spent=spent, bytes=size,
+            compute=flops / peak, spent=spent, bytes=size, kernels=_any(work.decode),
         )  # fmt: skip
     if _none(work.prefill):
         return
@@ -289,18 +290,23 @@ def _stream_ops(
         bytes=size + prefill * heads * pair_flops,  # queries and outputs
         bandwidth=bandwidth, pair_flops=pair_flops,
         queries=np.maximum(np.minimum(prefill, fresh), 1.0), keys=np.maximum(pairs, 1.0), heads=heads,
-        prompts=np.maximum(prefill / fresh, 1.0),
+        prompts=np.maximum(prefill / fresh, 1.0), kernels=_any(work.prefill),
     )  # fmt: skip
     yield Op(
         name=f"{stream.name} attention, prefill{label}", kind="attention_prefill", layers=n, flops=flops,
         compute=flops / peak, spent=spent, bytes=size,
-        least_bytes=prefill / stream.stride * entry if stream.stored else 0.0,
+        least_bytes=prefill / stream.stride * entry if stream.stored else 0.0, kernels=_any(work.prefill),
     )  # fmt: skip
 
 
 def _none(tokens: Number) -> bool:
     """Whether there is known to be no such work: a scalar 0, never a column."""
     return isinstance(tokens, float | int) and not tokens
+
+
+def _any(tokens: Number) -> Number:
+    """1 where there is such work, 0 where a column has none: nothing is launched for it."""
+    return 1.0 if isinstance(tokens, float | int) else np.where(np.asarray(tokens) > 0, 1.0, 0.0)
 
 
 def _alone(ways: Number) -> bool:
