@@ -207,7 +207,7 @@ def test_modes_keep_unequal_readings_apart() -> None:
     assert (plain.said.mode, drafts.said.mode) == ("aggregated", "aggregated, MTP")
     assert plain.said.estimates["median_tpot"].pred > drafts.said.estimates["median_tpot"].pred
     p = predict([fixed()])[0]
-    assert p.tpot == pytest.approx(plain.said.estimates["median_tpot"].pred)
+    assert p.tpot_median == pytest.approx(plain.said.estimates["median_tpot"].pred)
 
 
 # --- all rows -----------------------------------------------------------------------------------------------------

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from ..errors import BadInput
 from ..kernel.counts import Pass
-from ..kernel.efficiency import Efficiency, of_age, resolved
+from ..kernel.efficiency import Efficiency, resolved
 from ..layout.forward import forward
 from ..serving.closedloop import closed_loop_ttft
 from ..units import plural
@@ -426,7 +426,6 @@ def _scores(seen: Sequence[Seen | None]) -> dict[str, Errors]:
 def save(found: Calibration, name: str, *, force: bool = False, today: str | None = None) -> Path:
     """Keep the fit as an engine of the user's own; from then on `name` is an engine."""
     path = own.write(name, text(found, name, today or datetime.date.today().isoformat()), force=force)
-    of_age.cache_clear()  # it may hold an engine of this name
     return path
 
 

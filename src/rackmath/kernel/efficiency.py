@@ -18,6 +18,7 @@ from typing import Any
 from ..world.engine import KINDS as GROUPS
 from ..world.engine import TYPICAL, Engine, Tuning, released, tuning
 from ..world.precision import FORMATS
+from ..world.saved import saved
 from .achieved import Kernel, kernels
 
 
@@ -133,9 +134,15 @@ COMPILED_STEP = 1e-4
 """Seconds around a pass where a runtime only samples and loops; an engineer's round number."""
 
 
-@cache
 def of_age(generation: str, engine: str, age: float | None) -> Efficiency:
     """The same for an engine by name, released `age` months after January 2026 (None: current)."""
+    if saved(engine) is not None:  # a user's own may be saved anew
+        return resolved(generation, tuning(engine, generation, age))
+    return _packaged(generation, engine, age)
+
+
+@cache
+def _packaged(generation: str, engine: str, age: float | None) -> Efficiency:
     return resolved(generation, tuning(engine, generation, age))
 
 
