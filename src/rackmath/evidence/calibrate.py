@@ -425,8 +425,7 @@ def _scores(seen: Sequence[Seen | None]) -> dict[str, Errors]:
 
 def save(found: Calibration, name: str, *, force: bool = False, today: str | None = None) -> Path:
     """Keep the fit as an engine of the user's own; from then on `name` is an engine."""
-    path = own.write(name, text(found, name, today or datetime.date.today().isoformat()), force=force)
-    return path
+    return own.write(name, text(found, name, today or datetime.date.today().isoformat()), force=force)
 
 
 def text(found: Calibration, name: str, today: str) -> str:
