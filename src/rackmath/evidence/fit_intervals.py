@@ -2,8 +2,8 @@
 
 Scores every kind of measured file but aggregated serving (whose intervals `fit_engines` writes from rows left out)
 and writes the 5 % and 95 % quantiles of measured over predicted to `data/kind_intervals.toml`, by column and mode.
-The constants come from kernels and other runs, so these rows are left out already; where one number of a reading was
-chosen on them (drafts, two pools, llama.cpp) the file says so.
+The constants come from kernels and other runs, so these rows are left out already, but for a few numbers chosen on
+them: the acceptance of drafts and the line before two pools (`predict`), and llama.cpp's constants (`fit_llamacpp`).
 """
 
 from __future__ import annotations
