@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 
 from ..errors import BadInput
-from ..kernel.efficiency import Efficiency, bare, default_efficiency, of_age
+from ..kernel.efficiency import Efficiency, bare, of_age
 from ..kernel.uncertainty import NOT_CALIBRATED, Interval, kind_interval, serving_interval
 from ..world import catalog
 from ..world.engine import TYPICAL, Engine, engine_key, released
@@ -29,7 +29,7 @@ SEEN, UNSEEN = "engine version seen in the fit", "engine version not seen in the
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Estimate:
-    """A prediction in the unit of its column; `low` and `high` are 5 % and 95 %, None while not calibrated.
+    """A prediction in the unit of its column; `low` and `high` are 5 % and 95 %, None where no errors are known.
 
     `most`: the bound is the most a measurement can be (a throughput), otherwise the least (a time). An estimate never
     lies beyond its bound.
@@ -95,16 +95,11 @@ class Answer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """What every reader is given beside the queries; `efficiency` is None where the documented one is meant."""
+    """What every reader is given beside the queries; `efficiency` is None where each row's fitted one is meant."""
 
     engine: Engine = TYPICAL
     efficiency: Efficiency | None = None
     path: Path | None = None
-
-    @property
-    def shares(self) -> Efficiency:
-        """The efficiency in force where neither machine nor engine matters."""
-        return self.efficiency or default_efficiency()
 
     def compiled(self, machine: Machine) -> Efficiency:
         """The efficiency of a machine where a runtime works off a batch by itself."""

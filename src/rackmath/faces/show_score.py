@@ -45,7 +45,7 @@ def predictions(answer: ScoreAnswer) -> list[Record]:
 
 
 def predicted(a: Answer, columns: Sequence[str]) -> Record:
-    """What is added to one row; M_lo and M_hi are empty while not calibrated."""
+    """What is added to one row; M_lo and M_hi are empty where nothing is known of such errors."""
     found: Record = {}
     for name in columns:
         e = a.said.estimates.get(name)
@@ -120,7 +120,7 @@ def screen(c: Console, answer: ScoreAnswer) -> None:
         indented(c, table, drop=("interval",))
         line(c, "[dim]bias: signed median. rank: Spearman's correlation. median, p90: of the absolute error.[/]")
         if not any(column.errors and column.errors.inside is not None for column in s.total.columns.values()):
-            line(c, "[dim]Interval: not calibrated. Nothing can be beyond the bound.[/]")
+            line(c, "[dim]Interval: none is known for these columns. Nothing can be beyond the bound.[/]")
         else:
             line(
                 c,

@@ -102,7 +102,7 @@ def screen(c: Console, v: Validation) -> None:
     if any(one.score.errors and one.score.errors.inside is not None for one in v.lines):
         line(c, "[dim]interval: share of the measurements inside; the median of its upper over its lower end.[/]")
     else:
-        line(c, "[dim]interval: not calibrated yet.[/]")
+        line(c, "[dim]interval: none is known for these columns.[/]")
     hidden = sum(not one.shown for one in v.lines)
     if hidden:
         line(c, f"[dim]{hidden} more columns that say much the same are in --csv.[/]")

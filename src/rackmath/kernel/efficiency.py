@@ -31,6 +31,7 @@ class Efficiency:
     kernels, `step_overhead` per pass, `sequence_overhead` per sequence of a rank, `exchange_latency` per collective
     beside the link's own, `host` per kernel of a pass with prefill, which no graph holds: such a pass takes at least
     so long; `request_overhead` per request, and `queue` over the ideal line (both in its time to first token);
+    `expert_time` what experts' activations take longer (their products' share of it is in the shares);
     `imbalance` the busiest expert rank's load over the mean, `spread` the share of tokens that choose experts as if
     independently. `overlap` 1: the engine can run two half batches in turn, one computing while the other exchanges.
     `exchange`: how tokens reach experts, one of `layout.experts.SCHEMES`, or "cheapest". Without a `generation`
@@ -41,7 +42,7 @@ class Efficiency:
     compute_share: Mapping[str, float] = field(default_factory=dict)
     memory_share: Mapping[str, float] = field(default_factory=dict)
     latency: Mapping[str, float] = field(default_factory=dict)
-    expert_time: Mapping[str, float] = field(default_factory=dict)  # factor of the experts' time by operand type
+    expert_time: Mapping[str, float] = field(default_factory=dict)  # of experts' activations, by operand type
     link_share: float = 0.8
     launch: float = 2.5e-6
     step_overhead: float = 1e-3

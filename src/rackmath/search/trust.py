@@ -68,7 +68,9 @@ COLUMNS = {
     "tpot": (("inferencex", "median_tpot"), ("silicon", "silicon_tpot_ms")),
     "ttft": (("inferencex", "median_ttft"), ("silicon", "silicon_ttft_ms")),
 }
-"""Measured columns whose errors are known in modes that nothing was fitted on."""
+"""Measured columns whose errors are known in modes of which no run was fitted.
+
+One number each was chosen on them: the acceptance of drafts, and the line before two pools (`evidence.predict`)."""
 
 
 def _unfitted(quantity: str, known: Interval, mode: str, words: str) -> Interval:
@@ -80,7 +82,7 @@ def _unfitted(quantity: str, known: Interval, mode: str, words: str) -> Interval
     if widest.low is None:
         return known.wider(BEYOND, f"no run {words} was fitted")
     if _width(widest) > _width(known):
-        return replace(widest, reason=f"errors of runs {words}, on none of which anything was fitted")
+        return replace(widest, reason=f"errors of runs {words}, none of which was fitted")
     return replace(known, reason=f"{known.reason}; runs {words}, none fitted, were not further off")
 
 
