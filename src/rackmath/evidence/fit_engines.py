@@ -319,8 +319,8 @@ def tuning_text(fit: Fit, x: Column, queue: dict[str, float], tpot: Column) -> s
     of = fit.of
     lines = [
         "# What engines cost, fitted by `python -m rackmath.evidence.fit_engines`; do not edit by hand.",
-        "# pooled: factors of the kernels' constants (kernels.toml) by kind, and seconds; engine, generation: factors",
-        "# of the pooled values (queue: of the ideal line's time to first token). points: rows; median: TPOT's error.",
+        "# pooled: factors of the kernels' constants (kernels.toml), and seconds; engine, generation: factors",
+        "# of the pooled values (queue: of the ideal line's time to first token). median: of TPOT's error.",
         f'source = "{SOURCE}"',
         'date = "2026-11-25"',
         "",
