@@ -2,7 +2,7 @@
 
 Every run of one pool is one row. Its two passes, decode only and with a chunk of prefill, are flattened into entries,
 one for each operation: seconds by cause with nothing tuned, from the same `layout.forward.operations` that answers
-every question. A tuning scales the causes and adds the engine's own seconds; `Runs.passes` does what
+every question. A tuning scales the causes and adds the engine's own seconds; `fit_engines.Fit.steps` does what
 `kernel.roofline.pass_time` does, for all rows at once.
 """
 
@@ -21,7 +21,7 @@ from ..kernel.achieved import kernels
 from ..kernel.counts import Pass
 from ..kernel.efficiency import resolved
 from ..kernel.uncertainty import family
-from ..layout.forward import operations
+from ..layout.forward import kernel_type, operations
 from ..layout.parallelism import Layout, stage_share
 from ..world.engine import CURRENT, KINDS, TYPICAL, Tuning, engine_key
 from ..world.engine import engine as named_engine
@@ -154,9 +154,7 @@ def _behind(row: Row) -> float:
 
 def _type(generation: str, of: _Setting) -> str:
     fmt = of.precision.of("experts")
-    narrow = "w4a16" if fmt.bytes < 0.75 else "w8a16" if fmt.bytes < 1.5 else "bf16"
-    name = fmt.name if of.machine.multiplies(fmt.compute) else narrow
-    return kernels().entry("experts", name, generation)[1]
+    return kernels().entry("experts", kernel_type(fmt, of.machine), generation)[1]
 
 
 def _works(it: Loop, layout: Layout) -> tuple[Pass, Pass]:

@@ -44,8 +44,7 @@ NOISE = 0.1  # log error of a row that no constant explains
 LOSS_SCALE = 0.3
 TURNS = 3
 GDDR = ("ada", "blackwell-gddr")
-"""Generations sold with GDDR, whose kernels nobody measured apart: llama.cpp shows how near their bandwidth they
-come."""
+"""Generations sold with GDDR, whose kernels nobody measured apart: llama.cpp shows the bandwidth they reach."""
 
 SOURCE = (
     "TPOT of the aggregated rows without drafts of aiconfigurator-core 0.12.0 systems/silicon_sample.csv (the ids in"

@@ -118,10 +118,19 @@ class Job:
         narrowest type that would do.
         """
         peak = self.machine.peak(fmt.compute)
-        if self.machine.multiplies(fmt.compute):
-            return peak, peak, fmt.name
-        widened = "w4a16" if fmt.bytes < 0.75 else "w8a16" if fmt.bytes < 1.5 else "bf16"
-        return peak, self.machine.peak("bf16"), widened
+        run = peak if self.machine.multiplies(fmt.compute) else self.machine.peak("bf16")
+        return peak, run, kernel_type(fmt, self.machine)
+
+
+def kernel_type(fmt: Format, machine: Machine) -> str:
+    """The type of kernels that run a format: its own, or weights widened to 16 bits where the machine lacks it.
+
+    >>> from rackmath.world import catalog
+    >>> kernel_type(Precision.uniform("fp8").mlp, catalog.machine("a100"))
+    'w8a16'
+    """
+    widened = "w4a16" if fmt.bytes < 0.75 else "w8a16" if fmt.bytes < 1.5 else "bf16"
+    return fmt.name if machine.multiplies(fmt.compute) else widened
 
 
 def _product(
