@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from rackmath.decisions.menu import menu, normal_plan
 from rackmath.decisions.modes import batch_offer, fit_fast_mode
-from rackmath.economics.listprices import margin
+from rackmath.economics.pricelist import margin
 from rackmath.errors import BadInput, Infeasible
 from rackmath.faces import ask_modes
 from rackmath.faces.cli import run

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rackmath.economics import caching, listprices
+from rackmath.economics import caching, pricelist
 from rackmath.economics.caching import LECTURE_HBM, Option
 from rackmath.errors import BadInput
 from rackmath.faces import cli, export
@@ -37,7 +37,7 @@ def answer():
 
 
 def test_price_inversion_of_the_lecture():
-    premiums = listprices.list_price("anthropic/claude-opus-4-6").premiums
+    premiums = pricelist.list_price("anthropic/claude-opus-4-6").premiums
     assert premiums == {300.0: 1.25, 3600.0: 5.0}
     line = caching.affine_premium(premiums)
     assert line.fixed_mtok == pytest.approx(0.91, abs=0.005)
@@ -196,12 +196,12 @@ def test_thinking_costs_a_second_prefill_of_the_answer():
 
 
 def test_margin_covers_both_signs():
-    assert listprices.margin(5.0, 0.25) == pytest.approx(0.95)
-    assert listprices.margin(1.0, 2.0) == pytest.approx(-1.0)
+    assert pricelist.margin(5.0, 0.25) == pytest.approx(0.95)
+    assert pricelist.margin(1.0, 2.0) == pytest.approx(-1.0)
 
 
 def test_list_prices_by_length_mode_and_day():
-    price = listprices.list_price
+    price = pricelist.list_price
     assert price("google/gemini-3.1-pro-preview", input_tokens=200e3).output_mtok == 18.0
     assert price("google/gemini-3.1-pro-preview", input_tokens=199e3).output_mtok == 12.0
     assert price("gpt-5.4", input_tokens=272e3).input_mtok == 2 * price("gpt-5.4").input_mtok
@@ -209,7 +209,7 @@ def test_list_prices_by_length_mode_and_day():
     assert fast.output_mtok / price("claude-opus-4-6").output_mtok == 6
     assert fast.input_mtok / price("claude-opus-4-6").input_mtok == 6
     assert fast.speed == 2.5
-    assert all(p.source and p.read and p.since for p in listprices.list_prices())
+    assert all(p.source and p.read and p.since for p in pricelist.list_prices())
     with pytest.raises(BadInput, match="did you mean"):
         price("anthropic/claude-opus-4-7")
     with pytest.raises(BadInput, match="unknown mode"):
@@ -227,7 +227,7 @@ def test_list_prices_agree_with_the_package_they_come_from():
     with path.open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     checked = 0
-    for ours in listprices.list_prices():
+    for ours in pricelist.list_prices():
         provider, _, model = ours.model.partition("/")
         theirs = [r for r in rows if (r["provider"], r["model"]) == (provider, model)]
         theirs = [r for r in theirs if float(r["threshold_input_tokens"]) == ours.above_input_tokens]

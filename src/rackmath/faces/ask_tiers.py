@@ -17,7 +17,7 @@ from .question import Quantity, at_least, fits_context, question
 
 if TYPE_CHECKING:
     from ..economics.caching import Option, Thinking
-    from ..economics.listprices import ListPrice
+    from ..economics.pricelist import ListPrice
     from ..search.plan import Plan
     from ..serving.kvtiers import Entry
     from ..world.machine import Machine, Tier
@@ -93,7 +93,7 @@ def tiers(
     bring the prefix back. `sets` takes "tier.NAME.usd_per_gb_month", ".capacity", ".bandwidth" and ".latency" too;
     a price of "none" is unknown.
     """
-    from ..economics import caching, listprices
+    from ..economics import caching, pricelist
     from ..kernel.counts import active_parameters
     from ..search.balance import weight_format
     from ..search.plan import plan as search
@@ -106,7 +106,7 @@ def tiers(
     reuses = _several(reuse, "count", "reuse", most=1e6, example="1,10")
     share = _share(hit_share, "hit_share", closed=True)
     thought = _share(thinking_share, "thinking_share", closed=False)
-    listed = None if against in (None, "none", "") else listprices.list_price(str(against))
+    listed = None if against in (None, "none", "") else pricelist.list_price(str(against))
     of_tiers, of_rest = _split(sets or {})
     q, notes = question(
         model, on, traffic=Traffic(isl=length, osl=output), precision=precision, kv=kv, gpus=gpus, price=price,

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from ..economics.listprices import margin as gross_margin
+from ..economics.pricelist import margin as gross_margin
 from . import records
 from .records import Record
 

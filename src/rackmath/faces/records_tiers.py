@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..economics import caching
-from ..economics.listprices import margin, medium
+from ..economics.pricelist import margin, medium
 from ..kernel.counts import kv_bytes_per_token
 from ..serving import kvtiers
 from . import records

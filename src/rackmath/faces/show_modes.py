@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.text import Text
 
-from ..economics.listprices import margin as gross_margin
+from ..economics.pricelist import margin as gross_margin
 from . import charts, explain_modes, records_modes
 from .ask_modes import OPUS
 from .export import Face

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 
 from ..decisions.modes import fit_fast_mode
-from ..economics.listprices import margin
+from ..economics.pricelist import margin
 from ..kernel.counts import attended_entries, experts_touched, stored_entries
 from ..kernel.roofline import balance_batch, drain_time, ratio
 from ..world import catalog

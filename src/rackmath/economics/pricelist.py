@@ -53,6 +53,48 @@ class ListPrice:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PriceList:
+    """What one provider asks for one model on one day.
+
+    `entries` are in force that day, one for each mode and threshold; `history` holds every known entry, older ones
+    too. `weights` names the model in the catalogue where its weights are open, else empty. `output_speed` (tokens per
+    second a user sees) and `ttft` (seconds) are measured, where known. Prices are dollars per million tokens.
+    """
+
+    model: str  # provider/name
+    day: str
+    entries: tuple[ListPrice, ...]
+    history: tuple[ListPrice, ...] = ()
+    context_window: float | None = None
+    weights: str = ""
+    output_speed: float | None = None
+    ttft: float | None = None
+
+    @property
+    def provider(self) -> str:
+        return self.model.partition("/")[0]
+
+    @property
+    def standard(self) -> ListPrice:
+        """The standard price of short requests."""
+        return self.mode("standard")[0]
+
+    @property
+    def long(self) -> ListPrice | None:
+        """The first standard entry for longer requests; None where length does not matter."""
+        return next(iter(self.mode("standard")[1:]), None)
+
+    @property
+    def modes(self) -> tuple[str, ...]:
+        """The modes on offer, standard first."""
+        return tuple(dict.fromkeys(["standard", *sorted(e.mode for e in self.entries)]))
+
+    def mode(self, name: str) -> tuple[ListPrice, ...]:
+        """The entries of a mode by threshold; empty where it is not offered."""
+        return tuple(sorted((e for e in self.entries if e.mode == name), key=lambda e: e.above_input_tokens))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Medium:
     """Where a provider says that cached prefixes lie."""
 
