@@ -1,0 +1,378 @@
+"""What is believed about a model and its provider before a price is read, and suppositions drawn from it.
+
+Beliefs are data (`data/price_priors.toml`). A quantity is log-normal, a share normal in its log-odds, with the middle
+90 % between `low` and `high`; a choice has odds. What is known replaces a belief: a root is set, and a quantity that
+follows from others (total parameters, cache bytes per token) sets the one behind it and weighs each supposition by
+how likely that is. Units: parameters, bytes, seconds, tokens, dollars per device-hour.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import BadInput, unknown
+from ..world import catalog
+from ..world.machine import Machine
+from .provider import Supply
+
+DATA = Path(__file__).resolve().parent.parent / "data" / "price_priors.toml"
+MIDDLE = 2 * 1.6448536269514722  # standard deviations between the 5th and the 95th percentile
+MONTH = 365.25 / 12 * 86400
+
+Column = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quantity:
+    """A quantity believed to lie between `low` and `high` in 9 of 10 cases; `power` of total parameters over `at`."""
+
+    name: str
+    low: float
+    high: float
+    unit: str
+    why: str
+    power: float = 0.0
+    at: float = 1.0
+
+    @property
+    def share(self) -> bool:
+        return self.unit == "share"
+
+    def inner(self, value: Any) -> Any:
+        """The scale on which it is normal: logarithm, or log-odds of a share."""
+        return np.log(value) - (np.log1p(-np.asarray(value)) if self.share else 0.0)
+
+    def outer(self, inner: Column) -> Column:
+        return 1 / (1 + np.exp(-inner)) if self.share else np.exp(inner)
+
+    @property
+    def middle(self) -> float:
+        return float(self.inner(self.low) + self.inner(self.high)) / 2
+
+    @property
+    def sd(self) -> float:
+        return float(self.inner(self.high) - self.inner(self.low)) / MIDDLE
+
+    def density(self, value: Any, shift: Any = 0.0) -> Any:
+        """Logarithm of the density on the inner scale at a value, but for a constant."""
+        return -0.5 * ((self.inner(value) - self.middle - shift) / self.sd) ** 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """Kinds with their odds, which sum to one."""
+
+    name: str
+    odds: Mapping[str, float]
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Beliefs:
+    """Every belief, by name."""
+
+    quantities: Mapping[str, Quantity]
+    choices: Mapping[str, Choice]
+
+    def quantity(self, name: str) -> Quantity:
+        return self.quantities[name]
+
+    def kinds(self, name: str) -> tuple[str, ...]:
+        return tuple(self.choices[name].odds)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draws:
+    """Suppositions as columns. `log_weight`: how well each fits what is known, apart from prices."""
+
+    columns: Mapping[str, Column]
+    log_weight: Column
+    beliefs: Beliefs
+
+    def __getitem__(self, name: str) -> Column:
+        return self.columns[name]
+
+
+KNOWABLE = {
+    "active_params": "count", "total_params": "count", "sparsity": "count", "layers": "count", "kv_bytes": "bytes",
+    "price_per_hour": "$/h", "context": "count", "cached": "share", "speed": "1/s", "per_pass": "count",
+    "mfu": "share", "mbu": "share", "idle": "share", "reuse": "count", "margin": "share", "batch": "count",
+    "kind": "", "attention": "", "weights": "", "cache": "", "hardware": "", "hold": "",
+}  # fmt: skip
+"""What can be known, and its dimension; the last six are choices."""
+
+
+@functools.cache
+def beliefs() -> Beliefs:
+    """The beliefs in `data/price_priors.toml`.
+
+    >>> beliefs().quantity("active_params").low
+    3000000000.0
+    >>> round(sum(beliefs().choices["hardware"].odds.values()), 9)
+    1.0
+    """
+    raw = tomllib.loads(DATA.read_text(encoding="utf-8"))
+    quantities: dict[str, Quantity] = {}
+    choices: dict[str, Choice] = {}
+    for name, row in raw.items():
+        if name == "entry":
+            quantities |= {f"entry.{k}": Quantity(name=f"entry.{k}", **v) for k, v in row.items()}
+        elif name == "price":
+            spread = row["spread"]
+            quantities[name] = Quantity(name=name, low=1 / spread, high=spread, unit="$/h", why=row["why"])
+        elif "low" in row:
+            quantities[name] = Quantity(name=name, **row)
+        else:
+            odds = {k: float(v) for k, v in row.items() if k != "why"}
+            sum_ = sum(odds.values())
+            choices[name] = Choice(name=name, odds={k: v / sum_ for k, v in odds.items()}, why=row["why"])
+    return Beliefs(quantities=quantities, choices=choices)
+
+
+def believing(given: Mapping[str, tuple[float, float]], of: Beliefs | None = None) -> Beliefs:
+    """The beliefs with other ranges of 5 to 95 %: {"active_params": (100e9, 600e9)}."""
+    of = of or beliefs()
+    changed = dict(of.quantities)
+    for name, (low, high) in given.items():
+        if name not in changed:
+            raise unknown("belief", name, changed)
+        q = changed[name]
+        top = 1.0 if q.share else math.inf
+        if not (0 < low < high < top):
+            most = "below 1" if q.share else "finite"
+            raise BadInput(f"a belief of {name} from {low:g} to {high:g} is impossible; give 0 < low < high, {most}")
+        changed[name] = replace(q, low=low, high=high, why="given")
+    return replace(of, quantities=changed)
+
+
+def draw(
+    n: int, rng: np.random.Generator, known: Mapping[str, Any] | None = None, of: Beliefs | None = None
+) -> Draws:
+    """`n` suppositions that agree with what is `known` (numbers in SI, kinds by name).
+
+    >>> some = draw(1000, np.random.default_rng(1), {"active_params": 37e9, "attention": "mla"})
+    >>> bool((some["total_params"] >= 37e9).all()), round(float(np.median(some["kv_bytes"])) / 1e3) in range(40, 120)
+    (True, True)
+    """
+    hand = _Hand(n, rng, dict(known or {}), of or beliefs())
+    _sizes(hand)
+    _attention(hand)
+    for name in ROOTS:
+        hand.root(name)
+    for name in ("per_pass", "spread"):
+        hand.columns[name] = np.maximum(hand.columns[name], 1.0)
+    for name in ("weights", "cache", "hardware", "hold"):
+        hand.pick(name)
+    usual = _machines(hand.of.kinds("hardware"))["usual"][hand.columns["hardware"].astype(int)]
+    hand.follow("price_per_hour", "price", usual)
+    return Draws(columns=hand.columns, log_weight=hand.log_weight, beliefs=hand.of)
+
+
+ROOTS = (
+    "attention_flops",
+    "mfu",
+    "mbu",
+    "overhead",
+    "context",
+    "cached",
+    "speed",
+    "spread",
+    "per_pass",
+    "idle",
+    "reuse",
+)
+"""Quantities that depend on no other."""
+
+
+class _Hand:
+    """Columns being drawn."""
+
+    def __init__(self, n: int, rng: np.random.Generator, known: dict[str, Any], of: Beliefs) -> None:
+        self.n, self.rng, self.known, self.of = n, rng, known, of
+        self.columns: dict[str, Column] = {}
+        self.log_weight: Column = np.zeros(n)
+
+    def full(self, value: float) -> Column:
+        return np.full(self.n, float(value))
+
+    def free(self, name: str, scale: Any = 1.0) -> Column:
+        """A belief drawn, times `scale`."""
+        q = self.of.quantity(name)
+        found: Column = q.outer(q.middle + q.sd * self.rng.standard_normal(self.n)) * scale
+        return found
+
+    def root(self, name: str) -> Column:
+        """A quantity that depends on no other: as known, or drawn."""
+        self.columns[name] = self.full(self.known[name]) if name in self.known else self.free(name)
+        return self.columns[name]
+
+    def follow(self, name: str, belief: str, scale: Any) -> Column:
+        """A quantity believed in proportion to `scale`: drawn, or as known and weighed by how likely that is."""
+        if name in self.known:
+            self.columns[name] = self.full(self.known[name])
+            self.log_weight = self.log_weight + self.of.quantity(belief).density(self.columns[name] / scale)
+        else:
+            self.columns[name] = self.free(belief, scale)
+        return self.columns[name]
+
+    def pick(self, name: str) -> Column:
+        """A choice: as known, or by its odds; the number of the kind."""
+        kinds = self.of.kinds(name)
+        if name in self.known:
+            if self.known[name] not in kinds:
+                raise unknown(name, str(self.known[name]), kinds)
+            found = self.full(kinds.index(self.known[name]))
+        else:
+            found = self.rng.choice(len(kinds), self.n, p=list(self.of.choices[name].odds.values())).astype(float)
+        self.columns[name] = found
+        return found
+
+
+def _sizes(h: _Hand) -> None:
+    """Active and total parameters, and layers. Of active, total and their ratio any two give the third."""
+    active, total, ratio = (h.known.get(k) for k in ("active_params", "total_params", "sparsity"))
+    check_sizes(active, total, ratio)
+    if active is not None and total is not None:
+        ratio = total / active
+    if ratio is not None:
+        h.known.setdefault("kind", "moe" if ratio > DENSE else "dense")
+    sparse = h.pick("kind") == h.of.kinds("kind").index("moe")
+    share = np.where(sparse, np.maximum(h.free("sparsity"), 1.0), 1.0) if ratio is None else h.full(ratio)
+    if total is not None:
+        whole = h.columns["total_params"] = h.full(total)
+        h.columns["active_params"] = whole / share
+        if ratio is None:
+            h.log_weight = h.log_weight + h.of.quantity("active_params").density(h.columns["active_params"])
+    else:
+        whole = h.columns["total_params"] = h.root("active_params") * share
+    h.columns["sparsity"] = share
+    q = h.of.quantity("layers")
+    h.follow("layers", "layers", np.power(whole / q.at, q.power))
+
+
+DENSE = 1.05
+"""Total over active parameters up to which a model counts as dense."""
+
+
+def check_sizes(active: float | None, total: float | None, sparsity: float | None = None) -> None:
+    """Refuse sizes that contradict each other."""
+    if active is not None and total is not None and total < active * (1 - 1e-9):
+        raise BadInput(
+            f"{active:g} active of {total:g} total parameters contradict each other; a model uses no more than it has"
+        )
+    if sparsity is not None and sparsity < 1:
+        raise BadInput(f"a sparsity of {sparsity:g} is below 1; give total over active parameters")
+    if active and total and sparsity and abs(total / active / sparsity - 1) > 0.01:
+        raise BadInput(
+            f"active_params, total_params and a sparsity of {sparsity:g} contradict each other; leave one out"
+        )
+
+
+def _attention(h: _Hand) -> None:
+    """Kind of attention, bytes of a cached token, and the share of them a decoded token reads."""
+    kinds = h.of.kinds("attention")
+    kind = h.pick("attention")
+    layers = h.columns["layers"] * np.where(kind == kinds.index("hybrid"), h.free("kept"), 1.0)
+    h.columns["kept_layers"] = layers
+    h.columns["read"] = np.where(kind == kinds.index("sparse"), h.free("read"), 1.0)
+    if "kv_bytes" in h.known:
+        h.columns["kv_bytes"] = h.full(h.known["kv_bytes"])
+        beliefs_of = [h.of.quantity(f"entry.{k}") for k in kinds]
+        fits = [q.density(h.columns["kv_bytes"] / layers) - math.log(q.sd) for q in beliefs_of]
+        h.log_weight = h.log_weight + np.choose(kind.astype(int), fits)
+    else:
+        h.columns["kv_bytes"] = layers * np.choose(kind.astype(int), [h.free(f"entry.{k}") for k in kinds])
+
+
+# --- from suppositions to providers -------------------------------------------------------------------------------
+
+
+@functools.cache
+def _machines(names: tuple[str, ...]) -> Mapping[str, Column]:
+    """Columns over machines: peaks by format, memory, and the usual price of an hour."""
+    found = [catalog.machine(name) for name in names]
+    return {
+        "capacity": np.array([float(m.hbm_capacity) for m in found]),
+        "bandwidth": np.array([float(m.hbm_bandwidth) for m in found]),
+        "usual": np.array([usual_price(m) for m in found]),
+        **{kind: np.array([float(m.peak(kind)) for m in found]) for kind in ("bf16", "fp8", "fp4")},
+    }
+
+
+def usual_price(machine: Machine) -> float:
+    """Dollars per device-hour in the middle of what is known: the geometric mean of rental and owner's prices.
+
+    >>> round(usual_price(catalog.machine("h100")), 2)  # $2.95 on demand, $2.35 reserved, $1.55 owned
+    2.21
+    """
+    known = [p for p in (machine.prices.on_demand, machine.prices.reserved, machine.prices.owned) if p]
+    if not known:
+        raise BadInput(f"no price of {machine.name} is known; choose a machine with one, or give its price per hour")
+    return math.exp(sum(map(math.log, known)) / len(known))
+
+
+STORED = {"bf16": 2.0, "fp8": 1.0, "fp4": 0.5625}
+"""Bytes of a weight by format, block scales included."""
+
+
+def supply(d: Draws) -> Supply:
+    """The provider that each supposition describes."""
+    of = d.beliefs
+    machines = _machines(of.kinds("hardware"))
+    machine, weights, hold = (d[k].astype(int) for k in ("hardware", "weights", "hold"))
+    latent = np.isin(d["attention"], [of.kinds("attention").index(k) for k in ("mla", "sparse")])
+    rates = {
+        "hbm": d["price_per_hour"] / 3600 / machines["capacity"][machine],
+        "ddr": np.full(len(machine), tier_rate("host DRAM")),
+        "flash": np.full(len(machine), tier_rate("NVMe flash (TLC)")),
+    }
+    return Supply(
+        active=d["active_params"],
+        total=d["total_params"],
+        weight_bytes=np.array([STORED[k] for k in of.kinds("weights")])[weights],
+        kv_bytes=d["kv_bytes"] * np.where(d["cache"] == of.kinds("cache").index("fp8"), 0.5, 1.0),
+        read_share=d["read"],
+        attention_flops=d["attention_flops"] * d["kept_layers"],
+        decode_attention=np.where(latent, ABSORBED, 1.0),
+        peak=np.stack([machines[k] for k in of.kinds("weights")])[weights, machine],
+        hbm_bandwidth=machines["bandwidth"][machine],
+        hbm_capacity=machines["capacity"][machine],
+        price_per_hour=d["price_per_hour"],
+        mfu=d["mfu"],
+        mbu=d["mbu"],
+        overhead=d["overhead"] * d["layers"],
+        context=d["context"],
+        cached=d["cached"],
+        speed=d["speed"],
+        spread=d["spread"],
+        per_pass=d["per_pass"],
+        hold_rate=np.choose(hold, [rates[k] for k in of.kinds("hold")]),
+        reuse=d["reuse"],
+        idle=d["idle"],
+    )
+
+
+ABSORBED = 2 * 128 * (576 + 512) / (2 * 128 * (192 + 128))
+"""Attention FLOPs of a latent cache in decoding over those in prefill: DeepSeek-V3's widths, absorbed."""
+
+
+@functools.cache
+def tier_rate(name: str) -> float:
+    """Dollars per byte and second of a memory tier behind an H100, by the beginning of its name.
+
+    >>> f"{tier_rate('host DRAM'):.1e}"
+    '1.1e-16'
+    """
+    for tier in catalog.machine("h100").tiers:
+        if tier.name.startswith(name) and tier.price_per_byte_month is not None:
+            return tier.price_per_byte_month / MONTH
+    raise unknown("memory tier", name, [t.name for t in catalog.machine("h100").tiers])
