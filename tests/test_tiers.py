@@ -211,7 +211,7 @@ def test_list_prices_by_length_mode_and_day():
     assert fast.speed == 2.5
     assert all(p.source and p.read and p.since for p in pricelist.list_prices())
     with pytest.raises(BadInput, match="did you mean"):
-        price("anthropic/claude-opus-4-7")
+        price("anthropic/claude-opus-4-9")
     with pytest.raises(BadInput, match="unknown mode"):
         price("gpt-5.4", mode="fast")
     with pytest.raises(BadInput, match="no standard price"):

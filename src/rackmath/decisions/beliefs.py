@@ -87,7 +87,7 @@ class Beliefs:
         return self.quantities[name]
 
     def kinds(self, name: str) -> tuple[str, ...]:
-        return tuple(self.choices[name].odds)
+        return tuple(self.choices["attention.moe" if name == "attention" else name].odds)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,16 +126,22 @@ def beliefs() -> Beliefs:
     for name, row in raw.items():
         if name == "entry":
             quantities |= {f"entry.{k}": Quantity(name=f"entry.{k}", **v) for k, v in row.items()}
+        elif name == "attention":
+            choices |= {f"attention.{k}": _choice(f"attention.{k}", v) for k, v in row.items()}
         elif name == "price":
             spread = row["spread"]
             quantities[name] = Quantity(name=name, low=1 / spread, high=spread, unit="$/h", why=row["why"])
         elif "low" in row:
             quantities[name] = Quantity(name=name, **row)
         else:
-            odds = {k: float(v) for k, v in row.items() if k != "why"}
-            sum_ = sum(odds.values())
-            choices[name] = Choice(name=name, odds={k: v / sum_ for k, v in odds.items()}, why=row["why"])
+            choices[name] = _choice(name, row)
     return Beliefs(quantities=quantities, choices=choices)
+
+
+def _choice(name: str, row: Mapping[str, Any]) -> Choice:
+    odds = {k: float(v) for k, v in row.items() if k != "why"}
+    whole = sum(odds.values())
+    return Choice(name=name, odds={k: v / whole for k, v in odds.items()}, why=row["why"])
 
 
 def believing(given: Mapping[str, tuple[float, float]], of: Beliefs | None = None) -> Beliefs:
@@ -237,6 +243,22 @@ class _Hand:
         return found
 
 
+    def pick_given(self, name: str, other: str) -> Column:
+        """A choice whose odds depend on another's kind: drawn, or as known and weighed by how likely that is."""
+        odds = np.array([list(self.of.choices[f"{name}.{k}"].odds.values()) for k in self.of.kinds(other)])
+        row = odds[self.columns[other].astype(int)]
+        kinds = self.of.kinds(name)
+        if name in self.known:
+            if self.known[name] not in kinds:
+                raise unknown(name, str(self.known[name]), kinds)
+            self.columns[name] = self.full(kinds.index(self.known[name]))
+            self.log_weight = self.log_weight + np.log(row[:, kinds.index(self.known[name])])
+        else:
+            below = np.cumsum(row, axis=1)[:, :-1]
+            self.columns[name] = (self.rng.random(self.n)[:, None] > below).sum(axis=1).astype(float)
+        return self.columns[name]
+
+
 def _sizes(h: _Hand) -> None:
     """Active and total parameters, and layers. Of active, total and their ratio any two give the third."""
     active, total, ratio = (h.known.get(k) for k in ("active_params", "total_params", "sparsity"))
@@ -280,7 +302,7 @@ def check_sizes(active: float | None, total: float | None, sparsity: float | Non
 def _attention(h: _Hand) -> None:
     """Kind of attention, bytes of a cached token, and the share of them a decoded token reads."""
     kinds = h.of.kinds("attention")
-    kind = h.pick("attention")
+    kind = h.pick_given("attention", "kind")
     layers = h.columns["layers"] * np.where(kind == kinds.index("hybrid"), h.free("kept"), 1.0)
     h.columns["kept_layers"] = layers
     h.columns["read"] = np.where(kind == kinds.index("sparse"), h.free("read"), 1.0)
@@ -329,7 +351,7 @@ def supply(d: Draws) -> Supply:
     of = d.beliefs
     machines = _machines(of.kinds("hardware"))
     machine, weights, hold = (d[k].astype(int) for k in ("hardware", "weights", "hold"))
-    latent = np.isin(d["attention"], [of.kinds("attention").index(k) for k in ("mla", "sparse")])
+    latent = np.isin(d["attention"], [of.kinds("attention").index(k) for k in ("mla", "sparse", "compressed")])
     rates = {
         "hbm": d["price_per_hour"] / 3600 / machines["capacity"][machine],
         "ddr": np.full(len(machine), tier_rate("host DRAM")),

@@ -223,7 +223,7 @@ def _part(
     roots = {k: v for k, v in known.items() if k not in KNOWN_WITHIN}
     d = draw(n, rng, roots, of)
     with np.errstate(over="ignore", under="ignore", divide="ignore", invalid="ignore"):
-        r = residuals(seen, d)
+        r = residuals(seen, d, markups)
         found: dict[str, Number] = {k: d[k] for k in (*UNKNOWNS, *CHOICES) if k in d.columns}
         found |= {"batch": r.costs.decoding.batch, "speed": r.costs.decoding.speed} | _margins(seen, n, r)
         found |= _believed_margins(n, markups, rng)

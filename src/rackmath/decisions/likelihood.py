@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from ..arrays import Number
 from ..economics.pricelist import PriceList
+from ..errors import unknown
 from .beliefs import Draws, supply
 from .provider import Costs, Supply, costs, decode, faster, holding, longer
 
@@ -27,6 +28,11 @@ DATA = Path(__file__).resolve().parent.parent / "data" / "price_margins.toml"
 
 LEVELS = ("input", "cache_read", "write_5m", "write_1h", "output")
 """Products whose markups share a common part."""
+
+SIZE = 100e9
+
+SELLERS = ("host", "maker")
+"""Who sells: a host of open weights, one of many, or the only maker of a closed model."""
 
 Column = NDArray[np.float64]
 
@@ -36,12 +42,21 @@ class Margins:
     """Logarithms of price over cost. `level` and `spread`: mean and deviation of the part that all products share.
 
     `bias` and `noise`: of each product's own part; for ratios and measurements, of what is listed over the model's.
+    `sparsity`, `output_size`: powers of total over active parameters, and for output of total parameters over 100B,
+    by which costs exceed the closed form (exchange between experts, imbalance, layouts of large models).
     """
 
     level: float
     spread: float
     bias: Mapping[str, float]
     noise: Mapping[str, float]
+    sparsity: float = 0.0
+    output_size: float = 0.0
+
+    def excess(self, active: Number, total: Number) -> tuple[Number, Number]:
+        """Factors on the costs of input and of output."""
+        all_ = np.power(total / active, self.sparsity)
+        return all_, all_ * np.power(total / SIZE, self.output_size)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,10 +75,22 @@ class Observation:
 
 
 @functools.cache
-def margins() -> Margins:
-    """The markups in `data/price_margins.toml`."""
+def margins(seller: str = "maker") -> Margins:
+    """The markups in `data/price_margins.toml` of a host of open weights, or of the only maker of a closed model.
+
+    >>> margins("maker").spread > margins("host").spread
+    True
+    """
+    if seller not in SELLERS:
+        raise unknown("seller", seller, SELLERS)
     raw = tomllib.loads(DATA.read_text(encoding="utf-8"))
-    return Margins(level=raw["level"], spread=raw["spread"], bias=raw["bias"], noise=raw["noise"])
+    return Margins(
+        level=raw["level"] + (raw["maker"]["dearer"] if seller == "maker" else 0.0),
+        spread=raw["maker"]["spread"] if seller == "maker" else raw["spread"],
+        bias=raw["bias"],
+        noise=raw["noise"],
+        **raw["excess"],
+    )
 
 
 def observations(prices: PriceList) -> tuple[Observation, ...]:
@@ -114,10 +141,10 @@ class Residuals:
     costs: Costs
 
 
-def residuals(seen: Sequence[Observation], draws: Draws) -> Residuals:
+def residuals(seen: Sequence[Observation], draws: Draws, m: Margins) -> Residuals:
     """What is observed over the model's own, for every supposition."""
     s = supply(draws)
-    c = costs(s)
+    c = provider_costs(s, m)
     logs = (
         np.stack([o.log - np.log(_predicted(o, s, c)) for o in seen])
         if seen
@@ -126,12 +153,20 @@ def residuals(seen: Sequence[Observation], draws: Draws) -> Residuals:
     return Residuals(names=tuple(o.name for o in seen), logs=logs, costs=c)
 
 
+def provider_costs(s: Supply, m: Margins) -> Costs:
+    """Costs of the closed form with the excess that lists of known models show over it."""
+    c = costs(s)
+    into, out = m.excess(s.active, s.total)
+    return replace(
+        c, input_mtok=c.input_mtok * into, cache_read_mtok=c.cache_read_mtok * into, output_mtok=c.output_mtok * out
+    )
+
+
 def _predicted(o: Observation, s: Supply, c: Costs) -> Column:
     """The model's value of an observation: a cost, a ratio of costs, or a time."""
     if o.name in ("long_input", "long_output"):
-        there = costs(longer(s, o.at))
         field = f"{o.name.removeprefix('long_')}_mtok"
-        return np.asarray(getattr(there, field) / getattr(c, field))
+        return np.asarray(getattr(costs(longer(s, o.at)), field) / getattr(costs(s), field))
     values: Mapping[str, Callable[[], Number]] = {
         "input": lambda: c.input_mtok,
         "cache_read": lambda: c.cache_read_mtok,
@@ -139,7 +174,7 @@ def _predicted(o: Observation, s: Supply, c: Costs) -> Column:
         "write_1h": lambda: c.input_mtok + holding(s, 3600.0),
         "output": lambda: c.output_mtok,
         "batch": lambda: 1 - s.idle,
-        "fast": lambda: decode(faster(s, o.at)).output_mtok / c.output_mtok,
+        "fast": lambda: decode(faster(s, o.at)).output_mtok / c.decoding.output_mtok,
         "speed": lambda: c.decoding.speed,
         "ttft": lambda: first_token(s, c),
     }
@@ -177,7 +212,7 @@ def log_likelihood(r: Residuals, m: Margins, *, without: str | None = None) -> C
 def listed(draws: Draws, like: Sequence[Observation], m: Margins, rng: np.random.Generator) -> Column:
     """Observations that each supposition would have its provider publish, (observations, draws)."""
     blank = [replace(o, value=1.0) for o in like]
-    r = residuals(blank, draws)
+    r = residuals(blank, draws, m)
     n = r.logs.shape[1]
     common = m.level + m.spread * rng.standard_normal(n)
     own = np.stack([m.bias.get(k, 0.0) + m.noise[k] * rng.standard_normal(n) for k in r.names])

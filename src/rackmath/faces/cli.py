@@ -19,7 +19,10 @@ from . import (
     cli_memory,
     cli_modes,
     cli_pipeline,
+    cli_prices,
+    cli_quote,
     cli_racks,
+    cli_readings,
     cli_score,
     cli_speculate,
     cli_tiers,
@@ -239,7 +242,10 @@ cli_lecture.register(app)
 cli_memory.register(app)
 cli_modes.register(app)
 cli_pipeline.register(app)
+cli_prices.register(app)
+cli_quote.register(app)
 cli_racks.register(app)
+cli_readings.register(app)
 cli_score.register(app)
 cli_speculate.register(app)
 cli_tiers.register(app)

@@ -245,8 +245,10 @@ Explain = Annotated[
 ]
 
 
-def pairs(given: list[str] | None) -> dict[str, str]:
-    """`KEY=VALUE` words as a mapping.
+def pairs(
+    given: list[str] | None, option: str = "--set", example: str = "machine.hbm_bandwidth=8TB/s"
+) -> dict[str, str]:
+    """`KEY=VALUE` words of an option as a mapping.
 
     >>> pairs(["machine.hbm_bandwidth = 8TB/s"])
     {'machine.hbm_bandwidth': '8TB/s'}
@@ -257,9 +259,9 @@ def pairs(given: list[str] | None) -> dict[str, str]:
     for word in given or []:
         key, equals, value = word.partition("=")
         if not equals or not key.strip() or not value.strip():
-            raise BadInput(f"--set {word!r} is not KEY=VALUE; write it like --set machine.hbm_bandwidth=8TB/s")
+            raise BadInput(f"{option} {word!r} is not KEY=VALUE; write it like {option} {example}")
         if key.strip() in found:
-            raise BadInput(f"--set names {key.strip()} twice; give it once")
+            raise BadInput(f"{option} names {key.strip()} twice; give it once")
         found[key.strip()] = value.strip()
     return found
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
+from ..decisions.from_context import cache_over_compute, decode_mfu, solve_kv_bytes
+from ..decisions.from_offers import prefill_cost
 from ..decisions.modes import fit_fast_mode
 from ..economics.pricelist import margin
 from ..kernel.counts import attended_entries, experts_touched, stored_entries
@@ -17,8 +19,6 @@ from .racks import RACKS
 from .rules import Compute, Values, near
 from .rules import by_conditions as _by_conditions
 from .rules import by_distance as _by_distance
-
-MTOK = 1e6
 
 
 def _margin(price: float, cost: float) -> Part:
@@ -159,7 +159,7 @@ def _square_root(claim: Claim, x: Values) -> Outcome:
 
 def _context_step(claim: Claim, x: Values) -> Outcome:
     out, into = x["output_above"] / x["output_below"], x["input_above"] / x["input_below"]
-    needed = x["longest"] / x["threshold"]
+    needed = float(cache_over_compute(x["longest"], x["threshold"]))
     return _by_conditions(
         out,
         {
@@ -176,16 +176,16 @@ def _context_step(claim: Claim, x: Values) -> Outcome:
 
 def _output_price(claim: Claim, x: Values) -> Outcome:
     ours = x["output_price"] / x["input_price"]
-    alone = x["context"] / x["balance_context"]
+    alone, mfu = float(cache_over_compute(x["context"], x["balance_context"])), float(decode_mfu(ours))
     return _by_conditions(
         ours,
         {
-            f"output costs more than input ({ours:.3g}x, a decode utilisation of {1 / ours:.0%})": ours > 1.05,
+            f"output costs more than input ({ours:.3g}x, a decode utilisation of {mfu:.0%})": ours > 1.05,
             f"cache reads alone explained it at {x['context']:,.0f} tokens (they take {alone:.2g}x the compute if"
             f" they balance at {x['balance_context']:,.0f}; the rest is weights, margin or other machines)":
             alone >= ours,
         },
-        Part(name="decode MFU implied", value=1 / ours, unit="share"),
+        Part(name="decode MFU implied", value=mfu, unit="share"),
         _margin(x["input_price"], x["cost"]),
     )  # fmt: skip
 
@@ -212,9 +212,8 @@ def _tiers(claim: Claim, x: Values) -> Outcome:
 
 
 def _bytes_per_token(claim: Claim, x: Values) -> Outcome:
-    board = x["active"] / (x["r"] * x["context"])
     per_byte = x["r"] / x["weight_bytes"]
-    ours = x["active"] / (per_byte * x["context"])
+    board, ours = (float(solve_kv_bytes(x["active"], x["context"], rate)) for rate in (x["r"], per_byte))
     return _by_conditions(
         ours,
         {
@@ -227,8 +226,7 @@ def _bytes_per_token(claim: Claim, x: Values) -> Outcome:
 
 
 def _close_to_cost(claim: Claim, x: Values) -> Outcome:
-    seconds = 2 * x["active"] / (x["peak"] * x["mfu"])
-    cost = seconds * x["price_per_hour"] / 3600 * MTOK
+    cost = prefill_cost(x["active"], x["peak"], x["price_per_hour"], x["mfu"])
     ours = x["list_price"] / cost
     close = 1 / (1 + claim.tolerance) <= ours <= 1 + claim.tolerance
     verdict: Verdict = "holds" if close else "does not hold"
@@ -236,7 +234,7 @@ def _close_to_cost(claim: Claim, x: Values) -> Outcome:
         ours=ours,
         verdict=verdict,
         because=f"a million input tokens cost ${cost:.3f} to compute and sell for ${x['list_price']:g}:"
-        f" a gross margin of {1 - cost / x['list_price']:.0%}",
+        f" a gross margin of {margin(x['list_price'], cost):.0%}",
         parts=(Part(name="cost per million input tokens", value=cost, unit="$"),),
     )
 

@@ -1,0 +1,72 @@
+"""Public price lists of one model beside a quote: what each host asks, and the margin our cost implies for it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ..economics.pricelist import ListPrice, PriceList, margin
+from .quote import Quote
+from .quote_tiers import dollars
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Host:
+    """One host's prices of standard requests, dollars per million tokens; a cached read without a price is input.
+
+    `request`: dollars that the standard request pays there. `margin`: gross margin if its cost were ours, idle hours
+    included, from `low` to `high` over the interval of our cost; None where nothing is charged.
+    """
+
+    provider: str
+    model: str
+    day: str
+    input_mtok: float
+    cache_read_mtok: float | None
+    output_mtok: float
+    request: float
+    margin: float | None
+    low: float | None
+    high: float | None
+    output_speed: float | None
+    ttft: float | None
+
+
+def in_force(of: PriceList, isl: float) -> ListPrice:
+    """The standard price of a request with so many input tokens.
+
+    >>> short = ListPrice(model="a/b", input_mtok=1.0, output_mtok=5.0)
+    >>> long = ListPrice(model="a/b", input_mtok=2.0, output_mtok=9.0, above_input_tokens=200e3)
+    >>> both = PriceList(model="a/b", day="2026-03-01", entries=(short, long))
+    >>> in_force(both, 8192).input_mtok, in_force(both, 250e3).input_mtok
+    (1.0, 2.0)
+    """
+    entries = of.mode("standard")
+    return max((e for e in entries if e.above_input_tokens <= isl), key=lambda e: e.above_input_tokens)
+
+
+def hosts(quote: Quote, lists: Sequence[PriceList]) -> tuple[Host, ...]:
+    """Every host of the lists, cheapest request first."""
+    found = [_host(quote, one) for one in lists]
+    return tuple(sorted(found, key=lambda h: (h.request, h.provider)))
+
+
+def _host(quote: Quote, of: PriceList) -> Host:
+    traffic = quote.standard.question.traffic
+    entry = in_force(of, float(traffic.isl))
+    read = entry.input_mtok if entry.cache_read_mtok is None else entry.cache_read_mtok
+    paid = dollars(traffic, entry.input_mtok, read, entry.output_mtok)
+    known, free = quote.request_span, not paid > 0
+    return Host(
+        provider=of.provider, model=of.model, day=of.day, input_mtok=entry.input_mtok,
+        cache_read_mtok=entry.cache_read_mtok, output_mtok=entry.output_mtok, request=paid,
+        margin=None if free else float(margin(paid, quote.request_cost)),
+        low=None if free or known is None else float(margin(paid, known[1])),
+        high=None if free or known is None else float(margin(paid, known[0])),
+        output_speed=of.output_speed, ttft=of.ttft,
+    )  # fmt: skip
+
+
+def cheaper(quote: Quote, found: Sequence[Host]) -> int:
+    """How many hosts ask less than our list for the standard request."""
+    return sum(h.request < quote.revenue() for h in found)

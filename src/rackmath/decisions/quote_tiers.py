@@ -1,0 +1,188 @@
+"""The tiers of a price list, each with the cheapest steady state that serves it, and what would move its cost.
+
+Standard is the cheapest plan under the objectives. Long serves prompts of a stated length under the same pace, fast
+the standard traffic at a multiple of the standard speed, each on replicas of its own. Batch fills the hours that
+interactive traffic leaves idle, so it runs on the standard replica, with as many sequences as fit.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from ..economics.cost import MTOK, Cost
+from ..errors import Infeasible
+from ..search.grid import Column, Question
+from ..search.plan import Plan, evaluate_plan, plan
+from ..units import plural, show
+from ..world.workload import Objectives, Traffic
+from .menu import menu
+
+Search = Callable[[Question, Objectives], Plan | None]
+
+LENGTHS = 12
+"""Input lengths at which the growth of the cost is computed."""
+
+HARDWARE: Mapping[str, Mapping[str, float]] = {
+    "machine hours 10 % cheaper": {"price_per_hour": 0.9},
+    "10 % more FLOP/s": {"peak_bf16": 1.1, "peak_fp8": 1.1, "peak_fp4": 1.1, "peak_int8": 1.1},
+    "10 % more HBM bandwidth": {"hbm_bandwidth": 1.1},
+    "10 % faster links": {"scaleup_bandwidth": 1.1, "scaleout_bandwidth": 1.1},
+}
+"""Changes of the machine whose effect on each price is told: factors on its values."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tier:
+    """One tier of a list: its plan, or `why` there is none. `says` tells in a few words what it runs on.
+
+    `moved`: its plan after each of the changes worth telling, by their names.
+    """
+
+    name: str
+    plan: Plan | None
+    says: str = ""
+    why: str = ""
+    moved: Mapping[str, Plan] = field(default_factory=dict)
+
+
+def standard(question: Question, objectives: Objectives) -> Tier:
+    """The cheapest plan; infeasible with the reasons where there is none."""
+    found = plan([question], objectives)
+    if found.best is None:
+        raise Infeasible("; ".join(found.reasons))
+    return _served("standard", found.best, objectives)
+
+
+def fast(of: Plan, objectives: Objectives, ratio: float) -> Tier:
+    """The cheapest plan at `ratio` times the speed of the standard one."""
+    speed = ratio * float(of.serving.interactivity)
+    wanted = replace(objectives, max_tpot=1 / speed)
+    found = plan([same_formats(of)], wanted)
+    if found.best is None:
+        return Tier(name="fast", plan=None, why=f"{show(speed)} tok/s/user: {'; '.join(found.reasons)}")
+    return _served("fast", found.best, wanted)
+
+
+def long(of: Plan, objectives: Objectives, isl: float) -> Tier:
+    """The cheapest plan for prompts of `isl` tokens: same output, same cached share, no limit on TTFT."""
+    wanted = replace(objectives, max_ttft=math.inf)
+    found = plan([at_length(same_formats(of), isl)], wanted)
+    if found.best is None:
+        return Tier(name="long", plan=None, why=f"prompts of {isl:,.0f} tokens: {'; '.join(found.reasons)}")
+    return _served("long", found.best, wanted)
+
+
+def batch(of: Plan) -> Tier:
+    """The standard replica with no limit on latency."""
+
+    def search(question: Question, _: Objectives) -> Plan:
+        return _fullest(evaluate_plan(question, of.layout, of.precision, of.batch))
+
+    slow = _fullest(of)
+    return Tier(name="batch", plan=slow, says=_words(slow), moved=_moved(slow, Objectives(), search))
+
+
+def _fullest(of: Plan) -> Plan:
+    """The same replica with the number of sequences at which output is cheapest."""
+    same = menu(of, chips=()).same
+    if not len(same.batch):
+        return of
+    return evaluate_plan(of.question, of.layout, of.precision, float(same.batch[int(np.argmin(same.output_mtok))]))
+
+
+def _cheapest(question: Question, objectives: Objectives) -> Plan | None:
+    return plan([question], objectives).best
+
+
+def _served(name: str, p: Plan, objectives: Objectives) -> Tier:
+    return Tier(name=name, plan=p, says=_words(p), moved=_moved(p, objectives, _cheapest))
+
+
+def _words(p: Plan) -> str:
+    return (
+        f"{p.layout.label()} with {plural(p.batch, 'sequence')}, each at {float(p.serving.interactivity):.3g} tok/s"
+    )
+
+
+def same_formats(of: Plan) -> Question:
+    """The plan's question in its own number formats: the tiers of one list serve the same answers."""
+    return replace(of.question, precisions=(of.precision,))
+
+
+def at_length(question: Question, isl: float) -> Question:
+    """The question with prompts of another length."""
+    return replace(question, traffic=replace(question.traffic, isl=isl))
+
+
+# --- growth with length --------------------------------------------------------------------------------------------
+
+
+def dollars(traffic: Traffic, input_mtok: float, cache_read_mtok: float, output_mtok: float) -> float:
+    """Dollars that a request pays at prices per million tokens.
+
+    >>> dollars(Traffic(isl=1e6, osl=1e6, cached=0.75), 4.0, 0.4, 10.0)
+    11.3
+    """
+    fresh = max(float(traffic.isl) * (1 - float(traffic.cached)), 1.0)
+    held = float(traffic.isl) * float(traffic.cached)
+    return (fresh * input_mtok + held * cache_read_mtok + float(traffic.osl) * output_mtok) / MTOK
+
+
+def at_cost(traffic: Traffic, cost: Cost) -> float:
+    """Dollars that a request pays at the prices of a `Cost`."""
+    return dollars(traffic, float(cost.input_mtok), float(cost.cache_read_mtok), float(cost.output_mtok))
+
+
+def growth(of: Plan, objectives: Objectives, longest: float) -> tuple[Column, Column]:
+    """Input lengths from the standard one to `longest`, and at each the cost over what standard prices charge.
+
+    Both at cost, for whole requests on the cheapest plan of that length: 1 at the standard length by construction,
+    NaN where nothing serves such prompts. More input changes the mix of tokens, and this ratio is free of that.
+    """
+    q = same_formats(of)
+    start = float(q.traffic.isl)
+    lengths = np.geomspace(start, longest, LENGTHS)
+    wanted = replace(objectives, max_ttft=math.inf)
+    found = [1.0]
+    for isl in lengths[1:]:
+        one = at_length(q, float(isl))
+        best = plan([one], wanted).best
+        paid = at_cost(one.traffic, of.cost)
+        found.append(math.nan if best is None else float(best.cost.request) / paid)
+    return lengths, np.array(found)
+
+
+# --- what would move a tier ----------------------------------------------------------------------------------------
+
+
+def _moved(p: Plan, objectives: Objectives, search: Search) -> dict[str, Plan]:
+    """A plan after each change: of the machine, with layout and batch kept; of request or pace, planned anew."""
+    q = same_formats(p)
+    found = {}
+    for name, factors in HARDWARE.items():
+        machine = replace(q.machine, **{k: getattr(q.machine, k) * f for k, f in factors.items()})
+        found[name] = evaluate_plan(replace(q, machine=machine), p.layout, p.precision, p.batch)
+    share = float(q.traffic.cached)
+    other = other_share(share)
+    again = search(replace(q, traffic=replace(q.traffic, cached=other)), objectives)
+    if again is not None:
+        found[f"{other:.0%} of the input cached, not {share:.0%}"] = again
+    if objectives.max_tpot < math.inf:
+        speed = 1 / objectives.max_tpot
+        slower = search(q, replace(objectives, max_tpot=2 / speed))
+        if slower is not None:
+            found[f"{speed / 2:.3g} tok/s/user, not {speed:.3g}"] = slower
+    return found
+
+
+def other_share(cached: float) -> float:
+    """Another cached share to compare with: 30 points more where there is room, else less.
+
+    >>> other_share(0.5), round(other_share(0.9), 9)
+    (0.8, 0.6)
+    """
+    return cached + 0.3 if cached <= 0.6 else cached - 0.3

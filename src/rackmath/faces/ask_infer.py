@@ -1,0 +1,175 @@
+"""The verb of prices read backwards all at once: words in, an answer out. No arithmetic here.
+
+>>> answer = infer(input="0.27", output="1.10", cache_read="0.07", unit="1M", draws="200k")
+>>> answer.inference["active_params"].low < 37e9 < answer.inference["active_params"].high
+True
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import BadInput, unknown
+from ..units import parse
+from .question import Quantity
+
+if TYPE_CHECKING:
+    from ..decisions.beliefs import Beliefs
+    from ..decisions.inverse import Inference
+    from ..economics.pricelist import PriceList
+    from .export import Face
+
+MOST_DRAWS = 20_000_000
+FEWEST_DRAWS = 10_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InferAnswer:
+    """A price list read backwards. `known` and `priors` hold what was given, as it was given."""
+
+    prices: PriceList
+    inference: Inference
+    beliefs: Beliefs
+    known: Mapping[str, str]
+    priors: Mapping[str, str]
+
+    def face(self) -> Face:
+        from . import show_infer
+
+        return show_infer.face(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BlindAnswer:
+    """Open-weight models read blind from their hosts' prices, beside the truth."""
+
+    blind: Any
+
+    def face(self) -> Face:
+        from . import show_blind
+
+        return show_blind.face(self)
+
+
+def infer(
+    name: str | None = None,
+    *,
+    know: Mapping[str, Quantity] | None = None,
+    prior: Mapping[str, str] | None = None,
+    speed: Quantity | None = None,
+    ttft: Quantity | None = None,
+    on_date: str | None = None,
+    source: str = "snapshot",
+    draws: Quantity = "2M",
+    seed: int = 1,
+    unit: str | None = None,
+    **listed: Quantity | None,
+) -> InferAnswer:
+    """What a price list says about the model, the machine and the margin behind it.
+
+    `name`: a model of the price lists, or a file; or prices by keyword (input, output, cache_read, write_5m,
+    write_1h: dollars per million tokens, or as `unit` says). `know`: what is known, as in {"active_params": "37e9",
+    "hardware": "h800"}; `prior`: another range of 5 to 95 %, as in {"active_params": "100e9..600e9"}. `speed` and
+    `ttft`: measured tokens per second of a user, and time to first token.
+    """
+    from ..decisions.beliefs import believing
+    from ..decisions.inverse import infer as read
+    from ..decisions.likelihood import observations
+
+    prices = _prices(name, {k: v for k, v in listed.items() if v is not None}, on_date, source, unit)
+    prices = replace(
+        prices,
+        output_speed=prices.output_speed if speed is None else _positive(speed, "1/s", "speed"),
+        ttft=prices.ttft if ttft is None else _positive(ttft, "s", "ttft"),
+    )
+    known = {k: _known(k, v) for k, v in (know or {}).items()}
+    of = believing({k: _range(k, v) for k, v in (prior or {}).items()})
+    if both := sorted(set(known) & set(prior or {})):
+        raise BadInput(f"{both[0]} is given both as known and as a belief; give one of them")
+    n = round(parse(draws, "count", name="draws"))
+    if not FEWEST_DRAWS <= n <= MOST_DRAWS:
+        raise BadInput(f"draws = {n:,} is out of range; give {FEWEST_DRAWS:,} to {MOST_DRAWS:,}")
+    if seed < 0:
+        raise BadInput(f"a seed of {seed} is negative; give a whole number from 0")
+    found = read(observations(prices), known=known, of=of, draws=n, seed=seed)
+    return InferAnswer(
+        prices=prices, inference=found, beliefs=of, known={k: str(v) for k, v in (know or {}).items()},
+        priors=dict(prior or {}),
+    )  # fmt: skip
+
+
+def blind() -> BlindAnswer:
+    """The blind test: open-weight models read from their hosts' prices alone, then compared."""
+    from ..evidence import blind as evidence
+
+    return BlindAnswer(blind=evidence.blind())
+
+
+def _prices(
+    name: str | None, listed: Mapping[str, Quantity], on_date: str | None, source: str, unit: str | None
+) -> PriceList:
+    """The list meant: by name, from a file, or as given."""
+    from ..economics import pricelist, pricelist_file
+
+    if name is None and not listed:
+        raise BadInput("no price list was given; name a model or a file, or give --input and --output")
+    if name is not None and listed:
+        raise BadInput(f"both a list ({name}) and single prices were given; give one of them")
+    if name is None:
+        keys = {"input": "input_mtok", "output": "output_mtok", "cache_read": "cache_read_mtok",
+                "write_5m": "cache_write_5m_mtok", "write_1h": "cache_write_1h_mtok"}  # fmt: skip
+        for key in listed:
+            if key not in keys:
+                raise unknown("price", key, keys)
+        given = {keys[k]: parse(v, "$", name=k) for k, v in listed.items()}
+        return pricelist_file.from_prices(**given, unit=unit)
+    if name.endswith((".toml", ".json", ".csv")) or Path(name).is_file():
+        return pricelist_file.read_price_list(Path(name))
+    return pricelist.price_list(name, on=on_date, source=source)
+
+
+def _known(name: str, value: Quantity) -> float | str:
+    """A known value in SI, or the name of a kind."""
+    from ..decisions.beliefs import KNOWABLE
+
+    if name not in KNOWABLE:
+        raise unknown("name of a known value", name, KNOWABLE)
+    dimension = KNOWABLE[name]
+    if not dimension:
+        return str(value).strip().lower()
+    found = parse(value, dimension, name=name)
+    top = 1.0 if dimension == "share" else 1e18
+    low = -10.0 if name == "margin" else 0.0
+    if not low < found < top:
+        raise BadInput(
+            f"{name} = {value!r} is impossible; give {'a share below 1' if top == 1 else 'a number above 0'}"
+        )
+    return found
+
+
+def _range(name: str, text: str) -> tuple[float, float]:
+    """Two ends written low..high."""
+    from ..decisions.beliefs import beliefs
+
+    quantities = beliefs().quantities
+    if name not in quantities:
+        raise unknown("belief", name, quantities)
+    low, dots, high = str(text).partition("..")
+    if not dots:
+        raise BadInput(f"the belief {name} = {text!r} is not a range; write it like {name}=1e9..1e11")
+    dimension = {"tok/s": "1/s", "x": "count", "tokens": "count", "uses": "count", "FLOP": "count"}
+    unit = quantities[name].unit
+    ends = [parse(end.strip(), dimension.get(unit, unit), name=name) for end in (low, high)]
+    return ends[0], ends[1]
+
+
+def _positive(value: Quantity, dimension: str, name: str) -> float:
+    found = parse(value, dimension, name=name)
+    if found <= 0:
+        raise BadInput(f"{name} = {value!r} is impossible; give a number above 0")
+    return found
+
+

@@ -1,0 +1,108 @@
+"""The command `infer`. Typer and the standard library only."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from . import options as o
+
+LISTED = "Prices, in place of a list"
+KNOWN = "What is known or believed"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the application."""
+    app.command(
+        rich_help_panel="Prices",
+        epilog="Example: rackmath infer anthropic/claude-opus-4-6 --know hardware=tpu-v6e --speed 55",
+    )(infer)
+
+
+def infer(
+    name: Annotated[
+        str | None,
+        typer.Argument(metavar="[PRICELIST]", help="A model of the price lists (rackmath prices), or a file."),
+    ] = None,
+    input_: Annotated[
+        str | None, typer.Option("--input-price", help="Dollars per million input tokens.", rich_help_panel=LISTED)
+    ] = None,
+    output_: Annotated[
+        str | None, typer.Option("--output-price", help="Dollars per million output tokens.", rich_help_panel=LISTED)
+    ] = None,
+    cache_read: Annotated[str | None, typer.Option("--cached-price", help="The same for a cached read.", rich_help_panel=LISTED)] = None,
+    write_5m: Annotated[
+        str | None, typer.Option("--write-5m-price", help="For a cache write of 5 minutes.", rich_help_panel=LISTED)
+    ] = None,
+    write_1h: Annotated[
+        str | None, typer.Option("--write-1h-price", help="For a cache write of 1 hour.", rich_help_panel=LISTED)
+    ] = None,
+    unit: Annotated[
+        str | None,
+        typer.Option(help="What the prices are per: 1M (the default), 1K or token.", rich_help_panel=LISTED),
+    ] = None,
+    speed: Annotated[
+        str | None, typer.Option(help="Measured output speed of a user: 55 tok/s.", rich_help_panel=KNOWN)
+    ] = None,
+    ttft: Annotated[
+        str | None, typer.Option(help="Measured time to first token: 900ms.", rich_help_panel=KNOWN)
+    ] = None,
+    know: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=VALUE",
+            help="What is known: active_params=37e9, total_params, kv_bytes=70kB, layers, hardware=h800,"
+            " price_per_hour=2, weights=fp8, attention=mla, batch, idle=30%, margin=60%, ... Repeat it.",
+            rich_help_panel=KNOWN,
+        ),
+    ] = None,
+    prior: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=LOW..HIGH",
+            help="Another belief of 5 to 95 %: active_params=100e9..600e9. Repeat it.",
+            rich_help_panel=KNOWN,
+        ),
+    ] = None,
+    on_date: Annotated[
+        str | None, typer.Option(metavar="DAY", help="The list of this day: 2026-03-01.", rich_help_panel=o.CHOICES)
+    ] = None,
+    source: Annotated[
+        str, typer.Option(help="snapshot, or genai-prices (the installed package).", rich_help_panel=o.CHOICES)
+    ] = "snapshot",
+    draws: Annotated[str, typer.Option(metavar="COUNT", help="Suppositions drawn.", rich_help_panel=o.CHOICES)] = "2M",
+    seed: Annotated[str, typer.Option(help="Start of the random numbers.", rich_help_panel=o.CHOICES)] = "1",
+    blind: Annotated[
+        bool,
+        typer.Option("--blind", help="Run the blind test on open-weight models instead.", rich_help_panel=o.CHOICES),
+    ] = False,
+    json: o.Json = False,
+    csv: o.Csv = False,
+    output: o.File = None,
+    explain: o.Explain = False,
+) -> int:
+    """A price list read backwards, all evidence at once: model, machine, batch and margin, with how sure one can be.
+
+    Exits with 1 where the prices lie beyond anything believed. How well this does on known models: docs/infer.md.
+    """
+    from ..errors import BadInput
+    from . import ask_infer, export
+
+    out = export.Output.of(json=json, csv=csv, file=output, explain=explain)
+    listed = {"input": input_, "output": output_, "cache_read": cache_read, "write_5m": write_5m, "write_1h": write_1h}
+    if blind:
+        if name is not None or any(listed.values()) or know or prior:
+            raise BadInput("--blind reads the lists of open-weight models; leave the rest out")
+        with export.progress("reading price lists blind"):
+            answer = ask_infer.blind()
+        out.deliver(answer)
+        return 0
+    with export.progress("weighing suppositions"):
+        found = ask_infer.infer(
+            name, know=o.pairs(know, "--know", "active_params=37e9"),
+            prior=o.pairs(prior, "--prior", "active_params=100e9..600e9"), speed=speed, ttft=ttft, on_date=on_date, source=source,
+            draws=draws, seed=o.whole(seed, "seed"), unit=unit, **listed,
+        )  # fmt: skip
+    out.deliver(found)
+    return 0
