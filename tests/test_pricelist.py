@@ -391,7 +391,7 @@ def test_screens(width, capsys, monkeypatch):
         (["--provider", "zai"], ("GLM-5.3-Flash", "one of them")),
         (["--machines", "h100"], ("$2.95", "Sources")),
         (["kimi-k3", "--on-date", "2026-01-01"], ("no first day is known",)),
-        (["gpt-5.4", "--explain"], ("standard, above 272,000",)),
+        (["gpt-5.4", "--explain"], ("standard > 272K",)),
     ):
         assert cli.run(["prices", *words]) == 0
         out = capsys.readouterr().out

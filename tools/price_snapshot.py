@@ -87,7 +87,7 @@ class Names:
     def row(self, entry: ListPrice, window: float | None) -> Row:
         """The entry under the name it is sold by here, with its weights."""
         maker, _, name = entry.model.partition("/")
-        weights = self.weights.get(name.lower(), "")
+        weights = self.weights.get(name.lower()) or self.weights.get(entry.model.lower(), "")
         for change in self.given["moved"]:
             if entry.model == change["model"] and (not entry.until or entry.until > change["since"]):
                 weights = change["weights"]
@@ -208,20 +208,22 @@ def repeats(name: str, listed: list[Row], other: str, own: list[Row]) -> bool:
     """Whether a listing is another of the same seller and weights: by its name without maker, or by its prices."""
     alike = name.partition("/")[0] == other.partition("/")[0] and listed[-1].weights == own[-1].weights
     named = name.rpartition("/")[2] == other.rpartition("/")[2]
-    return alike and (named or prices(listed[-1].entry) == prices(own[-1].entry))
+    return alike and (named or current(listed) == current(own))
+
+
+def current(listed: list[Row]) -> tuple[str, str]:
+    """The newest standard prices of a listing."""
+    entry = [row.entry for row in listed if row.entry.mode == "standard"][-1]
+    return number(entry.input_mtok), number(entry.output_mtok)
 
 
 def joined(rows: list[Row]) -> Iterator[Row]:
     """Rows with every fast listing spelt like the standard one; all must have a standard one."""
-    spelt = {r.entry.model.lower(): r.entry.model for r in rows if r.entry.mode == "standard"}
+    spelt = {r.entry.model.lower(): r.entry.model for r in reversed(rows) if r.entry.mode == "standard"}
     for row in rows:
         if row.entry.model.lower() not in spelt:
             raise SystemExit(f"{row.entry.model} has no standard price")
         yield replace(row, entry=replace(row.entry, model=spelt[row.entry.model.lower()]))
-
-
-def prices(entry: ListPrice) -> tuple[str, str]:
-    return number(entry.input_mtok), number(entry.output_mtok)
 
 
 def place(row: Row) -> tuple[Any, ...]:

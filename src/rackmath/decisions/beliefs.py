@@ -242,7 +242,6 @@ class _Hand:
         self.columns[name] = found
         return found
 
-
     def pick_given(self, name: str, other: str) -> Column:
         """A choice whose odds depend on another's kind: drawn, or as known and weighed by how likely that is."""
         odds = np.array([list(self.of.choices[f"{name}.{k}"].odds.values()) for k in self.of.kinds(other)])

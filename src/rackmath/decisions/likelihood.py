@@ -30,6 +30,7 @@ LEVELS = ("input", "cache_read", "write_5m", "write_1h", "output")
 """Products whose markups share a common part."""
 
 SIZE = 100e9
+USED = 1.5  # length of the requests that a dearer tier is priced for over its threshold: most lie just above it
 
 SELLERS = ("host", "maker")
 """Who sells: a host of open weights, one of many, or the only maker of a closed model."""
@@ -111,8 +112,7 @@ def observations(prices: PriceList) -> tuple[Observation, ...]:
     ]
     long = prices.long
     if long is not None:
-        longest = prices.context_window or 2 * long.above_input_tokens
-        at = math.sqrt(long.above_input_tokens * max(longest, long.above_input_tokens))
+        at = USED * long.above_input_tokens
         for name, above, below in (
             ("input", long.input_mtok, short.input_mtok),
             ("output", long.output_mtok, short.output_mtok),

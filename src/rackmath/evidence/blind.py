@@ -1,8 +1,8 @@
-"""The blind test: python -m rackmath.evidence.blind [--half chosen|reported] [-o FILE].
+"""The blind test: python -m rackmath.evidence.blind [--half chosen|reported].
 
-Every host's list of an open-weight model is read backwards with nothing known but that a host sells it; then the model's
-true active and total parameters and cache bytes per token are looked up. Beliefs and markups were chosen on one half
-of the models, so the other half is the test. Models count once, however many hosts sell them.
+Every host's list of an open-weight model is read backwards with nothing known but that a host sells it; then the
+model's true active and total parameters and cache bytes per token are looked up. Beliefs and markups were chosen on
+one half of the models, so the other half is the test. Models count once, however many hosts sell them.
 """
 
 from __future__ import annotations
@@ -21,7 +21,11 @@ from ..decisions.inverse import Inference, infer
 from ..decisions.likelihood import Observation, margins, observations
 from .open_models import HALVES, OpenList, open_lists
 
-JUDGED = {"active_params": "active parameters", "total_params": "total parameters", "kv_bytes": "cache bytes per token"}
+JUDGED = {
+    "active_params": "active parameters",
+    "total_params": "total parameters",
+    "kv_bytes": "cache bytes per token",
+}
 """What is compared with the truth, in words."""
 
 DRAWS = 131_072
@@ -198,9 +202,9 @@ def main() -> None:
     found = blind(parser.parse_args().half)
     for v in found.verdicts:
         print(
-            f"{v.half:9} {JUDGED[v.unknown]:22} {v.models} models, {v.lists} lists: 90 % intervals hold {v.coverage:.0%},"
-            f" width {v.sharpness:.2f} of the prior's, {v.bits:.2f} bits, rank correlation {v.rank:.2f} (of the output"
-            f" price alone {v.prior_rank:.2f}), median factor off {v.spread:.2f} (guessing the middle {v.prior_spread:.2f})"
+            f"{v.half:9} {JUDGED[v.unknown]:22} {v.models} models, {v.lists} lists: 90 % holds {v.coverage:.0%}, width"
+            f" {v.sharpness:.2f} of the prior's, {v.bits:.2f} bits, rank {v.rank:.2f} (of the output price alone"
+            f" {v.prior_rank:.2f}), off by {v.spread:.2f} (guessing the middle {v.prior_spread:.2f})"
         )
     for sentence in found.refused:
         print("refused:", sentence)

@@ -1,9 +1,9 @@
 """Markups of hosts over cost, fitted on half of the open models: python -m rackmath.evidence.fit_margins.
 
-The architecture of an open model is known, so its lists show what hosts ask over cost. Everything else (machine, price,
-batch, idle hours) stays a supposition: the likelihood of a list is the mean over suppositions that agree with the
-architecture. Common markup, its spread, each product's own, and two powers by which costs exceed the closed form are those that make
-the chosen half likeliest, each model counting once however many hosts sell it. Writes `data/price_margins.toml`.
+The architecture of an open model is known, so its lists show what hosts ask over cost. Everything else (machine,
+price, batch, idle hours) stays a supposition: the likelihood of a list is the mean over suppositions that agree with
+the architecture. Common markup, its spread, each product's own, and two powers by which costs exceed the closed form
+are those that make the chosen half likeliest, each model counting once however many hosts sell it. Writes `data/price_margins.toml`.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ FITTED = ("input", "cache_read", "output")
 JUDGED = {
     "write_5m": (0.0, 0.5, "few lists have one, and those follow one maker's 1.25"),
     "write_1h": (0.0, 0.7, "as above, 2.0"),
-    "long_input": (0.0, 0.5, "steps are round numbers: 1.5 or 2"),
-    "long_output": (0.0, 0.5, "the same"),
+    "long_input": (0.0, 1.0, "steps are round numbers, 1.5 or 2, and cover costs only in part: LECTURE section 17a"),
+    "long_output": (0.0, 1.0, "the same"),
     "batch": (0.0, 0.3, "nearly every batch price is half the standard one"),
     "fast": (0.0, 0.7, "a fast mode is priced for what it is worth as well as for its batch"),
     "speed": (0.0, 0.2, "a measured median speed against the steady state"),
@@ -89,14 +89,14 @@ def cases(lists: Sequence[OpenList]) -> list[Case]:
                 log_weight=weight,
                 truth=t,
                 counts=1 / of_model[t.architecture],
-            )  # fmt: skip
+            )
         )
     return found
 
 
 def fit(every: Sequence[Case]) -> tuple[Margins, float]:
     """The markups that make the lists likeliest, and the mean log-likelihood of a model."""
-    from scipy.optimize import minimize
+    from scipy.optimize import minimize  # type: ignore[import-untyped]
 
     total = sum(case.counts for case in every)
 
@@ -130,7 +130,7 @@ def text(m: Margins, lists: int, models: int) -> str:
     """The data file."""
     lines = [
         f"# Logarithms of list price over cost, fitted on {lists} lists of {models} open models (the chosen half).",
-        "# Written by `python -m rackmath.evidence.fit_margins`; what no open list shows is judged, as said beside it.",
+        "# Written by `python -m rackmath.evidence.fit_margins`; what no open list shows is judged, as said.",
         f"level = {m.level:.3f}",
         f"spread = {m.spread:.3f}",
         "",

@@ -7,10 +7,9 @@ True
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..errors import BadInput, unknown
 from ..units import parse
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from ..decisions.beliefs import Beliefs
     from ..decisions.inverse import Inference
     from ..economics.pricelist import PriceList
+    from ..evidence.blind import Blind
     from .export import Face
 
 MOST_DRAWS = 20_000_000
@@ -28,13 +28,18 @@ FEWEST_DRAWS = 10_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InferAnswer:
-    """A price list read backwards. `known` and `priors` hold what was given, as it was given."""
+    """A price list read backwards. `known` and `priors` hold what was given, as it was given.
+
+    `truth`: what is known of a model whose weights are open, by the names of unknowns.
+    """
 
     prices: PriceList
+    seller: str
     inference: Inference
     beliefs: Beliefs
     known: Mapping[str, str]
     priors: Mapping[str, str]
+    truth: Mapping[str, float]
 
     def face(self) -> Face:
         from . import show_infer
@@ -46,7 +51,7 @@ class InferAnswer:
 class BlindAnswer:
     """Open-weight models read blind from their hosts' prices, beside the truth."""
 
-    blind: Any
+    blind: Blind
 
     def face(self) -> Face:
         from . import show_blind
@@ -63,6 +68,7 @@ def infer(
     ttft: Quantity | None = None,
     on_date: str | None = None,
     source: str = "snapshot",
+    seller: str | None = None,
     draws: Quantity = "2M",
     seed: int = 1,
     unit: str | None = None,
@@ -73,11 +79,12 @@ def infer(
     `name`: a model of the price lists, or a file; or prices by keyword (input, output, cache_read, write_5m,
     write_1h: dollars per million tokens, or as `unit` says). `know`: what is known, as in {"active_params": "37e9",
     "hardware": "h800"}; `prior`: another range of 5 to 95 %, as in {"active_params": "100e9..600e9"}. `speed` and
-    `ttft`: measured tokens per second of a user, and time to first token.
+    `ttft`: measured tokens per second of a user, and time to first token. `seller`: "host" of open weights or "maker"
+    of a closed model, whose markups differ; by the list, if not given.
     """
     from ..decisions.beliefs import believing
     from ..decisions.inverse import infer as read
-    from ..decisions.likelihood import observations
+    from ..decisions.likelihood import margins, observations
 
     prices = _prices(name, {k: v for k, v in listed.items() if v is not None}, on_date, source, unit)
     prices = replace(
@@ -94,10 +101,11 @@ def infer(
         raise BadInput(f"draws = {n:,} is out of range; give {FEWEST_DRAWS:,} to {MOST_DRAWS:,}")
     if seed < 0:
         raise BadInput(f"a seed of {seed} is negative; give a whole number from 0")
-    found = read(observations(prices), known=known, of=of, draws=n, seed=seed)
+    who = seller or ("host" if prices.weights else "maker")
+    found = read(observations(prices), known=known, of=of, markups=margins(who), draws=n, seed=seed)
     return InferAnswer(
-        prices=prices, inference=found, beliefs=of, known={k: str(v) for k, v in (know or {}).items()},
-        priors=dict(prior or {}),
+        prices=prices, seller=who, inference=found, beliefs=of, known={k: str(v) for k, v in (know or {}).items()},
+        priors=dict(prior or {}), truth=_truth(prices.weights),
     )  # fmt: skip
 
 
@@ -112,7 +120,7 @@ def _prices(
     name: str | None, listed: Mapping[str, Quantity], on_date: str | None, source: str, unit: str | None
 ) -> PriceList:
     """The list meant: by name, from a file, or as given."""
-    from ..economics import pricelist, pricelist_file
+    from ..economics import pricelist_file
 
     if name is None and not listed:
         raise BadInput("no price list was given; name a model or a file, or give --input and --output")
@@ -126,9 +134,17 @@ def _prices(
                 raise unknown("price", key, keys)
         given = {keys[k]: parse(v, "$", name=k) for k, v in listed.items()}
         return pricelist_file.from_prices(**given, unit=unit)
-    if name.endswith((".toml", ".json", ".csv")) or Path(name).is_file():
-        return pricelist_file.read_price_list(Path(name))
-    return pricelist.price_list(name, on=on_date, source=source)
+    return pricelist_file.find(name, on=on_date, source=source)
+
+
+def _truth(weights: str) -> dict[str, float]:
+    """What is known of a model of the catalogue; empty where the weights are closed."""
+    if not weights:
+        return {}
+    from ..evidence.open_models import truth
+
+    known = truth(weights)
+    return {k: getattr(known, k) for k in ("active_params", "total_params", "kv_bytes", "layers")}
 
 
 def _known(name: str, value: Quantity) -> float | str:
@@ -171,5 +187,3 @@ def _positive(value: Quantity, dimension: str, name: str) -> float:
     if found <= 0:
         raise BadInput(f"{name} = {value!r} is impossible; give a number above 0")
     return found
-
-

@@ -15,6 +15,7 @@ import typer
 
 from . import (
     cli_calibrate,
+    cli_infer,
     cli_lecture,
     cli_memory,
     cli_modes,
@@ -238,6 +239,7 @@ def machines(
 
 
 cli_calibrate.register(app)
+cli_infer.register(app)
 cli_lecture.register(app)
 cli_memory.register(app)
 cli_modes.register(app)

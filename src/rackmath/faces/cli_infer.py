@@ -31,7 +31,9 @@ def infer(
     output_: Annotated[
         str | None, typer.Option("--output-price", help="Dollars per million output tokens.", rich_help_panel=LISTED)
     ] = None,
-    cache_read: Annotated[str | None, typer.Option("--cached-price", help="The same for a cached read.", rich_help_panel=LISTED)] = None,
+    cache_read: Annotated[
+        str | None, typer.Option("--cached-price", help="The same for a cached read.", rich_help_panel=LISTED)
+    ] = None,
     write_5m: Annotated[
         str | None, typer.Option("--write-5m-price", help="For a cache write of 5 minutes.", rich_help_panel=LISTED)
     ] = None,
@@ -71,7 +73,16 @@ def infer(
     source: Annotated[
         str, typer.Option(help="snapshot, or genai-prices (the installed package).", rich_help_panel=o.CHOICES)
     ] = "snapshot",
-    draws: Annotated[str, typer.Option(metavar="COUNT", help="Suppositions drawn.", rich_help_panel=o.CHOICES)] = "2M",
+    seller: Annotated[
+        str | None,
+        typer.Option(
+            help="host of open weights, or maker of a closed model: their markups differ. By the list if not given.",
+            rich_help_panel=KNOWN,
+        ),
+    ] = None,
+    draws: Annotated[
+        str, typer.Option(metavar="COUNT", help="Suppositions drawn.", rich_help_panel=o.CHOICES)
+    ] = "2M",
     seed: Annotated[str, typer.Option(help="Start of the random numbers.", rich_help_panel=o.CHOICES)] = "1",
     blind: Annotated[
         bool,
@@ -90,7 +101,13 @@ def infer(
     from . import ask_infer, export
 
     out = export.Output.of(json=json, csv=csv, file=output, explain=explain)
-    listed = {"input": input_, "output": output_, "cache_read": cache_read, "write_5m": write_5m, "write_1h": write_1h}
+    listed = {
+        "input": input_,
+        "output": output_,
+        "cache_read": cache_read,
+        "write_5m": write_5m,
+        "write_1h": write_1h,
+    }
     if blind:
         if name is not None or any(listed.values()) or know or prior:
             raise BadInput("--blind reads the lists of open-weight models; leave the rest out")
@@ -101,8 +118,8 @@ def infer(
     with export.progress("weighing suppositions"):
         found = ask_infer.infer(
             name, know=o.pairs(know, "--know", "active_params=37e9"),
-            prior=o.pairs(prior, "--prior", "active_params=100e9..600e9"), speed=speed, ttft=ttft, on_date=on_date, source=source,
-            draws=draws, seed=o.whole(seed, "seed"), unit=unit, **listed,
+            prior=o.pairs(prior, "--prior", "active_params=100e9..600e9"), speed=speed, ttft=ttft,
+            on_date=on_date, source=source, seller=seller, draws=draws, seed=o.whole(seed, "seed"), unit=unit, **listed,
         )  # fmt: skip
     out.deliver(found)
     return 0

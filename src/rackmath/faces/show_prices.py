@@ -104,7 +104,8 @@ def _list(c: Console, answer: ListAnswer) -> None:
 
 
 def _prices(c: Console, p: PriceList) -> None:
-    heading(c, "Prices")
+    long = p.long and f"{_above(p.long.above_input_tokens)}: for requests of more input tokens than that"
+    heading(c, "Prices", long or "")
     heads = dict(zip(records_prices.PRICES, ("input", "cached read", "write", "write 1 h", "output"), strict=True))
     shown = [name for name in records_prices.PRICES if any(getattr(e, name) is not None for e in p.entries)]
     faster = any(e.speed != 1 for e in p.entries)
@@ -143,7 +144,7 @@ def _changes(c: Console, p: PriceList) -> None:
         return
     heading(c, "History", "known changes, the newest first")
     for r in found:
-        which = f"{r['mode']} above {tokens(r['above_input_tokens'])}" if r["above_input_tokens"] else r["mode"]
+        which = f"{r['mode']} {_above(r['above_input_tokens'])}" if r["above_input_tokens"] else r["mode"]
         when = f"[bold]{r['day']}[/]" + (" (announced)" if r["planned"] else "")
         if r["ended"]:
             was = f"{_dollars(r['input_before'])} and {_dollars(r['output_before'])}"
@@ -161,7 +162,7 @@ def _percent(change: float | None) -> str:
 
 
 def _name(e: ListPrice) -> str:
-    return f"{e.mode}, above {tokens(e.above_input_tokens)}" if e.above_input_tokens else e.mode
+    return f"{e.mode} {_above(e.above_input_tokens)}" if e.above_input_tokens else e.mode
 
 
 def _dollars(price: float | None) -> str:

@@ -1,0 +1,99 @@
+"""The answers of `infer` as plain mappings and rows: the shape of its `--json` and `--csv`. SI units."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ..decisions.inverse import Posterior
+    from ..evidence.blind import BlindList
+    from .ask_infer import BlindAnswer, InferAnswer
+
+Record = dict[str, Any]
+QUANTILES = ("p5", "p25", "p50", "p75", "p95")
+
+
+def record(answer: InferAnswer) -> Record:
+    """{model, day, seller, listed, known, beliefs, unknowns, choices, weights, draws, effective_draws}."""
+    r = answer.inference
+    return {
+        "model": answer.prices.model,
+        "day": answer.prices.day,
+        "seller": answer.seller,
+        "listed": [{"name": o.name, "value": o.value, "unit": o.unit, "says": o.says} for o in r.seen],
+        "known": dict(answer.known),
+        "beliefs": dict(answer.priors),
+        "unknowns": {k: unknown(p, answer.truth.get(k)) for k, p in r.unknowns.items()},
+        "choices": {
+            k: {"prior": dict(o.prior), "posterior": dict(o.posterior), "bits": o.bits, "known": o.known}
+            for k, o in r.odds.items()
+        },
+        "weights": [
+            {"observation": w.observation.name, "total_bits": w.total, "bits": dict(w.bits)} for w in r.weights
+        ],
+        "draws": r.draws,
+        "effective_draws": r.effective,
+    }
+
+
+def unknown(p: Posterior, truth: float | None = None) -> Record:
+    """One unknown: quantiles before and after, bits, and the histogram behind the picture."""
+    return {
+        "unit": p.unit,
+        "prior": dict(zip(QUANTILES, p.prior, strict=True)),
+        "posterior": dict(zip(QUANTILES, p.posterior, strict=True)),
+        "bits": p.bits,
+        "known": p.known,
+        "truth": truth,
+        "histogram": {"edges": p.edges, "prior": p.before, "posterior": p.after},
+    }
+
+
+def rows(answer: InferAnswer) -> list[Record]:
+    """One row for each unknown, then one for each kind of each choice."""
+    r = answer.inference
+    found: list[Record] = [
+        {
+            "unknown": p.name, "unit": p.unit, "kind": None, "prior_p5": p.prior[0], "prior_p50": p.prior[2],
+            "prior_p95": p.prior[4], "p5": p.low, "p50": p.median, "p95": p.high, "bits": p.bits,
+            "truth": answer.truth.get(p.name),
+        }
+        for p in r.unknowns.values()
+    ]  # fmt: skip
+    for o in r.odds.values():
+        found += [
+            {"unknown": o.name, "kind": k, "prior_odds": o.prior[k], "odds": o.posterior[k], "bits": o.bits}
+            for k in o.prior
+        ]
+    return found
+
+
+def blind(answer: BlindAnswer) -> Record:
+    """{verdicts, lists, refused}."""
+    b = answer.blind
+    return {
+        "verdicts": [asdict(v) for v in b.verdicts],
+        "lists": [flat(one) for one in b.lists],
+        "refused": list(b.refused),
+    }
+
+
+def flat(one: BlindList) -> Record:
+    """One list as one row."""
+    found: Record = {
+        "list": one.name, "weights": one.weights, "half": one.half, "input_mtok": one.input_mtok,
+        "output_mtok": one.output_mtok, "margin_p5": one.margin[0], "margin_p50": one.margin[1],
+        "margin_p95": one.margin[2],
+    }  # fmt: skip
+    for name, r in one.readings.items():
+        values = {
+            "low": r.low,
+            "median": r.median,
+            "high": r.high,
+            "truth": r.truth,
+            "inside": r.inside,
+            "bits": r.bits,
+        }
+        found |= {f"{name}_{k}": v for k, v in values.items()}
+    return found
