@@ -20,9 +20,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import BadInput, unknown
+from ..units import show
 from ..world import catalog
 from ..world.machine import Machine
 from .provider import Supply
+from .sampling import Proposal, scores
 
 DATA = Path(__file__).resolve().parent.parent / "data" / "price_priors.toml"
 MIDDLE = 2 * 1.6448536269514722  # standard deviations between the 5th and the 95th percentile
@@ -92,11 +94,15 @@ class Beliefs:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Draws:
-    """Suppositions as columns. `log_weight`: how well each fits what is known, apart from prices."""
+    """Suppositions as columns. `log_weight`: how well each fits what is known, apart from prices.
+
+    `scores`: the standard normal scores they were made of, one row for each belief.
+    """
 
     columns: Mapping[str, Column]
     log_weight: Column
     beliefs: Beliefs
+    scores: Column
 
     def __getitem__(self, name: str) -> Column:
         return self.columns[name]
@@ -161,15 +167,21 @@ def believing(given: Mapping[str, tuple[float, float]], of: Beliefs | None = Non
 
 
 def draw(
-    n: int, rng: np.random.Generator, known: Mapping[str, Any] | None = None, of: Beliefs | None = None
+    n: int,
+    rng: np.random.Generator,
+    known: Mapping[str, Any] | None = None,
+    of: Beliefs | None = None,
+    proposal: Proposal | None = None,
 ) -> Draws:
-    """`n` suppositions that agree with what is `known` (numbers in SI, kinds by name).
+    """`n` suppositions that agree with what is `known` (numbers in SI, kinds by name), drawn from the beliefs.
+
+    With a `proposal` they are drawn nearer to it, and weighed so that they still stand for the beliefs.
 
     >>> some = draw(1000, np.random.default_rng(1), {"active_params": 37e9, "attention": "mla"})
     >>> bool((some["total_params"] >= 37e9).all()), round(float(np.median(some["kv_bytes"])) / 1e3) in range(40, 120)
     (True, True)
     """
-    hand = _Hand(n, rng, dict(known or {}), of or beliefs())
+    hand = _Hand(n, rng, dict(known or {}), of or beliefs(), proposal)
     _sizes(hand)
     _attention(hand)
     for name in ROOTS:
@@ -180,7 +192,7 @@ def draw(
         hand.pick(name)
     usual = _machines(hand.of.kinds("hardware"))["usual"][hand.columns["hardware"].astype(int)]
     hand.follow("price_per_hour", "price", usual)
-    return Draws(columns=hand.columns, log_weight=hand.log_weight, beliefs=hand.of)
+    return Draws(columns=hand.columns, log_weight=hand.log_weight, beliefs=hand.of, scores=hand.scores)
 
 
 ROOTS = (
@@ -202,10 +214,13 @@ ROOTS = (
 class _Hand:
     """Columns being drawn."""
 
-    def __init__(self, n: int, rng: np.random.Generator, known: dict[str, Any], of: Beliefs) -> None:
+    def __init__(
+        self, n: int, rng: np.random.Generator, known: dict[str, Any], of: Beliefs, proposal: Proposal | None
+    ) -> None:
         self.n, self.rng, self.known, self.of = n, rng, known, of
         self.columns: dict[str, Column] = {}
-        self.log_weight: Column = np.zeros(n)
+        self.scores, self.log_weight = scores(n, len(of.quantities), rng, proposal)
+        self.score = dict(zip(of.quantities, self.scores, strict=True))
 
     def full(self, value: float) -> Column:
         return np.full(self.n, float(value))
@@ -213,7 +228,7 @@ class _Hand:
     def free(self, name: str, scale: Any = 1.0) -> Column:
         """A belief drawn, times `scale`."""
         q = self.of.quantity(name)
-        found: Column = q.outer(q.middle + q.sd * self.rng.standard_normal(self.n)) * scale
+        found: Column = q.outer(q.middle + q.sd * self.score[name]) * scale
         return found
 
     def root(self, name: str) -> Column:
@@ -288,7 +303,8 @@ def check_sizes(active: float | None, total: float | None, sparsity: float | Non
     """Refuse sizes that contradict each other."""
     if active is not None and total is not None and total < active * (1 - 1e-9):
         raise BadInput(
-            f"{active:g} active of {total:g} total parameters contradict each other; a model uses no more than it has"
+            f"{show(active, 'params')} active of {show(total, 'params')} in all contradict each other; a model cannot"
+            " use more than it has"
         )
     if sparsity is not None and sparsity < 1:
         raise BadInput(f"a sparsity of {sparsity:g} is below 1; give total over active parameters")

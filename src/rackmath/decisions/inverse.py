@@ -18,11 +18,14 @@ from numpy.typing import NDArray
 
 from ..arrays import Number
 from ..errors import BadInput, Infeasible
-from .beliefs import Beliefs, beliefs, check_sizes, draw
+from .beliefs import Beliefs, Draws, beliefs, check_sizes, draw
 from .likelihood import Margins, Observation, Residuals, log_likelihood, margins, residuals
+from .sampling import Proposal, adapted, effective
 
 DRAWS = 2_000_000
 CHUNK = 32_768
+ROUNDS = 4
+PLENTY = 0.03  # share of draws that count above which it does not pay to draw from anything but the prior
 LEAST = 400.0  # effective draws below which no answer is given
 BINS = 40
 SOME = 100_000  # draws from which quantiles of the prior are taken
@@ -37,14 +40,14 @@ Column = NDArray[np.float64]
 UNKNOWNS: Mapping[str, tuple[str, str]] = {
     "active_params": ("count", "active parameters"),
     "total_params": ("count", "total parameters"),
-    "kv_bytes": ("bytes", "cache bytes per token, at 16 bits"),
+    "kv_bytes": ("bytes", "cache bytes per token"),
     "layers": ("count", "layers"),
-    "price_per_hour": ("$/h", "machine, per device and hour"),
-    "batch": ("count", "sequences in a replica's pass"),
-    "speed": ("1/s", "tokens per second of a user"),
+    "price_per_hour": ("$/h", "machine hour, per device"),
+    "batch": ("count", "sequences in a pass"),
+    "speed": ("1/s", "speed of a user, tok/s"),
     "context": ("count", "tokens of a request"),
-    "idle": ("share", "idle share of paid hours"),
-    "margin": ("share", "gross margin, blended"),
+    "idle": ("share", "idle share of hours"),
+    "margin": ("share", "gross margin of a request"),
     "margin_input": ("share", "gross margin on input"),
     "margin_output": ("share", "gross margin on output"),
 }
@@ -168,16 +171,16 @@ def infer(
     of = of or beliefs()
     markups = markups or margins()
     check_sizes(known.get("active_params"), known.get("total_params"), known.get("sparsity"))
-    parts = _parts(seen, known, of, markups, draws, seed)
+    parts = _parts(_Case(seen=seen, known=known, of=of, markups=markups), draws, seed)
     columns = {k: np.concatenate([p[k] for p in parts]) for k in parts[0]}
     before = _normal(columns.pop("before"))
     if not np.isfinite(before).all():
         raise BadInput("what is known cannot be met by any supposition; leave one of the known values out")
     logs = columns.pop("logs").reshape(len(parts), len(seen) + 1, -1).transpose(1, 0, 2).reshape(len(seen) + 1, -1)
     after = [_normal(np.log(np.maximum(before, 1e-300)) + row) for row in logs]
-    effective = 1 / float(np.sum(after[0] ** 2))
-    if effective < least:
-        why = f"only {effective:.0f} of {draws:,} draws count, fewer than {least:.0f}"
+    counted = 1 / float(np.sum(after[0] ** 2))
+    if counted < least:
+        why = f"only {counted:.0f} of {draws:,} draws count, fewer than {least:.0f}"
         if known:
             raise BadInput(f"the known values and the prices hardly go together ({why}); give fewer known values")
         raise Infeasible(f"the prices lie beyond what is believed of providers ({why}); widen a belief with --prior")
@@ -185,43 +188,63 @@ def infer(
     continuous = {k: _before_after(first[k], columns[k], before, after) for k in UNKNOWNS}
     discrete = {k: _kinds(columns[k], before, after, len(of.kinds(k))) for k in CHOICES}
     unknowns = {
-        k: _posterior(k, (first[k], columns[k]), continuous[k], before, after[0], effective, known) for k in UNKNOWNS
+        k: _posterior(k, (first[k], columns[k]), continuous[k], before, after[0], counted, known) for k in UNKNOWNS
     }
-    odds = {k: _odds(k, of.kinds(k), discrete[k], effective, known) for k in CHOICES}
+    odds = {k: _odds(k, of.kinds(k), discrete[k], counted, known) for k in CHOICES}
     every = continuous | discrete
-    gained = {k: [_bits(b, a, effective) for a in afters] for k, (_, b, afters) in every.items()}
+    gained = {k: [_bits(b, a, counted) for a in afters] for k, (_, b, afters) in every.items()}
     weights = tuple(
         Weight(observation=o, bits={k: g[0] - g[i + 1] for k, g in gained.items()}) for i, o in enumerate(seen)
     )
     return Inference(
-        seen=tuple(seen), unknowns=unknowns, odds=odds, weights=weights, draws=len(before), effective=effective
+        seen=tuple(seen), unknowns=unknowns, odds=odds, weights=weights, draws=len(before), effective=counted
     )
 
 
 # --- draws --------------------------------------------------------------------------------------------------------
 
 
-def _parts(
-    seen: Sequence[Observation], known: dict[str, Any], of: Beliefs, markups: Margins, draws: int, seed: int
-) -> list[dict[str, Column]]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Case:
+    """What is seen, known and believed."""
+
+    seen: Sequence[Observation]
+    known: Mapping[str, Any]
+    of: Beliefs
+    markups: Margins
+
+
+def _parts(case: _Case, draws: int, seed: int) -> list[dict[str, Column]]:
     """Columns of every chunk, in order, whatever runs beside it."""
     chunk = min(CHUNK, draws)
-    seeds = np.random.SeedSequence(seed).spawn(max(1, round(draws / chunk)))
+    first, *seeds = np.random.SeedSequence(seed).spawn(1 + max(1, round(draws / chunk)))
+    proposal = _proposal(case, np.random.default_rng(first))
     with ThreadPoolExecutor(2) as pool:
-        return list(pool.map(lambda s: _part(seen, known, of, markups, chunk, np.random.default_rng(s)), seeds))
+        rngs = map(np.random.default_rng, seeds)
+        return list(pool.map(lambda rng: _weighed(case, chunk, rng, proposal)[0], rngs))
 
 
-def _part(
-    seen: Sequence[Observation],
-    known: dict[str, Any],
-    of: Beliefs,
-    markups: Margins,
-    n: int,
-    rng: np.random.Generator,
-) -> dict[str, Column]:
-    """One chunk: unknowns and choices as columns, weights before prices, and likelihoods with and without each."""
+def _proposal(case: _Case, rng: np.random.Generator) -> Proposal | None:
+    """Where to draw from: the prior where enough of its draws count, else a normal laid over those that do."""
+    proposal = None
+    for _ in range(ROUNDS):
+        columns, drawn = _weighed(case, 2 * CHUNK, rng, proposal)
+        prior, likelihood = columns["before"], columns["logs"][: 2 * CHUNK]
+        if effective(prior + likelihood) > PLENTY * len(prior):
+            return proposal
+        proposal, power = adapted(drawn.scores, prior, likelihood)
+        if proposal is None or power == 1.0:
+            return proposal
+    return proposal
+
+
+def _weighed(
+    case: _Case, n: int, rng: np.random.Generator, proposal: Proposal | None
+) -> tuple[dict[str, Column], Draws]:
+    """Unknowns and choices as columns, weights before prices, likelihoods with and without each; and the draws."""
+    seen, known, markups = case.seen, case.known, case.markups
     roots = {k: v for k, v in known.items() if k not in KNOWN_WITHIN}
-    d = draw(n, rng, roots, of)
+    d = draw(n, rng, roots, case.of, proposal)
     with np.errstate(over="ignore", under="ignore", divide="ignore", invalid="ignore"):
         r = residuals(seen, d, markups)
         found: dict[str, Number] = {k: d[k] for k in (*UNKNOWNS, *CHOICES) if k in d.columns}
@@ -235,7 +258,8 @@ def _part(
             before = before - 0.5 * (off / KNOWN_WITHIN["margin"]) ** 2
         without = [log_likelihood(r, markups, without=o.name) for o in seen]
         logs = np.stack([log_likelihood(r, markups), *without])
-    return {k: np.broadcast_to(v, (n,)) for k, v in found.items()} | {"before": before, "logs": logs.ravel()}
+    columns = {k: np.broadcast_to(v, (n,)) for k, v in found.items()}
+    return columns | {"before": before, "logs": logs.ravel()}, d
 
 
 def _believed_margins(n: int, m: Margins, rng: np.random.Generator) -> dict[str, Number]:

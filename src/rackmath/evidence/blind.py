@@ -1,13 +1,15 @@
-"""The blind test: python -m rackmath.evidence.blind [--half chosen|reported].
+"""The blind test: python -m rackmath.evidence.blind [--half chosen|reported] [--record].
 
 Every host's list of an open-weight model is read backwards with nothing known but that a host sells it; then the
 model's true active and total parameters and cache bytes per token are looked up. Beliefs and markups were chosen on
-one half of the models, so the other half is the test. Models count once, however many hosts sell them.
+one half of the models, so the other half is the test. Models count once, however many hosts sell them. `--record`
+writes every list to `data/blind.csv`, which docs/infer.md is made of.
 """
 
 from __future__ import annotations
 
 import argparse
+import csv
 import math
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
@@ -19,7 +21,10 @@ import numpy as np
 
 from ..decisions.inverse import Inference, infer
 from ..decisions.likelihood import Observation, margins, observations
+from ..world import catalog
 from .open_models import HALVES, OpenList, open_lists
+
+DATA = catalog.DATA / "blind.csv"
 
 JUDGED = {
     "active_params": "active parameters",
@@ -107,9 +112,63 @@ def blind(half: str | None = None, *, draws: int = DRAWS, workers: int = 2) -> B
             refused.append(f"{one.prices.model}: {answer}")
         else:
             found.append(_listed(one, answer))
-    halves = [h for h in HALVES if half in (None, h)]
+    return judged(found, refused)
+
+
+def judged(found: Sequence[BlindList], refused: Sequence[str] = ()) -> Blind:
+    """The lists with the verdicts over them."""
+    halves = [h for h in HALVES if any(one.half == h for one in found)]
     verdicts = tuple(_verdict(found, k, h) for h in halves for k in JUDGED)
     return Blind(lists=tuple(found), verdicts=verdicts, refused=tuple(refused))
+
+
+# --- as recorded --------------------------------------------------------------------------------------------------
+
+
+def flat(one: BlindList) -> dict[str, str | float]:
+    """One list as one row."""
+    found: dict[str, str | float] = {
+        "list": one.name, "weights": one.weights, "half": one.half, "input_mtok": one.input_mtok,
+        "output_mtok": one.output_mtok, "margin_low": one.margin[0], "margin_median": one.margin[1],
+        "margin_high": one.margin[2],
+    }  # fmt: skip
+    for name, r in one.readings.items():
+        found |= {f"{name}_{k}": getattr(r, k) for k in FIELDS}
+    return found
+
+
+FIELDS = ("low", "median", "high", "truth", "sharpness", "bits")
+
+
+def record(found: Blind) -> None:
+    """Write every list to the data file, four digits each."""
+    rows = [{k: v if isinstance(v, str) else f"{v:.4g}" for k, v in flat(one).items()} for one in found.lists]
+    with DATA.open("w", encoding="utf-8", newline="") as out:
+        writer = csv.DictWriter(out, list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def recorded() -> Blind:
+    """The blind test as it was last recorded.
+
+    >>> recorded().verdict("active_params", "reported").models >= 12
+    True
+    """
+    with DATA.open(encoding="utf-8", newline="") as file:
+        return judged([_recorded(row) for row in csv.DictReader(file)])
+
+
+def _recorded(row: Mapping[str, str]) -> BlindList:
+    low, mid, high = (float(row[f"margin_{k}"]) for k in ("low", "median", "high"))
+    return BlindList(
+        name=row["list"], weights=row["weights"], half=row["half"], input_mtok=float(row["input_mtok"]),
+        output_mtok=float(row["output_mtok"]), margin=(low, mid, high),
+        readings={k: Reading(**{f: float(row[f"{k}_{f}"]) for f in FIELDS}) for k in JUDGED},
+    )  # fmt: skip
+
+
+# --- the test -----------------------------------------------------------------------------------------------------
 
 
 Answer = tuple[Mapping[str, Reading], tuple[float, float, float]]
@@ -199,12 +258,16 @@ def main() -> None:
     """Print the verdicts."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--half", choices=HALVES)
-    found = blind(parser.parse_args().half)
+    parser.add_argument("--record", action="store_true", help=f"write {DATA.name}")
+    given = parser.parse_args()
+    found = blind(given.half)
+    if given.record and given.half is None:
+        record(found)
     for v in found.verdicts:
         print(
-            f"{v.half:9} {JUDGED[v.unknown]:22} {v.models} models, {v.lists} lists: 90 % holds {v.coverage:.0%}, width"
-            f" {v.sharpness:.2f} of the prior's, {v.bits:.2f} bits, rank {v.rank:.2f} (of the output price alone"
-            f" {v.prior_rank:.2f}), off by {v.spread:.2f} (guessing the middle {v.prior_spread:.2f})"
+            f"{v.half:9} {JUDGED[v.unknown]:22} {v.models} models, {v.lists} lists: 90 % holds {v.coverage:.0%},"
+            f" width {v.sharpness:.2f} of the prior's, {v.bits:.2f} bits, rank {v.rank:.2f} (of the output price"
+            f" alone {v.prior_rank:.2f}), off by {v.spread:.2f} (guessing the middle {v.prior_spread:.2f})"
         )
     for sentence in found.refused:
         print("refused:", sentence)

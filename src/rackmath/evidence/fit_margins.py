@@ -3,7 +3,8 @@
 The architecture of an open model is known, so its lists show what hosts ask over cost. Everything else (machine,
 price, batch, idle hours) stays a supposition: the likelihood of a list is the mean over suppositions that agree with
 the architecture. Common markup, its spread, each product's own, and two powers by which costs exceed the closed form
-are those that make the chosen half likeliest, each model counting once however many hosts sell it. Writes `data/price_margins.toml`.
+are those that make the chosen half likeliest, each model counting once however many hosts sell it. Writes
+`data/price_margins.toml`.
 """
 
 from __future__ import annotations

@@ -123,7 +123,7 @@ def _prices(
     from ..economics import pricelist_file
 
     if name is None and not listed:
-        raise BadInput("no price list was given; name a model or a file, or give --input and --output")
+        raise BadInput("no price list was given; name a model or a file, or give --input-price and --output-price")
     if name is not None and listed:
         raise BadInput(f"both a list ({name}) and single prices were given; give one of them")
     if name is None:

@@ -52,7 +52,7 @@ def blocks(parts: NDArray[np.float64]) -> str:
     ' ▄█'
     """
     most = float(parts.max()) or 1.0
-    return "".join(BLOCKS[math.ceil(float(v) / most * 8 - 1e-9)] if v > 0 else " " for v in parts)
+    return "".join(BLOCKS[math.floor(float(v) / most * 8 + 0.5)] for v in parts)
 
 
 def chart(answer: InferAnswer) -> dict[str, Any]:

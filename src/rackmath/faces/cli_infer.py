@@ -119,7 +119,8 @@ def infer(
         found = ask_infer.infer(
             name, know=o.pairs(know, "--know", "active_params=37e9"),
             prior=o.pairs(prior, "--prior", "active_params=100e9..600e9"), speed=speed, ttft=ttft,
-            on_date=on_date, source=source, seller=seller, draws=draws, seed=o.whole(seed, "seed"), unit=unit, **listed,
+            on_date=on_date, source=source, seller=seller, draws=draws, seed=o.whole(seed, "seed"), unit=unit,
+            **listed,
         )  # fmt: skip
     out.deliver(found)
     return 0

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ..decisions.inverse import Posterior
-    from ..evidence.blind import BlindList
     from .ask_infer import BlindAnswer, InferAnswer
 
 Record = dict[str, Any]
@@ -71,29 +70,11 @@ def rows(answer: InferAnswer) -> list[Record]:
 
 def blind(answer: BlindAnswer) -> Record:
     """{verdicts, lists, refused}."""
+    from ..evidence import blind as evidence
+
     b = answer.blind
     return {
         "verdicts": [asdict(v) for v in b.verdicts],
-        "lists": [flat(one) for one in b.lists],
+        "lists": [evidence.flat(one) for one in b.lists],
         "refused": list(b.refused),
     }
-
-
-def flat(one: BlindList) -> Record:
-    """One list as one row."""
-    found: Record = {
-        "list": one.name, "weights": one.weights, "half": one.half, "input_mtok": one.input_mtok,
-        "output_mtok": one.output_mtok, "margin_p5": one.margin[0], "margin_p50": one.margin[1],
-        "margin_p95": one.margin[2],
-    }  # fmt: skip
-    for name, r in one.readings.items():
-        values = {
-            "low": r.low,
-            "median": r.median,
-            "high": r.high,
-            "truth": r.truth,
-            "inside": r.inside,
-            "bits": r.bits,
-        }
-        found |= {f"{name}_{k}": v for k, v in values.items()}
-    return found

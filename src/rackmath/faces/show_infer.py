@@ -86,8 +86,10 @@ def span(p: Posterior, low: float, high: float) -> str:
     """An interval of an unknown."""
     if p.unit in ("share", "$/h"):
         return f"{value(p, low)} to {value(p, high).removeprefix('$')}"
-    unit = {"bytes": "B", "count": "params" if p.name.endswith("_params") else ""}.get(p.unit, "")
-    return between((low, high), unit).removesuffix(" params") if unit else f"{value(p, low)} to {value(p, high)}"
+    if p.unit == "bytes":
+        return between((low, high), "B")
+    first, _, scale = value(p, low).partition(" ")
+    return f"{first if value(p, high).endswith(f' {scale}') else value(p, low)} to {value(p, high)}"
 
 
 def _unknowns(c: Console, answer: InferAnswer) -> None:
@@ -104,7 +106,7 @@ def _unknowns(c: Console, answer: InferAnswer) -> None:
             "before",
             "after",
         ]
-        table = numbers(*columns, title_width=32)
+        table = numbers(*columns, title_width=25)
         for name in names:
             p = answer.inference[name]
             if not math.isfinite(p.median):
@@ -115,7 +117,7 @@ def _unknowns(c: Console, answer: InferAnswer) -> None:
             true = answer.truth.get(name)
             said = [_true(p, true)] if truth else []
             table.add_row(p.says, value(p, p.median), *cells[:3], *said, *(f"[dim]{pictures[0]}[/]", pictures[1]))
-        indented(c, table, drop=("before", "after", "before the prices"))
+        indented(c, table, drop=("before the prices", "before"))
 
 
 def _true(p: Posterior, truth: float | None) -> str:
@@ -189,7 +191,8 @@ def _notes(answer: InferAnswer) -> list[str]:
     who = {"host": "a host of open weights", "maker": "the maker of a closed model, whose markups are a judgement"}
     said = [
         f"{r.draws:,} suppositions drawn, which count as {r.effective:,.0f}; sold by {who[answer.seller]}",
-        "a request of the blended margin has one output token for eight of input; costs hold the idle hours",
+        "cache bytes are at 16 bits and over 32K of context; a request has one output token for eight of input, and"
+        " its cost holds the idle hours",
         "beliefs and markups were chosen on half of the open models that hosts sell; on the other half the intervals"
         " were tested blind: docs/infer.md",
     ]
