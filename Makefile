@@ -21,6 +21,7 @@ check: $(VENV)/.dev
 	$(BIN)/python tools/cli_reference.py --check
 	$(BIN)/python tools/block_keys.py --check
 	$(BIN)/python tools/trust_page.py --check
+	$(BIN)/python tools/blind_page.py --check
 
 docs: $(VENV)/.dev
 	$(BIN)/cog -r README.md
@@ -28,6 +29,7 @@ docs: $(VENV)/.dev
 	$(BIN)/python tools/machine_table.py
 	$(BIN)/python tools/block_keys.py
 	$(BIN)/python tools/trust_page.py
+	$(BIN)/python tools/blind_page.py
 
 bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/bench.py

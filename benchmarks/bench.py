@@ -40,6 +40,9 @@ COMMANDS = (
     "pipeline deepseek-ai/DeepSeek-V3 --on 8xh200",
     f"timeline {V3}",
     "speculate deepseek-ai/DeepSeek-V3 --on 8xh200",
+    f"quote {V3} --margin 40% --compare",
+    "prices",
+    "readings claude-opus-4-6",
 )
 
 
@@ -118,6 +121,17 @@ def command(arguments: str, runs: int = 7) -> float:
     return statistics.median(times)
 
 
+def wall(arguments: str, runs: int = 3) -> float:
+    """Median wall-clock seconds of a command, start included, with the threads it takes."""
+    free = {k: v for k, v in os.environ.items() if not k.endswith("_NUM_THREADS")}
+    times = []
+    for _ in range(runs):
+        start = time.perf_counter()
+        subprocess.run([str(BIN), *arguments.split()], stdout=subprocess.DEVNULL, check=True, env=free)
+        times.append(time.perf_counter() - start)
+    return statistics.median(times)
+
+
 PEER_POINT, PEER_CORE = 8.67e-3, 0.50e-3
 """CPU seconds of the peer for one aggregated point, medians of 400."""
 
@@ -139,6 +153,10 @@ def main() -> None:
         ("`rackmath --help`", f"{command('--help'):.2f} s CPU", "within 0.3 s"),
         ("the README's plan, start included", f"{command(PLAN):.2f} s CPU", "within 2 s"),
         ("the same with `--mode any`", f"{command(PLAN + ' --mode any'):.2f} s CPU", "within 3 s"),
+    ]
+    rows += [
+        (f"two million draws: `rackmath {words}`", f"{wall(words):.1f} s on two cores", "within 20 s")
+        for words in ("infer claude-opus-4-6", "infer claude-opus-4-6 --on-date 2026-03-01 --speed 55 --ttft 1.2s")
     ]
     commands = [(f"`rackmath {words}`", f"{command(words, 3):.2f} s") for words in COMMANDS]
     text = [

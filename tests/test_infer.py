@@ -27,7 +27,7 @@ from rackmath.decisions.likelihood import (
 )
 from rackmath.decisions.provider import Supply, costs, decode, longer
 from rackmath.economics.pricelist import ListPrice, PriceList, price_list
-from rackmath.errors import BadInput, Infeasible
+from rackmath.errors import BadInput
 from rackmath.evidence import blind
 from rackmath.evidence.open_models import OTHER_MACHINES, open_lists, truth
 from rackmath.faces import ask, ask_infer
@@ -221,31 +221,25 @@ def test_what_is_known_is_kept_and_sharpens_the_rest() -> None:
 
 def test_prices_made_by_the_model_are_read_back_with_nominal_coverage() -> None:
     """Simulation-based calibration: ranks of the truth among the posterior are uniform, intervals hold 9 of 10."""
-    m, rng, runs = margins("host"), np.random.default_rng(11), 150
+    m, rng, runs = margins("host"), np.random.default_rng(11), 80
     world = draw(runs, rng)
     made = listed(world, SEEN, m, rng)
     batch = np.asarray(provider_costs(supply(world), m).decoding.batch)
     names = ("active_params", "total_params", "kv_bytes", "layers", "price_per_hour", "context", "idle", "batch")
     ranks: dict[str, list[float]] = {k: [] for k in names}
     held: dict[str, int] = dict.fromkeys(names, 0)
-    done = 0
     for i in range(runs):
         seen = [replace(o, value=float(v)) for o, v in zip(SEEN, made[:, i], strict=True)]
-        try:
-            found = infer(seen, markups=m, draws=32_768, seed=i + 1, least=100)
-        except Infeasible:
-            continue
-        done += 1
+        found = infer(seen, markups=m, draws=32_768, seed=i + 1, least=20)
         for k in names:
             value = float(batch[i] if k == "batch" else world[k][i])
             p = found[k]
             ranks[k].append(float(np.interp(value, p.edges, np.concatenate([[0], np.cumsum(p.after)]))))
             held[k] += p.low <= value <= p.high
-    assert done >= runs * 0.95
     for k in names:
-        assert 0.82 <= held[k] / done <= 0.97, k  # 0.9 within three deviations
+        assert 0.82 <= held[k] / runs <= 0.97, k  # 0.9 within three deviations
         counts = np.histogram(ranks[k], bins=6, range=(0, 1))[0]
-        chi2 = float(np.sum((counts - done / 6) ** 2) / (done / 6))
+        chi2 = float(np.sum((counts - runs / 6) ** 2) / (runs / 6))
         assert chi2 < 20.5, (k, counts)  # 5 degrees of freedom, 0.1 %
 
 
@@ -310,7 +304,7 @@ def test_every_kind_of_observation_is_read() -> None:
 def test_an_answer_has_its_faces(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["infer", "novita/deepseek/deepseek_v3", "--draws", "100k"]) == 0
     screen = capsys.readouterr().out
-    assert "gross margin of a request" in screen
+    assert "gross margin on output" in screen
     assert "36.6 B" in screen  # the truth, beside
     assert run(["infer", "novita/deepseek/deepseek_v3", "--draws", "100k", "--json"]) == 0
     assert '"effective_draws"' in capsys.readouterr().out
@@ -365,7 +359,11 @@ def test_bad_words_get_one_sentence(words: list[str], said: str, capsys: pytest.
         (["--input-price", "-1", "--output-price", "5"], "above 0", 2),
         (["--input-price", "1", "--output-price", "500"], "times", 2),
         (["--input-price", "1", "--output-price", "2", "--cached-price", "3"], "", 2),
-        (["--input-price", "600", "--output-price", "900", "--draws", "100k"], "beyond what is believed", 1),
+        (
+            ["--input-price", "600", "--output-price", "900", "--draws", "100k", "--seller", "host"],
+            "beyond what is believed",
+            1,
+        ),
         (["--blind", "--know", "idle=0.3"], "leave the rest out", 2),
     ],
 )

@@ -19,15 +19,18 @@ from numpy.typing import NDArray
 from ..arrays import Number
 from ..errors import BadInput, Infeasible
 from .beliefs import Beliefs, Draws, beliefs, check_sizes, draw
-from .likelihood import Margins, Observation, Residuals, log_likelihood, margins, residuals
+from .likelihood import Margins, Observation, Residuals, log_likelihood, margins, misfit, residuals
 from .sampling import Proposal, adapted, effective
 
 DRAWS = 2_000_000
 CHUNK = 32_768
 ROUNDS = 4
 PLENTY = 0.03  # share of draws that count above which it does not pay to draw from anything but the prior
+MISFIT = 5.0  # deviations of squared deviations beyond which prices and beliefs do not go together
 LEAST = 400.0  # effective draws below which no answer is given
-BINS = 40
+BINS = np.concatenate(
+    [[0.001, 0.004, 0.01], np.linspace(0.025, 0.975, 39), [0.99, 0.996, 0.999]]
+)  # ends, of the prior
 SOME = 100_000  # draws from which quantiles of the prior are taken
 OUTPUT_SHARE = 0.125  # output tokens of a request over its input tokens, for the blended margin
 KNOWN_WITHIN = {
@@ -42,9 +45,9 @@ UNKNOWNS: Mapping[str, tuple[str, str]] = {
     "total_params": ("count", "total parameters"),
     "kv_bytes": ("bytes", "cache bytes per token"),
     "layers": ("count", "layers"),
-    "price_per_hour": ("$/h", "machine hour, per device"),
+    "price_per_hour": ("$/h", "price of a device hour"),
     "batch": ("count", "sequences in a pass"),
-    "speed": ("1/s", "speed of a user, tok/s"),
+    "speed": ("1/s", "tok/s of a user"),
     "context": ("count", "tokens of a request"),
     "idle": ("share", "idle share of hours"),
     "margin": ("share", "gross margin of a request"),
@@ -179,8 +182,12 @@ def infer(
     logs = columns.pop("logs").reshape(len(parts), len(seen) + 1, -1).transpose(1, 0, 2).reshape(len(seen) + 1, -1)
     after = [_normal(np.log(np.maximum(before, 1e-300)) + row) for row in logs]
     counted = 1 / float(np.sum(after[0] ** 2))
-    if counted < least:
+    heavy = after[0] > 0
+    off = float(np.average(misfit(logs[0][heavy], [o.name for o in seen], markups), weights=after[0][heavy]))
+    if counted < least or off > len(seen) + MISFIT * math.sqrt(2 * len(seen)):
         why = f"only {counted:.0f} of {draws:,} draws count, fewer than {least:.0f}"
+        if counted >= least:
+            why = f"even the likeliest are {math.sqrt(off / len(seen)):.1f} deviations off"
         if known:
             raise BadInput(f"the known values and the prices hardly go together ({why}); give fewer known values")
         raise Infeasible(f"the prices lie beyond what is believed of providers ({why}); widen a belief with --prior")
@@ -218,18 +225,18 @@ def _parts(case: _Case, draws: int, seed: int) -> list[dict[str, Column]]:
     """Columns of every chunk, in order, whatever runs beside it."""
     chunk = min(CHUNK, draws)
     first, *seeds = np.random.SeedSequence(seed).spawn(1 + max(1, round(draws / chunk)))
-    proposal = _proposal(case, np.random.default_rng(first))
+    proposal = _proposal(case, min(2 * CHUNK, draws), np.random.default_rng(first))
     with ThreadPoolExecutor(2) as pool:
         rngs = map(np.random.default_rng, seeds)
         return list(pool.map(lambda rng: _weighed(case, chunk, rng, proposal)[0], rngs))
 
 
-def _proposal(case: _Case, rng: np.random.Generator) -> Proposal | None:
+def _proposal(case: _Case, n: int, rng: np.random.Generator) -> Proposal | None:
     """Where to draw from: the prior where enough of its draws count, else a normal laid over those that do."""
     proposal = None
     for _ in range(ROUNDS):
-        columns, drawn = _weighed(case, 2 * CHUNK, rng, proposal)
-        prior, likelihood = columns["before"], columns["logs"][: 2 * CHUNK]
+        columns, drawn = _weighed(case, n, rng, proposal)
+        prior, likelihood = columns["before"], columns["logs"][:n]
         if effective(prior + likelihood) > PLENTY * len(prior):
             return proposal
         proposal, power = adapted(drawn.scores, prior, likelihood)
@@ -299,12 +306,12 @@ BeforeAfter = tuple[Column, Column, list[Column]]
 
 
 def _before_after(first: Column, values: Column, before: Column, after: Sequence[Column]) -> BeforeAfter:
-    """Probabilities in bins that hold about as much of the prior each; `first` are the values before prices."""
+    """Probabilities in bins by quantiles of the prior, finer in its tails; `first` are the values before prices."""
     if not np.isfinite(values[:1]).all():
         one = np.ones(1)
         return np.array([np.nan, np.nan]), one, [one] * len(after)
     some = np.linspace(0, len(values) - 1, SOME).astype(int)
-    edges = np.unique(_quantiles(first[some], before[some], np.linspace(0, 1, BINS + 1)[1:-1]))
+    edges = np.unique(_quantiles(first[some], before[some], BINS))
     where = np.searchsorted(edges, values)
     there = where if first is values else np.searchsorted(edges, first)
     bins = len(edges) + 1

@@ -14,6 +14,7 @@ import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -117,7 +118,7 @@ def observations(prices: PriceList) -> tuple[Observation, ...]:
             ("input", long.input_mtok, short.input_mtok),
             ("output", long.output_mtok, short.output_mtok),
         ):
-            says = f"{name} above {long.above_input_tokens:,.0f} tokens over below"
+            says = f"{name} step above {long.above_input_tokens:,.0f} tokens"
             found.append(Observation(name=f"long_{name}", value=above / below, unit="x", says=says, at=at))
     for name in ("batch", "fast"):
         for entry in prices.mode(name)[:1]:
@@ -207,6 +208,19 @@ def log_likelihood(r: Residuals, m: Margins, *, without: str | None = None) -> C
             a, b, q = a + inverse, b + inverse * off, q + inverse * off * off
     common = m.spread * m.spread
     return total - 0.5 * (q - common * b * b / (1 + common * a) + math.log1p(common * a))
+
+
+def misfit(log_likelihoods: Any, names: Sequence[str], m: Margins) -> Any:
+    """Squared deviations between what is observed and what a supposition gives: about one for each observation.
+
+    >>> m = margins("host")
+    >>> r = Residuals(names=("input",), logs=np.full((1, 1), m.level), costs=None)  # type: ignore[arg-type]
+    >>> float(misfit(log_likelihood(r, m), ("input",), m)[0])
+    0.0
+    """
+    a = sum(m.noise[k] ** -2 for k in names if k in LEVELS)
+    most = -sum(math.log(m.noise[k]) for k in names) - 0.5 * math.log1p(m.spread**2 * a)
+    return 2 * (most - log_likelihoods)
 
 
 def listed(draws: Draws, like: Sequence[Observation], m: Margins, rng: np.random.Generator) -> Column:

@@ -245,6 +245,8 @@ def spearman(a: Sequence[float], b: Sequence[float]) -> float:
     0.8
     """
     ranks = [_ranks(np.asarray(v, dtype=float)) for v in (a, b)]
+    if min(np.ptp(r) for r in ranks) == 0:  # all alike: no order to compare
+        return math.nan
     return round(float(np.corrcoef(ranks[0], ranks[1])[0, 1]), 6)
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from .ask_infer import InferAnswer
 
 BLOCKS = " ▁▂▃▄▅▆▇█"
-TAIL = 0.01  # of prior and posterior beyond either end of a picture
+TAIL = 0.005  # of prior and posterior beyond either end of a picture
 
 DRAWN = {
     "active_params": charts.Axis("Active parameters", log=True),
@@ -32,8 +32,8 @@ def densities(p: Posterior, cells: int) -> tuple[NDArray[np.float64], NDArray[np
     edges, markup = np.asarray(p.edges), p.name.startswith("margin")
     scale = -np.log1p(-np.minimum(edges, 1 - 1e-9)) if markup else np.log(np.maximum(edges, 1e-300))
     heads = [np.concatenate([[0.0], np.cumsum(part)]) for part in (p.before, p.after)]
-    low = min(float(np.interp(TAIL, head, scale)) for head in heads)
-    high = max(float(np.interp(1 - TAIL, head, scale)) for head in heads)
+    low = max(min(float(np.interp(TAIL, head, scale)) for head in heads), float(scale[1]))
+    high = min(max(float(np.interp(1 - TAIL, head, scale)) for head in heads), float(scale[-2]))
     grid = np.linspace(low, high, cells + 1)
     before, after = (np.diff(np.interp(grid, scale, head)) for head in heads)
     return np.exp((grid[1:] + grid[:-1]) / 2), before, after
