@@ -44,8 +44,8 @@ def verdicts() -> str:
              "rank with the truth", "output price's own rank", "off by", "guessing the middle")  # fmt: skip
     return (
         f"\n{table(heads, rows, 2)}\nEach model counts once. *Width*: of the interval over the prior's, in"
-        " logarithms; *rank*: Spearman's correlation of the middle over models; *off by*: the median factor between the"
-        " middle and the truth; *guessing* always says the middle model of the half.\n\n"
+        " logarithms; *rank*: Spearman's correlation of the middle over models; *off by*: the median factor from the"
+        " middle to the truth; *guessing* always says the middle model of the half.\n\n"
     )
 
 
