@@ -16,6 +16,7 @@ import typer
 from . import (
     cli_calibrate,
     cli_infer,
+    cli_law,
     cli_lecture,
     cli_memory,
     cli_modes,
@@ -28,6 +29,7 @@ from . import (
     cli_speculate,
     cli_tiers,
     cli_timeline,
+    cli_train,
     cli_validate,
 )
 from . import options as o
@@ -240,6 +242,7 @@ def machines(
 
 cli_calibrate.register(app)
 cli_infer.register(app)
+cli_law.register(app)
 cli_lecture.register(app)
 cli_memory.register(app)
 cli_modes.register(app)
@@ -252,6 +255,7 @@ cli_score.register(app)
 cli_speculate.register(app)
 cli_tiers.register(app)
 cli_timeline.register(app)
+cli_train.register(app)
 cli_validate.register(app)
 
 

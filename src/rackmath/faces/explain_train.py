@@ -1,0 +1,91 @@
+"""The terms of a training run: a step by cause, memory by what it holds, and what the run costs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .explain import Node, count, of_machine, product, quotient, stated
+
+if TYPE_CHECKING:
+    from ..search.train import Run
+    from ..training.memory import StageMemory
+    from .ask_train import TrainAnswer
+
+SAID = {
+    "forward": "kernels of the forward pass, slowest stage",
+    "input_grad": "gradients of inputs",
+    "weight_grad": "gradients of weights",
+    "recompute": "computed a second time",
+    "vocabulary": "embedding, head and loss",
+    "imbalance": "the busiest expert rank",
+    "host": "waiting for launches",
+    "tp": "tensor-parallel collectives that nothing hides",
+    "ep": "experts' exchange that nothing hides",
+    "cp": "context-parallel collectives that nothing hides",
+    "hops": "hand-overs between stages",
+    "bubble": "idle at the ends of the pipeline",
+    "dp": "gradients and weights that nothing hides",
+    "optimizer": "the update",
+    "straggler": "waiting for the slowest device",
+}
+
+
+def tree(answer: TrainAnswer) -> Node:
+    """The run as terms."""
+    r = answer.best
+    assert r is not None
+    c = r.job.constants
+    constants = tuple(
+        Node(name=name, value=float(getattr(c, name)), source=f"data/training.toml, framework {c.name}")
+        for name in ("layer", "layer_power", "kernels", "tp", "ep", "cp", "pp", "dp", "imbalance", "straggler",
+                     "optimizer", "fragmentation", "reserved")
+    )  # fmt: skip
+    return Node(
+        name=f"training {r.job.model.name} on {r.job.machine.name}: {r.layout.label()}",
+        children=(_step(r), _memory(r), *_bill(r), Node(name="constants of the software", children=constants)),
+    )
+
+
+def _step(r: Run) -> Node:
+    terms = tuple(Node(name=SAID[k], value=float(v), unit="s") for k, v in r.step.terms.items())
+    bound = Node(name="bound of a step", value=float(r.step.bound), unit="s", note="no term of it is fitted")
+    step = stated("sum", "step", r.seconds, "s", *terms)
+    return Node(name="a step and its bound", children=(step, bound))
+
+
+def _memory(r: Run) -> Node:
+    m = r.memory
+
+    def one(name: str, s: StageMemory) -> Node:
+        parts = ("weights", "gradients", "optimizer", "activations", "buffers")
+        return stated(
+            "sum", name, float(s.total), "B", *(Node(name=p, value=float(getattr(s, p)), unit="B") for p in parts)
+        )
+
+    return Node(
+        name="memory",
+        children=(
+            one("first stage", m.first),
+            one("second stage", m.second),
+            one("last stage", m.last),
+            Node(name="fragmentation", value=m.fragmentation),
+            Node(name="reserved by the runtime", value=m.reserved, unit="B"),
+            Node(name="fullest device", value=float(m.peak), unit="B"),
+        ),
+    )
+
+
+def _bill(r: Run) -> tuple[Node, ...]:
+    steps = quotient("steps", "", count("tokens", r.job.tokens), count("tokens of a step", float(r.job.batch.tokens)))
+    step = Node(name="step", value=r.seconds, unit="s")
+    worked = product("seconds of steps", "s", steps, step)
+    whole = quotient("seconds of the run", "s", worked, Node(name="goodput", value=r.job.goodput, unit="share"))
+    days = stated("quotient", "days", r.days, "", whole, count("seconds of a day", 86400.0))
+    if not r.dollars:
+        return (days,)
+    from ..economics.cost import billed_devices
+
+    devices = count("devices billed", float(billed_devices(r.devices, r.job.machine)))
+    price = of_machine(r.job.machine, "price_per_hour", "price of a device")
+    hours = quotient("hours", "", whole, count("seconds of an hour", 3600.0))
+    return days, stated("product", "cost", r.dollars, "$", devices, price, hours)

@@ -1,0 +1,180 @@
+"""The screen of `train`: the run, its step by cause, memory, the front from fast to cheap, and what would move it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.text import Text
+
+from ..search.train import moves, shares
+from ..units import plural, show
+from . import charts, explain_train, records_train
+from .export import Face
+from .show import bar, heading, indented, line, money, notes, numbers
+
+if TYPE_CHECKING:
+    from ..search.train import Run
+    from .ask_train import TrainAnswer
+
+FRONTIER = {
+    "none": "keep everything", "selective": "recompute scores", "full": "recompute layers",
+    "reversible": "reversible blocks", "offload": "move to host memory",
+}  # fmt: skip
+
+
+def face(answer: TrainAnswer) -> Face:
+    """All faces of the answer."""
+    return Face(
+        record=lambda: records_train.record(answer),
+        rows=lambda: records_train.rows(answer),
+        screen=lambda c: screen(c, answer),
+        tree=lambda: explain_train.tree(answer),
+        chart=lambda: chart(answer),
+    )
+
+
+def screen(c: Console, answer: TrainAnswer) -> None:
+    """Print the run."""
+    job, best = answer.job, answer.best
+    assert best is not None
+    c.print(Text.assemble("Training ", (job.model.name, "bold"), " on ", (job.machine.name, "bold")))
+    price = float(job.machine.price_per_hour)
+    what = (
+        f"{show(job.tokens, 'tokens')} · {job.batch.seq:,.0f} a sequence · {show(float(job.batch.tokens), 'tokens')}"
+        f" a step · {job.recipe.name} products · {job.constants.name} software"
+    )
+    c.print(Text(what + (f" · {money(price)} per GPU-hour" if price else " · no price known"), style="dim"))
+    heading(c, "The layout asked about" if answer.found is None else "Fastest", best.layout.label())
+    _figures(c, best)
+    _step(c, best)
+    _memory(c, best)
+    if answer.found is not None:
+        _front(c, answer)
+    if answer.frontier:
+        _frontier(c, answer)
+    _moves(c, best)
+    notes(c, _notes(answer))
+
+
+def _figures(c: Console, r: Run) -> None:
+    table = numbers("", "estimate", "bound", title_width=34)
+    bound = float(r.step.bound)
+    table.add_row("step", show(r.seconds, "s"), show(bound, "s"))
+    table.add_row("MFU, causal attention", f"{r.mfu:.1%}", "")
+    if abs(r.mfu / r.mfu_bf16 - 1) > 0.01:
+        table.add_row("the same over the 16-bit peak", f"{r.mfu_bf16:.1%}", "")
+    table.add_row("tokens/s per GPU", f"{r.tokens_per_device:,.0f}", "")
+    table.add_row(f"days, {r.steps:,.0f} steps", f"{r.days:,.1f}", f"{r.days * bound / r.seconds:,.1f}")
+    if r.dollars:
+        table.add_row("cost", money(r.dollars / 1e6) + " M", money(r.dollars * bound / r.seconds / 1e6) + " M")
+    if r.kwh:
+        table.add_row("energy", show(r.kwh * 1e3, "Wh"), "")
+    indented(c, table)
+
+
+def _step(c: Console, r: Run) -> None:
+    parts = {k: v for k, v in shares(r.step).items() if v > 0.002 * r.seconds}
+    binding = max(parts, key=lambda k: parts[k])
+    heading(c, "What binds", f"{binding}: {parts[binding] / r.seconds:.0%} of a step")
+    bar(c, dict(sorted(parts.items(), key=lambda p: -p[1])[:5]), unit="s", total=r.seconds)
+    rest = sorted(parts.items(), key=lambda p: -p[1])[5:]
+    if rest:
+        line(c, "[dim]and " + ", ".join(f"{k} {show(v, 's')}" for k, v in rest) + "[/]")
+    bubble = float(r.step.bubble) / r.seconds
+    if bubble > 0.001:
+        line(c, f"[dim]{r.layout.schedule}: {float(r.step.micro_batches):,.0f} micro-batches, bubble {bubble:.1%}[/]")
+
+
+def _memory(c: Console, r: Run) -> None:
+    m = r.memory
+    room = float(m.capacity)
+    heading(c, "Memory of the fullest device", f"{show(float(m.peak), 'B')} of {show(room, 'B')}")
+    full = m.fullest
+    factor = m.fragmentation
+    parts = {
+        "weights": full.weights, "gradients": full.gradients, "optimizer": full.optimizer,
+        "activations": full.activations, "buffers and reserve": full.buffers,
+    }  # fmt: skip
+    shown = {k: float(v) * factor for k, v in parts.items()}
+    shown["buffers and reserve"] += m.reserved
+    bar(c, shown, unit="B", total=room)
+    if float(r.layout.pp) > 1:
+        first, second, last = (show(float(x.total) * factor + m.reserved, "B") for x in (m.first, m.second, m.last))
+        flying = f"{float(m.in_flight):,.3g} micro-batches in flight"
+        line(c, f"[dim]first stage {first} with {flying}, second {second}, last {last}[/]")
+
+
+def _front(c: Console, answer: TrainAnswer) -> None:
+    found = answer.found
+    assert found is not None
+    heading(c, "From fast to cheap", f"{found.evaluated:,} layouts tried, {found.fitting:,} fit")
+    table = numbers("layout", "devices", "days", "cost", "MFU", "memory", title_width=30)
+    for r in found.front:
+        cost = money(r.dollars / 1e6) + " M" if r.dollars else "-"
+        words = f"{r.layout.label()} {r.layout.schedule if float(r.layout.pp) > 1 else ''}"
+        table.add_row(
+            words, f"{r.devices:,.0f}", f"{r.days:,.1f}", cost, f"{r.mfu:.1%}", show(float(r.memory.peak), "B")
+        )
+    indented(c, table)
+
+
+def _frontier(c: Console, answer: TrainAnswer) -> None:
+    heading(c, "Memory against compute", "this layout, activations kept in other ways")
+    table = numbers("", "activations", "device peak", "more compute", title_width=26)
+    for choice in answer.frontier:
+        name = FRONTIER.get(choice.recompute, f"recompute, keep {choice.recompute}")
+        table.add_row(
+            name, show(float(choice.activations), "B"), show(float(choice.peak), "B"), f"{choice.extra_compute:+.0%}"
+        )
+    indented(c, table)
+
+
+def _moves(c: Console, r: Run) -> None:
+    found = sorted(moves(r).items(), key=lambda p: p[1])
+    signed = ((name, f"{change:+.1%}".replace("-", "−")) for name, change in found if abs(change) > 0.0005)
+    said = ", ".join(f"{name} {change}" for name, change in signed)
+    heading(c, "What would move the time of a token")
+    line(c, said or "nothing listed here")
+
+
+def _notes(answer: TrainAnswer) -> list[str]:
+    r, job = answer.best, answer.job
+    assert r is not None
+    said = [
+        f"computed for {plural(r.devices, 'device')}, billed in whole domains; the bound grants every kernel its"
+        " peak, perfect overlap, no recomputation and no bubble"
+    ]
+    if job.goodput == 1:
+        said.append("every paid hour trains: failures, restarts and checkpoints are not in it; give --goodput 0.9")
+    return [*said, *answer.notes]
+
+
+def chart(answer: TrainAnswer) -> dict[str, Any]:
+    """Days against dollars over the front, or memory against compute where that was asked for."""
+    if answer.frontier:
+        points = answer.frontier
+        names = [FRONTIER.get(p.recompute, f"keep {p.recompute}") for p in points]
+        return charts.scatter(
+            [charts.Series(n, [1 + p.extra_compute], [float(p.peak)]) for n, p in zip(names, points, strict=True)],
+            title=f"{answer.job.model.name}: memory against compute",
+            x=charts.Axis("Compute of a step over three passes", "x"),
+            y=charts.Axis("Fullest device", "bytes"),
+        )
+    runs = list(answer.found.front) if answer.found is not None else [r for r in (answer.best,) if r is not None]
+    priced = all(r.dollars for r in runs)
+    return charts.curve(
+        [
+            charts.Series(
+                "layouts", [r.days for r in runs],
+                [r.dollars / 1e6 if priced else r.devices * r.days for r in runs],
+                labels=[f"{r.devices:,.0f} devices: {r.layout.label()}" for r in runs],
+            )
+        ],
+        title=f"{answer.job.model.name} on {answer.job.machine.name}: from fast to cheap",
+        x=charts.Axis("Days", log=True),
+        y=charts.Axis("Cost", "M$") if priced else charts.Axis("Device-days"),
+        marks=[
+            charts.Mark(f"{r.devices:,.0f}", r.days, r.dollars / 1e6 if priced else r.devices * r.days) for r in runs
+        ],
+    )  # fmt: skip

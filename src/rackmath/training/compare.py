@@ -1,0 +1,84 @@
+"""All schedules side by side: the closed form of each and its simulation, for one setting."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from .orders import Times
+from .schedules import Schedule, in_flight, messages, step_time, why_not
+from .simulate import Run, simulate
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """p stages, m micro-batches, v chunks where a schedule leaves them open; times alike on all devices."""
+
+    stages: int
+    micro_batches: int
+    chunks: int
+    forward: float
+    input_grad: float
+    weight_grad: float
+    hop: float
+
+    @property
+    def work(self) -> float:
+        """Seconds a device works in a step, whatever the schedule."""
+        return self.micro_batches * (self.forward + self.input_grad + self.weight_grad)
+
+    @property
+    def times(self) -> Times:
+        return Times(
+            forward=self.forward, input_grad=self.input_grad, weight_grad=self.weight_grad, hop=self.hop
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compared:
+    """One schedule in a setting. `step`, `first`, `last`, `sent`: by formula; `run`: simulated, None where `why`.
+
+    `first`, `last`: activations the first and the last device hold; `sent`: messages of a device in the middle.
+    """
+
+    schedule: Schedule
+    why: str
+    step: float
+    first: float
+    last: float
+    sent: float
+    run: Run | None
+
+    def share(self, setting: Setting) -> float:
+        """Idle share of the simulated step."""
+        return 1 - setting.work / self.run.step if self.run else float("nan")
+
+
+def compared(schedule: Schedule, s: Setting) -> Compared:
+    """A schedule by formula and by simulation.
+
+    >>> from .schedules import schedule_named
+    >>> of = Setting(stages=4, micro_batches=8, chunks=2, forward=1, input_grad=1, weight_grad=1, hop=0)
+    >>> one = compared(schedule_named("1f1b"), of)
+    >>> one.step, one.run.step, round(one.share(of), 3), one.first, one.last
+    (33.0, 33.0, 0.273, 4.0, 1.0)
+    >>> compared(schedule_named("dualpipe"), Setting(stages=4, micro_batches=7, chunks=2, forward=1, input_grad=1,
+    ...     weight_grad=1, hop=0)).why
+    'dualpipe needs an even number of micro-batches, half of them in each direction, and has 7 of them on 4'
+    """
+    p, m, v = s.stages, s.micro_batches, s.chunks
+    why = why_not(schedule, p, m, v)
+    return Compared(
+        schedule=schedule,
+        why=why,
+        step=float(step_time(schedule, p, m, v, s.forward, s.input_grad, s.weight_grad, s.hop)),
+        first=float(in_flight(schedule, p, m, v, 0)),
+        last=float(in_flight(schedule, p, m, v, p - 1)),
+        sent=float(messages(schedule, p, m, v)),
+        run=None if why else simulate(schedule, p, m, v, s.times),
+    )
+
+
+def comparison(schedules: Iterable[Schedule], setting: Setting) -> tuple[Compared, ...]:
+    """Each of the schedules in the setting, in their order."""
+    return tuple(compared(one, setting) for one in schedules)

@@ -1,0 +1,89 @@
+"""What training software adds to kernels and collectives: a few constants for each framework, with their reasons.
+
+They lie in `data/training.toml`. A framework nobody measured takes "typical".
+"""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass, fields, replace
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from ..errors import BadInput, unknown
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainConstants:
+    """Constants of one framework.
+
+    `layer`: seconds the host needs to launch one layer of one micro-batch, forward, backward and recomputed;
+    `expert_layer`: more of them where a layer routes tokens; `layer_power`: how sharply the slower of host and device
+    sets the pace (1: they add up, large: the slower one alone). `kernels`: speed of kernels over those of
+    `kernel.achieved`, under the clocks a device sustains; `attention`: further, of attention's. `tp` to `dp`: share of
+    each kind of collective that runs beside kernels. `whole_hops`: 1 where every tensor-parallel rank sends a
+    stage's whole output to the next, not its share. `imbalance`: the busiest expert rank over the mean, less one. `straggler`:
+    share of a step lost to the slowest device. `optimizer`: seconds of an update beside its memory traffic.
+    `fragmentation`: memory taken over memory used; `reserved`: bytes of the runtime on a device.
+    """
+
+    name: str = "ideal"
+    layer: float = 0.0
+    expert_layer: float = 0.0
+    layer_power: float = 4.0
+    kernels: float = 1.0
+    attention: float = 1.0
+    tp: float = 0.0
+    ep: float = 0.0
+    cp: float = 0.0
+    pp: float = 0.0
+    dp: float = 0.0
+    imbalance: float = 0.0
+    whole_hops: float = 0.0
+    straggler: float = 0.0
+    optimizer: float = 0.0
+    fragmentation: float = 1.0
+    reserved: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name in ("tp", "ep", "cp", "pp", "dp"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise BadInput(f"share of {name} that overlaps is {getattr(self, name)!r}; give 0 to 1")
+        for name in ("layer", "expert_layer", "imbalance", "straggler", "optimizer", "reserved"):
+            if not 0 <= getattr(self, name) < float("inf"):
+                raise BadInput(f"{name} is {getattr(self, name)!r}; give a number of 0 or more")
+        for name in ("layer_power", "fragmentation"):
+            if not 1 <= getattr(self, name) < float("inf"):
+                raise BadInput(f"{name} is {getattr(self, name)!r}; give 1 or more")
+        for name in ("kernels", "attention"):
+            if not 0 < getattr(self, name) <= 1:
+                raise BadInput(f"speed of {name} is {getattr(self, name)!r}; give a number above 0, 1 at most")
+
+
+@cache
+def _raw() -> dict[str, Any]:
+    return tomllib.loads((files("rackmath") / "data" / "training.toml").read_text(encoding="utf-8"))
+
+
+def frameworks() -> dict[str, str]:
+    """Frameworks whose constants are known, and what each is."""
+    return {name: given["what"] for name, given in _raw()["framework"].items()}
+
+
+@cache
+def constants(framework: str = "typical", generation: str = "") -> TrainConstants:
+    """Constants of a framework on a generation of accelerators, where that makes a difference.
+
+    >>> 0 <= constants().dp <= 1
+    True
+    >>> constants("megatron-bridge", "hopper").kernels < constants("megatron-bridge", "ampere").kernels
+    True
+    """
+    known = _raw()["framework"]
+    if framework not in known:
+        raise unknown("training framework", framework, known)
+    names = {f.name for f in fields(TrainConstants)}
+    given = {**known["typical"], **_raw()["generation"].get(generation, {}), **known[framework]}
+    given |= known[framework].get("on", {}).get(generation, {})
+    return replace(TrainConstants(), name=framework, **{k: float(v) for k, v in given.items() if k in names})

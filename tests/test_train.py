@@ -1,0 +1,192 @@
+"""The search over training layouts and the command `train`."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from rackmath.errors import Infeasible
+from rackmath.faces import ask_train
+from rackmath.faces.cli import run as cli
+from rackmath.faces.explain import Node
+from rackmath.search.train import CHUNK, Job, cuts, evaluate, legal, moves, run, search, shares, sizes
+from rackmath.training.constants import constants
+from rackmath.training.job import Batch, illegal, layout_of, recipe_named
+from rackmath.world import catalog
+
+
+def job(model: str = "llama-3.1-8b", machine: str = "64xh100", seqs: float = 512.0, **more: object) -> Job:
+    given = {
+        "model": catalog.model(model), "machine": catalog.machine(machine), "recipe": recipe_named("bf16"),
+        "batch": Batch(seq=8192.0, global_batch=seqs), "tokens": 1e12, "constants": constants(),
+    }  # fmt: skip
+    return Job(**(given | more))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("model", "machine"), [("llama-3.1-8b", "64xh100"), ("Qwen/Qwen3-30B-A3B", "64xh200")])
+def test_the_fastest_is_the_fastest_of_all_rows(model: str, machine: str) -> None:
+    """Every row evaluated alone as scalars: none that is legal and fits beats what the search found."""
+    asked = job(model, machine)
+    found = search(asked)
+    assert found.fastest is not None
+    devices = int(asked.machine.n_devices)
+    every = cuts(asked.model, asked.machine, asked.batch, devices)
+    rng = np.random.default_rng(0)
+    tried = 0
+    for schedule, recompute in (("1f1b", "none"), ("1f1b", "full"), ("interleaved", "none")):
+        columns, _ = legal(asked, replace(every, schedule=schedule, recompute=recompute, zero=1), devices)
+        rows = evaluate(asked, columns)
+        for i in rng.choice(len(rows.seconds), 12):
+            one = run(asked, rows.at(int(i)))
+            assert one.seconds == pytest.approx(rows.seconds[i], rel=1e-9)
+            assert float(one.memory.peak) == pytest.approx(rows.peak[i], rel=1e-9)
+            assert one.seconds >= float(one.step.bound)
+            if one.memory.fits:
+                tried += 1
+                assert one.seconds >= found.fastest.seconds * (1 - 1e-9)
+    assert tried > 5
+
+
+def test_what_is_found_is_legal_fits_and_uses_the_devices() -> None:
+    asked = job("meta-llama/Llama-3.3-70B-Instruct", "256xh100")
+    found = search(asked)
+    assert found.fastest is not None
+    assert found.cheapest is not None
+    for one in found.front:
+        assert not any(illegal(asked.model, one.layout, asked.batch, one.devices).values())
+        assert one.memory.fits
+        assert one.seconds >= float(one.step.bound)
+        assert sum(shares(one.step).values()) == pytest.approx(one.seconds)
+    days = [r.days for r in found.front]
+    dollars = [r.dollars for r in found.front]
+    assert days == sorted(days)
+    assert dollars == sorted(dollars, reverse=True)
+    assert found.cheapest.dollars == min(dollars)
+
+
+def test_columns_in_chunks_are_the_same_as_at_once() -> None:
+    asked = job("deepseek-ai/DeepSeek-V3", "2048xh100", 4096.0)
+    every = cuts(asked.model, asked.machine, asked.batch, 2048)
+    columns, _ = legal(asked, replace(every, schedule="1f1b", recompute="full", zero=1), 2048)
+    rows = evaluate(asked, columns)
+    assert len(rows.seconds) > 1000
+    assert len(rows.seconds) < CHUNK or np.isfinite(rows.seconds).all()
+    i = len(rows.seconds) - 1
+    assert run(asked, rows.at(i)).seconds == pytest.approx(rows.seconds[i], rel=1e-9)
+
+
+def test_faster_machines_and_more_memory_never_hurt() -> None:
+    asked = job("meta-llama/Llama-3.3-70B-Instruct", "128xh100")
+    base = search(asked).fastest
+    assert base is not None
+    for name in ("hbm_bandwidth", "scaleup_bandwidth", "scaleout_bandwidth", "hbm_capacity", "peak_bf16"):
+        machine = replace(asked.machine, **{name: getattr(asked.machine, name) * 2})  # type: ignore[arg-type]
+        better = search(replace(asked, machine=machine)).fastest
+        assert better is not None
+        assert better.seconds <= base.seconds * (1 + 1e-9), name
+    assert all(change < 1e-9 for change in moves(base).values())
+
+
+def test_days_dollars_and_energy_follow_from_the_step() -> None:
+    asked = job(goodput=0.8)
+    one = run(asked, layout_of("TP1 DP64 ZeRO1"))
+    steps = 1e12 / (512 * 8192)
+    assert one.days == pytest.approx(one.seconds * steps / 0.8 / 86400)
+    assert one.dollars == pytest.approx(one.days * 24 * 64 * float(asked.machine.price_per_hour))
+    watts = 64 * float(asked.machine.power) * asked.machine.overhead_power
+    assert one.kwh == pytest.approx(one.days * 24 * watts / 1000)
+    # 6 N and causal attention over the peak: counted by hand for Llama-3.1-8B
+    flops = 6 * 7.504924672e9 + 3 * 32 * 4 * 4096 * 8192 / 2
+    assert one.mfu == pytest.approx(flops * one.tokens_per_device / 989e12, rel=0.01)
+
+
+def test_limits_are_kept_or_said() -> None:
+    asked = job()
+    free = search(asked)
+    assert free.fastest is not None
+    slow = search(replace(asked, max_days=free.fastest.days * 0.5))
+    assert slow.fastest is None
+    assert slow.nearest is None  # layouts fit: time is short, not memory
+    with pytest.raises(Infeasible, match="limits on days and dollars"):
+        raise ask_train.why_not(ask_train.train("llama-3.1-8b", "64xh100", max_days=free.fastest.days * 0.1))
+
+
+def test_halves_fill_whole_numbers() -> None:
+    assert sizes(catalog.machine("64xh100"))[:3] == [64, 32, 16]
+    assert sizes(catalog.machine("12xh100")) == [12, 6, 3]
+
+
+def test_what_does_not_fit_says_by_how_much_and_what_would(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli(["train", "meta-llama/Meta-Llama-3.1-405B", "--on", "16xh100"]) == 1
+    error = capsys.readouterr().err
+    assert "more than it has" in error
+    needed = int(error.split("; ")[1].split()[0].replace(",", ""))
+    assert search(job("meta-llama/Meta-Llama-3.1-405B", f"{needed}xh100", 488.0)).fastest is not None
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--layout", "TP8 PP2 DP8 MB1"], "takes 128 devices, not the 64"),
+        (["--layout", "TP3 DP21 MB1"], "takes 63 devices"),
+        (["--layout", "TP8 PP3 DP2"], "takes 48 devices"),
+        (["--layout", "TP8 DP8 MB3"], "batch does not divide"),
+        (["--layout", "TP64 DP1"], "KV heads|attention heads"),
+        (["--layout", "TP8 DP8 EP8"], "ep without experts"),
+        (["--layout", "TP8 XX8"], "no part of a layout"),
+        (["--layout", "TP8 TP8"], "twice"),
+        (["--tokens", "nan"], "not finite"),
+        (["--tokens", "0"], "out of range"),
+        (["--tokens", "-1T"], "out of range"),
+        (["--seq", "0"], "out of range"),
+        (["--batch-tokens", "100"], "less than one sequence"),
+        (["--goodput", "1.5"], "impossible"),
+        (["--goodput", "0"], "impossible"),
+        (["--schedule", "zb-9"], "unknown schedule"),
+        (["--recompute", "some"], "unknown choice of recomputation"),
+        (["--zero", "4"], "unknown ZeRO stage"),
+        (["--precision", "int3"], "unknown number format"),
+        (["--framework", "megatrn"], "did you mean megatron"),
+        (["--set", "training.dp=2"], "give 0 to 1"),
+        (["--set", "training.dpp=0.5"], "unknown training constant"),
+        (["--max-days", "-3"], "above 0"),
+    ],
+)
+def test_bad_words_get_one_sentence(words: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    import re
+
+    assert cli(["train", "llama-3.1-8b", "--on", "64xh100", *words]) == 2
+    error = capsys.readouterr().err
+    assert re.search(said, error), error
+    assert error.count("\n") == 1
+
+
+def test_the_answer_has_its_faces(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["train", "llama-3.1-8b", "--on", "64xh100", "--tokens", "15T"]
+    assert cli(words) == 0
+    assert "From fast to cheap" in capsys.readouterr().out
+    assert cli([*words, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert sum(found["best"]["terms"].values()) == pytest.approx(found["best"]["step_seconds"])
+    assert cli([*words, "--frontier"]) == 0
+    assert "reversible blocks" in capsys.readouterr().out
+    assert cli(["explain", *words]) == 0
+    assert "waiting for the slowest device" in capsys.readouterr().out
+
+
+def test_every_term_of_the_tree_follows() -> None:
+    from rackmath.faces.explain_train import tree
+
+    whole: Node = tree(ask_train.train("llama-3.1-8b", "64xh100", goodput=0.9))
+    assert all(node.follows() for node in whole.walk())
+
+
+def test_a_batch_in_round_tokens_becomes_sequences_that_divide() -> None:
+    answer = ask_train.train("llama-3.1-8b", "64xh100", batch_tokens="16M")
+    assert answer.job.batch.global_batch == 2048
+    assert any("2,048 sequences" in note for note in answer.notes)
+    exact = ask_train.train("llama-3.1-8b", "64xh100", batch_tokens=8192 * 448)
+    assert exact.job.batch.global_batch == 448
