@@ -2,15 +2,20 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+LAB ?= .venv-lab
 ARGS ?= plan deepseek-ai/DeepSeek-V3 --on gb200-nvl72 --isl 8192 --osl 1024 --min-interactivity 20
 
-.PHONY: run test check bench docs clean
+.PHONY: run test test-lab check bench docs clean
 
 run: $(VENV)/.run
 	$(BIN)/rackmath $(ARGS)
 
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest
+
+# Networks need PyTorch, which is large: an environment of its own.
+test-lab: $(LAB)/.dev
+	OMP_NUM_THREADS=1 $(LAB)/bin/python -m pytest tests/lab src/rackmath/lab
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .
@@ -26,6 +31,7 @@ check: $(VENV)/.dev
 docs: $(VENV)/.dev
 	$(BIN)/cog -r README.md
 	$(BIN)/python tools/cli_reference.py
+	$(BIN)/python tools/law_table.py
 	$(BIN)/python tools/machine_table.py
 	$(BIN)/python tools/block_keys.py
 	$(BIN)/python tools/trust_page.py
@@ -46,5 +52,11 @@ $(VENV)/.dev: $(VENV)/bin/python pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable . --group dev
 	touch $@ $(VENV)/.run
 
+$(LAB)/.dev: pyproject.toml
+	$(PYTHON) -m venv $(LAB)
+	$(LAB)/bin/python -m pip install --quiet --disable-pip-version-check --upgrade pip
+	$(LAB)/bin/python -m pip install --quiet --disable-pip-version-check --editable ".[lab]" --group dev
+	touch $@
+
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(LAB) .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -230,7 +230,7 @@ def test_prices_made_by_the_model_are_read_back_with_nominal_coverage() -> None:
     held: dict[str, int] = dict.fromkeys(names, 0)
     for i in range(runs):
         seen = [replace(o, value=float(v)) for o, v in zip(SEEN, made[:, i], strict=True)]
-        found = infer(seen, markups=m, draws=32_768, seed=i + 1, least=20)
+        found = infer(seen, markups=m, draws=65_536, seed=i + 1, least=20)
         for k in names:
             value = float(batch[i] if k == "batch" else world[k][i])
             p = found[k]
@@ -310,6 +310,12 @@ def test_an_answer_has_its_faces(capsys: pytest.CaptureFixture[str]) -> None:
     assert '"effective_draws"' in capsys.readouterr().out
 
 
+def test_hosts_with_other_machines_are_told_apart(capsys: pytest.CaptureFixture[str]) -> None:
+    for name, told in (("groq/openai/gpt-oss-120b", True), ("novita/deepseek/deepseek_v3", False)):
+        assert run(["infer", name, "--draws", "100k"]) == 0
+        assert ("on-chip memory" in capsys.readouterr().out) is told
+
+
 def test_the_same_seed_gives_the_same_answer() -> None:
     given = {"input": "0.27", "output": "1.1", "unit": "1M", "draws": "100k"}
     one, two, three = (ask_infer.infer(**given, seed=s).inference["active_params"].median for s in (1, 1, 2))  # type: ignore[arg-type]
@@ -323,17 +329,34 @@ def test_the_same_seed_gives_the_same_answer() -> None:
         (["--know", "active_parms=3"], "did you mean active_params?"),
         (["--know", "hardware=h1000"], "did you mean h100"),
         (["--know", "active_params=nan"], "not finite"),
-        (["--know", "active_params=-3"], "give a number above 0"),
-        (["--know", "idle=1.5"], "give a share below 1"),
+        (["--know", "active_params=-3"], "give a number of 1 or more"),
+        (["--know", "price_per_hour=-3"], "give a number above 0"),
+        (["--know", "idle=1.5"], "give a share above 0 and below 1"),
+        (["--know", "cached=0"], "give a share above 0 and below 1"),
+        (["--know", "margin=-5000%"], "give a share above -10 and below 1"),
+        (["--know", "context=0.1"], "give a number of 1 or more"),
+        (["--know", "active_params=1e300"], "give a number of 1 or more"),
+        (["--know", "mfu=1e-300"], "only 0 of"),
+        (["--know", "kind=dense", "--know", "sparsity=10"], "kind dense and 10 times"),
+        (
+            ["--know", "kind=moe", "--know", "active_params=1e10", "--know", "total_params=1e10"],
+            "kind moe and 1 times",
+        ),
+        (["--know", "speed=30", "--speed", "55"], "both as known and as measured"),
         (["--know", "sparsity=0.5"], "give total over active"),
         (["--know", "total_params=100e9", "--know", "active_params=10e9", "--know", "sparsity=3"], "leave one out"),
         (["--know", "layers"], "is not KEY=VALUE"),
         (["--know", "active_params=3e9", "--prior", "active_params=1e9..2e9"], "both as known and as a belief"),
         (["--know", "active_params=1e5"], "hardly go together"),
-        (["--prior", "active_params=5..3"], "give 0 < low < high"),
+        (["--prior", "active_params=5..3"], "give low < high"),
+        (["--prior", "active_params=1e9..1e300"], "below 1e+18"),
+        (["--prior", "per_pass=0.1..0.2"], "from 1 and below"),
+        (["--prior", "active_params=..1e9"], "is not a range"),
         (["--prior", "active_params=5"], "is not a range"),
         (["--prior", "nothing=1..2"], "unknown belief"),
         (["--draws", "5"], "out of range"),
+        (["--draws", "1e300"], "draws = 1e+300 is out of range"),
+        (["--unit", "1M"], "the unit 1M is of single prices"),
         (["--speed", "0"], "give a number above 0"),
         (["--ttft", "inf"], "not finite"),
         (["--seller", "shop"], "unknown seller"),
@@ -358,13 +381,21 @@ def test_bad_words_get_one_sentence(words: list[str], said: str, capsys: pytest.
         (["--input-price", "0", "--output-price", "5"], "above 0", 2),
         (["--input-price", "-1", "--output-price", "5"], "above 0", 2),
         (["--input-price", "1", "--output-price", "500"], "times", 2),
-        (["--input-price", "1", "--output-price", "2", "--cached-price", "3"], "", 2),
+        (["--input-price", "1", "--output-price", "2", "--cached-price", "3"], "is above input_mtok", 2),
         (
             ["--input-price", "600", "--output-price", "900", "--draws", "100k", "--seller", "host"],
             "beyond what is believed",
             1,
         ),
+        (["--input-price", "3"], "give both --input-price and --output-price", 2),
+        (["--input-price", "3 EUR", "--output-price", "15"], "write it like '$3'", 2),
+        (["--input-price", "3", "--output-price", "15", "--on-date", "2026-03-01"], "have no day", 2),
+        (["deepseek-ai/DeepSeek-R1"], "price lists; name one of them: aws/deepseek.r1-v1:0, deepinfra/", 2),
+        (["anthropic"], "rackmath prices --provider anthropic lists what it sells", 2),
         (["--blind", "--know", "idle=0.3"], "leave the rest out", 2),
+        (["--blind", "--seller", "host"], "leave the rest out", 2),
+        (["--blind", "--seed", "3"], "leave the rest out", 2),
+        (["--blind", "--explain"], "no terms to explain", 2),
     ],
 )
 def test_bad_prices_get_one_sentence(

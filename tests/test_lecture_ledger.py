@@ -14,11 +14,14 @@ EXPECTED = {
     "18": "sourced, not computed", "19": "does not hold", "20": "holds if",
     "10": "holds if", "11": "holds if", "12": "holds if", "13": "sourced, not computed", "16": "holds if",
     "21": "holds if", "22": "does not hold", "23": "holds if", "24": "does not hold", "T1": "does not hold",
-    "T2": "holds",
+    "29": "holds", "30": "holds", "32": "holds", "T2": "holds", "T3": "holds", "T4": "holds", "17": "holds if", "31": "holds",
 }  # fmt: skip
 
 # one change of inputs that must turn each verdict into another
 OTHERWISE = {
+    "29": ({"net_flipped": 0.4}, "holds if"),
+    "30": ({"step_ratio": 2}, "holds if"),
+    "32": ({"answers_differential": 0.1}, "holds if"),
     "1": ({"input_price_ratio": 1}, "holds"),
     "2": ({"peak": "312 TFLOP/s", "bandwidth": "2.039 TB/s", "weight_bytes": "2B"}, "does not hold"),
     "3": ({"total": 671e9, "active": 671e9 / 8}, "holds"),
@@ -42,11 +45,15 @@ OTHERWISE = {
     "24": ({"list_price": 0.1}, "holds"),
     "T1": ({"total": 100e9, "active": 30e9}, "holds if"),
     "T2": ({"load": 1.2}, "holds if"),
+    "T3": ({"micro_batches": 1000}, "holds if"),
+    "T4": ({"total": 30e12}, "holds if"),
+    "17": ({"experts": 2}, "does not hold"),
+    "31": ({"significand": 24}, "holds if"),
 }
 
 
 def test_every_row_of_the_table_is_listed():
-    assert [c.number for c in claims()] == [*map(str, range(1, 33)), "T1", "T2"]
+    assert [c.number for c in claims()] == [*map(str, range(1, 33)), "T1", "T2", "T3", "T4"]
     assert all(c.title and c.section for c in claims())
 
 
@@ -89,9 +96,13 @@ def test_sparse_reads_can_pass_for_a_square_root_in_between():
         ("12", 144),
         ("15", 1.00335),
         ("16", 0.853),
+        ("17", 3.67),
         ("22", 23.4 * 3600),
         ("23", 833),
+        ("31", 1),
         ("T2", 0.04),
+        ("T3", 3 / 11),
+        ("T4", 1e12 / (72 * 186e9)),
     ],
 )
 def test_our_numbers(number, ours):

@@ -18,7 +18,6 @@ from rackmath.layout.pipeline import (
     per_device,
     stages_until_cache_leads,
     token_latency,
-    training_bubble,
     utilisation,
 )
 from rackmath.search.pipeline import dependencies
@@ -48,22 +47,15 @@ def test_a_scalar_call_is_a_row_of_a_column_call():
     every = Layout(tp=8.0, pp=stages)
     model, machine = catalog.model(BIG), catalog.machine("8xh100")
     latency, share = token_latency(stages, 5e-3, 1e-5, micro), utilisation(micro, stages)
-    bubble, crossed = training_bubble(micro, stages), crossing_of(model, machine, model.precision, every)
+    crossed = crossing_of(model, machine, model.precision, every)
     kept = held(model, model.precision, every, 8192.0, micro, fixed="micro-batch")
     for i, (p, m) in enumerate(zip(stages.tolist(), micro.tolist(), strict=True)):
         one = replace(every, pp=p)
         assert float(token_latency(p, 5e-3, 1e-5, m)) == latency[i]
         assert float(utilisation(m, p)) == share[i]
-        assert float(training_bubble(m, p)) == bubble[i]
         assert float(crossing_of(model, machine, model.precision, one).ratio) == crossed.ratio[i]
         alone = held(model, model.precision, one, 8192.0, m, fixed="micro-batch")
         assert (float(alone.weights), float(alone.cache)) == (kept.weights[i], kept.cache[i])
-
-
-def test_training_bubble_section_14c():
-    """GPipe (Huang et al. 2019): (P - 1) / (m + P - 1)."""
-    assert [round(float(b) * 100) for b in training_bubble(np.array([4.0, 8.0, 32.0]), 4)] == [43, 27, 9]
-    assert float(training_bubble(5, 1)) == 0
 
 
 def test_memory_per_device_in_both_readings_section_14b():

@@ -189,7 +189,7 @@ def test_fast_variants_are_modes_of_the_same_listing():
 
 def test_a_bare_name_needs_one_seller():
     assert price_list("gpt-5.4") == price_list("OpenAI/GPT-5.4")
-    with pytest.raises(BadInput, match=r"sold by \d+ hosts; name one of them: .*groq|aws"):
+    with pytest.raises(BadInput, match=r"has \d+ price lists; name one of them: aws/.* or \d+ more"):
         price_list("openai/gpt-oss-120b")
     with pytest.raises(BadInput, match="did you mean"):
         price_list("claude-opus-4-99")
@@ -258,6 +258,45 @@ def test_the_three_kinds_of_file_read_alike(tmp_path):
     assert plain[0] == plain[1] == plain[2]
     with pytest.raises(BadInput, match="list of one day"):
         find(str(as_csv), on="2026-01-01")
+    with pytest.raises(BadInput, match="is a file; leave the source"):
+        find(str(as_csv), source="genai-prices")
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("mine.toml", "input_mtok = 1\noutput_mtok = 3\n"),
+        ("mine.json", '{"input_mtok": 1, "output_mtok": 3}'),
+        ("mine.csv", " mode, above_input_tokens,input_mtok,output_mtok\n,0.0,1,3\n"),
+    ],
+)
+def test_a_file_may_begin_with_a_byte_order_mark(name, text, tmp_path):
+    file = tmp_path / name
+    file.write_text(text, encoding="utf-8-sig")
+    assert read_price_list(file).standard.output_mtok == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "says"),
+    [
+        ("mine.json", '{"input_mtok": 1, "input_mtok": 2, "output_mtok": 3}', "it names 'input_mtok' twice"),
+        ("mine.json", '{"input_mtok": ' + "9" * 5000 + ', "output_mtok": 3}', "a number in it is too long"),
+        ("mine.toml", "input_mtok = 1\ninput_mtok = 2\n", "is not valid TOML"),
+        ("mine.csv", "input_mtok,input_mtok,output_mtok\n1,2,3\n", "its header names 'input_mtok' twice"),
+        ("mine.csv", "input_mtok,output_mtok\n1,3,4\n", "row 1 has more cells than the header"),
+        ("mine.csv", "mode,input_mtok,output_mtok\nbatch,1,3\n", "no row is of the standard mode"),
+        ("mine.csv", "input_mtok,output_mtok\n1,3\n2,4\n", "2 rows are of the standard mode"),
+        ("mine.csv", "input_mtok\n" + "1" * 200_000, "is not valid CSV"),
+        ("mine.csv", "", "there is no row"),
+    ],
+)  # fmt: skip
+def test_a_file_that_says_things_twice_or_not_at_all_is_refused(name, text, says, tmp_path, capsys):
+    file = tmp_path / name
+    file.write_text(text)
+    assert cli.run(["prices", str(file)]) == 2
+    error = capsys.readouterr().err
+    assert says in error
+    assert error.count("\n") == 1
 
 
 def test_units_and_currencies():
@@ -277,6 +316,25 @@ BAD = [
     ({"input_mtok": float("nan"), "output_mtok": 25}, "is not finite"),
     ({"input_mtok": 5, "output_mtok": "inf"}, "is not finite"),
     ({"input_mtok": True, "output_mtok": 25}, "is not a number"),
+    ({"input_mtok": 10**400, "output_mtok": 25}, "input_mtok has 401 digits"),
+    ({"input_mtok": 1e300, "output_mtok": 1e300, "unit": "1M"}, "which nobody asks; check its unit"),
+    ({"input_mtok": 1e-300, "output_mtok": 1e-300, "unit": "1M"}, "which nobody asks; check its unit"),
+    ({"input_mtok": "5 EUR", "output_mtok": 25}, "write it like '$5'"),
+    ({"input_mtok": 5, "output_mtok": 25, "cache_write_5m_mtok": 9, "cache_write_1h_mtok": 6}, "keeping longer"),
+    ({"input_mtok": 5, "output_mtok": 25, "currency": ""}, "currency = '' is not a name"),
+    ({"input_mtok": 5, "output_mtok": 25, "model": "a/b\u0007"}, "is not an ordinary name"),
+    ({"input_mtok": 5, "output_mtok": 25, "source": "two\nlines"}, "is not an ordinary name"),
+    ({"input_mtok": 5, "output_mtok": 25, "context_window": 1e30}, "context_window = 1e+30 is out of range"),
+    (
+        {"input_mtok": 5, "output_mtok": 25,
+         "long": [{"above_input_tokens": 0.5, "input_mtok": 6, "output_mtok": 30}]},
+        "long[0].above_input_tokens = 0.5 is out of range",
+    ),
+    (
+        {"input_mtok": 5, "output_mtok": 25,
+         "mode": [{"name": "fast", "speed": 1e9, "input_mtok": 6, "output_mtok": 30}]},
+        "mode[0].speed = 1e+09 is out of range",
+    ),
     ({"input_mtok": 5, "output_mtok": [25]}, "is not a number"),
     ({"input_mtok": 0.005, "output_mtok": 0.025}, '$25 if it was meant per 1K; say which with unit = "1M"'),
     ({"input_mtok": 5e-6, "output_mtok": 2.5e-5}, "$25 if it was meant per token"),

@@ -361,7 +361,11 @@ def test_impossible_numbers_are_refused(value: float) -> None:
     ("words", "said"),
     [
         ([GPT, "--active", "nan"], "not finite"),
-        ([GPT, "--active", "0"], "above 0"),
+        ([GPT, "--active", "0"], "from 1 to 1e15"),
+        ([GPT, "--active", "1e-300"], "from 1 to 1e15"),
+        ([GPT, "--context", "1e-300"], "from 1 to 1e15"),
+        ([GPT, "--batch", "0.5"], "from 1 to 1e15"),
+        ([GPT, "--mfu", "1e-300"], "share of the peak"),
         ([GPT, "--active", "300B,100B,50B"], "not in order"),
         ([GPT, "--active", "1B,2B"], "one like 100B"),
         ([GPT, "--on", "hh100"], "did you mean h100"),

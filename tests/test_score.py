@@ -399,13 +399,14 @@ def test_files_that_are_no_text_or_hold_no_numbers(tmp_path: Path, capsys: pytes
     assert run(["score", str(tmp_path)]) == 2
 
 
-def test_training_runs_come_later(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    rows = MADE["palm"][2:]
-    path = written(rows, tmp_path / "runs.csv")
-    for words in ([], ["--kind", "training"], ["--kind", "palm"]):
-        assert run(["score", str(path), *words]) == 2
-        assert "training runs are not predicted yet" in capsys.readouterr().err
-    assert recognised(tuple(rows[0]), MADE["palm"], "x").name == "palm"
+def test_inference_and_training_share_a_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    inference, training = MADE["palm"][:2], MADE["palm"][2:]
+    assert recognised(tuple(training[0]), training, "x").name == "training"
+    assert recognised(tuple(training[0]), inference, "x").name == "palm"
+    path = written(training, tmp_path / "runs.csv")
+    assert run(["score", str(path), "--kind", "palm"]) == 2
+    assert "has no rows of PaLM inference; --kind training reads those it has" in capsys.readouterr().err
+    assert run(["score", str(written(inference, path)), "--kind", "training"]) == 2
     assert kind_named(" Trtllm_Max ").name == "trtllm-max"
 
 

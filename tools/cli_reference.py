@@ -7,6 +7,7 @@ python tools/cli_reference.py --check    exit 1 if it is not current
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,16 @@ def reference() -> str:
     """The whole page: the hand-written head, then one section for each command."""
     root: Any = typer.main.get_command(app)
     head = (DOCS / "cli.head.md").read_text(encoding="utf-8").rstrip()
-    return "\n\n".join([head, *(_section(name, one) for name, one in root.commands.items())]) + "\n"
+    return "\n\n".join([head, *_sections(root)]) + "\n"
+
+
+def _sections(group: Any, before: str = "") -> Iterator[str]:
+    """The commands of a group in order, those of a group inside it under both names."""
+    for name, one in group.commands.items():
+        if hasattr(one, "commands"):
+            yield from _sections(one, f"{before}{name} ")
+        else:
+            yield _section(f"{before}{name}", one)
 
 
 def _section(name: str, command: Any) -> str:

@@ -119,12 +119,12 @@ def _example(dimension: str, digits: str = "8") -> str:
         "bytes/s": "TB/s",
         "FLOP/s": "PFLOP/s",
         "s": "s",
-        "$/h": "$/h",
         "W": "kW",
         "1/s": "/s",
-        "$": "MUSD",
     }.get(dimension, "")
-    return f"${digits}/h" if unit == "$/h" else f"{digits}{unit}"
+    if dimension in ("$", "$/h"):
+        return f"${digits}{dimension[1:]}"
+    return f"{digits}{unit}"
 
 
 def plural(count: float, word: str) -> str:

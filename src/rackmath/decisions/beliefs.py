@@ -30,6 +30,12 @@ DATA = Path(__file__).resolve().parent.parent / "data" / "price_priors.toml"
 MIDDLE = 2 * 1.6448536269514722  # standard deviations between the 5th and the 95th percentile
 MONTH = 365.25 / 12 * 86400
 
+MOST = 1e18
+"""Values beyond this, or below its inverse, are slips."""
+
+FROM_ONE = ("sparsity", "spread", "per_pass")
+"""Beliefs that are never below 1, by what they are."""
+
 Column = NDArray[np.float64]
 
 
@@ -158,10 +164,12 @@ def believing(given: Mapping[str, tuple[float, float]], of: Beliefs | None = Non
         if name not in changed:
             raise unknown("belief", name, changed)
         q = changed[name]
-        top = 1.0 if q.share else math.inf
-        if not (0 < low < high < top):
-            most = "below 1" if q.share else "finite"
-            raise BadInput(f"a belief of {name} from {low:g} to {high:g} is impossible; give 0 < low < high, {most}")
+        least, most = 1.0 if name in FROM_ONE else 1 / MOST, 1.0 if q.share else MOST
+        if not least <= low < high < most:
+            raise BadInput(
+                f"a belief of {name} from {low:g} to {high:g} is impossible; give low < high, from {least:g} and"
+                f" below {most:g}"
+            )
         changed[name] = replace(q, low=low, high=high, why="given")
     return replace(of, quantities=changed)
 
@@ -247,26 +255,29 @@ class _Hand:
 
     def pick(self, name: str) -> Column:
         """A choice: as known, or by its odds; the number of the kind."""
-        kinds = self.of.kinds(name)
         if name in self.known:
-            if self.known[name] not in kinds:
-                raise unknown(name, str(self.known[name]), kinds)
-            found = self.full(kinds.index(self.known[name]))
+            found = self.full(self.known_kind(name))
         else:
-            found = self.rng.choice(len(kinds), self.n, p=list(self.of.choices[name].odds.values())).astype(float)
+            odds = list(self.of.choices[name].odds.values())
+            found = self.rng.choice(len(odds), self.n, p=odds).astype(float)
         self.columns[name] = found
         return found
+
+    def known_kind(self, name: str) -> int:
+        """The number of the kind that is known."""
+        kinds = self.of.kinds(name)
+        if self.known[name] not in kinds:
+            raise unknown(name, str(self.known[name]), kinds)
+        return kinds.index(self.known[name])
 
     def pick_given(self, name: str, other: str) -> Column:
         """A choice whose odds depend on another's kind: drawn, or as known and weighed by how likely that is."""
         odds = np.array([list(self.of.choices[f"{name}.{k}"].odds.values()) for k in self.of.kinds(other)])
         row = odds[self.columns[other].astype(int)]
-        kinds = self.of.kinds(name)
         if name in self.known:
-            if self.known[name] not in kinds:
-                raise unknown(name, str(self.known[name]), kinds)
-            self.columns[name] = self.full(kinds.index(self.known[name]))
-            self.log_weight = self.log_weight + np.log(row[:, kinds.index(self.known[name])])
+            kind = self.known_kind(name)
+            self.columns[name] = self.full(kind)
+            self.log_weight = self.log_weight + np.log(row[:, kind])
         else:
             below = np.cumsum(row, axis=1)[:, :-1]
             self.columns[name] = (self.rng.random(self.n)[:, None] > below).sum(axis=1).astype(float)
@@ -275,8 +286,8 @@ class _Hand:
 
 def _sizes(h: _Hand) -> None:
     """Active and total parameters, and layers. Of active, total and their ratio any two give the third."""
+    check_sizes(h.known)
     active, total, ratio = (h.known.get(k) for k in ("active_params", "total_params", "sparsity"))
-    check_sizes(active, total, ratio)
     if active is not None and total is not None:
         ratio = total / active
     if ratio is not None:
@@ -299,8 +310,9 @@ DENSE = 1.05
 """Total over active parameters up to which a model counts as dense."""
 
 
-def check_sizes(active: float | None, total: float | None, sparsity: float | None = None) -> None:
-    """Refuse sizes that contradict each other."""
+def check_sizes(known: Mapping[str, Any]) -> None:
+    """Refuse known sizes that contradict each other, or the kind."""
+    active, total, sparsity = (known.get(k) for k in ("active_params", "total_params", "sparsity"))
     if active is not None and total is not None and total < active * (1 - 1e-9):
         raise BadInput(
             f"{show(active, 'params')} active of {show(total, 'params')} in all contradict each other; a model cannot"
@@ -311,6 +323,12 @@ def check_sizes(active: float | None, total: float | None, sparsity: float | Non
     if active and total and sparsity and abs(total / active / sparsity - 1) > 0.01:
         raise BadInput(
             f"active_params, total_params and a sparsity of {sparsity:g} contradict each other; leave one out"
+        )
+    ratio = total / active if active and total else sparsity
+    if ratio and known.get("kind") in ("dense", "moe") and (known["kind"] == "moe") != (ratio > DENSE):
+        raise BadInput(
+            f"kind {known['kind']} and {ratio:.3g} times as many parameters in all as active contradict each other;"
+            " leave one out"
         )
 
 

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..arrays import Number
-from ..errors import BadInput, Infeasible
+from ..errors import BadInput, Infeasible, RackmathError
 from .beliefs import Beliefs, Draws, beliefs, check_sizes, draw
 from .likelihood import Margins, Observation, Residuals, log_likelihood, margins, misfit, residuals
 from .sampling import Proposal, adapted, effective
@@ -173,7 +173,7 @@ def infer(
     known = dict(known or {})
     of = of or beliefs()
     markups = markups or margins()
-    check_sizes(known.get("active_params"), known.get("total_params"), known.get("sparsity"))
+    check_sizes(known)
     parts = _parts(_Case(seen=seen, known=known, of=of, markups=markups), draws, seed)
     columns = {k: np.concatenate([p[k] for p in parts]) for k in parts[0]}
     before = _normal(columns.pop("before"))
@@ -181,16 +181,8 @@ def infer(
         raise BadInput("what is known cannot be met by any supposition; leave one of the known values out")
     logs = columns.pop("logs").reshape(len(parts), len(seen) + 1, -1).transpose(1, 0, 2).reshape(len(seen) + 1, -1)
     after = [_normal(np.log(np.maximum(before, 1e-300)) + row) for row in logs]
-    counted = 1 / float(np.sum(after[0] ** 2))
-    heavy = after[0] > 0
-    off = float(np.average(misfit(logs[0][heavy], [o.name for o in seen], markups), weights=after[0][heavy]))
-    if counted < least or off > len(seen) + MISFIT * math.sqrt(2 * len(seen)):
-        why = f"only {counted:.0f} of {draws:,} draws count, fewer than {least:.0f}"
-        if counted >= least:
-            why = f"even the likeliest are {math.sqrt(off / len(seen)):.1f} deviations off"
-        if known:
-            raise BadInput(f"the known values and the prices hardly go together ({why}); give fewer known values")
-        raise Infeasible(f"the prices lie beyond what is believed of providers ({why}); widen a belief with --prior")
+    counted = _counted(after[0], draws, least, known)
+    _fits(logs[0], after[0], seen, markups, known)
     first = {k: columns.pop(f"{k} before", columns[k]) for k in UNKNOWNS}
     continuous = {k: _before_after(first[k], columns[k], before, after) for k in UNKNOWNS}
     discrete = {k: _kinds(columns[k], before, after, len(of.kinds(k))) for k in CHOICES}
@@ -292,11 +284,41 @@ def _margins(seen: Sequence[Observation], n: int, r: Residuals) -> dict[str, Num
 
 
 def _normal(logs: Column) -> Column:
-    """Weights that sum to one."""
-    weights: Column = np.exp(logs - logs.max())
-    weights[~np.isfinite(weights)] = 0.0
-    total = weights.sum()
-    return weights / total if total > 0 else np.full_like(weights, np.nan)
+    """Weights that sum to one; NaN where none counts."""
+    logs = np.where(np.isnan(logs), -np.inf, logs)
+    top = logs.max()
+    if not np.isfinite(top):
+        return np.full_like(logs, np.nan)
+    weights: Column = np.exp(logs - top)
+    weights /= weights.sum()
+    return weights
+
+
+def _counted(after: Column, draws: int, least: float, known: Mapping[str, Any]) -> float:
+    """The effective draws; a refusal where they are too few."""
+    counted = 1 / float(np.sum(after**2)) if np.isfinite(after).all() else 0.0
+    if counted < least:
+        raise _refusal(f"only {counted:.0f} of {draws:,} draws count, fewer than {least:.0f}", known)
+    return counted
+
+
+def _fits(
+    log_likelihoods: Column, after: Column, seen: Sequence[Observation], m: Margins, known: Mapping[str, Any]
+) -> None:
+    """Refuse prices that even the likeliest suppositions miss."""
+    heavy, n = after > 0, len(seen)
+    off = float(np.average(misfit(log_likelihoods[heavy], [o.name for o in seen], m), weights=after[heavy]))
+    if off > n + MISFIT * math.sqrt(2 * n):
+        raise _refusal(f"even the likeliest are {math.sqrt(off / n):.1f} deviations off", known)
+
+
+def _refusal(why: str, known: Mapping[str, Any]) -> RackmathError:
+    """Why there is no answer: what is known is the user's to change, prices alone are not."""
+    if known:
+        return BadInput(
+            f"the known values and the prices hardly go together ({why}); give fewer known values, or more draws"
+        )
+    return Infeasible(f"the prices lie beyond what is believed of providers ({why}); widen a belief with --prior")
 
 
 # --- before and after ---------------------------------------------------------------------------------------------

@@ -76,11 +76,11 @@ class Terms:
             raise BadInput(f"fast = {self.fast:g} is out of range; give a multiple of the speed above 1, such as 2")
         if not 0 < self.step <= 1e6:
             raise BadInput(f"long_step = {self.step:g} is out of range; give a growth above 0, such as 50%")
-        for name, of, least in (("reuse", self.reuse, 0.0), ("max_fetch", self.max_fetch, 0.0)):
-            if of is not None and not least <= of < math.inf:
-                raise BadInput(f"{name} = {of:g} is out of range; give a number from {least:g}")
-        if not 0 <= self.per_kwh < math.inf:
-            raise BadInput(f"electricity = {self.per_kwh:g} is out of range; give dollars per kWh from 0")
+        for name, of in (("reuse", self.reuse), ("max_fetch", self.max_fetch)):
+            if of is not None and not 0 <= of <= 1e9:
+                raise BadInput(f"{name} = {of:g} is out of range; give a number from 0 to 1e9")
+        if not 0 <= self.per_kwh <= 1e3:
+            raise BadInput(f"electricity = {self.per_kwh:g} is out of range; give dollars per kWh from 0 to 1000")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

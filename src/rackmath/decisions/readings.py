@@ -146,14 +146,14 @@ def _check(
     active: tuple[float, float, float] | None, mfu: float | None, context: float | None, batch: float | None
 ) -> None:
     if active is not None:
-        if not all(0 < a <= MOST for a in active):
-            bad = next(a for a in active if not 0 < a <= MOST)
-            raise BadInput(f"active parameters of {bad:g} are impossible; give a number above 0, like 100B")
+        bad = next((a for a in active if not 1 <= a <= MOST), None)
+        if bad is not None:
+            raise BadInput(f"active parameters of {bad:g} are impossible; give a number from 1 to 1e15, like 100B")
         if not active[0] <= active[1] <= active[2]:
             raise BadInput("active parameters are not in order; give low, value, high, like 50B,100B,300B")
-    if mfu is not None and not 0 < mfu <= 1:
-        raise BadInput(f"mfu = {mfu:g} is out of range; give a share of the peak above 0 and at most 1")
-    if context is not None and not 0 < context <= MOST:
-        raise BadInput(f"context = {context:g} is impossible; give a number of tokens above 0")
+    if mfu is not None and not 1e-6 <= mfu <= 1:
+        raise BadInput(f"mfu = {mfu:g} is out of range; give a share of the peak from 1e-6 to 1")
+    if context is not None and not 1 <= context <= MOST:
+        raise BadInput(f"context = {context:g} is impossible; give a number of tokens from 1 to 1e15")
     if batch is not None and not 1 <= batch <= MOST:
-        raise BadInput(f"batch = {batch:g} is impossible; give 1 sequence or more")
+        raise BadInput(f"batch = {batch:g} is impossible; give a number of sequences from 1 to 1e15")

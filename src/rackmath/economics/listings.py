@@ -26,6 +26,9 @@ COLUMNS = (
 )  # fmt: skip
 """The columns of the snapshot."""
 
+PRICES = ("input_mtok", "cache_read_mtok", "cache_write_5m_mtok", "cache_write_1h_mtok", "output_mtok")
+"""The prices of an entry, in the order of a price list."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListPrice:

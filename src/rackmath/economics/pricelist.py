@@ -50,10 +50,12 @@ def price_list(name: str, *, on: str | None = None, source: str = "snapshot") ->
         return on_day(found[0], day)
     if not found:
         names = [m for one in every.values() for m in (one.model, *one.bare)]
-        raise unknown("list price", name, names, hint="; rackmath prices lists all")
+        sells = any(one.startswith(f"{key}/") for one in every)
+        hint = f"; rackmath prices --provider {key} lists what it sells" if sells else "; rackmath prices lists all"
+        raise unknown("list price", name, names, hint=hint)
     told = ", ".join(one.model for one in found[:6])
     more = f" or {len(found) - 6} more, which rackmath prices {name} shows" if len(found) > 6 else ""
-    raise BadInput(f"{name!r} is sold by {len(found)} hosts; name one of them: {told}{more}")
+    raise BadInput(f"{name!r} has {len(found)} price lists; name one of them: {told}{more}")
 
 
 def price_lists(weights: str, *, on: str | None = None, source: str = "snapshot") -> tuple[PriceList, ...]:

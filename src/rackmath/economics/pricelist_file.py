@@ -20,9 +20,9 @@ from typing import Any
 from ..errors import BadInput, unknown
 from ..units import parse
 from ..world import catalog
+from .listings import PRICES, SOURCES
 from .pricelist import ListPrice, PriceList, price_list
 
-PRICES = ("input_mtok", "cache_read_mtok", "cache_write_5m_mtok", "cache_write_1h_mtok", "output_mtok")
 UNITS = {"1M": 1.0, "1K": 1e3, "token": 1e6}
 MODES = ("fast", "batch", "flex", "priority")
 MEASURED = ("output_speed", "ttft")
@@ -31,6 +31,9 @@ ENDINGS = (".toml", ".json", ".csv")
 MOST_BYTES = 1_000_000
 CHEAPEST, DEAREST = 0.10, 1000.0  # dollars per million output tokens outside which the unit must be stated
 LOWEST, HIGHEST = 1 / 20, 200.0  # output over input
+LEAST, MOST = 1e-6, 1e6  # dollars per million tokens beyond which no price is believed, whatever its unit
+LONGEST = 1e9  # tokens of a threshold or of a context
+FASTEST = 1e3  # output speed of a mode over the standard one
 
 
 def find(text: str, *, on: str | None = None, source: str = "snapshot") -> PriceList:
@@ -39,6 +42,8 @@ def find(text: str, *, on: str | None = None, source: str = "snapshot") -> Price
         return price_list(text, on=on, source=source)
     if on is not None:
         raise BadInput(f"{text!r} is a list of one day; leave the day out, or name a public list")
+    if source != SOURCES[0]:
+        raise BadInput(f"{text!r} is a file; leave the source {source} out, or name a public list")
     return read_price_list(text)
 
 
@@ -50,14 +55,16 @@ def read_price_list(path: str | Path) -> PriceList:
     if file.is_file() and file.stat().st_size > MOST_BYTES:
         raise BadInput(f"'{file}' has {file.stat().st_size:,} bytes; a price list has at most {MOST_BYTES:,}")
     try:
-        text = file.read_text(encoding="utf-8")
+        text = file.read_text(encoding="utf-8-sig")
         given = _READERS[file.suffix.lower()](text)
     except UnicodeDecodeError:
         raise BadInput(f"'{file}' is not text in UTF-8; save it so") from None
-    except (tomllib.TOMLDecodeError, json.JSONDecodeError) as error:
+    except (tomllib.TOMLDecodeError, json.JSONDecodeError, csv.Error) as error:
         raise BadInput(f"'{file}' is not valid {file.suffix[1:].upper()}: {str(error).rstrip('.')}") from None
     except BadInput as error:
         raise BadInput(f"{file.name}: {error}") from None
+    except ValueError:  # more digits than Python turns into a number
+        raise BadInput(f"{file.name}: a number in it is too long; give an ordinary one") from None
     if not isinstance(given, dict):
         raise BadInput(f"{file.name}: a price list has keys such as input_mtok and output_mtok; this has none")
     return _build({"source": file.name, **given}, f"{file.name}: ")
@@ -89,7 +96,7 @@ def _price_list(given: Mapping[str, Any]) -> PriceList:
     measured = _table(given.get("measured", {}), "measured")
     _known(measured, MEASURED, "key of [measured]")
     measured = {**{k: given[k] for k in MEASURED if k in given}, **measured}
-    model, source = _text(given.get("model", "given/list"), "model"), str(given.get("source", "given"))
+    model, source = _text(given.get("model", "given/list"), "model"), _text(given.get("source", "given"), "source")
     model = model if "/" in model else f"given/{model}"
     factor = _factor(given)
     today = date.today().isoformat()
@@ -104,6 +111,8 @@ def _price_list(given: Mapping[str, Any]) -> PriceList:
             raise unknown(f"name of {name}", str(mode), MODES)
         above = _threshold(one, name) if "above_input_tokens" in one else 0.0
         speed = _positive(one.get("speed", 1.0), "count", f"{name}.speed")
+        if speed > FASTEST:
+            raise BadInput(f"{name}.speed = {speed:g} is out of range; give the multiple of the standard speed")
         entries.append(_entry(one, f"{name}.", factor, mode=mode, above_input_tokens=above, speed=speed))
     _stated(entries[0], given)
     _tiers(entries)
@@ -111,7 +120,7 @@ def _price_list(given: Mapping[str, Any]) -> PriceList:
         model=model,
         day=today,
         entries=tuple(ListPrice(model=model, source=source, read=today, **e) for e in entries),
-        context_window=_maybe(given, "context_window", "count"),
+        context_window=_tokens(given, "", "context_window") if given.get("context_window") is not None else None,
         weights=catalog.model(_text(given["weights"], "weights")).name if given.get("weights") else "",
         output_speed=_maybe(measured, "output_speed", "1/s"),
         ttft=_maybe(measured, "ttft", "s"),
@@ -124,6 +133,9 @@ def _entry(given: Mapping[str, Any], at: str, factor: float, **about: Any) -> di
         if given.get(needed) is None:
             raise BadInput(f"{at}{needed} is missing; give dollars per million tokens, such as {at}{needed} = 5")
     prices = {p: _positive(given[p], "$", at + p) * factor for p in PRICES if given.get(p) is not None}
+    for name, price in prices.items():
+        if not LEAST <= price <= MOST:
+            raise BadInput(f"{at}{name} comes to ${price:g} per million tokens, which nobody asks; check its unit")
     fresh, out, read = prices["input_mtok"], prices["output_mtok"], prices.get("cache_read_mtok")
     if not LOWEST <= out / fresh <= HIGHEST:
         raise BadInput(
@@ -141,6 +153,12 @@ def _entry(given: Mapping[str, Any], at: str, factor: float, **about: Any) -> di
                 f"{at}{write} = ${prices[write]:g} is below {at}cache_read_mtok = ${read:g}; a write costs no less"
                 " than a read, so check whether they are exchanged"
             )
+    short, hour = (prices.get(write) for write in ("cache_write_5m_mtok", "cache_write_1h_mtok"))
+    if short is not None and hour is not None and hour < short:
+        raise BadInput(
+            f"{at}cache_write_1h_mtok = ${hour:g} is below {at}cache_write_5m_mtok = ${short:g}; keeping longer costs"
+            " no less, so check whether they are exchanged"
+        )
     return {"mode": "standard", "above_input_tokens": 0.0} | about | prices
 
 
@@ -183,7 +201,7 @@ def _factor(given: Mapping[str, Any]) -> float:
     unit = str(given.get("unit", "1M"))
     if unit not in UNITS:
         raise unknown("unit", unit, UNITS)
-    currency = str(given.get("currency", "USD")).strip().upper()
+    currency = _text(given.get("currency", "USD"), "currency").upper()
     rate = _maybe(given, "usd_per_unit", "count")
     if rate is None and currency != "USD":
         raise BadInput(
@@ -202,12 +220,22 @@ def _maybe(given: Mapping[str, Any], key: str, dimension: str) -> float | None:
 def _threshold(given: Mapping[str, Any], name: str) -> float:
     if given.get("above_input_tokens") is None:
         raise BadInput(f"{name}.above_input_tokens is missing; give the length from which it applies, such as 200000")
-    return _positive(given["above_input_tokens"], "count", f"{name}.above_input_tokens")
+    return _tokens(given, f"{name}.", "above_input_tokens")
+
+
+def _tokens(given: Mapping[str, Any], at: str, key: str) -> float:
+    """A number of tokens."""
+    found = _positive(given[key], "count", at + key)
+    if not 1 <= found <= LONGEST:
+        raise BadInput(f"{at}{key} = {found:g} is out of range; give a number of tokens from 1 to {LONGEST:,.0f}")
+    return found
 
 
 def _positive(given: Any, dimension: str, name: str) -> float:
     if not isinstance(given, str | int | float):
         raise BadInput(f"{name} = {given!r:.60} is not a number; give one")
+    if isinstance(given, int) and given > 10**18:
+        raise BadInput(f"{name} has {len(str(given))} digits; give an ordinary number")
     value = parse(given, dimension, name=name)
     if value <= 0:
         raise BadInput(f"{name} = {given!r} is out of range; give a number above 0")
@@ -217,7 +245,10 @@ def _positive(given: Any, dimension: str, name: str) -> float:
 def _text(given: Any, name: str) -> str:
     if not isinstance(given, str) or not given.strip():
         raise BadInput(f"{name} = {given!r:.60} is not a name; give one")
-    return given.strip()
+    text = given.strip()
+    if not text.isprintable() or len(text) > 300:
+        raise BadInput(f"{name} = {text!r:.60} is not an ordinary name; give one line of at most 300 letters")
+    return text
 
 
 def _known(given: Mapping[str, Any], keys: Sequence[str], kind: str) -> None:
@@ -240,26 +271,55 @@ def _tables(given: Mapping[str, Any], key: str) -> list[tuple[str, Mapping[str, 
     return [(f"{key}[{i}]", _table(one, f"{key}[{i}]")) for i, one in enumerate(found)]
 
 
+def _from_json(text: str) -> Any:
+    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        """A table, with each key once."""
+        found = dict(pairs)
+        if len(found) < len(pairs):
+            names = [k for k, _ in pairs]
+            raise BadInput(f"it names {next(k for k in names if names.count(k) > 1)!r:.60} twice; keep one")
+        return found
+
+    return json.loads(text, object_pairs_hook=once)
+
+
 def _from_csv(text: str) -> dict[str, Any]:
     """The keys of a table: what its rows share, then each row as an entry."""
-    rows = [{k: v for k, v in row.items() if v not in (None, "")} for row in csv.DictReader(text.splitlines())]
+    own, shared = _rows(text)
+    plain = [r for r in own if r.get("mode", "standard") == "standard"]
+    short = [r for r in plain if "above_input_tokens" not in r]
+    if len(short) != 1:
+        found = "no row is" if not short else f"{len(short)} rows are"
+        raise BadInput(
+            f"{found} of the standard mode for short requests; give one with mode and above_input_tokens left empty,"
+            " and the others with theirs"
+        )
+    given: dict[str, Any] = {**shared, **{k: v for k, v in short[0].items() if k not in ("mode", "speed")}}
+    given["long"] = [{k: v for k, v in r.items() if k not in ("mode", "speed")} for r in plain if r is not short[0]]
+    given["mode"] = [{("name" if k == "mode" else k): v for k, v in r.items()} for r in own if r not in plain]
+    return given
+
+
+def _rows(text: str) -> tuple[list[dict[str, str]], dict[str, str]]:
+    """What each row has of its own, empty cells and thresholds of 0 left out; and what all of them share."""
+    reader = csv.DictReader(text.splitlines())
+    names = [name.strip() for name in reader.fieldnames or ()]
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise BadInput(f"its header names {twice!r:.60} twice; keep one")
+    reader.fieldnames = names
+    rows = [{k: v for k, v in row.items() if v not in (None, "")} for row in reader]
     if not rows:
         raise BadInput("there is no row; give a header and one row for each mode and threshold")
+    if wide := next((i for i, row in enumerate(rows, 1) if None in row), None):
+        raise BadInput(f"row {wide} has more cells than the header has names; give as many")
     shared = {k: rows[0][k] for k in ABOUT if k in rows[0]}
     for row in rows:
         differing = next((k for k in ABOUT if k in row and row[k] != shared.get(k)), None)
         if differing is not None:
             raise BadInput(f"the rows have more than one {differing}; keep the rows of one list")
-    own = [{k: v for k, v in row.items() if k not in ABOUT} for row in rows]
-    plain = [r for r in own if r.get("mode", "standard") == "standard"]
-    short = [r for r in plain if "above_input_tokens" not in r or r["above_input_tokens"] == "0"]
-    given: dict[str, Any] = {**shared, **{k: v for r in short[:1] for k, v in r.items() if k not in _OF_ROW}}
-    given["long"] = [{k: v for k, v in r.items() if k not in ("mode", "speed")} for r in plain if r not in short[:1]]
-    given["mode"] = [{"name": r["mode"]} | {k: v for k, v in r.items() if k != "mode" and (k, v) != _NO_THRESHOLD}
-                     for r in own if r not in plain]  # fmt: skip
-    return given
+    own = [{k: v for k, v in row.items() if k not in ABOUT and (k, v) not in _NO_THRESHOLD} for row in rows]
+    return own, shared
 
 
-_OF_ROW = ("mode", "above_input_tokens", "speed")
-_NO_THRESHOLD = ("above_input_tokens", "0")
-_READERS: Mapping[str, Callable[[str], Any]] = {".toml": tomllib.loads, ".json": json.loads, ".csv": _from_csv}
+_NO_THRESHOLD = (("above_input_tokens", "0"), ("above_input_tokens", "0.0"))
+_READERS: Mapping[str, Callable[[str], Any]] = {".toml": tomllib.loads, ".json": _from_json, ".csv": _from_csv}

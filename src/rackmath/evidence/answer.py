@@ -15,6 +15,7 @@ from pathlib import Path
 from ..errors import BadInput
 from ..kernel.efficiency import Efficiency, bare, of_age
 from ..kernel.uncertainty import NOT_CALIBRATED, Interval, kind_interval, serving_interval
+from ..training.uncertainty import training_interval
 from ..world import catalog
 from ..world.engine import TYPICAL, Engine, engine_key, released
 from ..world.machine import Machine
@@ -154,6 +155,9 @@ def interval(
     """
     if kind in ("silicon", "inferencex") and said.get("mode") == "aggregated":
         found = _served("ttft" if "ttft" in metric else "tpot", said["model"], said["system"], said["engine"])
+        found = found.inverse if most else found
+    elif kind == "training":  # errors of all other sources
+        found = training_interval("memory" if "memory" in said["mode"] else "step", said["engine"])
         found = found.inverse if most else found
     else:
         found = kind_interval(kind, metric, said.get("mode", ""))

@@ -21,6 +21,7 @@ import numpy as np
 
 from ..decisions.inverse import Inference, infer
 from ..decisions.likelihood import Observation, margins, observations
+from ..errors import RackmathError
 from ..world import catalog
 from .open_models import HALVES, OpenList, open_lists
 
@@ -184,8 +185,6 @@ def seen(one: OpenList) -> tuple[Observation, ...]:
 
 
 def _read(one: OpenList, draws: int) -> Answer | str:
-    from ..errors import RackmathError
-
     try:
         answer = infer(seen(one), markups=margins("host"), draws=draws, least=200)
     except RackmathError as error:

@@ -10,14 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import BadInput, unknown
-from . import llamacpp, maximum, palm, serving_rows, static_batch
+from . import llamacpp, maximum, palm, serving_rows, static_batch, training_runs
 from .answer import Answer, Asked, Kind, Said, Text, interval, number
-
-NOT_YET = "training runs are not predicted yet; score a file of serving runs, or the inference rows with --kind palm"
-
-
-def _training(rows: Sequence[Text], asked: Asked) -> list[Said]:
-    raise BadInput(NOT_YET)
 
 
 def _vllm(rows: Sequence[Text], asked: Asked) -> list[Said]:
@@ -106,7 +100,14 @@ KINDS: Mapping[str, Kind] = {
             read=_vllm,
         ),
         Kind(name="palm", what="PaLM inference", needs=REPORTED, measured=VALUE, predicts=VALUE, read=palm.read),
-        Kind(name="training", what="training runs", needs=REPORTED, measured=VALUE, predicts=VALUE, read=_training),
+        Kind(
+            name="training",
+            what="training runs",
+            needs=REPORTED,
+            measured=VALUE,
+            predicts=VALUE,
+            read=training_runs.read,
+        ),
     )
 }
 
@@ -124,14 +125,14 @@ def kind_named(name: str) -> Kind:
 
 
 def recognised(columns: Sequence[str], rows: Sequence[Text], name: str) -> Kind:
-    """The kind whose columns a header has; a table of reported runs is `palm` where such rows are in it."""
+    """The kind whose columns a header has; a table of reported runs is `palm` where most of its rows are."""
     for kind in KINDS.values():
         if kind.needs == REPORTED:
             continue
         if set(kind.needs) <= set(columns):
             return kind
     if set(REPORTED) <= set(columns):
-        return KINDS["palm" if any(palm.is_inference(row) for row in rows) else "training"]
+        return KINDS["palm" if sum(map(palm.is_inference, rows)) > len(rows) / 2 else "training"]
     near = min(KINDS.values(), key=lambda k: len(set(k.needs) - set(columns)))
     missing = [c for c in near.needs if c not in columns]
     if len(missing) < len(near.needs) / 2:
@@ -175,10 +176,12 @@ def answers(
         missing = [column for column in chosen.needs if column not in columns]
         if missing:
             raise BadInput(f"{name} has no column {missing[0]!r}, which {chosen.what} ({chosen.name}) have")
-    if chosen.name == "palm":  # the table holds training runs too
-        rows = tuple(row for row in rows if palm.is_inference(row))
+    if chosen.name in ("palm", "training"):  # one table holds both
+        inference = chosen.name == "palm"
+        rows = tuple(row for row in rows if palm.is_inference(row) == inference)
         if not rows:
-            raise BadInput(f"{name} has no rows of Pope et al. 2022; {NOT_YET}")
+            other = "training" if inference else "palm"
+            raise BadInput(f"{name} has no rows of {chosen.what}; --kind {other} reads those it has")
     asked = replace(asked or Asked(), path=Path(path))
     found = answered(chosen, rows, asked)
     if all(a.said.reason.endswith("is not a number") for a in found):

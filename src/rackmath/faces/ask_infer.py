@@ -86,6 +86,8 @@ def infer(
     from ..decisions.inverse import infer as read
     from ..decisions.likelihood import margins, observations
 
+    if know and "speed" in know and speed is not None:
+        raise BadInput("speed is given both as known and as measured; give one of them")
     prices = _prices(name, {k: v for k, v in listed.items() if v is not None}, on_date, source, unit)
     prices = replace(
         prices,
@@ -96,13 +98,13 @@ def infer(
     of = believing({k: _range(k, v) for k, v in (prior or {}).items()})
     if both := sorted(set(known) & set(prior or {})):
         raise BadInput(f"{both[0]} is given both as known and as a belief; give one of them")
-    n = round(parse(draws, "count", name="draws"))
-    if not FEWEST_DRAWS <= n <= MOST_DRAWS:
-        raise BadInput(f"draws = {n:,} is out of range; give {FEWEST_DRAWS:,} to {MOST_DRAWS:,}")
+    wanted = parse(draws, "count", name="draws")
+    if not FEWEST_DRAWS <= wanted <= MOST_DRAWS:
+        raise BadInput(f"draws = {wanted:g} is out of range; give {FEWEST_DRAWS:,} to {MOST_DRAWS:,}")
     if seed < 0:
         raise BadInput(f"a seed of {seed} is negative; give a whole number from 0")
     who = seller or ("host" if prices.weights else "maker")
-    found = read(observations(prices), known=known, of=of, markups=margins(who), draws=n, seed=seed)
+    found = read(observations(prices), known=known, of=of, markups=margins(who), draws=round(wanted), seed=seed)
     return InferAnswer(
         prices=prices, seller=who, inference=found, beliefs=of, known={k: str(v) for k, v in (know or {}).items()},
         priors=dict(prior or {}), truth=_truth(prices.weights),
@@ -126,14 +128,19 @@ def _prices(
         raise BadInput("no price list was given; name a model or a file, or give --input-price and --output-price")
     if name is not None and listed:
         raise BadInput(f"both a list ({name}) and single prices were given; give one of them")
+    if name is not None and unit is not None:
+        raise BadInput(f"the unit {unit} is of single prices; leave it out, or say it in the file of {name}")
     if name is None:
+        if on_date is not None or source != "snapshot":
+            raise BadInput("single prices have no day and no source; leave those out, or name a list")
+        if not listed.keys() >= {"input", "output"}:
+            raise BadInput("an input and an output price are needed; give both --input-price and --output-price")
         keys = {"input": "input_mtok", "output": "output_mtok", "cache_read": "cache_read_mtok",
                 "write_5m": "cache_write_5m_mtok", "write_1h": "cache_write_1h_mtok"}  # fmt: skip
         for key in listed:
             if key not in keys:
                 raise unknown("price", key, keys)
-        given = {keys[k]: parse(v, "$", name=k) for k, v in listed.items()}
-        return pricelist_file.from_prices(**given, unit=unit)
+        return pricelist_file.from_prices(**{keys[k]: v for k, v in listed.items()}, unit=unit)
     return pricelist_file.find(name, on=on_date, source=source)
 
 
@@ -149,7 +156,7 @@ def _truth(weights: str) -> dict[str, float]:
 
 def _known(name: str, value: Quantity) -> float | str:
     """A known value in SI, or the name of a kind."""
-    from ..decisions.beliefs import KNOWABLE
+    from ..decisions.beliefs import KNOWABLE, MOST
 
     if name not in KNOWABLE:
         raise unknown("name of a known value", name, KNOWABLE)
@@ -157,12 +164,13 @@ def _known(name: str, value: Quantity) -> float | str:
     if not dimension:
         return str(value).strip().lower()
     found = parse(value, dimension, name=name)
-    top = 1.0 if dimension == "share" else 1e18
-    low = -10.0 if name == "margin" else 0.0
-    if not low < found < top:
-        raise BadInput(
-            f"{name} = {value!r} is impossible; give {'a share below 1' if top == 1 else 'a number above 0'}"
-        )
+    whole = dimension == "count" and name not in ("reuse", "sparsity")
+    if dimension == "share":
+        low = -10.0 if name == "margin" else 0.0
+        if not low < found < 1:
+            raise BadInput(f"{name} = {value!r} is impossible; give a share above {low:g} and below 1")
+    elif not (1.0 if whole else 1 / MOST) <= found <= MOST:
+        raise BadInput(f"{name} = {value!r} is impossible; give a number {'of 1 or more' if whole else 'above 0'}")
     return found
 
 
@@ -174,7 +182,7 @@ def _range(name: str, text: str) -> tuple[float, float]:
     if name not in quantities:
         raise unknown("belief", name, quantities)
     low, dots, high = str(text).partition("..")
-    if not dots:
+    if not (low.strip() and dots and high.strip()):
         raise BadInput(f"the belief {name} = {text!r} is not a range; write it like {name}=1e9..1e11")
     dimension = {"tok/s": "1/s", "x": "count", "tokens": "count", "uses": "count", "FLOP": "count"}
     unit = quantities[name].unit

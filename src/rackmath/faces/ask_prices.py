@@ -106,7 +106,7 @@ def _named(name: str, on_date: str | None, source: str) -> ListAnswer | HostsAns
     from ..economics.pricelist_file import ENDINGS, find
 
     if name.lower().endswith(ENDINGS):
-        found = find(name, on=on_date)
+        found = find(name, on=on_date, source=source)
         return ListAnswer(prices=found, medium=None, hosts=0)
     every = all_lists(on=on_date, source=source)
     key = name.strip().lower()
@@ -129,7 +129,7 @@ def _lists(provider: str | None, open_weights: bool, on_date: str | None, source
     if provider is not None:
         sellers = sorted({one.provider for one in every})
         if provider.lower() not in sellers:
-            raise unknown("provider", provider, sellers)
+            raise unknown("provider", provider, sellers, hint="; rackmath prices --csv names them all")
         every = tuple(one for one in every if one.provider == provider.lower())
     if open_weights:
         every = tuple(one for one in every if one.weights)

@@ -93,10 +93,8 @@ def _prices(given: str | Path | PriceList, day: str | None) -> PriceList:
     """The list of a name, or of a file, which has no other days."""
     if not isinstance(given, str | Path):
         return given
-    from ..economics.pricelist_file import ENDINGS, find
+    from ..economics.pricelist_file import find
 
-    if day is not None and str(given).lower().endswith(ENDINGS):
-        raise BadInput("a list in a file is of one day; leave out the day, or name a public list")
     return find(str(given), on=day)
 
 

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from ..decisions.reading import number
 from .chart_file import config
+from .charts import SCHEMA
 
 if TYPE_CHECKING:
     from .ask_readings import ReadingsAnswer
 
 Spec = dict[str, Any]
 
-SCHEMA = "https://vega.github.io/schema/vega-lite/v6.json"
 NARROWEST = 20
 """Fewest columns a scale is drawn on."""
 

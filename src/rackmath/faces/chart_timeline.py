@@ -37,16 +37,17 @@ def lanes(
     title: str,
     span: float,
     texts: Sequence[tuple[str, float, str]] = (),
+    unit: str = "s",
 ) -> Spec:
     """One row for each lane in order of appearance, time from 0 to `span` seconds; `kinds` are colours in words.
 
-    `texts`: lane, second and what is written there.
+    `texts`: lane, second and what is written there. `unit`: "s", or nothing for times without one.
 
     >>> bars = [Bar("stage 1", "idle", "waiting", 0.0, 2e-3)]
     >>> lanes(bars, {"idle": "idle"}, title="A step", span=2e-3)["layer"][0]["encoding"]["x"]["title"]
     'Time (ms)'
     """
-    unit, scale = next((unit, scale) for limit, unit, scale in _UNITS if span < limit)
+    written, scale = next((word, scale) for limit, word, scale in _UNITS if span < limit) if unit else ("", 1.0)
     names = list(dict.fromkeys(bar.lane for bar in bars))
     used = [words for kind, words in kinds.items() if any(bar.kind == kind for bar in bars)]
     rows = [
@@ -56,14 +57,19 @@ def lanes(
             "name": bar.name,
             "start": bar.start * scale,
             "end": bar.end * scale,
-            "seconds": show(bar.end - bar.start, "s"),
+            "seconds": show(bar.end - bar.start, unit),
         }
         for bar in bars
     ]
     every = list(kinds.values())
     y: Spec = {"field": "lane", "type": "nominal", "sort": names, "title": None, "scale": {"paddingInner": 0.25}}
     x_scale = {"domain": [0, span * scale], "nice": False}
-    x: Spec = {"field": "start", "type": "quantitative", "title": f"Time ({unit})", "scale": x_scale}
+    x: Spec = {
+        "field": "start",
+        "type": "quantitative",
+        "title": f"Time ({written})" if unit else "Time",
+        "scale": x_scale,
+    }
     legend = {"title": None, "values": used, "symbolType": "square", "symbolSize": 120, "columns": 4}
     color = {"field": "kind", "type": "nominal", "scale": {"domain": every}, "legend": legend}
     tip = [{"field": f, "type": "nominal", "title": t} for f, t in (("name", "doing"), ("kind", "kind"),

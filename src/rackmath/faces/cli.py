@@ -16,6 +16,7 @@ import typer
 from . import (
     cli_calibrate,
     cli_infer,
+    cli_lab,
     cli_law,
     cli_lecture,
     cli_memory,
@@ -25,6 +26,7 @@ from . import (
     cli_quote,
     cli_racks,
     cli_readings,
+    cli_schedule,
     cli_score,
     cli_speculate,
     cli_tiers,
@@ -242,6 +244,7 @@ def machines(
 
 cli_calibrate.register(app)
 cli_infer.register(app)
+cli_lab.register(app)
 cli_law.register(app)
 cli_lecture.register(app)
 cli_memory.register(app)
@@ -251,6 +254,7 @@ cli_prices.register(app)
 cli_quote.register(app)
 cli_racks.register(app)
 cli_readings.register(app)
+cli_schedule.register(app)
 cli_score.register(app)
 cli_speculate.register(app)
 cli_tiers.register(app)
@@ -280,6 +284,7 @@ def explain_(
 
     known = [str(one.name or one.callback.__name__) for one in app.registered_commands if one.callback]
     known.remove("explain")
+    known += [str(group.name) for group in app.registered_groups]
     if command in ("", "-h", "--help"):
         typer.echo(context.get_help())
         return 0

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from . import options as o
+from .cli_prices import complete_lists
 
 LISTED = "Prices, in place of a list"
 KNOWN = "What is known or believed"
@@ -23,7 +24,11 @@ def register(app: typer.Typer) -> None:
 def infer(
     name: Annotated[
         str | None,
-        typer.Argument(metavar="[PRICELIST]", help="A model of the price lists (rackmath prices), or a file."),
+        typer.Argument(
+            metavar="[PRICELIST]",
+            help="A model of the price lists (rackmath prices), or a file.",
+            autocompletion=complete_lists,
+        ),
     ] = None,
     input_: Annotated[
         str | None, typer.Option("--input-price", help="Dollars per million input tokens.", rich_help_panel=LISTED)
@@ -109,8 +114,11 @@ def infer(
         "write_1h": write_1h,
     }
     if blind:
-        if name is not None or any(listed.values()) or know or prior:
+        others = (name, *listed.values(), know, prior, unit, speed, ttft, on_date, seller)
+        if any(others) or (source, draws, seed) != ("snapshot", "2M", "1"):
             raise BadInput("--blind reads the lists of open-weight models; leave the rest out")
+        if explain:
+            raise BadInput("the blind test has no terms to explain; leave --explain out, or name one list")
         with export.progress("reading price lists blind"):
             answer = ask_infer.blind()
         out.deliver(answer)

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from . import options as o
+from .cli_prices import complete_lists
 
 ASK = "Questions"
 GIVEN = "Taken as known"
@@ -20,20 +21,13 @@ def register(app: typer.Typer) -> None:
     )(readings)
 
 
-def _complete_lists(incomplete: str) -> list[str]:
-    """Names of price lists that begin with what was typed."""
-    from ..economics.pricelist import sold
-
-    return [name for name in sold() if name.startswith(incomplete.lower())]
-
-
 def readings(
     prices: Annotated[
         str,
         typer.Argument(
             metavar="MODEL|FILE",
             help="A model with a public price list (anthropic/claude-opus-4-6), or the path of a list of your own.",
-            autocompletion=_complete_lists,
+            autocompletion=complete_lists,
         ),
     ],
     on_date: Annotated[

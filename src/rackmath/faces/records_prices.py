@@ -10,6 +10,8 @@ from itertools import pairwise
 from statistics import median, quantiles
 from typing import TYPE_CHECKING, Any
 
+from ..economics.listings import PRICES as PRICES
+
 if TYPE_CHECKING:
     from ..economics.pricelist import ListPrice, PriceList
     from ..world.machine import Machine
@@ -17,7 +19,6 @@ if TYPE_CHECKING:
 
 Record = dict[str, Any]
 
-PRICES = ("input_mtok", "cache_read_mtok", "cache_write_5m_mtok", "cache_write_1h_mtok", "output_mtok")
 KINDS = ("on_demand", "reserved", "spot", "owned")
 
 

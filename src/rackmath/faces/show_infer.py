@@ -187,6 +187,8 @@ def _and(names: list[str]) -> str:
 
 
 def _notes(answer: InferAnswer) -> list[str]:
+    from ..evidence.open_models import OTHER_MACHINES
+
     r = answer.inference
     who = {"host": "a host of open weights", "maker": "the maker of a closed model, whose markups are a judgement"}
     said = [
@@ -196,6 +198,10 @@ def _notes(answer: InferAnswer) -> list[str]:
         "beliefs and markups were chosen on half of the open models that hosts sell; on the other half the intervals"
         " were tested blind: docs/infer.md",
     ]
+    if answer.prices.provider in OTHER_MACHINES:
+        said.append(
+            f"{answer.prices.provider} serves from on-chip memory, and no such machine is among the suppositions"
+        )
     if answer.truth:
         said.append("the weights are open, so the truth is shown beside; it was not used unless given with --know")
     return said

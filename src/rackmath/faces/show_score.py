@@ -76,6 +76,23 @@ def record(answer: ScoreAnswer) -> Record:
             for i, a in enumerate(s.answers, 1)
         ],
         "notes": list(answer.notes),
+        **_sources(answer),
+    }
+
+
+def _sources(answer: ScoreAnswer) -> Record:
+    """Scores by source, of training runs only."""
+    if answer.scores.kind.name != "training":
+        return {}
+    from ..evidence.score import Column
+    from ..evidence.training_runs import by_source
+
+    return {
+        "by_source": [
+            {"name": one.source, "of": one.quantity, "peer": one.peer}
+            | _column(Column(rows=one.rows, errors=one.errors))
+            for one in by_source(answer.scores.answers)
+        ]
     }
 
 
@@ -128,8 +145,11 @@ def screen(c: Console, answer: ScoreAnswer) -> None:
             )
     else:
         line(c, "The file states no measurement to compare with; --out writes the predictions.")
+    if s.kind.name == "training":
+        _by_source(c, s.answers)
     for key, cells in s.by.items():
-        _by(c, key, cells)
+        if s.kind.name != "training" or key != "engine":
+            _by(c, key, cells)
     _bounds(c, s.violations)
     if s.reasons:
         heading(c, "Without an answer")
@@ -157,6 +177,24 @@ def _by(c: Console, key: str, cells: Sequence[Cell]) -> None:
     indented(c, table, drop=("rank",))
     if len(cells) > len(shown):
         line(c, f"[dim]… and {len(cells) - len(shown)} more: --json has all[/]")
+
+
+def _by_source(c: Console, answers: Sequence[Answer]) -> None:
+    """Errors of each source in seconds of a step, whatever its unit, and of memory; a peer's beside them."""
+    from ..evidence.training_runs import by_source
+
+    lines = by_source(answers)
+    if not lines:
+        return
+    heading(c, "By source", "a step's seconds, whatever figure the source prints; constants from elsewhere")
+    table = numbers("source", "of", "rows", "n", *HEADS[:-1], "interval", title_width=24)
+    for one in lines:
+        table.add_row(one.source, one.quantity, f"{one.rows:,}", f"{one.errors.n:,}", *_numbers(one.errors)[:-1],
+                      _interval(one.errors))  # fmt: skip
+    indented(c, table, drop=("rows", "interval", "p90"))
+    for one in lines:
+        if one.peer:
+            line(c, f"[dim]Calculon on {escape(one.source)}: {escape(one.peer)}[/]")
 
 
 def _bounds(c: Console, broken: Sequence[Answer]) -> None:

@@ -143,15 +143,15 @@ def screen(c: Console, answer: TimelineAnswer) -> None:
     )
     width = max(30, min(c.width - LABELS - 4, 88))
     heading(c, "The step", "all devices of a stage do alike; alike layers drawn together")
-    _axis(c, t.step, width)
+    axis(c, t.step, width)
     shown = min(t.stages, MOST_LANES)
     for s in range(shown):
         found = lane(t, s)
         label = f"stage {s + 1}" if t.stages > 1 else "every GPU"
         if t.stages > 1:
-            _row(c, label, _numbers(found, t.step, width))
+            row(c, label, _numbers(found, t.step, width))
         else:
-            _row(c, label, _kinds(found, t.step, width))
+            row(c, label, _kinds(found, t.step, width))
     if shown < t.stages:
         line(c, f"[dim]{t.stages - shown} further stages alike[/]")
     if t.stages > 1:
@@ -183,17 +183,19 @@ def _each(answer: TimelineAnswer) -> str:
     return f"{t.micro_batches} micro-batch{'e' * bool(plural)}{plural}{work}, {t.stages} stages{hop}"
 
 
-def _axis(c: Console, span: float, width: int) -> None:
-    left, middle, right = "0", show(span / 2, "s", digits=2), show(span, "s", digits=3)
+def axis(c: Console, span: float, width: int, unit: str = "s") -> None:
+    """The times at the start, in the middle and at the end of a lane."""
+    left, middle, right = "0", show(span / 2, unit, digits=2), show(span, unit, digits=3)
     text = left + middle.rjust(width // 2 + len(middle) // 2 - 1)
     c.print(Text("  " + " " * LABELS + text + right.rjust(width - len(text)), style="dim"))
 
 
-def _row(c: Console, label: str, drawn: Text) -> None:
+def row(c: Console, label: str, drawn: Text) -> None:
+    """One lane with its label."""
     c.print(Text("  ") + Text(label[: LABELS - 1].ljust(LABELS), style="dim") + drawn, no_wrap=True, crop=True)
 
 
-def _cells(segments: Sequence[Segment], span: float, width: int) -> list[Segment]:
+def cells(segments: Sequence[Segment], span: float, width: int) -> list[Segment]:
     """The segment that fills most of each cell."""
     found, i = [], 0
     step = span / width
@@ -213,7 +215,7 @@ def _cells(segments: Sequence[Segment], span: float, width: int) -> list[Segment
 
 def _kinds(segments: Sequence[Segment], span: float, width: int) -> Text:
     drawn = Text()
-    for s in _cells(segments, span, width):
+    for s in cells(segments, span, width):
         drawn.append(*FILLS[s.piece.kind])
     return drawn
 
@@ -225,7 +227,7 @@ def _letter(micro: int) -> str:
 def _numbers(segments: Sequence[Segment], span: float, width: int) -> Text:
     """Which micro-batch a stage works on."""
     drawn = Text()
-    for s in _cells(segments, span, width):
+    for s in cells(segments, span, width):
         if s.micro < 0:
             drawn.append(*FILLS[s.piece.kind])
         else:
@@ -238,8 +240,8 @@ def _slot(c: Console, answer: TimelineAnswer, width: int) -> None:
     found = [s for s in lane(answer.timeline, 0) if s.micro == 0]
     span = sum(s.seconds for s in found)
     heading(c, "One micro-batch in the first stage", show(span, "s"))
-    _axis(c, span, width)
-    _row(c, "every GPU", _kinds(found, span, width))
+    axis(c, span, width)
+    row(c, "every GPU", _kinds(found, span, width))
 
 
 def _legend(c: Console, answer: TimelineAnswer) -> None:
@@ -291,10 +293,10 @@ def _layer(c: Console, answer: TimelineAnswer, block: Block, width: int) -> None
     aside = f"{show(span, 's')} each, {show(block.seconds, 's')} in all"
     heading(c, f"One of {block.layers:g} layers: {block.name}", aside)
     segments = _spread(block)
-    _axis(c, span, width)
-    _row(c, "held by", _kinds(segments, span, width))
+    axis(c, span, width)
+    row(c, "held by", _kinds(segments, span, width))
     for label, part in (("tensor cores", "computing"), ("memory", "moving"), ("links", "sending")):
-        _row(c, label, Text(_levels(segments, part, span, width)))
+        row(c, label, Text(_levels(segments, part, span, width)))
     table = numbers("operation", "seconds", "share", title_width=30)
     table.add_column("")
     for p in _operations(block.pieces):

@@ -2,7 +2,7 @@
 
 A replica of P stages keeps m micro-batches of b sequences on their way. Seconds, bytes, counts; every argument may
 be a column. Inference has no bubble as long as m is at least P: a stage that hands on its micro-batch has the next
-one waiting. Training has one, because all forward passes end before the last backward pass begins.
+one waiting. Training has one (`training.schedules`): the last forward pass ends before the last backward pass begins.
 """
 
 from __future__ import annotations
@@ -63,16 +63,6 @@ def utilisation(micro_batches: Number, stages: Number) -> Number:
     """
     share: Number = np.minimum(1.0, micro_batches / np.asarray(stages, dtype=float))
     return share
-
-
-def training_bubble(micro_batches: Number, stages: Number) -> Number:
-    """Idle share of a training step that runs all forward passes, then all backward ones (GPipe): (P-1) / (m+P-1).
-
-    >>> [round(100 * float(training_bubble(m, 4))) for m in (4, 8, 32)]
-    [43, 27, 9]
-    """
-    bubble: Number = (stages - 1) / (np.asarray(micro_batches, dtype=float) + stages - 1)
-    return bubble
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

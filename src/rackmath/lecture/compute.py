@@ -13,6 +13,8 @@ from ..kernel.counts import attended_entries, experts_touched, stored_entries
 from ..kernel.roofline import balance_batch, drain_time, ratio
 from ..world import catalog
 from ..world.model import Stream
+from .lab import LAB
+from .laws import LAWS
 from .ledger import Claim, Outcome, Part, Verdict
 from .pipelines import PIPELINES
 from .racks import RACKS
@@ -277,6 +279,7 @@ COMPUTED: Mapping[str, Compute] = {
     "7": _drain,
     "8": _linear_cache,
     **RACKS,
+    **LAWS,
     "19": _square_root,
     "20": _context_step,
     "21": _output_price,
@@ -286,4 +289,5 @@ COMPUTED: Mapping[str, Compute] = {
     "T1": _unbatched,
     "T2": _train,
     **PIPELINES,
+    **LAB,
 }

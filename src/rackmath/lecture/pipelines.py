@@ -1,10 +1,11 @@
-"""The claims about pipeline stages: rows 9, 14 and 15 of the lecture's table."""
+"""The claims about pipeline stages: rows 9, 14 and 15 of the lecture's table, and sections 14c and 14d."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
 from ..layout.pipeline import hop, per_device, stages_until_cache_leads, token_latency
+from ..training.schedules import bubble_time
 from ..world.machine import Machine
 from .ledger import Claim, Outcome, Part
 from .rules import Compute, Values, by_conditions, by_distance
@@ -68,4 +69,45 @@ def _latency(claim: Claim, x: Values) -> Outcome:
     )
 
 
-PIPELINES: Mapping[str, Compute] = {"9": _cache_leads, "14": _weights_not_cache, "15": _latency}
+def _idle(schedule: str, x: Values) -> float:
+    """Idle share of a training step on a schedule."""
+    work = (x["forward"], x["input_gradient"], x["weight_gradient"])
+    idle = float(bubble_time(schedule, x["stages"], x["micro_batches"], 1.0, *work))
+    return idle / (idle + x["micro_batches"] * sum(work))
+
+
+def _bubble(claim: Claim, x: Values) -> Outcome:
+    plain, filled = _idle("gpipe", x), _idle("zb-2p", x)
+    return by_conditions(
+        plain,
+        {
+            f"forward passes that all end before the first backward pass leave {plain:.0%} of a step idle":
+            plain > x["noticed"],
+            f"weight gradients fill it ({filled:.0%} is left where the memory of twice the micro-batches is there)":
+            filled < x["noticed"],
+        },
+        Part(name="idle under 1F1B, which only saves memory", value=_idle("1f1b", x), unit="share"),
+        Part(name="idle under ZB-1p, at the memory of 1F1B", value=_idle("zb-1p", x), unit="share"),
+        Part(name="idle under ZB-2p", value=filled, unit="share"),
+    )  # fmt: skip
+
+
+def _not_wise(claim: Claim, x: Values) -> Outcome:
+    share = x["total"] * x["weight_bytes"] / (x["devices"] * x["capacity"])
+    held = [float(per_device(1.0, 1.0, x["devices"], p, fixed="micro-batch")[1]) for p in (1.0, x["stages"])]
+    idle = _idle("zb-1p", x)
+    return by_conditions(
+        share,
+        {
+            f"the weights fit one rack without stages ({share:.0%} of its memory)": share < 1,
+            f"stages leave the cache of a device as it is ({held[1] / held[0]:.3g}x)": held[1] >= held[0] * 0.99,
+            f"training idles even where weight gradients fill the bubble at no more memory ({idle:.0%})":
+            idle > x["noticed"],
+        },
+        Part(name="racks of weights", value=share, unit="racks"),
+    )  # fmt: skip
+
+
+PIPELINES: Mapping[str, Compute] = {
+    "9": _cache_leads, "14": _weights_not_cache, "15": _latency, "T3": _bubble, "T4": _not_wise,
+}  # fmt: skip

@@ -368,7 +368,7 @@ def _events(s: Segment, stage: int) -> Iterator[dict[str, object]]:
     parts = (s.seconds, s.piece.computing, s.piece.moving, s.piece.sending)
     for track, seconds in enumerate(parts):
         if seconds > 0:
-            yield _event(s.piece.name, s.piece.kind, stage, track, s.start, seconds, args)
+            yield event(s.piece.name, s.piece.kind, stage, track, s.start, seconds, args)
 
 
 def _hops(t: Timeline, stage: int) -> Iterator[dict[str, object]]:
@@ -379,12 +379,13 @@ def _hops(t: Timeline, stage: int) -> Iterator[dict[str, object]]:
     for j in range(t.micro_batches):
         cycle = [("", j, Piece(name="hop", kind="hop", seconds=t.hop, sending=t.hop))]
         for s in _wrapped(cycle, (ends + j * t.spacing) % t.step, t.step):
-            yield _event("hop", "hop", stage, 3, s.start, s.seconds, {"micro_batch": j + 1})
+            yield event("hop", "hop", stage, 3, s.start, s.seconds, {"micro_batch": j + 1})
 
 
-def _event(
+def event(
     name: str, kind: str, pid: int, tid: int, start: float, seconds: float, args: dict[str, object]
 ) -> dict[str, object]:
+    """Something that lasts, on track `tid` of process `pid`."""
     return {
         "ph": "X", "name": name, "cat": kind, "pid": pid, "tid": tid, "ts": start * 1e6, "dur": seconds * 1e6,
         "args": args,

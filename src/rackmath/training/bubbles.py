@@ -1,9 +1,10 @@
 """Seconds a device idles in a step, schedule by schedule: the formulas behind `schedules.bubble_time`.
 
 p devices, m micro-batches, v chunks a device; f, b, w: seconds of forward, input gradient and weight gradient of one
-micro-batch through one device's layers, t their sum; c: of a hop. At c = 0 they are those of the schedules' authors
-(DualPipe's with the forward and backward of a pair taking f + b + w), with what the simulation adds where times differ.
-What hops and unequal times cost under V-Half, V-Min and ZB-V is read off simulated steps: no author gives a formula.
+micro-batch through one device's layers, t their sum; c: of a hop; k: share of its activations a micro-batch holds
+until its weight gradient. At c = 0 they are those of the schedules' authors
+(DualPipe's with a forward and a backward pass as a pair taking f + b + w). What hops cost, and unequal times under
+V-Half, V-Min and ZB-V, is read off simulated steps: no author gives a formula.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ def _plus(x: Number) -> Number:
     return found
 
 
-def gpipe(p: Number, m: Number, v: Number, f: Number, b: Number, w: Number, c: Number) -> Number:
+def gpipe(p: Number, m: Number, v: Number, f: Number, b: Number, w: Number, c: Number, k: Number) -> Number:
     return (p - 1) * (f + b + w + 2 * c) + 0.0 * m
 
 
@@ -28,42 +29,48 @@ def _exposed(p: Number, m: Number) -> Number:
     return rounds - np.floor(rounds / p)
 
 
-def one_f_one_b(p: Number, m: Number, v: Number, f: Number, b: Number, w: Number, c: Number) -> Number:
+def one_f_one_b(p: Number, m: Number, v: Number, f: Number, b: Number, w: Number, c: Number, k: Number) -> Number:
     return (p - 1) * (f + b + w) + 2 * _exposed(p, m) * c
 
 
-def interleaved(p: Number, m: Number, v: Number, f: Number, b: Number, w: Number, c: Number) -> Number:
+def interleaved(p: Number, m: Number, v: Number, f: Number, b: Number, w: Number, c: Number, k: Number) -> Number:
     t, stages = (f + b + w) / v, p * v
     late = (m - p) * v * (stages - 1) / (2 * stages - 1)  # chunks that wait where two hops outlast one of them
     return (p - 1) * t + 2 * (stages - 1) * c + _plus(2 * c - t) * late
 
 
-def zb_1p(p: Number, m: Number, v: Number, f: Number, b: Number, w: Number, c: Number) -> Number:
+def zb_1p(p: Number, m: Number, v: Number, f: Number, b: Number, w: Number, c: Number, k: Number) -> Number:
     hops, ends = _exposed(p, m), p - 1
     seen = np.minimum(hops, 2 * ends)
     idle: Number = np.maximum(ends * (b + 2 * c), ends * (f + b - w) + 2 * seen * c)
     return idle + _plus(2 * c - w) * (hops - seen)
 
 
-def zb_2p(p: Number, m: Number, v: Number, f: Number, b: Number, w: Number, c: Number) -> Number:
+def zb_h2(p: Number, m: Number, v: Number, f: Number, b: Number, w: Number, c: Number, k: Number) -> Number:
     start = np.maximum(b - f, f + b - 2 * w) + 2 * c
     return (p - 1) * _plus(np.maximum(start, 4 * c - 2 * w)) + 0.0 * m
 
 
-def zb_v(p: Number, m: Number, v: Number, f: Number, b: Number, w: Number, c: Number) -> Number:
-    return (p - 1) * (_plus(f + b - 2 * w) + 6 * c) + 0.0 * m
+def zb_2p(p: Number, m: Number, v: Number, f: Number, b: Number, w: Number, c: Number, k: Number) -> Number:
+    start = _plus((p - 1) * (b - f + 2 * c) - f)
+    idle: Number = np.maximum(start, (p - 1) * (f + b - 2 * w / k + 2 * c)) + 0.0 * m
+    return idle
 
 
-def v_half(p: Number, m: Number, v: Number, f: Number, b: Number, w: Number, c: Number) -> Number:
+def zb_v(p: Number, m: Number, v: Number, f: Number, b: Number, w: Number, c: Number, k: Number) -> Number:
+    return (p - 1) * (0.75 * _plus(f + b - 2 * w) + 6 * c) + 0.0 * m
+
+
+def v_half(p: Number, m: Number, v: Number, f: Number, b: Number, w: Number, c: Number, k: Number) -> Number:
     ends = (p / 2 - 1) * (f + b + w) + (p - 1) * (_plus(f + b - 2 * w) / 2 + 7 * c)
     every = _plus(np.abs(b - f) - w + 4 * c)
-    return _folded(p, ends + m * every, zb_v(p, m, v, f, b, w, c))
+    return _folded(p, ends + m * every, zb_v(p, m, v, f, b, w, c, k))
 
 
-def v_min(p: Number, m: Number, v: Number, f: Number, b: Number, w: Number, c: Number) -> Number:
+def v_min(p: Number, m: Number, v: Number, f: Number, b: Number, w: Number, c: Number, k: Number) -> Number:
     ends = (p - 1) * (2 * (f + b + w) / 3 + 3.5 * c)
     every = _plus(1.5 * np.abs(b - f) + np.minimum(f, b) - w + 4.5 * c)
-    return _folded(p, ends + m * every, zb_v(p, m, v, f, b, w, c))
+    return _folded(p, ends + m * every, zb_v(p, m, v, f, b, w, c, k))
 
 
 def _folded(p: Number, idle: Number, of_zb_v: Number) -> Number:
@@ -72,10 +79,10 @@ def _folded(p: Number, idle: Number, of_zb_v: Number) -> Number:
     return found
 
 
-def dualpipe(p: Number, m: Number, v: Number, f: Number, b: Number, w: Number, c: Number) -> Number:
+def dualpipe(p: Number, m: Number, v: Number, f: Number, b: Number, w: Number, c: Number, k: Number) -> Number:
     return (p / 2 - 1) * _plus(f + 2 * b - w) + 2 * p * c + m * _plus(c - w)
 
 
-def dualpipe_v(p: Number, m: Number, v: Number, f: Number, b: Number, w: Number, c: Number) -> Number:
+def dualpipe_v(p: Number, m: Number, v: Number, f: Number, b: Number, w: Number, c: Number, k: Number) -> Number:
     ends = (p - 1) * (_plus(f + 2 * b - w) / 2 + 4 * c)
     return ends + np.where(np.asarray(p) > 1, 2 * m * _plus(c - w / 2), 0.0)

@@ -12,7 +12,10 @@ from .simulate import Run, simulate
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setting:
-    """p stages, m micro-batches, v chunks where a schedule leaves them open; times alike on all devices."""
+    """p stages, m micro-batches, v chunks where a schedule leaves them open; times alike on all devices.
+
+    `kept`: share of its activations a micro-batch holds until its weight gradient.
+    """
 
     stages: int
     micro_batches: int
@@ -21,6 +24,7 @@ class Setting:
     input_grad: float
     weight_grad: float
     hop: float
+    kept: float = 1.0
 
     @property
     def work(self) -> float:
@@ -62,20 +66,17 @@ def compared(schedule: Schedule, s: Setting) -> Compared:
     >>> one = compared(schedule_named("1f1b"), of)
     >>> one.step, one.run.step, round(one.share(of), 3), one.first, one.last
     (33.0, 33.0, 0.273, 4.0, 1.0)
-    >>> compared(schedule_named("dualpipe"), Setting(stages=4, micro_batches=7, chunks=2, forward=1, input_grad=1,
-    ...     weight_grad=1, hop=0)).why
-    'dualpipe needs an even number of micro-batches, half of them in each direction, and has 7 of them on 4'
     """
     p, m, v = s.stages, s.micro_batches, s.chunks
     why = why_not(schedule, p, m, v)
     return Compared(
         schedule=schedule,
         why=why,
-        step=float(step_time(schedule, p, m, v, s.forward, s.input_grad, s.weight_grad, s.hop)),
-        first=float(in_flight(schedule, p, m, v, 0)),
-        last=float(in_flight(schedule, p, m, v, p - 1)),
+        step=float(step_time(schedule, p, m, v, s.forward, s.input_grad, s.weight_grad, s.hop, kept=s.kept)),
+        first=float(in_flight(schedule, p, m, v, 0.0, kept=s.kept)),
+        last=float(in_flight(schedule, p, m, v, p - 1.0, kept=s.kept)),
         sent=float(messages(schedule, p, m, v)),
-        run=None if why else simulate(schedule, p, m, v, s.times),
+        run=None if why else simulate(schedule, p, m, v, s.times, kept=s.kept),
     )
 
 

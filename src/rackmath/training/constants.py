@@ -1,6 +1,7 @@
 """What training software adds to kernels and collectives: a few constants for each framework, with their reasons.
 
-They lie in `data/training.toml`. A framework nobody measured takes "typical".
+Documented ones lie in `data/training.toml`, fitted ones in `data/training_fitted.toml`, written by
+`rackmath.evidence.fit_training`. A framework nobody measured takes "typical".
 """
 
 from __future__ import annotations
@@ -19,21 +20,23 @@ class TrainConstants:
     """Constants of one framework.
 
     `layer`: seconds the host needs to launch one layer of one micro-batch, forward, backward and recomputed;
-    `expert_layer`: more of them where a layer routes tokens; `layer_power`: how sharply the slower of host and device
-    sets the pace (1: they add up, large: the slower one alone). `kernels`: speed of kernels over those of
-    `kernel.achieved`, under the clocks a device sustains; `attention`: further, of attention's. `tp` to `dp`: share of
-    each kind of collective that runs beside kernels. `whole_hops`: 1 where every tensor-parallel rank sends a
-    stage's whole output to the next, not its share. `imbalance`: the busiest expert rank over the mean, less one. `straggler`:
-    share of a step lost to the slowest device. `optimizer`: seconds of an update beside its memory traffic.
-    `fragmentation`: memory taken over memory used; `reserved`: bytes of the runtime on a device.
+    `routed_layer`: more of them for every layer of a model that routes tokens, whose launches no graph holds;
+    `layer_power`: how sharply the slower of host and device sets the pace (1: they add up, large: the slower alone).
+    `kernels`: speed of kernels over those of `kernel.achieved`, under the clocks a device sustains; `attention` and
+    `experts`: further, of attention's and of routed experts'. `tp` to `dp`: share of each kind of collective that
+    runs beside kernels. `whole_hops`: 1 where every tensor-parallel rank sends a stage's whole output to the next,
+    not its share. `imbalance`: the busiest expert rank over the mean, less one. `straggler`: share of a step lost to
+    the slowest device. `optimizer`: seconds of an update beside its memory traffic. `fragmentation`: memory taken
+    over memory used; `reserved`: bytes of the runtime on a device.
     """
 
     name: str = "ideal"
     layer: float = 0.0
-    expert_layer: float = 0.0
+    routed_layer: float = 0.0
     layer_power: float = 4.0
     kernels: float = 1.0
     attention: float = 1.0
+    experts: float = 1.0
     tp: float = 0.0
     ep: float = 0.0
     cp: float = 0.0
@@ -50,20 +53,31 @@ class TrainConstants:
         for name in ("tp", "ep", "cp", "pp", "dp"):
             if not 0 <= getattr(self, name) <= 1:
                 raise BadInput(f"share of {name} that overlaps is {getattr(self, name)!r}; give 0 to 1")
-        for name in ("layer", "expert_layer", "imbalance", "straggler", "optimizer", "reserved"):
+        for name in ("layer", "routed_layer", "imbalance", "straggler", "optimizer", "reserved"):
             if not 0 <= getattr(self, name) < float("inf"):
                 raise BadInput(f"{name} is {getattr(self, name)!r}; give a number of 0 or more")
         for name in ("layer_power", "fragmentation"):
             if not 1 <= getattr(self, name) < float("inf"):
                 raise BadInput(f"{name} is {getattr(self, name)!r}; give 1 or more")
-        for name in ("kernels", "attention"):
+        for name in ("kernels", "attention", "experts"):
             if not 0 < getattr(self, name) <= 1:
                 raise BadInput(f"speed of {name} is {getattr(self, name)!r}; give a number above 0, 1 at most")
 
 
 @cache
-def _raw() -> dict[str, Any]:
-    return tomllib.loads((files("rackmath") / "data" / "training.toml").read_text(encoding="utf-8"))
+def fitted() -> dict[str, Any]:
+    """What `evidence.fit_training` wrote: constants, those of each half held out, scores and intervals."""
+    return tomllib.loads((files("rackmath") / "data" / "training_fitted.toml").read_text(encoding="utf-8"))
+
+
+@cache
+def _raw(fits: bool = True) -> dict[str, Any]:
+    known = tomllib.loads((files("rackmath") / "data" / "training.toml").read_text(encoding="utf-8"))
+    if fits:
+        for kind in ("framework", "generation"):
+            for name, values in fitted().get(kind, {}).items():
+                known[kind].setdefault(name, {}).update(values)
+    return known
 
 
 def frameworks() -> dict[str, str]:
@@ -72,18 +86,20 @@ def frameworks() -> dict[str, str]:
 
 
 @cache
-def constants(framework: str = "typical", generation: str = "") -> TrainConstants:
+def constants(framework: str = "typical", generation: str = "", *, fits: bool = True) -> TrainConstants:
     """Constants of a framework on a generation of accelerators, where that makes a difference.
+
+    Without `fits` they are the documented ones alone.
 
     >>> 0 <= constants().dp <= 1
     True
     >>> constants("megatron-bridge", "hopper").kernels < constants("megatron-bridge", "ampere").kernels
     True
     """
-    known = _raw()["framework"]
+    raw = _raw(fits)
+    known = raw["framework"]
     if framework not in known:
         raise unknown("training framework", framework, known)
     names = {f.name for f in fields(TrainConstants)}
-    given = {**known["typical"], **_raw()["generation"].get(generation, {}), **known[framework]}
-    given |= known[framework].get("on", {}).get(generation, {})
+    given = {**known["typical"], **raw["generation"].get(generation, {}), **known[framework]}
     return replace(TrainConstants(), name=framework, **{k: float(v) for k, v in given.items() if k in names})

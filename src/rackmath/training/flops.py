@@ -73,7 +73,7 @@ def forward_flops(model: Model, seq: Number, *, causal: bool) -> tuple[Number, N
 
 
 def train_flops(model: Model, seq: Number, how: Accounting, *, selective: bool = False) -> Number:
-    """FLOPs a source counts for one trained token.
+    """FLOPs a source counts for one trained token; `selective`: only attention is computed twice.
 
     GPT-3 175B at 2,048 tokens by Narayanan's formula, recomputation included: 96 s l h^2 (1 + s/6h + V/16lh) / s
 
@@ -93,7 +93,8 @@ def train_flops(model: Model, seq: Number, how: Accounting, *, selective: bool =
         attention = 0.0 * attention
     total = 3 * (weights + attention) - (0.0 if how.head else 3 * head)
     if how.recompute:
-        total = total + (attention if selective else weights - head + attention)
+        # as the authors of the selective kind print it, 72 B s l h^2 (1 + s/3h + V/12lh): all of attention twice
+        total = total + (3 * attention if selective else weights - head + attention)
     return total
 
 

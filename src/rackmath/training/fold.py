@@ -16,13 +16,14 @@ from .schedules import Schedule, in_flight
 
 PERIOD = 6
 PASSES = ((FORWARD, 0), (FORWARD, 1), (INPUT, 1), (INPUT, 0))
-EPS = 1e-9
+SAME = 1e-9
+"""Times closer than this share of a pass are one."""
 
 
 def pattern(name: str, p: int) -> list[tuple[int, int, int, int]]:
     """When each device runs the four passes of the first micro-batch, in units of one pass of one chunk.
 
-    A hop takes 1, 2 or 4 units down with the first chunk's, and 1, 1 or 2 with the second's, in V-Min, V-Half and ZB-V.
+    From device to device V-Min takes 1 unit, V-Half 2 down and 1 up, ZB-V 4 down and 2 up.
 
     >>> pattern("v-min", 2)
     [(0, 3, 4, 7), (1, 2, 5, 6)]
@@ -36,28 +37,30 @@ def pattern(name: str, p: int) -> list[tuple[int, int, int, int]]:
     return [(down * d, turn + up * (p - 1 - d), top + down * d, back + up * (p - 1 - d)) for d in range(p)]
 
 
-def folded(schedule: Schedule, p: int, m: int, times: Times, *, patience: float) -> Plan:
+def folded(schedule: Schedule, p: int, m: int, times: Times, *, patience: float, kept: float) -> Plan:
     """The squeezed pattern of a V schedule for these times.
 
-    `patience`: a device lets its weight gradients lie if another pass will be ready within this share of one.
+    `patience`: a device lets its weight gradients lie if another pass will be ready within this share of one. `kept`:
+    share of its activations a micro-batch holds until its weight gradient.
     """
-    squeeze = _Squeeze(schedule, p, m, times, patience)
+    squeeze = _Squeeze(schedule, p, m, times, patience, kept)
     orders = tuple(tuple(order) for order in squeeze.run())
     return Plan(schedule=schedule, stages=p, micro_batches=m, chunks=2, orders=orders)
 
 
 class _Squeeze:
-    def __init__(self, schedule: Schedule, p: int, m: int, times: Times, patience: float) -> None:
-        self.m, self.hop, self.patience = m, times.hop, patience
+    def __init__(self, schedule: Schedule, p: int, m: int, times: Times, patience: float, kept: float) -> None:
+        self.m, self.hop, self.patience, self.share = m, times.hop, patience, kept
         self.seconds = times.of(p, 2)
+        self.same = SAME * max(max(device.values()) for device in self.seconds)
         self.limit = 2 * int(in_flight(schedule, p, m, 2))
         self.way = way(schedule, p, 2)
         self.place = {where: k for k, where in enumerate(self.way)}
         self.first = pattern(schedule.name, p)
         self.next = [dict.fromkeys(PASSES, 0) for _ in range(p)]  # micro-batch each kind of pass comes to next
         self.free = [0.0] * p
-        self.held = [0] * p
-        self.kept: list[list[Part]] = [[] for _ in range(p)]  # weight gradients not yet run
+        self.held = [0] * p  # passes forward whose input gradient has not run
+        self.kept: list[list[Part]] = [[] for _ in range(p)]  # weight gradients that have not
         self.ends: dict[tuple[str, int, int, int], float] = {}
         self.orders: list[Order] = [[] for _ in range(p)]
         self.events = [(0.0, d) for d in range(p)]
@@ -65,7 +68,7 @@ class _Squeeze:
     def run(self) -> list[Order]:
         while self.events:
             now, device = heapq.heappop(self.events)
-            if self.free[device] > now + EPS:
+            if self.free[device] > now + self.same:
                 continue
             part = self.choose(device, now)
             if part is not None:
@@ -92,15 +95,15 @@ class _Squeeze:
             start = self.ready(device, kind, coming[kind, chunk], chunk)
             if start is None or (kind == FORWARD and self.crowded(device, at)):
                 continue
-            full = kind == FORWARD and self.held[device] >= self.limit
-            if start <= now + EPS:
+            full = kind == FORWARD and self.held[device] + self.share * len(kept) > self.limit - 1 + SAME
+            if start <= now + self.same:
                 if not full:
                     return (kind, coming[kind, chunk], chunk)
                 if kept:
                     return kept[0]
             elif not full:
                 soon = min(soon, start)
-        if kept and soon - now > self.patience * self.seconds[device][WEIGHT] + EPS:
+        if kept and soon - now > self.patience * self.seconds[device][WEIGHT] + self.same:
             return kept[0]
         return None
 
@@ -111,7 +114,7 @@ class _Squeeze:
         for i, (kind, chunk) in enumerate(PASSES):
             start = first[i] + PERIOD * coming[kind, chunk]
             ahead += [(t, 1 if kind == FORWARD else -1) for t in range(start, at, PERIOD)]
-        level = top = self.held[device] - len(self.kept[device])
+        level = top = self.held[device]
         for _, change in sorted(ahead):
             level += change
             top = max(top, level)
@@ -125,7 +128,6 @@ class _Squeeze:
         heapq.heappush(self.events, (end, device))
         if kind == WEIGHT:
             self.kept[device].pop(0)
-            self.held[device] -= 1
             return
         self.next[device][kind, chunk] += 1
         self.ends[kind, micro, device, chunk] = end
@@ -135,4 +137,5 @@ class _Squeeze:
         if kind == FORWARD:
             self.held[device] += 1
         else:
+            self.held[device] -= 1
             self.kept[device].append((WEIGHT, micro, chunk))

@@ -1,4 +1,4 @@
-"""A training run as records: how it is cut, in which formats, how many sequences a step takes, and what software adds.
+"""A training run as records: how it is cut, in which formats, how many sequences a step takes.
 
 Numbers of `TrainLayout` and `Batch` may be columns. What changes the structure of a step (schedule, recomputation,
 sequence parallelism, ZeRO stage) is a Python-level choice. A device holds one tensor-parallel part of one stage;
@@ -70,6 +70,10 @@ class TrainLayout:
         return " ".join(parts)
 
 
+SIXTEEN = Precision.uniform("bf16")
+"""Everything in 16 bits."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
     """Formats of a run, in bytes of one parameter each, and how attention is computed.
@@ -79,7 +83,7 @@ class Recipe:
     """
 
     name: str = "bf16"
-    precision: Precision = Precision.uniform("bf16")
+    precision: Precision = SIXTEEN
     weight_bytes: float = 2.0
     gradient_bytes: float = 4.0
     master_bytes: float = 4.0
@@ -199,9 +203,7 @@ def spare_slots(model: Model, layout: TrainLayout) -> Number:
     return np.ceil(model.n_layers / parts) * parts - model.n_layers
 
 
-def illegal(
-    model: Model, layout: TrainLayout, batch: Batch, devices: Number | None = None
-) -> dict[str, Mask]:
+def illegal(model: Model, layout: TrainLayout, batch: Batch, devices: Number | None = None) -> dict[str, Mask]:
     """Why a layout cannot run: one sentence -> True where it applies. Rows with no reason are legal.
 
     >>> from rackmath.world import catalog
@@ -241,9 +243,8 @@ def illegal(
         "the sequence does not divide by tp, as sequence parallelism needs": layout.sequence_parallel
         & (batch.seq / layout.cp % layout.tp != 0),
         "more stages than layers": np.asarray(layout.pp) > model.n_layers,
-        "layers do not divide by pp x interleave": spare_slots(model, layout) > np.where(
-            np.asarray(layout.pp) > 1, ends, 0.0
-        ),
+        "layers do not divide by pp x interleave": spare_slots(model, layout)
+        > np.where(np.asarray(layout.pp) > 1, ends, 0.0),
         "interleave is for the interleaved schedule only": (np.asarray(layout.interleave) > 1)
         & (layout.schedule != "interleaved"),
         "the batch does not divide by dp x micro-batch": ~whole,

@@ -1,8 +1,8 @@
 """Seconds of the layers of a model for one micro-batch on one device, by phase: kernels, and collectives by kind.
 
 A layer's backward pass splits into the gradient of its input and that of its weights, which schedules place apart.
-Every product runs three times: forward, for its input's gradient and for its weights' gradient. Kernels take the times
-of `kernel.achieved`; collectives those of `layout.collectives` with the constants of NCCL.
+Every product runs three times: forward, for its input's gradient and for its weights' gradient. Kernels take the
+times of `kernel.achieved`; collectives those of `layout.collectives` with the constants of NCCL.
 """
 
 from __future__ import annotations
@@ -145,7 +145,7 @@ def products(work: Work, matrices: Iterable[Matrix], kv_heads: float) -> Phases:
         cut: Number = 1.0
         if m.shard != "replicated":
             cut = work.layout.tp if m.shard == "split" else np.minimum(work.layout.tp, kv_heads)
-        row = m.d_out == work.model.d_model and m.d_in != work.model.d_model or m.name == "o"
+        row = (m.d_out == work.model.d_model and m.d_in != work.model.d_model) or m.name == "o"
         d_in, d_out = (m.d_in / cut, m.d_out) if row else (m.d_in, m.d_out / cut)
         at_peak = 2 * work.tokens * d_in * d_out * m.count / rate
         peak_seconds = peak_seconds + at_peak
@@ -271,7 +271,7 @@ def _experts(ffn: FeedForward, work: Work) -> Phases:
         kernel, compute=at_peak, bytes=held * one * (fmt.bytes if multiplies else 2.0),
         bandwidth=work.machine.hbm_bandwidth, rows=rows, touched=held, row_bytes=rows * 2 * (width + ffn.d_expert),
         token_bytes=work.tokens / layout.tp * 2 * width,
-    ).seconds  # fmt: skip
+    ).seconds / work.constants.experts  # fmt: skip
     there, up, out = _exchange(ffn, work, width)
     return Phases(
         forward=spent, input_grad=spent, weight_grad=spent, expert=3 * spent, peak=at_peak,

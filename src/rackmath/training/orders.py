@@ -21,7 +21,7 @@ FORWARD, INPUT, WEIGHT = "F", "B", "W"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Times:
-    """Seconds of one micro-batch through one device's layers: a number, or one for each device. `hop`: of a message."""
+    """Seconds of one micro-batch through one device's layers, or one for each device; `hop`: of a message."""
 
     forward: float | Sequence[float] = 1.0
     input_grad: float | Sequence[float] = 1.0
@@ -135,7 +135,7 @@ def _zb_1p(p: int, m: int, v: int, d: int) -> Order:
     return _late_weights(m, p - d, d)
 
 
-def _zb_2p(p: int, m: int, v: int, d: int) -> Order:
+def _zb_h2(p: int, m: int, v: int, d: int) -> Order:
     return _late_weights(m, 2 * (p - d) - 1, 2 * d)
 
 
@@ -221,7 +221,7 @@ FIXED: dict[str, Callable[[int, int, int, int], Order]] = {
     "1f1b": _one_f_one_b,
     "interleaved": _interleaved,
     "zb-1p": _zb_1p,
-    "zb-2p": _zb_2p,
+    "zb-h2": _zb_h2,
     "dualpipe": _dualpipe,
     "dualpipe-v": _dualpipe_v,
 }

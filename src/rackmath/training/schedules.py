@@ -2,7 +2,9 @@
 
 A step runs m micro-batches through p devices that hold v chunks of layers each. f, b, w: seconds of the forward pass,
 of the input gradient and of the weight gradient of one micro-batch through ONE DEVICE's layers; t = f + b + w.
-c: seconds a message takes to the next device; links carry any number of them at once. Any number may be a column.
+c: seconds a message takes to the next device; links carry any number of them at once. k (`kept`): share of its
+activations a micro-batch holds until its weight gradient; the rest goes with its input gradient. 32 of 34 bytes with
+fused attention, less where attention's scores are stored (Zero Bubble, section 2.3). Any number may be a column.
 
 A step lasts from a device's first operation to its last: steps follow one another device by device. Zero-bubble
 schedules gain from that only where the optimizer does not wait for all devices; their authors check the gradient norm
@@ -29,8 +31,8 @@ Need = tuple[str, Callable[[Number, Number, Number], Mask]]
 class Schedule:
     """`chunks`: of layers a device holds, 0 where v says; `split`: B and W run apart; `copies`: of the weights held.
 
-    `idle` takes p, m, v, f, b, w, c and `formula` is it in words; `held` takes p, m, v, stage; `needs`: what must
-    hold, in words and as a mask; `holds`: how closely `idle` agrees with the simulation, and where.
+    `idle` takes p, m, v, f, b, w, c, k and `formula` is it in words; `held` takes p, m, v, stage, k; `needs`: what
+    must hold, in words and as a mask; `holds`: how closely `idle` agrees with the simulation, and where.
     """
 
     name: str
@@ -49,15 +51,15 @@ class Schedule:
 # --- activations in flight ----------------------------------------------------------------------------------------
 
 
-def _up_to(limit: Callable[[Number, Number], Number]) -> Formula:
-    def held(p: Number, m: Number, v: Number, stage: Number) -> Number:
-        found: Number = np.minimum(m, limit(p, stage))
+def _up_to(limit: Callable[[Number, Number, Number], Number]) -> Formula:
+    def held(p: Number, m: Number, v: Number, stage: Number, k: Number) -> Number:
+        found: Number = np.minimum(m, limit(p, stage, k))
         return found
 
     return held
 
 
-def _interleaved_held(p: Number, m: Number, v: Number, stage: Number) -> Number:
+def _interleaved_held(p: Number, m: Number, v: Number, stage: Number, k: Number) -> Number:
     before = 2 * (p - stage - 1) + (v - 1) * p
     found: Number = np.minimum(before + 1, m * v) / v
     return found
@@ -71,10 +73,8 @@ def _at_least(times: str, count: Callable[[Number], Number]) -> Need:
 
 
 EVEN_STAGES: Need = ("an even number of stages", lambda p, m, v: (np.asarray(p) % 2) == 0)
-EVEN_MICRO: Need = (
-    "an even number of micro-batches, half of them in each direction",
-    lambda p, m, v: (np.asarray(m) % 2) == 0,
-)
+EVEN_MICRO: Need = ("an even number of micro-batches", lambda p, m, v: (np.asarray(m) % 2) == 0)
+ALIKE = "where b and w are within 20 % of f and c is up to f/10"
 NARAYANAN = "Narayanan et al. 2021 (arXiv 2104.04473)"
 ZERO_BUBBLE = "Qi et al. 2024, Zero Bubble (arXiv 2401.10241)"
 CONTROLLABLE = "Qi et al. 2024, Pipeline Parallelism with Controllable Memory (arXiv 2405.15362)"
@@ -86,7 +86,7 @@ ALL = (
         title="GPipe: all forward passes, then all backward passes",
         idle=bubbles.gpipe,
         formula="(p - 1)(t + 2c)",
-        held=_up_to(lambda p, s: np.inf + 0.0 * p),
+        held=_up_to(lambda p, s, k: np.inf + 0.0 * p),
         source="Huang et al. 2019 (arXiv 1811.06965)",
     ),
     Schedule(
@@ -94,7 +94,7 @@ ALL = (
         title="1F1B (PipeDream-flush): one forward, one backward in turn",
         idle=bubbles.one_f_one_b,
         formula="(p - 1) t + 2hc, h = n - floor(n / p), n = m + p - 2",
-        held=_up_to(lambda p, s: p - s),
+        held=_up_to(lambda p, s, k: p - s),
         source=NARAYANAN,
     ),
     Schedule(
@@ -121,20 +121,31 @@ ALL = (
         split=True,
         idle=bubbles.zb_1p,
         formula="(p - 1) max(b + 2c, f + b - w + 4c)",
-        held=_up_to(lambda p, s: p + 0.0 * s),
+        held=_up_to(lambda p, s, k: p - (1 - k) * s),
         needs=(_at_least("p", lambda p: p),),
         holds="exact; each micro-batch waits 2c - w longer where two hops outlast a weight gradient",
         source=ZERO_BUBBLE,
     ),
     Schedule(
-        name="zb-2p",
-        title="ZB-2p: more forward passes ahead, in twice the memory of 1F1B (order of ZB-H2)",
+        name="zb-h2",
+        title="ZB-H2: more forward passes ahead, in twice the memory of 1F1B",
         split=True,
-        idle=bubbles.zb_2p,
+        idle=bubbles.zb_h2,
         formula="(p - 1) max(0, f + b - 2w + 2c, b - f + 2c, 4c - 2w)",
-        held=_up_to(lambda p, s: 2 * p - 1 + 0.0 * s),
+        held=_up_to(lambda p, s, k: 2 * p - 1 - 2 * (1 - k) * s),
         needs=(_at_least("2p - 1", lambda p: 2 * p - 1),),
         holds="exact while c <= (f + b)/2 + w",
+        source=ZERO_BUBBLE,
+    ),
+    Schedule(
+        name="zb-2p",
+        title="ZB-2p: an order made for the times, in twice the memory of 1F1B",
+        split=True,
+        idle=bubbles.zb_2p,
+        formula="max(0, (p - 1)(f + b - 2w/k + 2c), (p - 1)(b - f + 2c) - f)",
+        held=_up_to(lambda p, s, k: 2 * p + 0.0 * s),
+        needs=(_at_least("2p", lambda p: 2 * p),),
+        holds="within 6 % of the step from 3p micro-batches on; with fewer up to 16 % too short where k is small",
         source=ZERO_BUBBLE,
     ),
     Schedule(
@@ -143,8 +154,8 @@ ALL = (
         chunks=2,
         split=True,
         idle=bubbles.zb_v,
-        formula="(p - 1)(max(0, f + b - 2w) + 6c)",
-        held=_up_to(lambda p, s: p + 0.0 * s),
+        formula="(p - 1)(0.75 max(0, f + b - 2w) + 6c)",
+        held=_up_to(lambda p, s, k: p + 0.0 * s),
         needs=(_at_least("2p", lambda p: 2 * p),),
         holds="within 2 % of the step for equal times without hops, else within 7 % (c up to f/4)",
         source=f"{ZERO_BUBBLE}, {CONTROLLABLE}",
@@ -156,9 +167,9 @@ ALL = (
         split=True,
         idle=bubbles.v_half,
         formula="(p/2 - 1) t + (p - 1)(max(0, f + b - 2w)/2 + 7c) + m max(0, |b - f| - w + 4c)",
-        held=_up_to(lambda p, s: np.floor((p + 2.0) / 2) + 0.0 * s),
+        held=_up_to(lambda p, s, k: np.floor((p + 2.0) / 2) + 0.0 * s),
         needs=(_at_least("p", lambda p: p),),
-        holds="within 5 % of the step where b and w are within 20 % of f and c is up to f/10, 13 % with recomputation (b = 2.2 f)",
+        holds=f"within 5 % of the step {ALIKE}, 13 % with recomputation (b = 2.2 f)",
         source=CONTROLLABLE,
     ),
     Schedule(
@@ -168,9 +179,9 @@ ALL = (
         split=True,
         idle=bubbles.v_min,
         formula="(p - 1)(2t/3 + 3.5c) + m max(0, 1.5|b - f| + min(f, b) - w + 4.5c)",
-        held=_up_to(lambda p, s: np.floor((p + 4.0) / 3) + 0.0 * s),
+        held=_up_to(lambda p, s, k: np.floor((p + 4.0) / 3) + 0.0 * s),
         needs=(_at_least("p", lambda p: p),),
-        holds="within 12 % of the step where b and w are within 20 % of f and c is up to f/10, 19 % with recomputation (b = 2.2 f)",
+        holds=f"within 12 % of the step {ALIKE}, 19 % with recomputation (b = 2.2 f)",
         source=CONTROLLABLE,
     ),
     Schedule(
@@ -180,7 +191,7 @@ ALL = (
         copies=2,
         idle=bubbles.dualpipe,
         formula="(p/2 - 1)(f + 2b - w) + 2pc + m max(0, c - w)",
-        held=_up_to(lambda p, s: p + 1 + 0.0 * s),
+        held=_up_to(lambda p, s, k: p + 1 + 0.0 * s),
         needs=(EVEN_STAGES, EVEN_MICRO, _at_least("2p", lambda p: 2 * p)),
         holds="exact for equal times without hops, else within 3 % of the step (c up to f)",
         source=DEEPSEEK,
@@ -192,7 +203,7 @@ ALL = (
         split=True,
         idle=bubbles.dualpipe_v,
         formula="(p - 1)((f + 2b - w)/2 + 4c) + 2m max(0, c - w/2)",
-        held=_up_to(lambda p, s: p + 0.5 + 0.0 * s),
+        held=_up_to(lambda p, s, k: p + 0.5 + 0.0 * s),
         needs=(_at_least("2p", lambda p: 2 * p),),
         holds="exact for equal times without hops, else within 3 % of the step (c up to f)",
         source=DEEPSEEK,
@@ -209,7 +220,7 @@ def schedule_named(name: str | Schedule) -> Schedule:
     >>> schedule_named("zb-3p")
     Traceback (most recent call last):
     ...
-    rackmath.errors.BadInput: unknown schedule 'zb-3p'; did you mean zb-2p or zb-1p?
+    rackmath.errors.BadInput: unknown schedule 'zb-3p'; did you mean zb-2p or zb-1p or zb-v?
     """
     if isinstance(name, Schedule):
         return name
@@ -220,8 +231,9 @@ def schedule_named(name: str | Schedule) -> Schedule:
 
 
 def bubble_time(
-    schedule: str | Schedule, p: Number, m: Number, v: Number, f: Number, b: Number, w: Number, c: Number = 0.0
-) -> Number:
+    schedule: str | Schedule, p: Number, m: Number, v: Number, f: Number, b: Number, w: Number, c: Number = 0.0, *,
+    kept: Number = 1.0,
+) -> Number:  # fmt: skip
     """Seconds a device idles in a step.
 
     GPipe on 4 stages wastes 43, 27 and 9 % of a step of 4, 8 and 32 micro-batches (LECTURE 14c):
@@ -232,31 +244,34 @@ def bubble_time(
     >>> [float(bubble_time(name, 8, 32, 2, 1.0, 1.0, 1.0)) for name in ("1f1b", "interleaved", "zb-1p", "zb-2p")]
     [21.0, 10.5, 7.0, 0.0]
     """
-    return schedule_named(schedule).idle(p, m, v, f, b, w, c)
+    return schedule_named(schedule).idle(p, m, v, f, b, w, c, kept)
 
 
 def step_time(
-    schedule: str | Schedule, p: Number, m: Number, v: Number, f: Number, b: Number, w: Number, c: Number = 0.0
-) -> Number:
+    schedule: str | Schedule, p: Number, m: Number, v: Number, f: Number, b: Number, w: Number, c: Number = 0.0, *,
+    kept: Number = 1.0,
+) -> Number:  # fmt: skip
     """Seconds of a step: the work of m micro-batches and the time idled.
 
     >>> float(step_time("zb-1p", 4, 8, 1, 1.0, 1.2, 0.8))
     28.2
     """
-    return m * (f + b + w) + bubble_time(schedule, p, m, v, f, b, w, c)
+    return m * (f + b + w) + bubble_time(schedule, p, m, v, f, b, w, c, kept=kept)
 
 
-def in_flight(schedule: str | Schedule, p: Number, m: Number, v: Number, stage: Number = 0.0) -> Number:
+def in_flight(
+    schedule: str | Schedule, p: Number, m: Number, v: Number, stage: Number = 0.0, *, kept: Number = 1.0
+) -> Number:
     """Most activations device `stage` (from 0) holds at once, in units of one micro-batch's through all its layers.
 
-    An activation is held from the start of its forward pass to the end of its weight gradient.
+    They come with the start of its forward pass; what is not `kept` goes with the end of its input gradient.
 
     >>> [float(in_flight(name, 8, 64, 2)) for name in ("gpipe", "1f1b", "interleaved", "zb-2p", "v-half", "v-min")]
-    [64.0, 8.0, 11.5, 15.0, 5.0, 4.0]
+    [64.0, 8.0, 11.5, 16.0, 5.0, 4.0]
     >>> float(in_flight("1f1b", 8, 64, 1, stage=7)), float(in_flight("dualpipe", 8, 64, 1))
     (1.0, 9.0)
     """
-    return schedule_named(schedule).held(p, m, v, stage)
+    return schedule_named(schedule).held(p, m, v, stage, kept)
 
 
 def weight_copies(schedule: str | Schedule) -> int:
@@ -291,7 +306,7 @@ def why_not(schedule: str | Schedule, p: float, m: float, v: float) -> str:
     """What a schedule lacks in p stages, m micro-batches and v chunks, or nothing where it runs.
 
     >>> why_not("interleaved", 8, 12, 2)
-    'interleaved needs micro-batches in multiples of the stages, and has 12 of them on 8'
+    'interleaved needs micro-batches in multiples of the stages; given are 12 micro-batches on 8 stages'
     >>> why_not("1f1b", 8, 3, 1)
     ''
     """
@@ -299,10 +314,10 @@ def why_not(schedule: str | Schedule, p: float, m: float, v: float) -> str:
     for words, met in one.needs:
         if not bool(met(p, m, v)):
             if "chunks" in words:
-                return f"{one.name} needs {words}, and has {v:g}"
+                return f"{one.name} needs {words}; given is {v:g}"
             if "micro" not in words:
-                return f"{one.name} needs {words}, and has {p:g}"
-            return f"{one.name} needs {words}, and has {m:g} of them on {p:g}"
+                return f"{one.name} needs {words}; given are {p:g}"
+            return f"{one.name} needs {words}; given are {m:g} micro-batches on {p:g} stages"
     return ""
 
 

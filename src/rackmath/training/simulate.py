@@ -1,9 +1,9 @@
 """A step of any schedule, operation by operation: when each starts and ends, who idles, what is held, what is sent.
 
-Every device follows its order and starts a block as soon as what it needs has arrived. Times may differ from device to
-device. A message takes `Times.hop` seconds and holds up nobody else; from a block that runs a forward and a backward
-pass together it leaves before the block's weight gradients, so only what outlasts these is seen (DeepSeek-V3 report,
-Figure 4).
+Every device follows its order and starts a block as soon as what it needs has arrived. Times may differ from device
+to device. A message takes `Times.hop` seconds and holds up nobody else; from a block that runs a forward and a
+backward pass together it leaves before the block's weight gradients, so only what outlasts these is seen (DeepSeek-V3
+report, Figure 4).
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ from functools import cached_property
 from itertools import pairwise
 
 from ..errors import BadInput
+from .automatic import automatic
 from .fold import folded
-from .orders import FORWARD, INPUT, WEIGHT, Block, Plan, Times, fixed
+from .orders import FIXED, FORWARD, INPUT, WEIGHT, Block, Plan, Times, fixed
 from .schedules import Schedule, chunks, schedule_named, why_not
 
 PAIRED = 3
@@ -37,10 +38,13 @@ class Operation:
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """A simulated step. `devices`: each one's operations in order; `sent`: messages each one sends."""
+    """A simulated step. `devices`: each one's operations in order; `sent`: messages each one sends; `kept`: share of
+    its activations a micro-batch holds until its weight gradient.
+    """
 
     plan: Plan
     times: Times
+    kept: float
     devices: tuple[tuple[Operation, ...], ...]
     sent: tuple[int, ...]
 
@@ -72,23 +76,28 @@ class Run:
     @cached_property
     def peaks(self) -> tuple[float, ...]:
         """Most activations each device holds, in units of one micro-batch's through all its layers."""
-        return tuple(_peak(order) / self.plan.chunks for order in self.plan.orders)
+        return tuple(_peak(order, self.kept) / self.plan.chunks for order in self.plan.orders)
 
 
-def _peak(order: tuple[Block, ...]) -> int:
-    """Activations come with the start of a forward pass and go with the end of its weight gradient."""
-    level = top = 0
+def _peak(order: tuple[Block, ...], kept: float) -> float:
+    """Activations come with the start of a forward pass; all but `kept` go with the end of its input gradient."""
+    going = {FORWARD: 0.0, INPUT: 1 - kept, WEIGHT: kept}
+    level = top = 0.0
     for block in order:
         level += sum(kind == FORWARD for kind, _, _ in block)
         top = max(top, level)
-        level -= sum(kind == WEIGHT for kind, _, _ in block)
-    return top
+        level -= sum(going[kind] for kind, _, _ in block)
+    return round(top, 9)
 
 
 def simulate(
-    schedule: str | Schedule, stages: int, micro_batches: int, per_device: int = 1, times: Times | None = None
-) -> Run:
+    schedule: str | Schedule, stages: int, micro_batches: int, per_device: int = 1, times: Times | None = None, *,
+    kept: float = 1.0,
+) -> Run:  # fmt: skip
     """A step of a schedule on `stages` devices with `per_device` chunks (where the schedule leaves them open).
+
+    `kept`: share of its activations a micro-batch holds until its weight gradient; the rest goes with the input
+    gradient. Orders made for a limit of memory (ZB-2p, ZB-V, V-Half, V-Min) gain where it is smaller.
 
     >>> [simulate(name, 4, 8).step for name in ("gpipe", "1f1b", "zb-1p", "zb-2p", "zb-v")]
     [33.0, 33.0, 27.0, 24.0, 24.0]
@@ -99,17 +108,19 @@ def simulate(
     reason = why_not(one, stages, micro_batches, per_device)
     if reason:
         raise BadInput(f"{reason}; give other counts or another schedule")
-    return min((run(plan, given) for plan in plans(one, stages, micro_batches, per_device, given)),
+    return min((run(plan, given, kept) for plan in plans(one, stages, micro_batches, per_device, given, kept)),
                key=lambda found: (found.step, found.makespan))  # fmt: skip
 
 
-def plans(one: Schedule, stages: int, micro_batches: int, per_device: int, times: Times) -> list[Plan]:
-    """The orders worth trying: one for most schedules; of a V schedule those made for equal and for the given times."""
-    if one.name not in ("zb-v", "v-half", "v-min"):
+def plans(one: Schedule, stages: int, micro_batches: int, per_device: int, times: Times, kept: float) -> list[Plan]:
+    """The orders worth trying: one for most schedules, of a V schedule those made for equal and for given times."""
+    if one.name == "zb-2p":
+        return list(automatic(one, stages, micro_batches, times, kept=kept))
+    if one.name in FIXED:
         return [fixed(one, stages, micro_batches, int(chunks(one, per_device)))]
-    found = [folded(one, stages, micro_batches, Times(), patience=0.0)]
+    found = [folded(one, stages, micro_batches, Times(), patience=0.0, kept=kept)]
     if times != Times():
-        found += [folded(one, stages, micro_batches, times, patience=share) for share in PATIENCE]
+        found += [folded(one, stages, micro_batches, times, patience=share, kept=kept) for share in PATIENCE]
     return found
 
 
@@ -117,7 +128,7 @@ Key = tuple[str, int, int, int]
 """Kind, micro-batch, device, chunk."""
 
 
-def run(plan: Plan, times: Times) -> Run:
+def run(plan: Plan, times: Times, kept: float = 1.0) -> Run:
     """Every block of a plan in its place.
 
     >>> done = run(fixed(schedule_named("gpipe"), 2, 1, 1), Times(hop=0.5))
@@ -149,7 +160,7 @@ def run(plan: Plan, times: Times) -> Run:
                 clock[d] = start
                 turn[d] += 1
                 left -= 1
-    return Run(plan=plan, times=times, devices=tuple(tuple(x) for x in done), sent=sent)
+    return Run(plan=plan, times=times, kept=kept, devices=tuple(tuple(x) for x in done), sent=sent)
 
 
 def _needs(plan: Plan) -> tuple[dict[Key, Key], tuple[int, ...]]:

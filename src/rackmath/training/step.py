@@ -20,7 +20,7 @@ from ..world.model import Matrix, Model
 from .constants import TrainConstants, constants
 from .job import Batch, Recipe, TrainLayout, every, spare_slots
 from .layer import Phases, Work, layers, passed, products
-from .memory import layer_parameters, stage_parameters
+from .memory import kept_share, layer_parameters, stage_parameters
 from .schedules import bubble_time, chunks, messages
 
 LOGIT_FORWARD, LOGIT_BACKWARD = 22.0, 10.0
@@ -125,11 +125,14 @@ def step(
     mean = (phases.total + ends.total) / layout.pp
     scale = others / np.maximum(mean, 1e-30) / layout.pp
     hop = _hop(work)
-    times = tuple((x + y) * scale for x, y in zip(phases.phases, ends.phases, strict=True))
-    pipe = (layout.schedule, layout.pp, micro, chunks(layout.schedule, layout.interleave), *times)
-    bubble = bubble_time(*pipe, 0.0)
+    pipe = _Pipe(
+        schedule=layout.schedule, p=layout.pp, m=micro, v=chunks(layout.schedule, layout.interleave),
+        times=tuple((x + y) * scale for x, y in zip(phases.phases, ends.phases, strict=True)),
+        kept=kept_share(model, layout, recipe, batch),
+    )  # fmt: skip
+    bubble = pipe.idle(0.0)
     held_up = (1 - given.pp) * messages(layout.schedule, layout.pp, micro, layout.interleave) * hop
-    hops = np.maximum(bubble_time(*pipe, hop) - bubble, held_up)
+    hops = np.maximum(pipe.idle(hop) - bubble, held_up)
     dp, least = _data_parallel(work, phases, micro, slow.layers)
     update = _update(work)
     per = micro * slow.layers / model.n_layers
@@ -150,6 +153,23 @@ def step(
         micro_batches=micro,
         tokens=batch.tokens,
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Pipe:
+    """A schedule with its stages, micro-batches, chunks, and a stage's seconds by phase."""
+
+    schedule: str
+    p: Number
+    m: Number
+    v: Number
+    times: tuple[Number, ...]
+    kept: Number
+
+    def idle(self, hop: Number) -> Number:
+        """Seconds a device idles when a message takes `hop`."""
+        f, b, w = self.times
+        return bubble_time(self.schedule, self.p, self.m, self.v, f, b, w, hop, kept=self.kept)
 
 
 # --- one micro-batch through all layers ---------------------------------------------------------------------------
@@ -175,9 +195,7 @@ class _Times:
 
 def _times(of: Phases, work: Work) -> _Times:
     given, layout = work.constants, work.layout
-    forward, input_grad, weight_grad = (
-        x / given.kernels for x in (of.forward, of.input_grad, of.weight_grad)
-    )
+    forward, input_grad, weight_grad = (x / given.kernels for x in (of.forward, of.input_grad, of.weight_grad))
     again, repeats = _again(of, work, forward)
     shares = {"tp": given.tp, "ep": given.ep, "cp": given.cp}
     there = {"tp": of.tp_forward, "ep": of.ep_forward, "cp": of.cp_forward}
@@ -201,11 +219,12 @@ def _times(of: Phases, work: Work) -> _Times:
 
 def _waiting(device: Number, of: TrainConstants, model: Model) -> Number:
     """Seconds the device waits for the host: a smooth maximum of both, less the device's own."""
-    routed = sum(g.count for g in model.groups if g.ffn and g.ffn.n_experts)
-    host, k = of.layer * model.n_layers + of.expert_layer * routed, of.layer_power
+    host = (of.layer + (of.routed_layer if model.has_experts else 0.0)) * model.n_layers
+    k = of.layer_power
     if not host:
         return 0.0 * device
-    return host * np.power(1 + np.power(device / host, k), 1 / k) - device
+    waiting: Number = host * np.power(1 + np.power(device / host, k), 1 / k) - device
+    return waiting
 
 
 def _again(of: Phases, work: Work, forward: Number) -> tuple[Number, float]:

@@ -1,0 +1,460 @@
+"""Reported training runs: a row of the table becomes a job, and a step's seconds become the row's own figure.
+
+Sources differ in how they count FLOPs, in the software of their day and in what they leave out. `SOURCES` says what
+is read into each: attention with or without written scores, who counted how, the network, and what was said to be
+chosen best and is therefore searched here. A row that states too little is refused with the reason. Several figures
+of one run (time, MFU and HFU of one step) are one measurement: the first of `METRICS` is scored.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cache
+from itertools import product
+from typing import Any
+
+import numpy as np
+
+from ..errors import BadInput
+from ..training.constants import TrainConstants, constants, fitted
+from ..training.flops import Accounting, accounting, train_flops
+from ..training.job import Batch, Recipe, TrainLayout, recipe_named, spare_slots
+from ..training.memory import Memory, memory
+from ..training.schedules import possible
+from ..training.step import Step, step
+from ..world import catalog
+from ..world.description import build
+from ..world.machine import Machine
+from ..world.model import Model
+from .answer import Text, needed, number, whole
+
+GIB = 2.0**30
+
+METRICS = (
+    "iteration_time", "samples_per_s_per_gpu", "tokens_per_s_per_gpu", "tokens_per_s", "tflops_per_gpu",
+    "model_tflops_per_gpu", "mfu", "hfu", "mfu_no_attention", "aggregate_pflops", "gpu_hours_per_trillion_tokens",
+    "train_days_300B_tokens",
+)  # fmt: skip
+"""Figures that say how long a step took, the most direct first."""
+
+MEMORY = ("peak_memory", "param_optimizer_memory", "activation_memory")
+"""Figures of a device's memory."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """What is read into the rows of one source, beyond what they state."""
+
+    name: str
+    framework: str
+    count: str  # a way of counting of `training.flops`
+    attention: str = "flash"
+    dropout: bool = False
+    gated: bool = False
+    vocab: float = 51200.0
+    scaleout: float | None = None  # B/s of a device, where it is not the accelerator's usual network
+    gradient_bytes: float = 4.0
+    best: tuple[str, ...] = ()  # fields of the layout the source says it chose for the fastest run
+    why: str = ""
+
+
+SOURCES: Mapping[str, Source] = {
+    "Narayanan": Source(
+        name="Narayanan 2021", framework="megatron", count="narayanan", attention="unfused", dropout=True,
+        best=("micro_batch", "interleave"), gradient_bytes=2.0,
+        why="micro-batch and interleaving were the best of those tried, and are not tabulated",
+    ),
+    "ZeRO-3": Source(
+        name="ZeRO 3 of 2021", framework="megatron-deepspeed", count="narayanan", attention="unfused", dropout=True,
+        gradient_bytes=2.0, why="Narayanan et al.'s Table 2, beside their own runs",
+    ),
+    "Korthikanti": Source(
+        name="Korthikanti 2022", framework="megatron", count="korthikanti", attention="unfused", dropout=True,
+        why="16-bit mixed precision with 32-bit gradients: 18 bytes a parameter, as its Figure 1 shows",
+    ),
+    "MT-NLG": Source(
+        name="MT-NLG 2022", framework="megatron-deepspeed", count="narayanan", attention="unfused", dropout=True,
+        why="1F1B without interleaving",
+    ),
+    "BLOOM": Source(
+        name="BLOOM 2022", framework="megatron-deepspeed", count="narayanan", attention="unfused",
+        best=("micro_batch",), why="ZeRO 1; micro-batch not stated",
+    ),
+    "BloombergGPT": Source(
+        name="BloombergGPT 2023", framework="fsdp", count="narayanan", attention="unfused", vocab=131072.0,
+        best=("micro_batch",), gradient_bytes=2.0,
+        scaleout=6.25e9, why="ZeRO 3; 64 nodes of p4d.24xlarge, whose 400 Gb/s of EFA eight devices share",
+    ),
+    "vTrain": Source(
+        name="vTrain", framework="megatron-deepspeed", count="narayanan", attention="unfused", dropout=True,
+        scaleout=12.5e9, gradient_bytes=2.0,
+        why="vocabulary not stated: 51,200; four HDR links for eight devices of a node",
+    ),
+    "Zero Bubble": Source(
+        name="zero bubble 2024", framework="megatron", count="korthikanti", attention="unfused", dropout=True,
+        vocab=32000.0, why="shapes by parameter count; one layer a chunk where interleaved; GB are read as GiB",
+    ),
+    "Llama 3 herd": Source(
+        name="Llama 3 2024", framework="typical", count="megatron", gated=True, best=("interleave",),
+        why="micro-batch of 1 and the best interleaving; ZeRO 2 (FSDP that keeps weights gathered)",
+    ),
+    "DeepSeek-V3": Source(
+        name="DeepSeek-V3 2024", framework="dualpipe", count="megatron", gated=True,
+        why="DualPipe, micro-batch 1, expert parallelism over 64",
+    ),
+    "Megatron-Bridge": Source(
+        name="Megatron-Bridge, dense", framework="megatron-bridge", count="megatron", gated=True,
+        why="recomputation not stated: none; the distributed optimizer (ZeRO 1), or FSDP where the note says so",
+    ),
+    "routed": Source(
+        name="Megatron-Bridge, routed", framework="megatron-bridge", count="megatron", gated=True,
+        why="as the dense rows; loads of experts were forced to be equal",
+    ),
+    "Megatron-LM README": Source(
+        name="Megatron-LM README", framework="megatron-bridge", count="megatron", gated=True,
+        why="recomputation not stated: none; the distributed optimizer (ZeRO 1)",
+    ),
+    "llm-foundry": Source(
+        name="llm-foundry", framework="fsdp", count="llm-foundry", vocab=50368.0,
+        why="16-bit gradients where everything is in 16 bits (mode PURE), else 32-bit",
+    ),
+    "MaxText": Source(
+        name="MaxText", framework="maxtext", count="maxtext", vocab=32000.0, gradient_bytes=4.0,
+        why="FSDP over all chips of a slice and over slices; shapes of v5e by the rule of its configurations",
+    ),
+}  # fmt: skip
+"""Sources by a part of their name."""
+
+
+def source_of(row: Text) -> Source:
+    """The source of a row; refuses one that is not known."""
+    paper = row.get("paper_or_repo", "")
+    if "Narayanan" in paper and "ZeRO-3" in row.get("model", ""):
+        return SOURCES["ZeRO-3"]
+    if "Megatron-Bridge" in paper and "LLAMA" not in row.get("model", ""):
+        return SOURCES["routed"]
+    for part, known in SOURCES.items():
+        if part in paper:
+            return known
+    raise BadInput(f"nothing is known of how {paper or 'an unnamed source'} trained: its layout is not stated")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """A row as a job: `layouts` are one, or those a source says it chose the fastest of."""
+
+    source: Source
+    said: str  # the model as the row names it
+    model: Model
+    machine: Machine
+    layouts: tuple[TrainLayout, ...]
+    recipe: Recipe
+    batch: Batch
+    devices: float
+    how: Accounting
+    selective: bool = False
+
+
+def run_of(row: Text) -> Run:
+    """The job a row describes; refuses rows that say too little."""
+    source = source_of(row)
+    if "LoRA" in row.get("table", ""):
+        raise BadInput("adapters are trained and the model's weights are not: no step of this kind is modelled")
+    devices = whole(row, "num_gpus")
+    machine = _machine(row, source)
+    model = _model(row, source)
+    layout = _layout(row, source, model, devices)
+    batch = _batch(row, source, layout)
+    recipe = _recipe(row, source)
+    found = tuple(_choices(row, layout, source, model, batch))
+    return Run(
+        source=source,
+        said=row.get("model", ""),
+        model=model,
+        machine=machine,
+        layouts=found,
+        recipe=recipe,
+        batch=batch,
+        devices=devices,
+        how=accounting(source.count),
+        selective=layout.recompute == "selective",
+    )
+
+
+def _batch(row: Text, source: Source, layout: TrainLayout) -> Batch:
+    if source.name.startswith("zero bubble"):
+        micro = re.search(r"microbatches=(\d+)", row.get("note", ""))
+        if micro is None:
+            raise BadInput("the number of micro-batches is not stated")
+        return Batch(seq=1024.0, global_batch=float(micro.group(1)) * float(layout.micro_batch))
+    return Batch(seq=needed(row, "seq_len"), global_batch=needed(row, "global_batch"))
+
+
+def _choices(row: Text, layout: TrainLayout, source: Source, model: Model, batch: Batch) -> list[TrainLayout]:
+    """The layouts to try where a source chose the fastest of some."""
+    sizes = (
+        (1.0, 2.0, 4.0, 8.0, 16.0)
+        if "micro_batch" in source.best and not number(row, "micro_batch")
+        else (layout.micro_batch,)
+    )
+    chunks = (
+        (1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0) if "interleave" in source.best and layout.pp > 1 else (layout.interleave,)
+    )
+    found = []
+    for size, v in product(sizes, chunks):
+        now = replace(layout, micro_batch=size, interleave=v, schedule="interleaved" if v > 1 else layout.schedule)
+        micro = batch.global_batch / (layout.dp * size)
+        if micro == int(micro) and spare_slots(model, now) <= 2 and np.all(possible(now.schedule, now.pp, micro, v)):
+            found.append(now)
+    return found or [layout]
+
+
+def _layout(row: Text, source: Source, model: Model, devices: float) -> TrainLayout:
+    tp, pp, dp = (number(row, name) for name in ("tp", "pp", "dp"))
+    note = row.get("note", "")
+    fsdp = re.search(r"FSDP[= ](\d+)", note)
+    zero = 3 if "ZeRO-3" in note or "FSDP FULL_SHARD" in note or (fsdp and int(fsdp.group(1)) > 1) else 0
+    zero = 2 if "FSDP SHARD_GRAD_OP" in note or source.name.startswith("Llama 3") else zero
+    if not zero and (
+        "Megatron-Bridge" in source.name or "README" in source.name or source.name[:4] in ("BLOO", "Deep")
+    ):
+        zero = 1
+    if source.name == "MaxText":
+        zero = 3
+    if "DeepSeek-V3" in source.name:
+        tp, dp = 1.0, devices / (pp or 1.0)
+    if zero == 3 and tp is None and pp is None:
+        tp = pp = 1.0
+        dp = devices
+    if tp is None or pp is None:
+        raise BadInput("the layout (tp, pp) is not stated")
+    cp = number(row, "cp") or 1.0
+    if dp is None:
+        dp = devices / (tp * pp * cp)
+    if tp * pp * dp * cp != devices:
+        cp = devices / (tp * pp * dp)
+        if cp != int(cp):
+            raise BadInput(f"tp {tp:g} x pp {pp:g} x dp {dp:g} is not {devices:g} devices")
+    words = row.get("recompute", "")
+    schedule, v = _schedule(row, model, pp)
+    micro = number(row, "micro_batch")
+    if micro is None:
+        micro = _micro(row, source)
+    return TrainLayout(
+        tp=tp, pp=pp, dp=dp, cp=cp, ep=number(row, "ep") or (64.0 if "DeepSeek-V3 2024" in source.name else 1.0),
+        interleave=v, micro_batch=micro, schedule=schedule, recompute=_recompute(words),
+        sequence_parallel="sequence-parallel" in words or (tp > 1 and source.gated),
+        zero=zero,
+    )  # fmt: skip
+
+
+def _micro(row: Text, source: Source) -> float:
+    if source.name.startswith("zero bubble"):
+        return ZERO_BUBBLE[row.get("model", "").split()[1]][3]
+    if "micro_batch" in source.best or source.name[:5] in ("Llama", "DeepS"):
+        return 1.0
+    raise BadInput("the micro-batch is not stated")
+
+
+def _recompute(words: str) -> str:
+    first = words.split("+")[0].split(" ")[0].strip().lower()
+    if first in ("none", ""):
+        return "none"
+    if first in ("full", "selective"):
+        return first
+    raise BadInput(f"what is recomputed is stated as {words!r:.40}, which says too little")
+
+
+def _schedule(row: Text, model: Model, pp: float) -> tuple[str, float]:
+    v = number(row, "interleave") or 1.0
+    said = re.search(r"schedule=([^;]+)", row.get("note", ""))
+    if said:
+        name = said.group(1).strip()
+        if name == "1F1B-I":
+            return "interleaved", (model.n_layers + 2) / pp
+        return {"1F1B": "1f1b", "ZB-1p": "zb-1p", "ZB-2p": "zb-2p"}[name], 1.0
+    if "DualPipe" in row.get("note", ""):
+        return "dualpipe", 1.0
+    return ("interleaved", v) if v > 1 and pp > 1 else ("1f1b", 1.0)
+
+
+def _recipe(row: Text, source: Source) -> Recipe:
+    words = row.get("precision", "").lower()
+    name = "bf16"
+    if "nvfp4" in words:
+        name = "nvfp4"
+    elif "mx" in words:
+        name = "mxfp8"
+    elif "fp8" in words:
+        name = "mxfp8" if "block scaling" in words and "gb200" in row.get("gpu", "").lower() else "fp8"
+    gradient = source.gradient_bytes
+    if "mp_mode PURE" in row.get("note", ""):
+        gradient = 2.0
+    return recipe_named(name, attention=source.attention, dropout=source.dropout, gradient_bytes=gradient)
+
+
+def _machine(row: Text, source: Source) -> Machine:
+    words = re.sub(r"\(.*?\)|\b700W\b", "", row.get("gpu", "")).strip()
+    words = re.sub(r"^DGX-", "", words)
+    found = catalog.machine({"A100": "a100", "H100": "h100"}.get(words, words))
+    return replace(found, scaleout_bandwidth=source.scaleout) if source.scaleout else found
+
+
+ZERO_BUBBLE = {"1.5B": (22, 24, 2304, 6.0), "6.2B": (30, 32, 4096, 3.0), "14.6B": (46, 40, 5120, 1.0),
+               "28.3B": (62, 48, 6144, 1.0)}  # fmt: skip
+"""Layers, heads, width and micro-batch of the zero-bubble paper's Table 3; with a vocabulary of 32,000 counted once
+they have 1.5, 6.2, 14.6 and 28.3 billion parameters. Its batch is micro-batches times micro-batch."""
+
+CATALOGUE = {
+    "LLAMA3_8B": "meta-llama/Meta-Llama-3.1-8B", "LLAMA3-8B": "meta-llama/Meta-Llama-3.1-8B",
+    "LLAMA3_70B": "meta-llama/Meta-Llama-3.1-70B", "LLAMA3-70B": "meta-llama/Meta-Llama-3.1-70B",
+    "LLAMA3.1_405B": "meta-llama/Meta-Llama-3.1-405B", "LLAMA3-405B": "meta-llama/Meta-Llama-3.1-405B",
+    "Llama 3 405B": "meta-llama/Meta-Llama-3.1-405B", "DeepSeekV3": "deepseek-ai/DeepSeek-V3",
+    "DeepSeek-V3": "deepseek-ai/DeepSeek-V3", "DeepSeekV4": "deepseek-ai/DeepSeek-V4-Flash",
+    "GPT OSS 120B": "openai/gpt-oss-120b", "Qwen3_30B_a3B": "Qwen/Qwen3-30B-A3B",
+    "Qwen3_235B_a22B": "Qwen/Qwen3-235B-A22B",
+    "Nemotron_3_Nano": "nvidia/NVIDIA-Nemotron-3-Nano-30B-A3B-BF16",
+    "Nemotron_3_Super": "nvidia/NVIDIA-Nemotron-3-Super-120B-A12B-BF16",
+    "Nemotron_3_Ultra": "nvidia/NVIDIA-Nemotron-3-Ultra-550B-A55B-BF16",
+}  # fmt: skip
+"""Models named by what follows in the catalogue."""
+
+
+def _model(row: Text, source: Source) -> Model:
+    name = row.get("model", "")
+    for start, known in sorted(CATALOGUE.items(), key=lambda pair: -len(pair[0])):
+        if name.startswith(start):
+            return catalog.model(known)
+    if source.name.startswith("zero bubble"):
+        size = name.split()[1] if len(name.split()) > 1 else ""
+        if size not in ZERO_BUBBLE:
+            raise BadInput(f"no shape is known for {name!r:.40}")
+        deep, many, wide, _ = ZERO_BUBBLE[size]
+        return _gpt(deep, wide, many, many, 4.0 * wide, source.vocab, 1024.0)
+    if source.name == "MaxText" and (scale := re.fullmatch(r"MaxText (16|32|64|128)B", name)):
+        return _maxtext(int(scale.group(1)))
+    shape = [number(row, key) for key in ("layers", "hidden", "heads")]
+    if None in shape:
+        raise BadInput("the architecture (layers, width, heads) is not stated")
+    layers, width, heads = (float(x or 0) for x in shape)
+    kv, ffn = number(row, "kv_heads") or heads, number(row, "ffn") or 4 * width
+    head = 256.0 if source.name == "MaxText" else None  # 52B: 32 heads of 256, by its parameters
+    return _gpt(
+        layers, width, heads, kv, ffn, number(row, "vocab") or source.vocab, number(row, "seq_len") or 2048.0,
+        gated=source.gated, head_dim=head,
+    )  # fmt: skip
+
+
+@cache
+def _gpt(
+    layers: float, width: float, heads: float, kv: float, ffn: float, vocab: float, seq: float, *,
+    gated: bool = False, head_dim: float | None = None,
+) -> Model:  # fmt: skip
+    """A decoder as GPT-3's: one table for input and output, positions learned unless it is gated."""
+    mixer: dict[str, Any] = {"kind": "gqa", "n_heads": heads, "n_kv_heads": kv}
+    if head_dim:
+        mixer["head_dim"] = head_dim
+    group = {"count": layers, "mixer": mixer, "ffn": {"kind": "mlp", "d_ff": ffn, "gated": gated}}
+    extra = 0.0 if gated else seq * width
+    return build({
+        "name": f"GPT {layers:g} x {width:g}", "d_model": width, "vocab": vocab, "tied_embeddings": True,
+        "embedding_parameters": vocab * width + extra, "groups": [group],
+    })  # fmt: skip
+
+
+@cache
+def _maxtext(scale: int) -> Model:
+    """MaxText's `global_parameter_scale`: powers of two shared out over heads, feed-forward, width and depth.
+
+    >>> from rackmath.kernel.counts import total_parameters
+    >>> [round(total_parameters(_maxtext(n)) / 1e9) for n in (16, 32, 64, 128)]
+    [16, 31, 63, 125]
+    """
+    base, rest = divmod(round(math.log2(scale)), 3)
+    heads, ffn = 16.0 * 2 ** (base + (rest > 0)), 7168.0 * 2 ** (base + (rest > 0))
+    width, layers = 2048.0 * 2 ** (base + (rest > 1)), 16.0 * 2**base
+    return _gpt(layers, width, heads, heads, ffn, 32000.0, 2048.0, gated=True, head_dim=128.0)
+
+
+# --- predictions --------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """A run's step and memory, of the layout taken."""
+
+    run: Run
+    layout: TrainLayout
+    step: Step
+    memory: Memory
+
+    @property
+    def seconds(self) -> float:
+        return float(self.step.seconds)
+
+
+def constants_of(run: Run) -> TrainConstants:
+    """Constants for a run: those fitted without its half of the models, where its source was fitted on."""
+    given = constants(run.source.framework, run.machine.generation)
+    for half in fitted().get("held_out", ()):
+        if half["source"] == run.source.name and run.said in half["models"]:
+            return replace(given, **half["constants"])
+    return given
+
+
+def found(run: Run, of: TrainConstants | None = None) -> Found:
+    """The fastest of a run's layouts that fits, where the source chose one; else its own."""
+    given = of or constants_of(run)
+    tried = []
+    for layout in run.layouts:
+        held = memory(run.model, run.machine, layout, run.recipe, run.batch, given)
+        time = step(run.model, run.machine, layout, run.recipe, run.batch, given)
+        tried.append(Found(run=run, layout=layout, step=time, memory=held))
+    limited = "micro_batch" in run.source.best
+    return min(tried, key=lambda f: (limited and not bool(f.memory.fits), f.seconds))
+
+
+def figure(metric: str, run: Run, seconds: float) -> float:
+    """A step's seconds as the figure a source prints, in its unit."""
+    tokens = float(run.batch.tokens)
+    flops = float(train_flops(run.model, run.batch.seq, run.how, selective=run.selective)) * tokens
+    rate = flops / seconds / run.devices
+    peak = float(run.machine.peak(run.recipe.precision.mlp.compute))
+    if metric in ("mfu", "hfu", "mfu_no_attention"):
+        how = run.how
+        if metric == "mfu_no_attention":
+            how = accounting("palm without attention")
+        counted = replace(how, recompute=metric == "hfu")
+        flops = float(train_flops(run.model, run.batch.seq, counted, selective=run.selective)) * tokens
+        return 100 * flops / seconds / run.devices / peak
+    figures = {
+        "iteration_time": seconds,
+        "samples_per_s_per_gpu": float(run.batch.global_batch) / seconds / run.devices,
+        "tokens_per_s_per_gpu": tokens / seconds / run.devices,
+        "tokens_per_s": tokens / seconds,
+        "tflops_per_gpu": rate / 1e12,
+        "model_tflops_per_gpu": rate / 1e12,
+        "aggregate_pflops": rate * run.devices / 1e15,
+        "gpu_hours_per_trillion_tokens": seconds / tokens * 1e12 * run.devices / 3600,
+        "train_days_300B_tokens": seconds / tokens * 300e9 / 86400,
+    }
+    return figures[metric]
+
+
+RATES = ("samples_per_s_per_gpu", "tokens_per_s_per_gpu", "tokens_per_s", "tflops_per_gpu", "model_tflops_per_gpu",
+         "mfu", "hfu", "mfu_no_attention", "aggregate_pflops")  # fmt: skip
+"""Figures that grow as a step gets shorter."""
+
+
+def memory_figure(metric: str, of: Memory) -> float:
+    """A device's bytes as the figure a source prints, in GiB: of the first stage where it says so."""
+    first = of.first
+    bytes_ = {
+        "peak_memory": of.peak,
+        "param_optimizer_memory": first.weights + first.gradients + first.optimizer,
+        "activation_memory": first.activations,
+    }[metric]
+    return float(bytes_) / GIB

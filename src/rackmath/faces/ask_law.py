@@ -1,0 +1,290 @@
+"""The verb `law`: names and numbers in, answers of scaling laws out. No arithmetic here.
+
+>>> found = law(["besiroglu"], flops="1e21")
+>>> found.asked.kind, round(float(found.rows[0].point.tokens_per_param), 1)
+('optimum', 21.5)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..errors import BadInput, Infeasible
+from ..units import parse
+from .question import Quantity
+
+if TYPE_CHECKING:
+    from ..arrays import Number
+    from ..scaling.fit import Fitted
+    from ..scaling.laws import Law
+    from ..scaling.points import Point
+    from .export import Face
+
+DRAWS = 1000
+LOSS_LIMIT = 20.0
+"""Nats per token above which a loss is taken for a perplexity."""
+
+ASKS: Mapping[frozenset[str], str] = {
+    frozenset({"params", "tokens"}): "loss",
+    frozenset({"params", "flops"}): "loss",
+    frozenset({"tokens", "flops"}): "loss",
+    frozenset({"flops"}): "optimum",
+    frozenset({"loss"}): "cheapest",
+    frozenset({"params"}): "balanced",
+    frozenset({"tokens"}): "balanced",
+    frozenset({"params", "loss"}): "tokens",
+    frozenset({"tokens", "loss"}): "params",
+}
+"""What two numbers, or one, ask for."""
+
+SPAN = ("params", "tokens", "tokens_per_param", "loss", "flops")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """A question: `kind` is what is asked, one of the values of `ASKS` or "worth"; numbers of it may be columns."""
+
+    kind: str
+    given: Mapping[str, Number]
+    inputs: Mapping[str, Number]
+    extrapolate: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Worth:
+    """What a routed model is worth: parameters of the dense model of the same loss, and all it holds."""
+
+    effective: float
+    total: float
+    cutoff: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One law's answer. `spans`: 5 to 95 % of what it answers, where the law has draws."""
+
+    law: Law
+    point: Point
+    spans: Mapping[str, tuple[float, float]]
+    worth: Worth | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Silent:
+    """A law that does not answer: `why` is "box", "loss" (nothing reaches it) or "form" (it knows no such thing)."""
+
+    law: Law
+    why: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LawAnswer:
+    """Answers of laws to a question; the laws themselves where nothing was asked."""
+
+    asked: Asked | None
+    laws: tuple[Law, ...]
+    rows: tuple[Row, ...] = ()
+    silent: tuple[Silent, ...] = ()
+    fitted: Fitted | None = None
+
+    def face(self) -> Face:
+        from . import show_law
+
+        return show_law.face(self)
+
+
+def law(
+    names: Sequence[str] | str = (),
+    *,
+    params: Quantity | None = None,
+    tokens: Quantity | None = None,
+    flops: Quantity | None = None,
+    loss: Quantity | None = None,
+    experts: Quantity | None = None,
+    granularity: Quantity | None = None,
+    sparsity: Quantity | None = None,
+    unique: Quantity | None = None,
+    extrapolate: bool = False,
+    printed: bool = False,
+    fit: str | Path | None = None,
+    resamples: int = 200,
+) -> LawAnswer:
+    """Ask laws, one or several or all, what follows from the numbers given; none lists them.
+
+    Two of `params`, `tokens`, `flops` and `loss` ask for the rest; one alone for the compute-optimal run. With
+    `experts`, parameters alone ask what a routed model is worth. `fit`: a file of runs, whose law is asked too.
+    """
+    from ..scaling import laws as known
+
+    asked = {"params": params, "tokens": tokens, "flops": flops, "loss": loss}
+    beside = {"experts": experts, "granularity": granularity, "sparsity": sparsity, "unique": unique}
+    given = {key: _number(key, value) for key, value in (asked | beside).items() if value is not None}
+    fitted = None if fit is None else _fitted(fit, resamples)
+    named = [known.law(name) for name in dict.fromkeys([names] if isinstance(names, str) else names)]
+    chosen = named or ([] if fitted else list(known.laws().values()))
+    if printed:
+        chosen = [known.as_printed(one) for one in chosen if named or one.printed]
+    if fitted is not None:
+        chosen.insert(0, fitted.law)
+    question = {key: given[key] for key in asked if key in given}
+    if not question:
+        if given:
+            raise BadInput(f"{', '.join(given)} alone ask nothing; give parameters too, like --params 370M")
+        return LawAnswer(asked=None, laws=tuple(chosen), fitted=fitted)
+    inputs = {key: given[key] for key in beside if key in given}
+    about = Asked(kind=_kind(question, inputs), given=question, inputs=inputs, extrapolate=extrapolate)
+    _slips(question)
+    rows, silent = _rows(chosen, about, strict=len(chosen) == 1 or bool(named))
+    return LawAnswer(asked=about, laws=tuple(chosen), rows=tuple(rows), silent=tuple(silent), fitted=fitted)
+
+
+def _kind(question: Mapping[str, float], inputs: Mapping[str, float]) -> str:
+    """What is asked."""
+    if "experts" in inputs and len(question) == 1 and set(question) <= {"params", "loss"}:
+        return "worth" if "params" in question else "params"
+    kind = ASKS.get(frozenset(question))
+    if kind is None:
+        raise BadInput(
+            f"{', '.join(question)} together are no question; give one of params, tokens, flops and loss, or two of"
+            " them (a loss with parameters or tokens)"
+        )
+    return kind
+
+
+def _number(key: str, value: Quantity) -> float:
+    from ..scaling.points import positive
+
+    found = parse(value, "share" if key == "sparsity" else "count", name=key)
+    if key != "sparsity":
+        positive(**{key: found})
+    return found
+
+
+def _slips(given: Mapping[str, float]) -> None:
+    """Refuse what is most likely a slip of units, in one sentence."""
+    from ..scaling.points import FEWEST_TOKENS, MOST_PARAMS
+
+    n, d = given.get("params"), given.get("tokens")
+    if n is not None and n > MOST_PARAMS:
+        raise BadInput(f"params = {n:.3g} are more than any model has; write 70B for 70 billion")
+    if n is not None and d is not None and d < FEWEST_TOKENS * n:
+        raise BadInput(
+            f"tokens = {d:.3g} are few beside params = {n:.3g}; are they swapped? write 1.4T for trillions of tokens"
+        )
+    if n is not None and d is not None and d > 1e8 * n:
+        raise BadInput(f"params = {n:.3g} are few beside tokens = {d:.3g}; write 70B for billions of parameters")
+    if given.get("flops", 1e12) < 1e12:
+        raise BadInput(f"flops = {given['flops']:.3g} is no training budget; give 6 N D, like 5.76e23")
+    if given.get("loss", 1.0) > LOSS_LIMIT:
+        raise BadInput(f"loss = {given['loss']:.3g} is no loss in nats per token; give the log of a perplexity")
+
+
+def _fitted(path: str | Path, resamples: int) -> Fitted:
+    from ..scaling.fit import fit
+    from ..scaling.runs import read
+
+    if not 20 <= resamples <= 10_000:
+        raise BadInput(f"resamples = {resamples} is not between 20 and 10,000; 200 give intervals of 5 to 95 %")
+    return fit(read(path), name=Path(path).stem, resamples=resamples)
+
+
+# --- asking ---------------------------------------------------------------------------------------------------------
+
+
+def _rows(chosen: Sequence[Law], asked: Asked, *, strict: bool) -> tuple[list[Row], list[Silent]]:
+    """The answers; a law that was named and does not answer is an error, others are left out with their reason."""
+    from ..scaling.points import Beyond
+
+    rows, silent = [], []
+    for one in chosen:
+        try:
+            rows.append(_row(one, asked))
+        except (BadInput, Infeasible) as error:
+            told = str(error).replace("extrapolate asks it all", "--extrapolate asks it all")
+            if strict:
+                raise type(error)(told) from None
+            why = "box" if isinstance(error, Beyond) else "loss" if isinstance(error, Infeasible) else "form"
+            silent.append(Silent(law=one, why=why, reason=told))
+    if not rows:
+        first = min(silent, key=lambda one: ("box", "loss", "form").index(one.why))
+        kind = Infeasible if first.why == "loss" else BadInput
+        raise kind(f"none of {len(chosen)} laws answers; the first of them: {first.reason}")
+    return rows, silent
+
+
+def _row(one: Law, asked: Asked) -> Row:
+    from ..scaling.laws import draws
+
+    if asked.kind == "worth":
+        return _worth(one, asked)
+    point = point_of(one, asked)
+    _reached(one, asked, point)
+    spans = {}
+    if one.sample is not None:
+        many = point_of(draws(one, DRAWS), replace(asked, extrapolate=True))
+        spans = {key: _span(getattr(many, key)) for key in SPAN if key not in asked.given}
+    return Row(law=one, point=point, spans=spans)
+
+
+def point_of(one: Law, asked: Asked) -> Point:
+    """The law's answer to the question; numbers of it may be columns."""
+    from ..scaling import points
+
+    given, far, more = asked.given, asked.extrapolate, asked.inputs
+    n, d, c, loss = (given.get(key) for key in ("params", "tokens", "flops", "loss"))
+    if asked.kind == "loss" and c is not None:
+        return points.of_budget(one, c, params=n, tokens=d, extrapolate=far, **more)
+    if asked.kind == "loss" and n is not None:
+        return points.at(one, n, d, extrapolate=far, **more)
+    if asked.kind == "optimum" and c is not None:
+        return points.optimum(one, c, extrapolate=far, **more)
+    if asked.kind == "balanced":
+        return points.balanced(one, params=n, tokens=d, extrapolate=far, **more)
+    assert loss is not None
+    if asked.kind == "cheapest":
+        return points.cheapest(one, loss, extrapolate=far, **more)
+    return (
+        points.tokens_for(one, loss, n, extrapolate=far, **more)
+        if n is not None
+        else points.params_for(one, loss, d, extrapolate=far, **more)
+    )
+
+
+def _span(column: Number) -> tuple[float, float]:
+    """5 and 95 % of draws; one that reaches its target nowhere counts as endless."""
+    import numpy as np
+
+    found = np.quantile(np.where(np.isnan(column), np.inf, column), [0.05, 0.95], method="inverted_cdf")
+    return float(found[0]), float(found[1])
+
+
+def _reached(one: Law, asked: Asked, point: Point) -> None:
+    """Refuse a loss that nothing reaches."""
+    import numpy as np
+
+    from ..scaling.points import floor
+
+    sought = (point.params,) if asked.kind == "params" else (point.params, point.tokens)
+    if "loss" not in asked.given or all(np.all(np.isfinite(value)) for value in sought):
+        return
+    fixed = {key: asked.given[key] for key in ("params", "tokens") if key in asked.given}
+    least = float(floor(one, **fixed, **asked.inputs))
+    what = " and ".join(f"{value:.3g} {key}" for key, value in fixed.items())
+    raise Infeasible(
+        f"under {one.name} nothing reaches a loss of {asked.given['loss']:g}{f' with {what}' if what else ''}:"
+        f" it approaches {least:.4g}; give a higher loss{' or more ' + ' and '.join(fixed) if fixed else ''}"
+    )
+
+
+def _worth(one: Law, asked: Asked) -> Row:
+    from ..scaling.points import at, cutoff, effective_params, routed_total
+
+    params, experts = asked.given["params"], asked.inputs["experts"]
+    worth = effective_params(one, params, experts, extrapolate=asked.extrapolate)
+    point = at(one, params, extrapolate=asked.extrapolate, experts=experts)
+    made = Worth(effective=float(worth), total=float(routed_total(params, experts)), cutoff=float(cutoff(one)))
+    return Row(law=one, point=point, spans={}, worth=made)
