@@ -3,7 +3,8 @@
 from importlib.util import find_spec
 
 NEEDS_TORCH = ["tests/lab"] + [
-    f"src/rackmath/lab/{name}.py" for name in ("reversible", "model", "measure", "text", "parallel", "digits", "record")
+    f"src/rackmath/lab/{name}.py"
+    for name in ("reversible", "model", "measure", "text", "parallel", "digits", "record")
 ]
 collect_ignore = [] if find_spec("torch") else NEEDS_TORCH
 

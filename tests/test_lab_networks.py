@@ -4,6 +4,7 @@ import csv
 import io
 import json
 from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -19,6 +20,7 @@ from rackmath.lab.results import (
     growth,
     predicted_ratio,
     recorded_memory,
+    recorded_parallel,
     time_ratio,
 )
 
@@ -159,3 +161,16 @@ def test_without_pytorch_one_sentence_says_what_to_install(command, capsys):
     assert "pip install 'rackmath[lab]'" in error
     assert "--recorded" in error
     assert error.count("\n") == 1
+
+
+def test_the_documentation_quotes_the_record():
+    page = (Path(__file__).parents[1] / "docs" / "lab.md").read_text()
+    m, f = recorded_memory(), figures()
+    quoted = [f"| {time_ratio(m.depths, way):.2f}x |" for way in ("checkpointed", "square root", "reversible")]
+    quoted.append(f"{predicted_ratio(m.depths):.2f}x is expected")
+    quoted += [f"{d.saved / 1e6:.1f} MB" for d in m.depths if d.layers == 4 and d.way != "residual"]
+    quoted += [f"{d.peak / 1e6:.3g} MB |" for d in m.depths if d.layers == 32 and d.way != "residual"]
+    quoted += [f"{f[name] * 100:.0f} %" for name in f if name.startswith(("answers", "differential"))]
+    quoted += [f"| {n.flipped[-1] * 100:.1f} %" for n in recorded_parallel().nets]
+    for words in quoted:
+        assert words in page, words

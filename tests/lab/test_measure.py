@@ -44,8 +44,8 @@ def test_reversible_memory_does_not_grow_and_stored_memory_does(points):
 
 
 def test_the_price_is_one_more_forward_pass(points):
-    assert predicted_ratio(points) == pytest.approx(4 / 3, rel=0.2)
-    assert time_ratio(points) == pytest.approx(4 / 3, rel=0.25)
+    assert 1.2 < predicted_ratio(points) < 1.6
+    assert 1.1 < time_ratio(points) < 1.8  # a busy machine moves it
 
 
 @pytest.mark.parametrize(("precision", "lecture"), [("fp64", 7e-14), ("fp32", 1e-5), ("fp16", 8e-2)])

@@ -8,8 +8,8 @@ training: device time times what training makes of it.
 - *exponent*: from there, larger models train for less and serve for more. Were both costs power laws of the model's
   size, A x^-p + B x^q, the least sum would have A / B = q / p. q is 1, p the slope the law has at the equal split.
 - *optimum*: the least N (6 D + K) at the loss of the equal split, K being the FLOP per parameter of RL and inference.
-  Its first-order condition is (D / D_chin(N))^beta = 1 / share of pre-training, D_chin(N) being the tokens for which N
-  parameters are the best use of training compute alone.
+  Its first-order condition is (D / D_chin(N))^beta = 1 / share of pre-training, D_chin(N) being the tokens for which
+  N parameters are the best use of training compute alone.
 - *same-cost*: the least loss at the cost of the equal split and at the same K.
 
 Every number may be a column, so that draws of a law go through at once.
@@ -41,9 +41,9 @@ TRAIN_FLOPS, SERVE_FLOPS = 6.0, 2.0
 class Problem:
     """What is to be allocated.
 
-    Given is a budget (`flops` of training, or `dollars`), or a `rate` of tokens per second over `months`, or both; and
-    perhaps `active` parameters. `shares`: of pre-training, RL and inference in the split begun from; RL keeps its cost
-    over inference's in all modes. `rl_flops`: FLOP per parameter and RL token. `efficiency`: utilisation of
+    Given is a budget (`flops` of training, or `dollars`), or a `rate` of tokens per second over `months`, or both;
+    and perhaps `active` parameters. `shares`: of pre-training, RL and inference in the split begun from; RL keeps its
+    cost over inference's in all modes. `rl_flops`: FLOP per parameter and RL token. `efficiency`: utilisation of
     decode-heavy work over training's. `ship`: probability that the model is served at all. `input_share`: of the
     tokens served; `cached_share`: of that input; their weights are costs over an output token's. `per_hour`: dollars
     of a device; `peak`: its FLOP/s; `mfu`: of training.
@@ -95,6 +95,12 @@ class Problem:
         return SERVE_FLOPS / self.efficiency * self.weight
 
     @property
+    def active_share(self) -> float:
+        """Active parameters over those the law counts."""
+        assert self.law.active is not None
+        return self.law.active
+
+    @property
     def terms(self) -> Terms:
         """The law's terms of parameters and tokens."""
         made = self.law.family.terms
@@ -104,7 +110,7 @@ class Problem:
     def of_params(self, active: Number) -> Number:
         """The law's term of parameters times its exponent: the slope of the loss in log N."""
         t = self.terms
-        return t.alpha * t.of_params(active / self.law.active)
+        return t.alpha * t.of_params(active / self.active_share)
 
     def of_tokens(self, tokens: Number) -> Number:
         t = self.terms
@@ -189,24 +195,6 @@ def power_split(p: Number, q: Number) -> Number:
     return q / (p + q)
 
 
-def over_training(share: Number, beta: Number) -> Number:
-    """Tokens over D_chin(N) for which a pre-training share is the optimum: (D / D_chin)^beta = 1 / share.
-
-    >>> round(over_training(1 / 3, 0.36585), 1), round(over_training(1 / 3, 0.2849083), 1)
-    (20.1, 47.3)
-    """
-    return (1 / share) ** (1 / beta)
-
-
-def optimal_share(over: Number, beta: Number) -> Number:
-    """The pre-training share for which so much over-training is the optimum.
-
-    >>> round(optimal_share(100.0, 0.36585), 3)
-    0.185
-    """
-    return over**-beta
-
-
 def balanced_tokens(of: Problem, active: Number) -> Number:
     """D_chin: tokens for which these parameters are the best use of training compute alone."""
     t = of.terms
@@ -234,15 +222,15 @@ def equal(of: Problem) -> Split:
             params = of.budget * inference / per_param
         else:
             size = pre * t.alpha * t.A / of.of_tokens(tokens)
-            params = size ** (1 / t.alpha) * of.law.active
+            params = size ** (1 / t.alpha) * of.active_share
     else:
         assert of.budget is not None
         product = of.budget * pre / TRAIN_FLOPS
         if of.active is not None:
             params = of.active
         else:
-            size = pre * t.alpha * t.A * (product / of.law.active) ** t.beta / (t.beta * t.B)
-            params = size ** (1 / (t.alpha + t.beta)) * of.law.active
+            size = pre * t.alpha * t.A * (product / of.active_share) ** t.beta / (t.beta * t.B)
+            params = size ** (1 / (t.alpha + t.beta)) * of.active_share
         tokens = product / params
         per_param = TRAIN_FLOPS * tokens * inference / pre
     return _split(of, "equal", params, tokens, per_param * rl / inference, per_param)
@@ -266,7 +254,7 @@ def optimum(of: Problem, start: Split) -> Split:
     """The least cost at the loss of `start`, for the same tokens of RL and inference."""
     k_rl, k_inference = start.rl / start.params, start.inference / start.params
     found = lifetime(of.law, start.loss, (k_rl + k_inference) / SERVE_FLOPS, extrapolate=True)
-    return _split(of, "optimum", found.params * of.law.active, found.tokens, k_rl, k_inference)
+    return _split(of, "optimum", found.params * of.active_share, found.tokens, k_rl, k_inference)
 
 
 def same_cost(of: Problem, start: Split) -> Split:
@@ -308,8 +296,8 @@ def outside(of: Problem, found: dict[str, Split], *, extrapolate: bool) -> tuple
     for one in found.values():
         if np.all(np.isfinite(one.tokens)):
             quantities = {
-                "params": one.params / of.law.active, "tokens": one.tokens,
-                "tokens_per_param": one.tokens * of.law.active / one.params,
+                "params": one.params / of.active_share, "tokens": one.tokens,
+                "tokens_per_param": one.tokens * of.active_share / one.params,
             }  # fmt: skip
             for clause in allowed(of.law, quantities, extrapolate):
                 said.setdefault(clause.partition(" ")[0] + clause.partition("fitted")[2], clause)
@@ -327,36 +315,7 @@ def _split(of: Problem, mode: str, params: Number, tokens: Number, k_rl: Number,
         pre=TRAIN_FLOPS * params * tokens,
         rl=k_rl * params,
         inference=k_inference * params,
-        loss=of.terms.loss(params / of.law.active, tokens),
+        loss=of.terms.loss(params / of.active_share, tokens),
         balanced_tokens=balanced_tokens(of, params),
         flop_price=of.flop_price,
-    )
-
-
-# --- two estimates of over-training -----------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tension:
-    """Over-training of one law by the share of pre-training, beside that which the traffic gives.
-
-    `balanced`: the law's own tokens per parameter at this size. `by_share`: share to over-training. `needed`:
-    over-training to the share for which it is the optimum.
-    """
-
-    law: Law
-    balanced: float
-    by_share: dict[float, float]
-    needed: dict[float, float]
-
-
-def tension(of: Problem, shares: tuple[float, ...], factors: tuple[float, ...]) -> Tension:
-    """What a law says of over-training at shares of pre-training, and of shares at factors of over-training."""
-    assert of.active is not None
-    beta = of.terms.beta
-    return Tension(
-        law=of.law,
-        balanced=float(balanced_tokens(of, of.active) / of.active),
-        by_share={s: float(over_training(s, beta)) for s in shares},
-        needed={f: float(optimal_share(f, beta)) for f in factors},
     )

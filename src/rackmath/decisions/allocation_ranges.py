@@ -23,8 +23,10 @@ Ends = tuple[float, float]
 AT_95 = 1.6449
 """Standard deviations from the median to the 95 % point of a normal distribution."""
 
-QUANTITIES = ("params", "tokens", "rl_tokens", "served", "tokens_per_param", "over_rule", "over_law", "share", "total",
-              "dollars", "loss")  # fmt: skip
+QUANTITIES = (
+    "params", "tokens", "rl_tokens", "served", "tokens_per_param", "over_rule", "over_law", "share", "total",
+    "dollars", "loss",
+)  # fmt: skip
 
 USUAL: Mapping[str, Ends] = {
     "rl_flops": (2.0, 6.0),
@@ -196,7 +198,7 @@ def curve(of: Problem, start: Split, *, points: int = 200) -> Curve:
     t = of.terms
     room = t.above(start.loss)
     share = np.linspace(0.02, 0.98, 20 * points)  # of the room that the term of parameters takes
-    params = (t.A / (room * share)) ** (1 / t.alpha) * of.law.active
+    params = (t.A / (room * share)) ** (1 / t.alpha) * of.active_share
     tokens = (t.B / (room * (1 - share))) ** (1 / t.beta)
     k = (start.rl + start.inference) / start.params
     total = params * (6 * tokens + k)

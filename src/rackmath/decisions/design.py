@@ -10,6 +10,7 @@ kinds of cache are taken to be equally good, since no law tells them apart.
 
 from __future__ import annotations
 
+import math
 import tomllib
 from dataclasses import dataclass
 from functools import cache
@@ -17,6 +18,7 @@ from importlib.resources import files
 
 import numpy as np
 
+from ..economics.cost import HOUR
 from ..errors import BadInput, Infeasible
 from ..scaling.forms import effective
 from ..scaling.laws import Law, beyond
@@ -27,7 +29,7 @@ from ..world.machine import Machine
 from ..world.model import Model
 from ..world.precision import Precision
 from ..world.workload import Objectives, Traffic
-from .family import KINDS, Member, counted, serving, training
+from .family import KINDS, VOCAB, Member, counted, serving, shape, training
 
 EXPANSIONS = (1, 8, 32)
 SIZES = 6
@@ -119,9 +121,7 @@ def worth(need: Need, active: float, expansion: float) -> float:
 
 def expansion_of(model: Model) -> float:
     """Experts over those a token is routed to; 1 for a dense model."""
-    return max(
-        (float(g.ffn.n_experts / g.ffn.top_k) for g in model.groups if g.ffn and g.ffn.n_experts), default=1.0
-    )
+    return max((float(g.ffn.n_experts / g.ffn.top_k) for g in model.groups if g.ffn and g.ffn.n_experts), default=1.0)
 
 
 def design(need: Need, *, extrapolate: bool = False) -> Design:
@@ -134,14 +134,14 @@ def design(need: Need, *, extrapolate: bool = False) -> Design:
     target = float(loss(need.law, own, need.tokens, extrapolate=extrapolate))
     fell: dict[str, int] = {}
     found = []
-    for member in _members(need, own, target):
-        worthy = worth(need, member.active, member.expansion)
-        tokens = float(tokens_for(need.law, target, worthy, extrapolate=True).tokens)
-        if not np.isfinite(tokens):
-            _count(fell, "no number of tokens brings it to the loss")
+    cheapest = math.inf
+    for least, member, worthy, tokens in _by_floor(need, own, target, fell):
+        if least > cheapest:
+            _count(fell, "at full peak it would cost more than the cheapest does")
             continue
         try:
             found.append(candidate(need, member, member.model, worthy, tokens))
+            cheapest = min(cheapest, found[-1].total)
         except Infeasible as error:
             _count(fell, str(error).partition(": ")[2].partition(";")[0])
     if not found:
@@ -156,6 +156,32 @@ def design(need: Need, *, extrapolate: bool = False) -> Design:
         need=need, loss=target, candidates=tuple(found), reference=reference, fell_out=fell,
         weak=_weak(need, found[0], own),
     )  # fmt: skip
+
+
+def _by_floor(
+    need: Need, own: float, target: float, fell: dict[str, int]
+) -> list[tuple[float, Member, float, float]]:
+    """Members that reach the loss: floor of the cost, member, effective parameters and tokens, lowest floor first."""
+    found = []
+    for member in _members(need, own, target):
+        active = counted(member.model)
+        worthy = worth(need, active, member.expansion)
+        tokens = float(tokens_for(need.law, target, worthy, extrapolate=True).tokens)
+        if np.isfinite(tokens):
+            found.append((floor(need, active, tokens), member, worthy, tokens))
+        else:
+            _count(fell, "no number of tokens brings it to the loss")
+    return sorted(found, key=lambda one: one[0])
+
+
+def floor(need: Need, active: float, tokens: float) -> float:
+    """Dollars below which no layout gets: products of weights alone, at the peak of the machine's fastest format."""
+    fresh = float(need.traffic.isl) * (1 - float(need.traffic.cached)) + float(need.traffic.osl)
+    m = need.machine
+    peak = max(float(m.peak(kind)) for kind in ("bf16", "fp8", "fp4") if kind == "bf16" or m.multiplies(kind))
+    embedded = 2 * VOCAB * shape(active)[1]  # looked up, or multiplied once for a whole prompt
+    flops = (active - embedded) * (6 * tokens / float(m.peak("bf16")) + 2 * fresh * need.requests / peak)
+    return flops / HOUR * float(m.price_per_hour)
 
 
 def candidate(need: Need, member: Member | None, model: Model, effective: float, tokens: float) -> Candidate:
@@ -204,6 +230,7 @@ def _weak(need: Need, best: Candidate, own: float) -> tuple[str, ...]:
             f"what experts are worth is {need.routed.name}'s word{where}: fitted on one expert at a time and 130 B"
             " tokens; later laws find more"
         )
+    said.append("laws are of fresh text: tokens beyond what exists must repeat or be made, and are worth less")
     if len(need.kinds) > 1:
         said.append("kinds of cache count as equally good: no law tells them apart")
     return tuple(said)

@@ -1,7 +1,7 @@
 """A family of transformers, any size, sparsity and kind of cache, and what one costs to train and to serve.
 
-Shapes follow Llama 3: a layer for every 128 of width, heads of 128, feed-forward width set so that the parameters come
-out as asked. Routed members have the same active feed-forward width cut into 8 experts and a shared one, of
+Shapes follow Llama 3: a layer for every 128 of width, heads of 128, feed-forward width set so that the parameters
+come out as asked. Routed members have the same active feed-forward width cut into 8 experts and a shared one, of
 8 x `expansion` experts, as DeepSeek-V3 has with 32. Caches: "gqa" of 8 heads, "mla" with DeepSeek's latent of 576
 numbers, "windowed": gqa with three layers in four that see 1,024 tokens.
 """
@@ -87,7 +87,7 @@ def shape(active: float) -> tuple[int, int]:
     """Layers and width of a dense model with so many parameters.
 
     >>> shape(405e9), shape(8e9)
-    ((128, 16384), (32, 4096))
+    ((124, 16384), (36, 4096))
     """
     width = 1024 * max(1, round((active * 128 / 12) ** (1 / 3) / 1024))
     layers = (active - 2 * VOCAB * width) / (12 * width**2)
@@ -123,20 +123,19 @@ def training(model: Model, machine: Machine, *, devices: int = TRAINERS, precisi
         batch = Batch(seq=SEQ, global_batch=float(sequences))
         job = train.Job(
             model=model, machine=replace(machine, n_devices=float(count)), recipe=recipe_named(precision),
-            batch=batch, tokens=1e12, constants=constants(), schedules=("1f1b",), recompute=("none", "full"), zero=(1,),
+            batch=batch, tokens=1e12, constants=constants(), schedules=("1f1b",), recompute=("none", "full"),
+            zero=(1,),
         )  # fmt: skip
         found = train.search(job).cheapest
         if found is not None:
             return found
     raise Infeasible(
-        f"{model.name} cannot be trained on {machine.accelerator}: no layout on {count:,} devices fits; give a machine"
-        " with more memory"
+        f"{model.name} cannot be trained on {machine.accelerator}: no layout on {count:,} devices fits; give a"
+        " machine with more memory, or fewer active parameters"
     )
 
 
-def serving(
-    model: Model, machine: Machine, traffic: Traffic, objectives: Objectives, precision: Precision
-) -> Plan:
+def serving(model: Model, machine: Machine, traffic: Traffic, objectives: Objectives, precision: Precision) -> Plan:
     """The cheapest plan of a model on one replica of a machine's kind, on as many of its domains as hold it."""
     unit = int(machine.domain) if machine.domain > 1 else 8
     need = float(weight_bytes(model, precision)) * 1.15

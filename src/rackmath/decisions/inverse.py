@@ -35,7 +35,7 @@ SOME = 100_000  # draws from which quantiles of the prior are taken
 OUTPUT_SHARE = 0.125  # output tokens of a request over its input tokens, for the blended margin
 KNOWN_WITHIN = {
     "batch": 0.05,
-    "margin": 0.02,
+    "margin": 0.06,
 }  # known consequences hold within so much, as logarithms of x and price/cost
 
 Column = NDArray[np.float64]

@@ -32,8 +32,9 @@ from ..world import catalog
 from .answer import Answer
 from .fit_kernels import default_data
 from .kinds import answers
-from .training_rows import MEMORY, RATES, SOURCES, Run, figure, found, run_of
+from .training_rows import MEMORY, RATES, Run, figure, found, run_of
 from .training_runs import by_source
+from .training_sources import SOURCES
 
 Column = NDArray[np.float64]
 Fit = list[tuple[Run, str, float]]

@@ -1,16 +1,15 @@
 """Reported training runs: a row of the table becomes a job, and a step's seconds become the row's own figure.
 
-Sources differ in how they count FLOPs, in the software of their day and in what they leave out. `SOURCES` says what
-is read into each: attention with or without written scores, who counted how, the network, and what was said to be
-chosen best and is therefore searched here. A row that states too little is refused with the reason. Several figures
-of one run (time, MFU and HFU of one step) are one measurement: the first of `METRICS` is scored.
+Sources differ in how they count FLOPs, in the software of their day and in what they leave out: `training_sources`
+says what is read into each. What a source says it chose best is searched here. A row that states too little is
+refused with the reason. Several figures of one run (time, MFU and HFU of one step) are one measurement: the first of
+`METRICS` is scored.
 """
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from itertools import product
@@ -30,6 +29,7 @@ from ..world.description import build
 from ..world.machine import Machine
 from ..world.model import Model
 from .answer import Text, needed, number, whole
+from .training_sources import Source, source_of
 
 GIB = 2.0**30
 
@@ -42,104 +42,6 @@ METRICS = (
 
 MEMORY = ("peak_memory", "param_optimizer_memory", "activation_memory")
 """Figures of a device's memory."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
-    """What is read into the rows of one source, beyond what they state."""
-
-    name: str
-    framework: str
-    count: str  # a way of counting of `training.flops`
-    attention: str = "flash"
-    dropout: bool = False
-    gated: bool = False
-    vocab: float = 51200.0
-    scaleout: float | None = None  # B/s of a device, where it is not the accelerator's usual network
-    gradient_bytes: float = 4.0
-    best: tuple[str, ...] = ()  # fields of the layout the source says it chose for the fastest run
-    why: str = ""
-
-
-SOURCES: Mapping[str, Source] = {
-    "Narayanan": Source(
-        name="Narayanan 2021", framework="megatron", count="narayanan", attention="unfused", dropout=True,
-        best=("micro_batch", "interleave"), gradient_bytes=2.0,
-        why="micro-batch and interleaving were the best of those tried, and are not tabulated",
-    ),
-    "ZeRO-3": Source(
-        name="ZeRO 3 of 2021", framework="megatron-deepspeed", count="narayanan", attention="unfused", dropout=True,
-        gradient_bytes=2.0, why="Narayanan et al.'s Table 2, beside their own runs",
-    ),
-    "Korthikanti": Source(
-        name="Korthikanti 2022", framework="megatron", count="korthikanti", attention="unfused", dropout=True,
-        why="16-bit mixed precision with 32-bit gradients: 18 bytes a parameter, as its Figure 1 shows",
-    ),
-    "MT-NLG": Source(
-        name="MT-NLG 2022", framework="megatron-deepspeed", count="narayanan", attention="unfused", dropout=True,
-        why="1F1B without interleaving",
-    ),
-    "BLOOM": Source(
-        name="BLOOM 2022", framework="megatron-deepspeed", count="narayanan", attention="unfused",
-        best=("micro_batch",), why="ZeRO 1; micro-batch not stated",
-    ),
-    "BloombergGPT": Source(
-        name="BloombergGPT 2023", framework="fsdp", count="narayanan", attention="unfused", vocab=131072.0,
-        best=("micro_batch",), gradient_bytes=2.0,
-        scaleout=6.25e9, why="ZeRO 3; 64 nodes of p4d.24xlarge, whose 400 Gb/s of EFA eight devices share",
-    ),
-    "vTrain": Source(
-        name="vTrain", framework="megatron-deepspeed", count="narayanan", attention="unfused", dropout=True,
-        scaleout=12.5e9, gradient_bytes=2.0,
-        why="vocabulary not stated: 51,200; four HDR links for eight devices of a node",
-    ),
-    "Zero Bubble": Source(
-        name="zero bubble 2024", framework="megatron", count="korthikanti", attention="unfused", dropout=True,
-        vocab=32000.0, why="shapes by parameter count; one layer a chunk where interleaved; GB are read as GiB",
-    ),
-    "Llama 3 herd": Source(
-        name="Llama 3 2024", framework="typical", count="megatron", gated=True, best=("interleave",),
-        why="micro-batch of 1 and the best interleaving; ZeRO 2 (FSDP that keeps weights gathered)",
-    ),
-    "DeepSeek-V3": Source(
-        name="DeepSeek-V3 2024", framework="dualpipe", count="megatron", gated=True,
-        why="DualPipe, micro-batch 1, expert parallelism over 64",
-    ),
-    "Megatron-Bridge": Source(
-        name="Megatron-Bridge, dense", framework="megatron-bridge", count="megatron", gated=True,
-        why="recomputation not stated: none; the distributed optimizer (ZeRO 1), or FSDP where the note says so",
-    ),
-    "routed": Source(
-        name="Megatron-Bridge, routed", framework="megatron-bridge", count="megatron", gated=True,
-        why="as the dense rows; loads of experts were forced to be equal",
-    ),
-    "Megatron-LM README": Source(
-        name="Megatron-LM README", framework="megatron-bridge", count="megatron", gated=True,
-        why="recomputation not stated: none; the distributed optimizer (ZeRO 1)",
-    ),
-    "llm-foundry": Source(
-        name="llm-foundry", framework="fsdp", count="llm-foundry", vocab=50368.0,
-        why="16-bit gradients where everything is in 16 bits (mode PURE), else 32-bit",
-    ),
-    "MaxText": Source(
-        name="MaxText", framework="maxtext", count="maxtext", vocab=32000.0, gradient_bytes=4.0,
-        why="FSDP over all chips of a slice and over slices; shapes of v5e by the rule of its configurations",
-    ),
-}  # fmt: skip
-"""Sources by a part of their name."""
-
-
-def source_of(row: Text) -> Source:
-    """The source of a row; refuses one that is not known."""
-    paper = row.get("paper_or_repo", "")
-    if "Narayanan" in paper and "ZeRO-3" in row.get("model", ""):
-        return SOURCES["ZeRO-3"]
-    if "Megatron-Bridge" in paper and "LLAMA" not in row.get("model", ""):
-        return SOURCES["routed"]
-    for part, known in SOURCES.items():
-        if part in paper:
-            return known
-    raise BadInput(f"nothing is known of how {paper or 'an unnamed source'} trained: its layout is not stated")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,7 +14,8 @@ from ..training.constants import TrainConstants
 from . import palm, score
 from .answer import Answer, Asked, Estimate, Said, Text, refused
 from .score import Errors
-from .training_rows import MEMORY, METRICS, RATES, figure, found, memory_figure, run_of, source_of
+from .training_rows import MEMORY, METRICS, RATES, figure, found, memory_figure, run_of
+from .training_sources import source_of
 
 QUERY = ("metric", "unit", "value")
 """Columns that differ between the figures of one run."""

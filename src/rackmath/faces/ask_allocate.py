@@ -17,9 +17,10 @@ from ..units import parse, show
 from .question import Quantity, max_tpot_of
 
 if TYPE_CHECKING:
-    from ..decisions.allocation import Problem, Split, Tension
+    from ..decisions.allocation import Problem, Split
     from ..decisions.allocation_machine import Rates
     from ..decisions.allocation_ranges import Curve, Ends, Swing
+    from ..decisions.overtraining import Tension
     from ..world.machine import Machine
     from .export import Face
 
@@ -112,7 +113,6 @@ def allocate(
     """
     from ..decisions import allocation, allocation_machine, allocation_ranges
     from ..scaling.laws import law as named
-    from ..world import catalog
     from ..world.workload import Objectives, Traffic
 
     of = _preset(preset, {"budget": budget, "flops": flops, "traffic": traffic, "months": months, "active": active,
@@ -121,8 +121,12 @@ def allocate(
     if mode not in allocation.MODES:
         raise unknown("mode", mode, allocation.MODES)
     _consistent(of)
-    if on is not None and (mfu is not None or of["efficiency"] is not None and preset is None):
-        raise BadInput("a machine and its MFU or efficiency were given; --on finds both itself, leave them out")
+    chosen = _ranges(ranges or {})
+    found_by_search = {"mfu": mfu, "efficiency": efficiency, "input_weight": input_weight,
+                       "cached_weight": cached_weight}  # fmt: skip
+    for name, value in found_by_search.items():
+        if on is not None and value is not None:
+            raise BadInput(f"a machine and {name} = {value!r} were given; the machine's own is found, leave it out")
     machine = _machine(on if on is not None else DEFAULT_MACHINE, price)
     problem = allocation.Problem(
         law=allocation.usable(named(law)),
@@ -149,17 +153,20 @@ def allocate(
         asked = Traffic(isl=_size(isl, "isl"), osl=_size(osl, "osl"), cached=problem.cached_share)
         objectives = Objectives(max_tpot=max_tpot_of(None, min_interactivity))
         problem, rates = allocation_machine.on_machine(problem, machine, asked, objectives)
-    splits = allocation.allocate(problem, extrapolate=extrapolate)
-    ends = allocation_ranges.ranges(problem, given := _ranges(ranges or {}))
+    try:
+        splits = allocation.allocate(problem, extrapolate=extrapolate)
+    except BadInput as error:
+        raise BadInput(str(error).replace("extrapolate asks", "--extrapolate asks")) from None
+    ends = allocation_ranges.ranges(problem, chosen)
     others = [named(n) for n in OTHERS if n != problem.law.name]
-    tensions = ()
+    tensions: tuple[Tension, ...] = ()
     if problem.rate is not None and problem.active is not None:
         tensions = _tensions(problem, splits["equal"])
     return AllocateAnswer(
         problem=problem,
         mode=mode,
         splits=splits,
-        intervals=allocation_ranges.intervals(problem, mode, ends, chosen=given),
+        intervals=allocation_ranges.intervals(problem, mode, ends, chosen=chosen),
         swings=allocation_ranges.tornado(problem, mode, "tokens_per_param", ends, others),
         ranges=ends,
         curve=allocation_ranges.curve(problem, splits["equal"]),
@@ -190,7 +197,9 @@ def _consistent(of: Mapping[str, Any]) -> None:
         raise BadInput("a budget in dollars and one in FLOPs were given; give one of --budget and --flops")
     money = of["budget"] is not None or of["flops"] is not None
     if not money and of["traffic"] is None:
-        raise BadInput("nothing says how much there is to split; give --budget 100MUSD, --flops 5e26 or --traffic 50M/s")
+        raise BadInput(
+            "nothing says how much there is to split; give --budget 100MUSD, --flops 5e26 or --traffic 50M/s"
+        )
     if money and of["traffic"] is not None and of["active"] is not None:
         raise BadInput("a budget, traffic and active parameters leave nothing to choose; leave one of them out")
     if of["months"] is not None and of["traffic"] is None:
@@ -213,8 +222,8 @@ def rate(text: Quantity) -> float:
     found = parse(number, "count", name="traffic") / per
     if not 0 < found <= MOST_RATE:
         raise BadInput(
-            f"traffic = {text!r} is out of range; give tokens per second, like 50M/s (all of Google made about 1B/s in"
-            " 2026)"
+            f"traffic = {text!r} is out of range; give tokens per second, like 50M/s (all of Google made about 1B/s"
+            " in 2026)"
         )
     return found
 
@@ -318,7 +327,7 @@ def _large_enough(of: Problem, words: Mapping[str, Any]) -> None:
 def _tensions(of: Problem, start: Split) -> tuple[Tension, ...]:
     from dataclasses import replace
 
-    from ..decisions.allocation import tension
+    from ..decisions.overtraining import tension
     from ..scaling.laws import law as named
 
     names = dict.fromkeys((of.law.name, *COMPARED))

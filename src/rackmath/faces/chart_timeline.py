@@ -47,7 +47,7 @@ def lanes(
     >>> lanes(bars, {"idle": "idle"}, title="A step", span=2e-3)["layer"][0]["encoding"]["x"]["title"]
     'Time (ms)'
     """
-    written, scale = next((word, scale) for limit, word, scale in _UNITS if span < limit) if unit else ("", 1.0)
+    named, scale = next((word, scale) for limit, word, scale in _UNITS if span < limit) if unit else ("", 1.0)
     names = list(dict.fromkeys(bar.lane for bar in bars))
     used = [words for kind, words in kinds.items() if any(bar.kind == kind for bar in bars)]
     rows = [
@@ -64,12 +64,8 @@ def lanes(
     every = list(kinds.values())
     y: Spec = {"field": "lane", "type": "nominal", "sort": names, "title": None, "scale": {"paddingInner": 0.25}}
     x_scale = {"domain": [0, span * scale], "nice": False}
-    x: Spec = {
-        "field": "start",
-        "type": "quantitative",
-        "title": f"Time ({written})" if unit else "Time",
-        "scale": x_scale,
-    }
+    title_x = f"Time ({named})" if unit else "Time"
+    x: Spec = {"field": "start", "type": "quantitative", "title": title_x, "scale": x_scale}
     legend = {"title": None, "values": used, "symbolType": "square", "symbolSize": 120, "columns": 4}
     color = {"field": "kind", "type": "nominal", "scale": {"domain": every}, "legend": legend}
     tip = [{"field": f, "type": "nominal", "title": t} for f, t in (("name", "doing"), ("kind", "kind"),

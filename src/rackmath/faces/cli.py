@@ -14,7 +14,9 @@ from typing import Annotated
 import typer
 
 from . import (
+    cli_allocate,
     cli_calibrate,
+    cli_design,
     cli_infer,
     cli_lab,
     cli_law,
@@ -242,7 +244,9 @@ def machines(
     return 0
 
 
+cli_allocate.register(app)
 cli_calibrate.register(app)
+cli_design.register(app)
 cli_infer.register(app)
 cli_lab.register(app)
 cli_law.register(app)

@@ -64,13 +64,14 @@ def train(
         str, typer.Option(help="Software whose constants are used.", rich_help_panel=o.CHOICES)
     ] = "typical",
     goodput: Annotated[
-        str,
+        str | None,
         typer.Option(
             metavar="SHARE",
-            help="Share of paid time in which steps count, after failures and checkpoints.",
+            help="Share of paid time in which steps count, after failures and checkpoints. From the number of devices"
+            " if not given.",
             rich_help_panel=RUN,
         ),
-    ] = "1",
+    ] = None,
     max_days: Annotated[
         str | None, typer.Option(metavar="DAYS", help="The run takes no longer: 60.", rich_help_panel=o.OBJECTIVES)
     ] = None,

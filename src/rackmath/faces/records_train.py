@@ -24,7 +24,7 @@ def record(answer: TrainAnswer) -> Record:
         "question": {
             "model": job.model.name, "machine": job.machine.name, "tokens": job.tokens, "seq": job.batch.seq,
             "global_batch": job.batch.global_batch, "batch_tokens": job.batch.tokens,
-            "precision": job.recipe.name, "framework": job.constants.name, "goodput": job.goodput,
+            "precision": job.recipe.name, "framework": job.constants.name,
             "price_per_gpu_hour": float(job.machine.price_per_hour) or None,
         },
         "best": None if answer.best is None else run(answer.best),
@@ -66,7 +66,8 @@ def row(of: Run) -> Record:
     return {
         "layout": of.layout.label(), "schedule": of.layout.schedule, "devices": of.devices,
         "step_seconds": of.seconds, "mfu": of.mfu, "mfu_bf16": of.mfu_bf16, "days": of.days,
-        "dollars": of.dollars or None, "kwh": of.kwh or None, "tokens_per_s_per_gpu": of.tokens_per_device,
+        "goodput": of.goodput, "dollars": of.dollars or None, "kwh": of.kwh or None,
+        "tokens_per_s_per_gpu": of.tokens_per_device,
         "peak_bytes": float(of.memory.peak),
     }  # fmt: skip
 

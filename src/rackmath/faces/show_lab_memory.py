@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from typing import TYPE_CHECKING, Any
 
@@ -150,25 +151,27 @@ def chart(answer: MemoryAnswer) -> dict[str, Any]:
     """Memory against depth, the error of the rebuilt input, and loss curves where networks were trained."""
     m = answer.memory
     errors = [
-        charts.Series(name, [r.layers for r in m.rebuilt], [r.error[name] for r in m.rebuilt])
+        charts.Series(name, [r.layers for r in m.rebuilt], [-math.log10(r.error[name]) for r in m.rebuilt])
         for name in m.rebuilt[0].error
+        if all(r.error[name] > 0 for r in m.rebuilt)
     ]
     parts = [
         memory_chart(answer),
         charts.curve(
-            errors, title="Error of the rebuilt input; fixed point has none", x=charts.Axis("Layers", log=True),
-            y=charts.Axis("Largest error", log=True),
+            errors, title="The rebuilt input; fixed point loses nothing", x=charts.Axis("Layers", log=True),
+            y=charts.Axis("Decimal digits kept"),
         ),
     ]  # fmt: skip
     if m.curves and m.curves[0].training:
         series = []
-        for way, look in (("residual", "line"), ("stored", "line"), ("reversible", "dashed")):
+        for way, look in (("reversible", "dashed"), ("stored", "line"), ("residual", "line")):
             runs = [x.training for x in m.curves if x.way == way]
             steps = [(i + 0.5) * m.stretch for i in range(len(runs[0]))]
             series.append(
                 charts.Series(WAYS[way], steps, [statistics.fmean(p) for p in zip(*runs, strict=True)], look)
             )
-        loss = charts.Axis("Training loss", "nats per byte")
+        least = min(min(one.y) for one in series)
+        loss = charts.Axis("Training loss", "nats per byte", low=0.9 * least)
         parts.append(charts.curve(series, title="Mean loss over the seeds", x=charts.Axis("Step"), y=loss))
     return charts.stack(parts, title="Reversible networks, measured")
 

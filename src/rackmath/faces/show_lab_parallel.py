@@ -89,7 +89,7 @@ def screen(c: Console, answer: ParallelAnswer) -> None:
 
 
 def spread_chart(answer: ParallelAnswer) -> dict[str, Any]:
-    """Flipped shares against rounds: trained networks as lines, random ones dashed, ciphers too."""
+    """Flipped shares against rounds: ciphers, trained networks, and dashed the random one that spreads most."""
     p = answer.parallel
     series = [
         charts.Series(one.name, list(range(min(LAST, len(one.flipped) - 1) + 1)), one.flipped[: LAST + 1])
@@ -98,6 +98,7 @@ def spread_chart(answer: ParallelAnswer) -> dict[str, Any]:
     series += [
         charts.Series(name(n), list(range(len(n.flipped))), n.flipped, "line" if n.trained else "dashed")
         for n in p.nets
+        if n.trained or n.kind == "residual-free"
     ]
     return charts.curve(
         series, title=TITLE, x=charts.Axis("Rounds", low=0, high=LAST), y=charts.Axis("Flipped", "share", low=0)

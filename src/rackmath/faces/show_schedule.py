@@ -110,7 +110,8 @@ def _detail(c: Console, answer: ScheduleAnswer, one: Compared, run: Run) -> None
     table.add_row("step with a barrier at its end", show(run.makespan, unit), "")
     for label, peak, said in (("first", run.peaks[0], one.first), ("last", run.peaks[-1], one.last)):
         table.add_row(f"activations on the {label} device", f"{peak:.4g}", f"{said:.4g}")
-    table.add_row("messages of a device in the middle", f"{run.sent[s.stages // 2]:,}", f"{one.sent:,.0f}")
+    if s.stages > 2:
+        table.add_row("messages of a device in the middle", f"{run.sent[s.stages // 2]:,}", f"{one.sent:,.0f}")
     table.add_row("copies of the weights", "", f"{one.schedule.copies}")
     indented(c, table)
     line(c, f"[dim]idle = {one.schedule.formula}; {one.schedule.holds}[/]")
@@ -125,14 +126,17 @@ def _verdict(answer: ScheduleAnswer) -> str:
     room = next(max(run.peaks) for one, run in ran if one.schedule.name == "1f1b")
     fits = [one for one, run in ran if max(run.peaks) <= room and one.schedule.copies == 1]
     best = min(fits, key=lambda one: one.share(s))
-    words = f"[bold]{quick.schedule.name}[/] idles least, {quick.share(s):.1%} of the step, and holds"
-    words += (
-        f" {max(fast.peaks):.4g} micro-batches; [bold]{small.schedule.name}[/] holds least, {max(lean.peaks):.4g},"
-    )
-    words += f" and idles {small.share(s):.1%}"
-    if best is not quick:
+    words = f"[bold]{quick.schedule.name}[/] idles least, {quick.share(s):.1%} of the step, holding {_held(fast)}"
+    if small is not quick:
+        words += f"; [bold]{small.schedule.name}[/] holds least, {_held(lean)}, and idles {small.share(s):.1%}"
+    if best not in (quick, small):
         words += f"; in the memory of 1F1B [bold]{best.schedule.name}[/] idles {best.share(s):.1%}"
     return words
+
+
+def _held(run: Run) -> str:
+    most = max(run.peaks)
+    return f"{most:.4g} micro-batch{'es' * (most != 1)}"
 
 
 def _table(c: Console, answer: ScheduleAnswer) -> None:

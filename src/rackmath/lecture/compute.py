@@ -13,6 +13,7 @@ from ..kernel.counts import attended_entries, experts_touched, stored_entries
 from ..kernel.roofline import balance_batch, drain_time, ratio
 from ..world import catalog
 from ..world.model import Stream
+from .allocation import ALLOCATION
 from .lab import LAB
 from .laws import LAWS
 from .ledger import Claim, Outcome, Part, Verdict
@@ -289,5 +290,6 @@ COMPUTED: Mapping[str, Compute] = {
     "T1": _unbatched,
     "T2": _train,
     **PIPELINES,
+    **ALLOCATION,
     **LAB,
 }

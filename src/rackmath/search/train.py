@@ -19,6 +19,7 @@ from ..arrays import Mask
 from ..economics.cost import HOUR, billed_devices
 from ..training.constants import TrainConstants
 from ..training.flops import accounting, train_flops
+from ..training.goodput import Goodput, goodput
 from ..training.job import Batch, Recipe, TrainLayout, illegal
 from ..training.memory import Memory, memory
 from ..training.schedules import schedule_named
@@ -35,6 +36,7 @@ MICRO_BATCHES = (1, 2, 3, 4, 6, 8, 16, 32)
 STAGES = (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 14, 16, 18, 20, 24, 28, 32, 36, 40, 48, 56, 64, 80, 96, 128)
 MOST_HALVES = 5
 
+CHECKPOINT_STALL = 10.0  # seconds that writing a checkpoint holds a run up, the rest written beside it: an assumption
 DAY = 86400.0
 JOULES_PER_KWH = 3.6e6
 
@@ -43,7 +45,8 @@ JOULES_PER_KWH = 3.6e6
 class Job:
     """What is to be trained, on what, and which choices are open. `tokens`: of the whole run.
 
-    `goodput`: share of paid time in which steps count, after failures, restarts and checkpoints.
+    `goodput`: share of paid time in which steps count, after failures, restarts and checkpoints; None to work it out
+    from the number of devices.
     """
 
     model: Model
@@ -55,7 +58,7 @@ class Job:
     schedules: tuple[str, ...] = ("1f1b", "interleaved")
     recompute: tuple[str, ...] = ("none", "selective", "full")
     zero: tuple[int, ...] = (1, 2, 3)
-    goodput: float = 1.0
+    goodput: float | None = None
     max_days: float = math.inf
     max_dollars: float = math.inf
 
@@ -64,7 +67,8 @@ class Job:
 class Run:
     """One layout of a job, worked out: its step and memory, and what the whole run takes.
 
-    `mfu`: model FLOPs (causal attention) over the peak in the products' format; `mfu_bf16`: over the 16-bit peak.
+    `lost`: shares of time that do not train, None where the goodput was given. `mfu`: model FLOPs (causal attention)
+    over the peak in the products' format; `mfu_bf16`: over the 16-bit peak.
     """
 
     job: Job
@@ -74,6 +78,8 @@ class Run:
     seconds: float
     mfu: float
     mfu_bf16: float
+    goodput: float
+    lost: Goodput | None
     days: float
     dollars: float  # 0 where the machine has no price
     kwh: float  # 0 where its power is unknown
@@ -120,7 +126,9 @@ def run(job: Job, layout: TrainLayout) -> Run:
     taken = step(job.model, job.machine, layout, job.recipe, job.batch, job.constants)
     seconds = float(taken.seconds)
     devices = float(layout.devices)
-    whole = seconds * job.tokens / float(job.batch.tokens) / job.goodput
+    lost = goodput(devices, CHECKPOINT_STALL) if job.goodput is None else None
+    useful = float(lost.useful) if lost is not None else float(job.goodput or 1.0)
+    whole = seconds * job.tokens / float(job.batch.tokens) / useful
     rate = float(job.batch.tokens) / seconds / devices
     flops = float(train_flops(job.model, job.batch.seq, accounting("megatron"))) * rate
     compute = job.recipe.precision.mlp.compute
@@ -135,6 +143,8 @@ def run(job: Job, layout: TrainLayout) -> Run:
         seconds=seconds,
         mfu=flops / peak,
         mfu_bf16=flops / float(job.machine.peak("bf16")),
+        goodput=useful,
+        lost=lost,
         days=whole / DAY,
         dollars=paid * float(job.machine.price_per_hour) * whole / HOUR,
         kwh=watts * whole / JOULES_PER_KWH,

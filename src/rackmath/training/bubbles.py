@@ -64,18 +64,18 @@ def zb_v(p: Number, m: Number, v: Number, f: Number, b: Number, w: Number, c: Nu
 def v_half(p: Number, m: Number, v: Number, f: Number, b: Number, w: Number, c: Number, k: Number) -> Number:
     ends = (p / 2 - 1) * (f + b + w) + (p - 1) * (_plus(f + b - 2 * w) / 2 + 7 * c)
     every = _plus(np.abs(b - f) - w + 4 * c)
-    return _folded(p, ends + m * every, zb_v(p, m, v, f, b, w, c, k))
+    return _above(2, p, ends + m * every, zb_v(p, m, v, f, b, w, c, k))
 
 
 def v_min(p: Number, m: Number, v: Number, f: Number, b: Number, w: Number, c: Number, k: Number) -> Number:
     ends = (p - 1) * (2 * (f + b + w) / 3 + 3.5 * c)
     every = _plus(1.5 * np.abs(b - f) + np.minimum(f, b) - w + 4.5 * c)
-    return _folded(p, ends + m * every, zb_v(p, m, v, f, b, w, c, k))
+    return _above(3, p, ends + m * every, v_half(p, m, v, f, b, w, c, k))
 
 
-def _folded(p: Number, idle: Number, of_zb_v: Number) -> Number:
-    """One or two stages hold as much under V-Half and V-Min as under ZB-V, and do as well."""
-    found: Number = np.where(np.asarray(p) > 2, idle, of_zb_v)
+def _above(few: int, p: Number, idle: Number, of_more_memory: Number) -> Number:
+    """On so few stages a schedule of less memory holds as much as one of more, and does as well."""
+    found: Number = np.where(np.asarray(p) > few, idle, of_more_memory)
     return found
 
 

@@ -24,10 +24,9 @@ class TrainConstants:
     `layer_power`: how sharply the slower of host and device sets the pace (1: they add up, large: the slower alone).
     `kernels`: speed of kernels over those of `kernel.achieved`, under the clocks a device sustains; `attention` and
     `experts`: further, of attention's and of routed experts'. `tp` to `dp`: share of each kind of collective that
-    runs beside kernels. `whole_hops`: 1 where every tensor-parallel rank sends a stage's whole output to the next,
-    not its share. `imbalance`: the busiest expert rank over the mean, less one. `straggler`: share of a step lost to
-    the slowest device. `optimizer`: seconds of an update beside its memory traffic. `fragmentation`: memory taken
-    over memory used; `reserved`: bytes of the runtime on a device.
+    runs beside kernels. `imbalance`: the busiest expert rank over the mean, less one. `straggler`: share of a step
+    lost to the slowest device. `optimizer`: seconds of an update beside its memory traffic. `fragmentation`: memory
+    taken over memory used; `reserved`: bytes of the runtime on a device.
     """
 
     name: str = "ideal"
@@ -43,7 +42,6 @@ class TrainConstants:
     pp: float = 0.0
     dp: float = 0.0
     imbalance: float = 0.0
-    whole_hops: float = 0.0
     straggler: float = 0.0
     optimizer: float = 0.0
     fragmentation: float = 1.0

@@ -8,7 +8,7 @@ report, Figure 4).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
 
@@ -16,7 +16,7 @@ from ..errors import BadInput
 from .automatic import automatic
 from .fold import folded
 from .orders import FIXED, FORWARD, INPUT, WEIGHT, Block, Plan, Times, fixed
-from .schedules import Schedule, chunks, schedule_named, why_not
+from .schedules import SCHEDULES, Schedule, chunks, schedule_named, why_not
 
 PAIRED = 3
 """Parts of a block that runs a forward and a whole backward pass together."""
@@ -113,9 +113,12 @@ def simulate(
 
 
 def plans(one: Schedule, stages: int, micro_batches: int, per_device: int, times: Times, kept: float) -> list[Plan]:
-    """The orders worth trying: one for most schedules, of a V schedule those made for equal and for given times."""
+    """The orders worth trying: one for most schedules; for ZB-2p that of ZB-H2 and those made for the times; of a V
+    schedule those made for equal and for the given times.
+    """
     if one.name == "zb-2p":
-        return list(automatic(one, stages, micro_batches, times, kept=kept))
+        by_hand = replace(fixed(SCHEDULES["zb-h2"], stages, micro_batches, 1), schedule=one)
+        return [by_hand, *automatic(one, stages, micro_batches, times, kept=kept)]
     if one.name in FIXED:
         return [fixed(one, stages, micro_batches, int(chunks(one, per_device)))]
     found = [folded(one, stages, micro_batches, Times(), patience=0.0, kept=kept)]
