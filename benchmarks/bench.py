@@ -42,6 +42,9 @@ COMMANDS = (
     "speculate deepseek-ai/DeepSeek-V3 --on 8xh200",
     f"quote {V3} --margin 40% --compare",
     "prices",
+    "train meta-llama/Meta-Llama-3.1-405B --on 16384xh100 --tokens 15.6T --batch-tokens 16M",
+    "schedule",
+    "allocate --preset lecture",
     "readings claude-opus-4-6",
 )
 
@@ -121,6 +124,17 @@ def command(arguments: str, runs: int = 7) -> float:
     return statistics.median(times)
 
 
+def training() -> float:
+    """Layouts per second of CPU time of a whole training search: listing, legality, memory and step."""
+    from rackmath.faces.ask_train import train
+
+    train("deepseek-ai/DeepSeek-V3", "2048xh800", tokens="14.8T", seq=4096, batch_tokens=4096 * 15360)  # warm
+    start = time.process_time()
+    found = train("deepseek-ai/DeepSeek-V3", "2048xh800", tokens="14.8T", seq=4096, batch_tokens=4096 * 15360).found
+    assert found is not None
+    return found.evaluated / (time.process_time() - start)
+
+
 def wall(arguments: str, runs: int = 3) -> float:
     """Median wall-clock seconds of a command, start included, with the threads it takes."""
     free = {k: v for k, v in os.environ.items() if not k.endswith("_NUM_THREADS")}
@@ -154,6 +168,7 @@ def main() -> None:
         ("the README's plan, start included", f"{command(PLAN):.2f} s CPU", "within 2 s"),
         ("the same with `--mode any`", f"{command(PLAN + ' --mode any'):.2f} s CPU", "within 3 s"),
     ]
+    rows.append(("layouts of a training search per second and core", f"{training():,.0f}", "at least 100,000"))
     rows += [
         (f"two million draws: `rackmath {words}`", f"{wall(words):.1f} s on two cores", "within 20 s")
         for words in ("infer claude-opus-4-6", "infer claude-opus-4-6 --on-date 2026-03-01 --speed 55 --ttft 1.2s")

@@ -101,7 +101,7 @@ def test_the_screen_says_what_was_found(monkeypatch):
         assert words in said
     said = " ".join(runner.invoke(app, ["lab", "parallel", "--recorded"]).output.split())
     for words in (
-        "reaches every token of a trained network",
+        "reaches every token of trained networks with residuals",
         "one bit flips 50%",
         "present-80",
         "The best differential",

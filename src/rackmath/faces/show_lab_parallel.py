@@ -47,7 +47,7 @@ def screen(c: Console, answer: ParallelAnswer) -> None:
     tame = max(n.flipped[-1] for n in p.nets if n.trained)
     wild = min(one.flipped[-1] for one in p.ciphers)
     everywhere = all(n.touched[-1] > 0.99 for n in p.nets if n.trained and n.kind != "residual-free")
-    reach = "reaches every token of a trained network" if everywhere else "does not reach all of a trained network"
+    reach = f"{'reaches every' if everywhere else 'does not reach every'} token of trained networks with residuals"
     line(
         c,
         f"[bold]One pixel {reach} and flips at most {tame:.1%} of its signs; one bit flips {wild:.0%} of a cipher's"

@@ -12,16 +12,16 @@ STEP = 4 / 3
 
 
 def _mixing(claim: Claim, x: Values) -> Outcome:
-    cipher, net = x["cipher_flipped"], x["net_flipped"]
+    cipher, net, touched = x["cipher_flipped"], x["net_flipped"], x["touched"]
     return by_conditions(
         cipher,
         {
             f"one bit flips half of a cipher's bits ({cipher:.0%})": near(claim, cipher),
-            f"one pixel reaches every token of a trained network ({x['touched']:.0%})": x["touched"] > 0.99,
+            f"one pixel reaches every token of trained networks with residuals ({touched:.0%})": touched > 0.99,
             f"it flips less than half as much there ({net:.1%} of the signs)": net < cipher / 2,
         },
         Part(name="signs flipped in a trained network", value=net, unit="share"),
-        Part(name="tokens touched", value=x["touched"], unit="share"),
+        Part(name="tokens touched", value=touched, unit="share"),
     )
 
 
