@@ -149,14 +149,45 @@ def _front(c: Console, answer: TrainAnswer) -> None:
 
 
 def _frontier(c: Console, answer: TrainAnswer) -> None:
-    heading(c, "Memory against compute", "this layout, activations kept in other ways")
-    table = numbers("", "activations", "device peak", "more compute", title_width=26)
+    heading(
+        c, "Memory against compute", "this layout, activations kept in other ways; beside it what the lab measured"
+    )
+    table = numbers(
+        "", "activations", "device peak", "compute", "of all kept", "lab: kept", "lab: time", title_width=26
+    )
+    whole = next((float(x.activations) for x in answer.frontier if x.recompute == "none"), 0.0)
+    measured = _measured()
     for choice in answer.frontier:
         name = FRONTIER.get(choice.recompute, f"recompute, keep {choice.recompute}")
+        kept, time = measured.get("every" if choice.recompute.startswith("every") else choice.recompute, ("", ""))
+        share = f"{float(choice.activations) / whole:.1%}" if whole else ""
         table.add_row(
-            name, show(float(choice.activations), "B"), show(float(choice.peak), "B"), f"{choice.extra_compute:+.0%}"
-        )
+            name, show(float(choice.activations), "B"), show(float(choice.peak), "B"),
+            f"{1 + choice.extra_compute:.2f}x", share, kept, time,
+        )  # fmt: skip
     indented(c, table)
+    line(
+        c, "[dim]lab: a small transformer on this project's own machine, its deepest setting (rackmath lab memory)[/]"
+    )
+
+
+LAB = {"stored": "none", "checkpointed": "full", "square root": "every", "reversible": "reversible"}
+"""What the lab calls each way, and the choice of recomputation that predicts it."""
+
+
+def _measured() -> dict[str, tuple[str, str]]:
+    """Share of stored bytes and time over keeping everything, as the lab recorded them at its largest depth."""
+    from ..lab.results import recorded_memory
+
+    depths = recorded_memory().depths
+    most = max(d.layers for d in depths)
+    deepest = {d.way: d for d in depths if d.layers == most}
+    whole = deepest["stored"]
+    return {
+        LAB[way]: (f"{d.saved / whole.saved:.1%}", f"{d.step / whole.step:.2f}x")
+        for way, d in deepest.items()
+        if way in LAB
+    }
 
 
 def _moves(c: Console, r: Run) -> None:
