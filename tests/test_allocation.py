@@ -28,7 +28,7 @@ from rackmath.faces.ask_design import design
 from rackmath.faces.cli import run
 from rackmath.faces.export import face_of
 from rackmath.kernel.counts import total_parameters
-from rackmath.scaling.laws import draws, law
+from rackmath.scaling.laws import beyond, draws, law
 
 
 def lecture(name="besiroglu", **changes):
@@ -258,6 +258,49 @@ def test_the_cheapest_architecture():
     assert busier.best.tokens > d.best.tokens
 
 
+def test_members_keep_to_the_runs_of_the_laws_unless_told():
+    asked = {"traffic": "1M/s", "tokens": "40B", "isl": 512, "osl": 128, "caches": "gqa", "experts": "1,8"}
+    near = design("gpt2-xl", "8xh100", **asked).design
+    far = design("gpt2-xl", "8xh100", **asked, extrapolate=True).design
+    for c in near.candidates:
+        assert not beyond(near.need.law, {"params": c.effective, "tokens": c.tokens})
+        assert c.member.expansion == 1 or not beyond(near.need.routed, {"params": c.active})
+    assert len(near.candidates) < len(far.candidates)
+    assert any("--extrapolate" in reason for reason in near.fell_out)
+    assert not any("--extrapolate" in reason for reason in far.fell_out)
+
+
+def test_small_dollars_are_not_millionths(capsys):
+    words = (
+        "--quality-of gpt2-xl --tokens 40B --isl 512 --osl 128 --traffic 1M/s --on 8xh100 --experts 1 --caches gqa"
+    )
+    assert run(["design", *words.split()]) == 0
+    assert "$0.0" not in capsys.readouterr().out.partition("The best of each kind")[0]
+    assert run(["allocate", "--flops", "1e20", "--extrapolate"]) == 0
+    out = capsys.readouterr().out
+    assert "$207" in out
+    assert "$0.0" not in out
+
+
+@pytest.mark.parametrize(
+    ("model", "given", "words"),
+    [
+        ("llama-3-405", {}, "did you mean"),
+        ("llama-3-405b", {"law": "krajewski-moe"}, "no dense model"),
+        ("llama-3-405b", {"routed": "besiroglu"}, "knows no experts"),
+        ("llama-3-405b", {"on": "a10"}, "has no price"),
+        ("llama-3-405b", {"tokens": "15"}, "out of range"),
+        ("llama-3-405b", {}, "--extrapolate"),
+        ("gpt2", {}, "shorten isl or osl"),
+    ],
+)
+def test_bad_designs_are_one_sentence(model, given, words):
+    with pytest.raises(BadInput) as error:
+        design(model, **({"on": "gb200-nvl72", "traffic": "50M/s"} | given))
+    assert words in str(error.value)
+    assert "\n" not in str(error.value)
+
+
 # --- bad input and faces --------------------------------------------------------------------------------------------
 
 
@@ -270,6 +313,15 @@ def test_the_cheapest_architecture():
         ({}, "nothing says how much"),
         ({"flops": "nan"}, "not finite"),
         ({"flops": -1}, "above 0"),
+        ({"flops": "1e300"}, "smaller number"),
+        ({"traffic": "1e-300/s"}, "out of range"),
+        ({"budget": "100MUSD", "on": "a10"}, "has no price"),
+        ({"traffic": "1M/s", "on": "a10"}, "has no price"),
+        ({"preset": "lecture", "budget": "1MUSD"}, "the preset lecture gives traffic"),
+        ({"flops": "1e25", "ranges": {"efficiency": "0.5..0.2"}, "extrapolate": True}, "lower number first"),
+        ({"flops": "1e25", "ranges": {"efficiency": "0..0.5"}, "extrapolate": True}, "ends above 0"),
+        ({"traffic": "50M/s", "ranges": {"traffic": "1M/s..2M/s"}, "extrapolate": True}, "of traffic does not hold"),
+        ({"flops": "1e25", "ranges": {"rates": "1..2"}, "extrapolate": True}, "traffic, months"),
         ({"flops": "5e26", "months": 2}, "months are of traffic"),
         ({"traffic": "50M/s", "active": "100T"}, "write 100B"),
         ({"traffic": "50M/s", "active": "100"}, "write 100B"),

@@ -361,6 +361,16 @@ def test_mistakes_end_with_two(words: str, capsys: pytest.CaptureFixture[str]) -
     assert told.err.count("\n") == 1
 
 
+def test_an_unknown_cipher_is_told_the_known_ones_once(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["lab", "ciphers", "--cipher", "rot13"]) == 2
+    assert capsys.readouterr().err.count("speck32/64") == 1
+
+
+def test_an_s_box_alone_explains_its_likeliest_step(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["lab", "ciphers", "--sbox", "present", "--explain"]) == 0
+    assert "4 / 16" in capsys.readouterr().out
+
+
 def test_the_command_gives_json_csv_and_a_tree(capsys: pytest.CaptureFixture[str]) -> None:
     asked = ["lab", "ciphers", "--cipher", "simon32", "--rounds", "4", "--samples", "64"]
     assert run([*asked, "--json"]) == 0

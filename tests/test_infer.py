@@ -221,7 +221,7 @@ def test_what_is_known_is_kept_and_sharpens_the_rest() -> None:
 
 def test_prices_made_by_the_model_are_read_back_with_nominal_coverage() -> None:
     """Simulation-based calibration: ranks of the truth among the posterior are uniform, intervals hold 9 of 10."""
-    m, rng, runs = margins("host"), np.random.default_rng(11), 80
+    m, rng, runs = margins("host"), np.random.default_rng(11), 70
     world = draw(runs, rng)
     made = listed(world, SEEN, m, rng)
     batch = np.asarray(provider_costs(supply(world), m).decoding.batch)
@@ -230,14 +230,14 @@ def test_prices_made_by_the_model_are_read_back_with_nominal_coverage() -> None:
     held: dict[str, int] = dict.fromkeys(names, 0)
     for i in range(runs):
         seen = [replace(o, value=float(v)) for o, v in zip(SEEN, made[:, i], strict=True)]
-        found = infer(seen, markups=m, draws=65_536, seed=i + 1, least=20)
+        found = infer(seen, markups=m, draws=32_768, seed=i + 1, least=8)
         for k in names:
             value = float(batch[i] if k == "batch" else world[k][i])
             p = found[k]
             ranks[k].append(float(np.interp(value, p.edges, np.concatenate([[0], np.cumsum(p.after)]))))
             held[k] += p.low <= value <= p.high
     for k in names:
-        assert 0.82 <= held[k] / runs <= 0.97, k  # 0.9 within three deviations
+        assert 0.79 <= held[k] / runs <= 0.98, k  # 0.9 within three deviations
         counts = np.histogram(ranks[k], bins=6, range=(0, 1))[0]
         chi2 = float(np.sum((counts - runs / 6) ** 2) / (runs / 6))
         assert chi2 < 20.5, (k, counts)  # 5 degrees of freedom, 0.1 %

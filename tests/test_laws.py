@@ -438,7 +438,11 @@ def test_a_file_of_runs(tmp_path):
         ([(1e9, 2e10, 2.5, 3)] * 12, "N,params,D,loss", "several columns for params"),
         ([(1e9, 2e10, "nan")] * 12, "N,D,loss", "loss in line 2.*not finite"),
         ([(1e9, 2e10, -2.5)] * 12, "N,D,loss", "not above 0"),
-        ([(1e9, 2e10, "")] * 12, "N,D,loss", "not a number"),
+        ([(1e9, 2e10, "")] * 12, "N,D,loss", "loss in line 2 is empty"),
+        ([(1e9, 2e10, "low")] * 12, "N,D,loss", "not a number"),
+        ([(1e9, 2e10, 2.5)], "N,D,loss", "1 run is too few"),
+        ([(1e9, 2e10, 2.5)], "N;D;loss", "separate columns with commas"),
+        ([], "", "the file is empty"),
         ([(1e9, 2e10, 2.5)] * 3, "N,D,loss", "3 runs are too few"),
         ([(1e9, 2e10, 2.5)] * 12, "N,D,loss", "less than threefold"),
         ([(2e10, 1e9, 2.5)] * 12, "N,D,loss", "swapped"),
@@ -450,6 +454,25 @@ def test_a_file_of_runs(tmp_path):
 def test_bad_files(tmp_path, rows, header, words):
     with pytest.raises(BadInput, match=words):
         fit(read(write(tmp_path / "runs.csv", rows, header)), resamples=0)
+
+
+SPREAD = [(n, d) for n in (1e8, 1e9, 1e10, 1e11) for d in (1e9, 1e10, 1e11, 1e12)]
+
+
+@pytest.mark.parametrize(
+    ("runs", "words"),
+    [
+        ([(n, d, 2.5) for n, d in SPREAD], "losses range from 2.5 to 2.5"),
+        (
+            [(n, d, 2 + 0.1 * math.log10(n) - 0.05 * math.log10(d)) for n, d in SPREAD],
+            "does not fall with parameters",
+        ),
+        ([(n, 20 * n, 1.8 + 480 / n**0.35) for n in np.geomspace(1e8, 1e11, 12)], "grow together"),
+    ],
+)
+def test_runs_that_tell_nothing(runs, words):
+    with pytest.raises(BadInput, match=words):
+        fit(Runs(**dict(zip(("params", "tokens", "loss"), np.array(runs).T, strict=True))), resamples=20)
 
 
 def test_no_file(tmp_path):
@@ -519,8 +542,13 @@ def test_what_laws_refuse(call, words):
         ({"params": "70B", "tokens": "1.4"}, "few beside"),
         ({"params": "1.4T", "tokens": "70B"}, "swapped"),
         ({"params": "70", "tokens": "1.4T"}, "write 70B"),
-        ({"params": "700T", "tokens": "1400T"}, "more than any model"),
+        ({"params": "700T", "tokens": "1400T"}, "more than any run has"),
         ({"flops": "5.76"}, "5.76e23"),
+        ({"flops": "1e300", "extrapolate": True}, "more than any run has"),
+        ({"names": ["besiroglu"], "params": "1e-300", "extrapolate": True}, "less than any run has"),
+        ({"names": ["besiroglu"], "tokens": "14", "extrapolate": True}, "write 1.4T"),
+        ({"names": ["muennighoff"], "params": "1B", "tokens": "10B", "unique": "1e-300"}, "less than any run has"),
+        ({"names": ["clark-hash"], "params": "1B", "experts": "1e300", "extrapolate": True}, "more than any run has"),
         ({"loss": "35"}, "perplexity"),
         ({"loss": "nan"}, "not finite"),
         ({"params": "-1B", "tokens": "20B"}, "above 0"),
@@ -540,9 +568,9 @@ def test_bad_questions(given, words):
 
 
 def test_a_loss_that_nothing_reaches():
-    with pytest.raises(Infeasible, match=r"approaches 2\.174"):
+    with pytest.raises(Infeasible, match=r"approaches 2\.17394"):
         ask(["besiroglu"], params="1B", loss="2")
-    with pytest.raises(Infeasible, match=r"approaches 1\.817"):
+    with pytest.raises(Infeasible, match=r"approaches 1\.81686"):
         ask(["besiroglu"], loss="1.8")
 
 
@@ -557,7 +585,8 @@ def test_a_loss_that_nothing_reaches():
         ("besiroglu --flops 5.76e23", 2, "--extrapolate asks it all the same"),
         ("besiroglu --flops 5.76e23 --extrapolate", 0, ""),
         ("besiroglu --params 1B --loss 2", 1, "give a higher loss or more params"),
-        ("nolaw", 2, "unknown law"),
+        ("nolaw", 2, "rackmath law lists all"),
+        ("muennighoff --unique 1000 --params 1B --tokens 10B", 0, ""),
         ("besiroglu --resamples 1.5", 2, "not a whole number"),
     ],
 )

@@ -371,6 +371,8 @@ def test_more_bad_input():
         ReversibleSequence([torch.tanh])
     with pytest.raises(BadInput, match="0 to 48"):
         ReversibleSequence([], fraction_bits=60)
+    with pytest.raises(BadInput, match="whole number"):
+        ReversibleSequence([], fraction_bits=1.5)
     with pytest.raises(BadInput, match="call eval"):
         sequence(dropout=0.5).inverse(torch.randn(4, 16))
     with pytest.raises(BadInput, match="not finite"):

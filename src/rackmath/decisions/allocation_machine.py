@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from ..errors import BadInput
 from ..search.plan import Plan
 from ..search.train import Run
 from ..world.machine import Machine
@@ -31,8 +30,6 @@ def on_machine(of: Problem, machine: Machine, traffic: Traffic, objectives: Obje
     MFU is that of money: FLOP trained over the peak of all devices paid for. Efficiency is what a FLOP of training
     costs over what one of decoding does.
     """
-    if not float(machine.price_per_hour) > 0:
-        raise BadInput(f"{machine.name} has no price; give machine.price_per_hour with --set")
     for _ in range(ROUNDS if of.active is None else 1):
         params = float(equal(of).params)
         model = Member(active=params, expansion=1, kv="gqa").model

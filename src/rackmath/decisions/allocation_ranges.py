@@ -50,6 +50,9 @@ FACTORS: Mapping[str, Ends] = {
 UNSURE = ("rl_flops", "efficiency", "mfu", "per_hour")
 """Inputs that nobody states exactly: they are drawn. The others are what is asked, and are only moved."""
 
+ASKED_AS: Mapping[str, str] = {"rate": "traffic", "dollars": "budget", "per_hour": "price"}
+"""What inputs are called where one asks, if otherwise."""
+
 AT_MOST_ONE = ("share", "ship", "mfu")
 
 
@@ -92,16 +95,18 @@ def ranges(of: Problem, given: Mapping[str, Ends] | None = None) -> dict[str, En
     known = (*USUAL, *FACTORS)
     for name in own:
         if name not in known:
-            raise unknown("input with a range", name, known)
+            raise unknown("input with a range", name, [ASKED_AS.get(one, one) for one in known])
     found = {}
     for name in known:
-        value = value_of(of, name)
+        value, called = value_of(of, name), ASKED_AS.get(name, name)
         if value is None or value <= 0:
             if name in own:
-                raise BadInput(f"a range of {name} is given, but {name} plays no part here; leave it out")
+                raise BadInput(f"a range of {called} is given, but {called} plays no part here; leave it out")
             continue
         if name in own:
             low, high = own[name]
+            if low <= 0:
+                raise BadInput(f"the range of {called} begins at {low:g}; give ends above 0")
         elif name in USUAL:
             low, high = min(USUAL[name][0], value), max(USUAL[name][1], value)
         else:
@@ -109,7 +114,7 @@ def ranges(of: Problem, given: Mapping[str, Ends] | None = None) -> dict[str, En
         if name in AT_MOST_ONE:
             high = min(high, 1.0)
         if not 0 < low <= value <= high:
-            raise BadInput(f"the range {low:g}..{high:g} of {name} does not hold its value {value:g}; widen it")
+            raise BadInput(f"the range {low:g}..{high:g} of {called} does not hold its value {value:g}; widen it")
         found[name] = (low, high)
     return found
 

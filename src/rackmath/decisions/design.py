@@ -21,7 +21,7 @@ import numpy as np
 from ..economics.cost import HOUR
 from ..errors import BadInput, Infeasible
 from ..scaling.forms import effective
-from ..scaling.laws import Law, beyond
+from ..scaling.laws import Law, beyond, inside
 from ..scaling.points import loss, tokens_for
 from ..search.plan import Plan
 from ..search.train import Run
@@ -29,11 +29,11 @@ from ..world.machine import Machine
 from ..world.model import Model
 from ..world.precision import Precision
 from ..world.workload import Objectives, Traffic
+from .allocation import MONTH
 from .family import KINDS, VOCAB, Member, counted, serving, shape, training
 
 EXPANSIONS = (1, 8, 32)
 SIZES = 6
-MONTH = 30 * 86400.0
 RUN_TOKENS = 1e12
 """Tokens of the runs that `family.training` works out."""
 
@@ -135,7 +135,7 @@ def design(need: Need, *, extrapolate: bool = False) -> Design:
     fell: dict[str, int] = {}
     found = []
     cheapest = math.inf
-    for least, member, worthy, tokens in _by_floor(need, own, target, fell):
+    for least, member, worthy, tokens in _by_floor(need, own, target, fell, extrapolate=extrapolate):
         if least > cheapest:
             _count(fell, "at full peak it would cost more than the cheapest does")
             continue
@@ -159,7 +159,7 @@ def design(need: Need, *, extrapolate: bool = False) -> Design:
 
 
 def _by_floor(
-    need: Need, own: float, target: float, fell: dict[str, int]
+    need: Need, own: float, target: float, fell: dict[str, int], *, extrapolate: bool
 ) -> list[tuple[float, Member, float, float]]:
     """Members that reach the loss: floor of the cost, member, effective parameters and tokens, lowest floor first."""
     found = []
@@ -167,11 +167,19 @@ def _by_floor(
         active = counted(member.model)
         worthy = worth(need, active, member.expansion)
         tokens = float(tokens_for(need.law, target, worthy, extrapolate=True).tokens)
-        if np.isfinite(tokens):
-            found.append((floor(need, active, tokens), member, worthy, tokens))
-        else:
+        if not np.isfinite(tokens):
             _count(fell, "no number of tokens brings it to the loss")
+        elif not (extrapolate or _known(need, active, member.expansion, worthy, tokens)):
+            _count(fell, "beyond the runs of the laws; --extrapolate asks them all the same")
+        else:
+            found.append((floor(need, active, tokens), member, worthy, tokens))
     return sorted(found, key=lambda one: one[0])
+
+
+def _known(need: Need, active: float, expansion: float, worthy: float, tokens: float) -> bool:
+    """Whether a member lies within the runs of the laws that speak of it."""
+    dense = inside(need.law, {"params": worthy, "tokens": tokens, "tokens_per_param": tokens / worthy})
+    return bool(dense) and (expansion <= 1 or bool(inside(need.routed, {"params": active, "experts": expansion})))
 
 
 def floor(need: Need, active: float, tokens: float) -> float:

@@ -42,8 +42,9 @@ SHARES = (1 / 3, 1 / 2)
 DEFAULT_MACHINE = "h100"
 DEFAULT_MFU = 0.4
 LEAST_PARAMS, MOST_PARAMS = 1e6, 2e13
-FEWEST_TOKENS = 0.1
-MOST_RATE = 1e11
+LEAST_RATE, MOST_RATE = 1e-6, 1e11
+MOST = 1e40
+"""Any number above this is a slip."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,7 +121,7 @@ def allocate(
     extrapolate = extrapolate or bool(of.get("extrapolate"))
     if mode not in allocation.MODES:
         raise unknown("mode", mode, allocation.MODES)
-    _consistent(of)
+    _consistent(of, "" if preset is None else f" (the preset {preset} gives traffic and active parameters)")
     chosen = _ranges(ranges or {})
     found_by_search = {"mfu": mfu, "efficiency": efficiency, "input_weight": input_weight,
                        "cached_weight": cached_weight}  # fmt: skip
@@ -128,6 +129,8 @@ def allocate(
         if on is not None and value is not None:
             raise BadInput(f"a machine and {name} = {value!r} were given; the machine's own is found, leave it out")
     machine = _machine(on if on is not None else DEFAULT_MACHINE, price)
+    if not float(machine.price_per_hour) > 0:
+        raise BadInput(f"{machine.name} has no price, so nothing can be said in dollars; choose a machine with one")
     problem = allocation.Problem(
         law=allocation.usable(named(law)),
         flops=_positive(of["flops"], "count", "flops"),
@@ -136,16 +139,16 @@ def allocate(
         months=_positive(of["months"] if of["months"] is not None else 2, "count", "months") or 2.0,
         active=_active(of["active"]),
         shares=_shares(shares),
-        rl_flops=_between(of["rl_flops"] if of["rl_flops"] is not None else 3, 1, 20, "rl_flops", "count"),
-        efficiency=_between(of["efficiency"] if of["efficiency"] is not None else 0.3, 0.001, 10, "efficiency"),
-        ship=_between(ship, 1e-6, 1, "ship"),
-        input_share=_between(input_share, 0, 0.9999, "input_share"),
-        cached_share=_between(cached_share, 0, 1, "cached_share"),
-        input_weight=_between(input_weight if input_weight is not None else 0.2, 0, 10, "input_weight"),
-        cached_weight=_between(cached_weight if cached_weight is not None else 0.02, 0, 10, "cached_weight"),
+        rl_flops=between(of["rl_flops"] if of["rl_flops"] is not None else 3, 1, 20, "rl_flops", "count"),
+        efficiency=between(of["efficiency"] if of["efficiency"] is not None else 0.3, 0.001, 10, "efficiency"),
+        ship=between(ship, 1e-6, 1, "ship"),
+        input_share=between(input_share, 0, 0.9999, "input_share"),
+        cached_share=between(cached_share, 0, 1, "cached_share"),
+        input_weight=between(input_weight if input_weight is not None else 0.2, 0, 10, "input_weight"),
+        cached_weight=between(cached_weight if cached_weight is not None else 0.02, 0, 10, "cached_weight"),
         per_hour=float(machine.price_per_hour),
         peak=float(machine.peak("bf16")),
-        mfu=_between(mfu if mfu is not None else DEFAULT_MFU, 0.001, 1, "mfu"),
+        mfu=between(mfu if mfu is not None else DEFAULT_MFU, 0.001, 1, "mfu"),
     )
     _large_enough(problem, of)
     rates = None
@@ -191,7 +194,7 @@ def _preset(name: str | None, given: Mapping[str, Any]) -> dict[str, Any]:
     return dict(PRESETS[name]) | {k: v for k, v in given.items() if v is not None or k not in PRESETS[name]}
 
 
-def _consistent(of: Mapping[str, Any]) -> None:
+def _consistent(of: Mapping[str, Any], preset: str) -> None:
     """Refuse what contradicts itself."""
     if of["budget"] is not None and of["flops"] is not None:
         raise BadInput("a budget in dollars and one in FLOPs were given; give one of --budget and --flops")
@@ -201,7 +204,9 @@ def _consistent(of: Mapping[str, Any]) -> None:
             "nothing says how much there is to split; give --budget 100MUSD, --flops 5e26 or --traffic 50M/s"
         )
     if money and of["traffic"] is not None and of["active"] is not None:
-        raise BadInput("a budget, traffic and active parameters leave nothing to choose; leave one of them out")
+        raise BadInput(
+            f"a budget, traffic and active parameters leave nothing to choose{preset}; leave one of them out"
+        )
     if of["months"] is not None and of["traffic"] is None:
         raise BadInput("months are of traffic, and none was given; add --traffic 50M/s, or leave --months out")
 
@@ -220,7 +225,7 @@ def rate(text: Quantity) -> float:
             raise BadInput(f"traffic = {text!r} is not tokens over a time; write it like '50M/s' or '16B/min'")
         number, per = re.sub(r"\s*(tokens?|tok)\s*$", "", head), seconds[unit.strip()]
     found = parse(number, "count", name="traffic") / per
-    if not 0 < found <= MOST_RATE:
+    if not LEAST_RATE <= found <= MOST_RATE:
         raise BadInput(
             f"traffic = {text!r} is out of range; give tokens per second, like 50M/s (all of Google made about 1B/s"
             " in 2026)"
@@ -232,12 +237,13 @@ def _positive(value: Quantity | None, unit: str, name: str) -> float | None:
     if value is None:
         return None
     found = parse(value, unit, name=name)
-    if not 0 < found <= 1e40:
-        raise BadInput(f"{name} = {value!r} is impossible; give a number above 0")
+    if not 0 < found <= MOST:
+        want = "is impossible; give a number above 0" if found <= 0 else "is out of range; give a smaller number"
+        raise BadInput(f"{name} = {value!r} {want}")
     return found
 
 
-def _between(value: Quantity, least: float, most: float, name: str, unit: str = "share") -> float:
+def between(value: Quantity, least: float, most: float, name: str, unit: str = "share") -> float:
     found = parse(value, unit, name=name)
     if not least <= found <= most:
         raise BadInput(f"{name} = {value!r} is out of range; give a number from {least:g} to {most:g}")
@@ -245,7 +251,7 @@ def _between(value: Quantity, least: float, most: float, name: str, unit: str = 
 
 
 def _size(value: Quantity, name: str) -> float:
-    return _between(value, 1, 1e8, name, "count")
+    return between(value, 1, 1e8, name, "count")
 
 
 def _active(value: Quantity | None) -> float | None:
@@ -279,8 +285,10 @@ def _shares(given: str | Sequence[float] | None) -> tuple[float, float, float]:
 
 def _ranges(given: Mapping[str, str]) -> dict[str, Ends]:
     """Ends of inputs in words: "0.2..0.5"."""
+    from ..decisions.allocation_ranges import ASKED_AS
+
     units = {"budget": "$", "efficiency": "share", "share": "share", "ship": "share", "mfu": "share", "price": "$/h"}
-    fields = {"budget": "dollars", "traffic": "rate", "price": "per_hour"}
+    fields = {asked: field for field, asked in ASKED_AS.items()}
     found = {}
     for name, words in given.items():
         key = name.strip().replace("-", "_")
@@ -288,7 +296,10 @@ def _ranges(given: Mapping[str, str]) -> dict[str, Ends]:
         if not dots:
             raise BadInput(f"the range {name} = {words!r} has no two ends; write it like {name}=0.2..0.5")
         read = rate if key == "traffic" else lambda t, k=key: parse(t, units.get(k, "count"), name=k)
-        found[fields.get(key, key)] = (read(low), read(high))
+        ends = read(low), read(high)
+        if not ends[0] <= ends[1]:
+            raise BadInput(f"the range {name} = {words!r} begins above its end; write the lower number first")
+        found[fields.get(key, key)] = ends
     return found
 
 
@@ -302,6 +313,7 @@ def _machine(on: str | Machine, price: str | None) -> Machine:
 def _large_enough(of: Problem, words: Mapping[str, Any]) -> None:
     """Refuse a budget or a traffic too small for any model, with the smallest that would do."""
     from ..decisions.allocation import equal
+    from ..scaling.points import FEWEST_TOKENS
 
     start = equal(of)
     params, ratio = float(start.params), float(start.tokens_per_param)
@@ -313,7 +325,7 @@ def _large_enough(of: Problem, words: Mapping[str, Any]) -> None:
         grows = 1.0 if of.rate is not None and of.budget is not None else t.beta / (t.alpha + t.beta)
         if of.budget is None:
             grows = t.beta / t.alpha
-        short = f"trains {params:,.0f} parameters, fewer than any model has"
+        short = f"trains {params:,.3g} parameters, fewer than any model has"
         least = float(size * (LEAST_PARAMS / params) ** (1 / grows))
     elif ratio < FEWEST_TOKENS:
         short = f"leaves {show(params, 'params').removesuffix(' params')} parameters {ratio:.2g} tokens each"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import BadInput, unknown
 from ..units import parse
-from .ask_allocate import rate
+from .ask_allocate import between, rate
 from .question import Quantity, fits_context, max_tpot_of
 
 if TYPE_CHECKING:
@@ -72,24 +72,32 @@ def design(
     if not float(machine.price_per_hour) > 0:
         raise BadInput(f"{machine.name} has no price, so nothing can be said in dollars; choose a machine with one")
     asked = Traffic(
-        isl=_count(isl, "isl", 1, 1e8), osl=_count(osl, "osl", 2, 1e8), cached=parse(cached, "share", name="cached")
+        isl=between(isl, 1, 1e8, "isl", "count"),
+        osl=between(osl, 2, 1e8, "osl", "count"),
+        cached=parse(cached, "share", name="cached"),
     )
     fits_context(model, float(asked.isl) + float(asked.osl))
     routed_law = named(routed)
     if routed_law.form != "routed":
         raise BadInput(f"{routed} knows no experts; ask clark-s-base, clark-rl-r or clark-hash")
+    dense_law = usable(named(law))
+    if dense_law.active != 1:
+        raise BadInput(
+            f"{law} counts parameters {dense_law.params}, so it speaks of no dense model; ask besiroglu, hoffmann or"
+            " sardana"
+        )
     trained_on, source = _tokens(model, tokens)
     need = Need(
         model=model,
         tokens=trained_on,
-        law=usable(named(law)),
+        law=dense_law,
         routed=routed_law,
         machine=machine,
         traffic=asked,
         objectives=Objectives(max_tpot=max_tpot_of(None, min_interactivity)),
         precision=serving_precision(machine) if precision is None else Precision.uniform(precision),
         rate=rate(traffic),
-        months=_count(months, "months", 0.01, 600),
+        months=between(months, 0.01, 600, "months", "count"),
         kinds=_kinds(caches),
         expansions=_expansions(experts),
     )
@@ -104,20 +112,13 @@ def _tokens(model: Model, given: Quantity | None) -> tuple[float, str]:
     from ..decisions.design import trained
 
     if given is not None:
-        return _count(given, "tokens", 1e6, 1e17), "given"
+        return between(given, 1e6, 1e17, "tokens", "count"), "given"
     found = trained().get(model.name)
     if found is None:
         raise BadInput(
             f"the tokens that {model.name} was trained on are not known here; give them, like --tokens 15T"
         )
     return found.tokens, found.source
-
-
-def _count(value: Quantity, name: str, least: float, most: float) -> float:
-    found = parse(value, "count", name=name)
-    if not least <= found <= most:
-        raise BadInput(f"{name} = {value!r} is out of range; give a number from {least:g} to {most:g}")
-    return found
 
 
 def _kinds(words: str) -> tuple[str, ...]:
@@ -135,7 +136,7 @@ def _kinds(words: str) -> tuple[str, ...]:
 def _expansions(words: str) -> tuple[int, ...]:
     found = []
     for word in words.split(","):
-        number = _count(word.strip(), "experts", 1, MOST_EXPANSION)
+        number = between(word.strip(), 1, MOST_EXPANSION, "experts", "count")
         if number != int(number):
             raise BadInput(
                 f"experts = {word!r} is no whole number; give experts over those a token uses, like 1,8,32"

@@ -24,8 +24,15 @@ if TYPE_CHECKING:
     from .export import Face
 
 DRAWS = 1000
-LOSS_LIMIT = 20.0
-"""Nats per token above which a loss is taken for a perplexity."""
+ENDS: Mapping[str, tuple[float, float, str]] = {
+    "params": (500.0, 1e14, "70B for 70 billion"),
+    "tokens": (1e3, 1e20, "1.4T for trillions of tokens"),
+    "flops": (1e12, 1e35, "6 N D, like 5.76e23"),
+    "unique": (1e3, 1e20, "1.4T for trillions of tokens"),
+    "experts": (0.0, 1e6, "64, say"),
+    "granularity": (0.0, 1e6, "8, say"),
+}
+"""Least and most of what is taken for meant, and what to write instead; beyond it is a slip of units."""
 
 ASKS: Mapping[frozenset[str], str] = {
     frozenset({"params", "tokens"}): "loss",
@@ -137,7 +144,7 @@ def law(
         return LawAnswer(asked=None, laws=tuple(chosen), fitted=fitted)
     inputs = {key: given[key] for key in beside if key in given}
     about = Asked(kind=_kind(question, inputs), given=question, inputs=inputs, extrapolate=extrapolate)
-    _slips(question)
+    _slips(question | inputs)
     rows, silent = _rows(chosen, about, strict=len(chosen) == 1 or bool(named))
     return LawAnswer(asked=about, laws=tuple(chosen), rows=tuple(rows), silent=tuple(silent), fitted=fitted)
 
@@ -166,20 +173,20 @@ def _number(key: str, value: Quantity) -> float:
 
 def _slips(given: Mapping[str, float]) -> None:
     """Refuse what is most likely a slip of units, in one sentence."""
-    from ..scaling.points import FEWEST_TOKENS, MOST_PARAMS
+    from ..scaling.points import FEWEST_TOKENS, HIGHEST_LOSS
 
     n, d = given.get("params"), given.get("tokens")
-    if n is not None and n > MOST_PARAMS:
-        raise BadInput(f"params = {n:.3g} are more than any model has; write 70B for 70 billion")
     if n is not None and d is not None and d < FEWEST_TOKENS * n:
         raise BadInput(
             f"tokens = {d:.3g} are few beside params = {n:.3g}; are they swapped? write 1.4T for trillions of tokens"
         )
     if n is not None and d is not None and d > 1e8 * n:
         raise BadInput(f"params = {n:.3g} are few beside tokens = {d:.3g}; write 70B for billions of parameters")
-    if given.get("flops", 1e12) < 1e12:
-        raise BadInput(f"flops = {given['flops']:.3g} is no training budget; give 6 N D, like 5.76e23")
-    if given.get("loss", 1.0) > LOSS_LIMIT:
+    for key, (least, most, instead) in ENDS.items():
+        if key in given and not least <= given[key] <= most:
+            many = "less" if given[key] < least else "more"
+            raise BadInput(f"{key} = {given[key]:.3g} is {many} than any run has; write {instead}")
+    if given.get("loss", 1.0) > HIGHEST_LOSS:
         raise BadInput(f"loss = {given['loss']:.3g} is no loss in nats per token; give the log of a perplexity")
 
 
@@ -276,7 +283,7 @@ def _reached(one: Law, asked: Asked, point: Point) -> None:
     what = " and ".join(f"{value:.3g} {key}" for key, value in fixed.items())
     raise Infeasible(
         f"under {one.name} nothing reaches a loss of {asked.given['loss']:g}{f' with {what}' if what else ''}:"
-        f" it approaches {least:.4g}; give a higher loss{' or more ' + ' and '.join(fixed) if fixed else ''}"
+        f" it approaches {least:.6g}; give a higher loss{' or more ' + ' and '.join(fixed) if fixed else ''}"
     )
 
 

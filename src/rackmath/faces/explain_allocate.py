@@ -18,7 +18,7 @@ def tree(answer: AllocateAnswer) -> Node:
     params = Node(name="active parameters N", value=float(s.params), unit="params", note=_why(answer))
     tokens = Node(name="tokens trained on D", value=float(s.tokens), unit="tokens", note=RULES[answer.mode])
     efficiency = given("efficiency of decode-heavy work", float(p.efficiency),
-                       by="found by search" if answer.rates else "given, or the lecture's third")  # fmt: skip
+                       by="found by search" if answer.rates else "given, or a usual 0.3")  # fmt: skip
     pre = stated("product", "pre-training", float(s.pre), "FLOP",
                  count("FLOP per parameter and token", TRAIN_FLOPS), params, tokens)  # fmt: skip
     per_rl = stated("quotient", "FLOP of training for an RL token", float(p.rl_flops / p.efficiency), "",

@@ -15,6 +15,7 @@ from .export import Face
 from .show import BETWEEN, bar, between, heading, indented, line, money, notes, numbers, wants_colour
 
 if TYPE_CHECKING:
+    from ..arrays import Number
     from ..decisions.allocation_ranges import Swing
     from .ask_allocate import AllocateAnswer
 
@@ -62,7 +63,7 @@ def _given(answer: AllocateAnswer) -> str:
     p = answer.problem
     parts = []
     if p.dollars is not None:
-        parts.append(f"{money(float(p.dollars) / 1e6)} M")
+        parts.append(millions(p.dollars))
     if p.flops is not None:
         parts.append(f"{float(p.flops):.3g} FLOP")
     if p.rate is not None:
@@ -98,7 +99,7 @@ def _modes(c: Console, answer: AllocateAnswer) -> None:
     row("inference", *(_share(s.inference / s.total) for s in splits))
     table.add_section()
     row("FLOP of training", *(f"{float(s.total):.3g}" if math.isfinite(s.total) else "–" for s in splits))
-    row("cost", *(_millions(s.dollars) for s in splits))
+    row("cost", *(millions(s.dollars) for s in splits))
     row("loss", *(f"{float(s.loss):.4f}" if math.isfinite(s.loss) else "–" for s in splits))
     indented(c, table)
     if answer.solved:
@@ -124,14 +125,16 @@ def _chosen(c: Console, answer: AllocateAnswer) -> None:
     table.add_row("over 20 per parameter", _times(s.over_rule), _factors(spans["over_rule"]))
     low, high = spans["share"]
     table.add_row("share of pre-training", _share(s.share), f"{low:.0%} to {high:.0%}" if high > low * 1.001 else "")
-    low, high = (end / 1e6 for end in spans["dollars"])
-    table.add_row("cost", _millions(s.dollars), between((low, high), "$") + " M" if high > low * 1.001 else "")
+    low, high = spans["dollars"]
+    unit, scale = (" M", 1e6) if float(s.dollars) >= 1e6 else ("", 1.0)
+    table.add_row("cost", millions(s.dollars),
+                  between((low / scale, high / scale), "$") + unit if high > low * 1.001 else "")  # fmt: skip
     indented(c, table)
     price = float(s.flop_price)
     parts = {"pre-training": s.pre, "RL": s.rl, "inference": s.inference}
     c.print()
     bar(c, {name: float(flops) for name, flops in parts.items()}, unit="")
-    line(c, "[dim]" + ", ".join(f"{name} {_millions(f * price)}" for name, f in parts.items()) + "[/]")
+    line(c, "[dim]" + ", ".join(f"{name} {millions(f * price)}" for name, f in parts.items()) + "[/]")
 
 
 def _tension(c: Console, answer: AllocateAnswer) -> None:
@@ -239,6 +242,13 @@ def _share(value: object) -> str:
     return f"{number:.0%}" if math.isfinite(number) else "–"
 
 
-def _millions(dollars: object) -> str:
-    number = float(dollars)  # type: ignore[arg-type]
-    return f"{money(float(f'{number / 1e6:.3g}'))} M" if math.isfinite(number) else "–"
+def millions(dollars: Number) -> str:
+    """Dollars in millions, below one million in dollars.
+
+    >>> millions(38.6e6), millions(70658.6)
+    ('$38.60 M', '$70,700')
+    """
+    number = float(dollars)
+    if not math.isfinite(number):
+        return "–"
+    return money(float(f"{number:.3g}")) if number < 1e6 else f"{money(number / 1e6)} M"

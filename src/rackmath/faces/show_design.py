@@ -12,6 +12,7 @@ from . import charts, records_design
 from .explain import Node, count, product, quotient, stated
 from .export import Face
 from .show import bar, heading, indented, line, money, notes, numbers, wants_colour
+from .show_allocate import millions
 
 if TYPE_CHECKING:
     from ..decisions.design import Candidate
@@ -47,16 +48,16 @@ def screen(c: Console, answer: DesignAnswer) -> None:
     heading(c, "Cheapest", best.member.label if best.member else best.model.name)
     line(
         c,
-        f"[bold]{_millions(best.total)}[/]: {show(best.tokens, 'tokens')} of training"
-        f" ({best.tokens / best.active:,.0f} per active parameter) cost {_millions(best.training)},"
-        f" serving {_millions(best.serving)}",
+        f"[bold]{millions(best.total)}[/]: {show(best.tokens, 'tokens')} of training"
+        f" ({best.tokens / best.active:,.0f} per active parameter) cost {millions(best.training)},"
+        f" serving {millions(best.serving)}",
     )
     bar(c, {"training": best.training, "serving": best.serving}, unit="")
     if d.reference is not None:
         line(
             c,
-            f"{n.model.name} itself: {_millions(d.reference.total)}, of it training"
-            f" {_millions(d.reference.training)}: [bold]{1 - best.total / d.reference.total:.0%}[/] saved",
+            f"{n.model.name} itself: {millions(d.reference.total)}, of it training"
+            f" {millions(d.reference.training)}: [bold]{1 - best.total / d.reference.total:.0%}[/] saved",
         )
     _table(c, answer)
     c.print()
@@ -88,7 +89,7 @@ def _table(c: Console, answer: DesignAnswer) -> None:
 def _row(table: Any, name: str, one: Candidate) -> None:
     table.add_row(
         name, show(one.active, "params").removesuffix(" params"), show(one.tokens, "tokens").removesuffix(" tokens"),
-        _millions(one.training), _millions(one.serving), _millions(one.total),
+        millions(one.training), millions(one.serving), millions(one.total),
         money(float(one.plan.cost.output_mtok)),
     )  # fmt: skip
 
@@ -102,10 +103,6 @@ def _best_of_each(candidates: tuple[Candidate, ...]) -> list[Candidate]:
 
 def _kind(one: Candidate) -> str:
     return one.member.label.partition(" ")[2] if one.member else one.model.name
-
-
-def _millions(dollars: float) -> str:
-    return f"{money(float(f'{dollars / 1e6:.3g}'))} M" if dollars < 1e9 else f"{money(dollars / 1e6)} M"
 
 
 def chart(answer: DesignAnswer) -> dict[str, Any]:
@@ -134,7 +131,8 @@ def chart(answer: DesignAnswer) -> dict[str, Any]:
 
 def tree(answer: DesignAnswer) -> Node:
     """The cheapest candidate as terms."""
-    from ..decisions.design import MONTH, RUN_TOKENS
+    from ..decisions.allocation import MONTH
+    from ..decisions.design import RUN_TOKENS
 
     d = answer.design
     n, best = d.need, d.best

@@ -10,12 +10,13 @@ from rich.text import Text
 
 from ..units import plural
 from . import charts, records_lab_ciphers
-from .explain import Node, count, product
+from .explain import Node, count, product, quotient
 from .export import Face
 from .show import heading, indented, line, notes, numbers, wants_colour
 
 if TYPE_CHECKING:
     from ..lab.avalanche import Avalanche
+    from ..lab.differential import SBox
     from .ask_lab_ciphers import CiphersAnswer, Line
 
 REACHED = (
@@ -186,8 +187,17 @@ def _cells(one: Line, boxes: bool, known: bool) -> list[str]:
     return [*cells, f"{c.differences[0]:x}", f"{c.differences[-1]:x}"]
 
 
+def _box_tree(box: SBox) -> Node:
+    """The likeliest step of an S-box: its largest count over its inputs."""
+    from ..lab.differential import difference_table, uniformity
+
+    most = count("inputs that follow", uniformity(difference_table(box)))
+    whole = count("inputs", len(box.values))
+    return Node(name=_called(box.name), children=(quotient("likeliest difference", "", most, whole),))
+
+
 def tree(answer: CiphersAnswer) -> Node:
-    """Each characteristic as the product of its rounds' probabilities, beside landmarks of the curves."""
+    """Each characteristic as the product of its rounds' probabilities, beside landmarks of curves and S-box."""
     nodes = [
         Node(
             name=one.cipher.name,
@@ -200,6 +210,8 @@ def tree(answer: CiphersAnswer) -> Node:
         )
         for one in answer.curves
     ]
+    if answer.box is not None:
+        nodes.append(_box_tree(answer.box))
     for one in answer.lines:
         c, m = one.characteristic, one.measured
         rounds = (

@@ -44,5 +44,5 @@ def cipher(name: str) -> Cipher:
     known = {one.name: one for one in ciphers()}
     found = known.get(ALSO.get(given, given))
     if found is None:
-        raise unknown("cipher", name, list(known), hint=f"; known: {', '.join(known)}")
+        raise unknown("cipher", name, [*ALSO, *known], hint=f"; known: {', '.join(known)}")
     return found

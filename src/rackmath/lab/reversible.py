@@ -58,7 +58,7 @@ class ReversibleSequence(nn.Module):
                 or not all(isinstance(m, nn.Module) for m in pair)
             ):
                 raise BadInput(f"pair {i + 1} is {type(pair).__name__}; give two torch modules (f, g)")
-        if fraction_bits is not None and not 0 <= fraction_bits <= 48:
+        if fraction_bits is not None and fraction_bits not in range(49):
             raise BadInput(f"fraction_bits = {fraction_bits!r} is out of range; give a whole number from 0 to 48")
         self.rounds = nn.ModuleList(m for pair in found for m in pair)
         self.dim = dim

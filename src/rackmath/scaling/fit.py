@@ -27,6 +27,10 @@ TURN = 1e-3
 """Difference of logarithms at which the Huber loss turns from a parabola into a line."""
 
 LEAST_RUNS = 10
+LEAST_FALL, LEAST_EXPONENT, CLOSEST = 1.01, 1e-3, 0.9999
+"""Runs that tell nothing: the highest loss over the lowest, an exponent of the fit, and the correlation of the
+logarithms of parameters and tokens."""
+
 NAMES = ("E", "A", "B", "alpha", "beta")
 
 
@@ -70,6 +74,7 @@ def fit(runs: Runs, *, name: str = "fit", resamples: int = 200, seed: int = 0) -
     mean = np.log(runs.params).mean(), np.log(runs.tokens).mean()
     logs = np.log(runs.params) - mean[0], np.log(runs.tokens) - mean[1], np.log(runs.loss)
     best = _from_many_starts(*logs)
+    _falls(best)
     rng = np.random.default_rng(seed)
     found = []
     for _ in range(resamples):
@@ -102,12 +107,34 @@ def _fit_for_it(runs: Runs) -> None:
             raise BadInput(f"{name} of run {int(np.argmin(np.isfinite(column) & (column > 0))) + 1} is not a number"
                            " above 0; correct or leave out that run")  # fmt: skip
     if len(runs) < LEAST_RUNS:
-        raise BadInput(f"{len(runs)} runs are too few for five coefficients; give at least {LEAST_RUNS}")
+        few = "1 run is" if len(runs) == 1 else f"{len(runs)} runs are"
+        raise BadInput(f"{few} too few for five coefficients; give at least {LEAST_RUNS}")
     for name, column in (("parameters", runs.params), ("tokens", runs.tokens)):
         if column.max() < 3 * column.min():
             raise BadInput(
                 f"{name} range from {column.min():.3g} to {column.max():.3g}, less than threefold, so their exponent"
                 " cannot be seen; add runs of other sizes"
+            )
+
+    if runs.loss.max() < LEAST_FALL * runs.loss.min():
+        raise BadInput(
+            f"losses range from {runs.loss.min():.4g} to {runs.loss.max():.4g}, so no exponent can be seen; add runs"
+            " that end apart"
+        )
+    if abs(np.corrcoef(np.log(runs.params), np.log(runs.tokens))[0, 1]) > CLOSEST:
+        raise BadInput(
+            "parameters and tokens of the runs grow together, so their terms cannot be told apart; add runs with"
+            " other tokens per parameter"
+        )
+
+
+def _falls(x: Column) -> None:
+    """Refuse a fit in which more parameters, or more tokens, do not lower the loss."""
+    for name, value in (("parameters", x[3]), ("tokens", x[4])):
+        if not value > LEAST_EXPONENT:
+            raise BadInput(
+                f"the loss of these runs does not fall with {name} (exponent {value:.2g}); are the columns right?"
+                " give runs of other sizes"
             )
 
 

@@ -113,13 +113,13 @@ def law(name: str | Law) -> Law:
     >>> law("hofman")
     Traceback (most recent call last):
     ...
-    rackmath.errors.BadInput: unknown law 'hofman'; did you mean hoffmann?
+    rackmath.errors.BadInput: unknown law 'hofman'; did you mean hoffmann?; rackmath law lists all
     """
     if isinstance(name, Law):
         return name
     found = laws().get(name.strip().lower())
     if found is None:
-        raise unknown("law", name, laws())
+        raise unknown("law", name, laws(), hint="; rackmath law lists all")
     return found
 
 

@@ -18,8 +18,8 @@ from ..errors import BadInput
 from .forms import Form, Inputs, Terms, crossing, effective
 from .laws import Law, beyond, inside, law
 
-MOST_PARAMS, FEWEST_TOKENS = 1e14, 0.1
-"""More parameters than this, or fewer tokens for each of them, are taken for a slip of units."""
+MOST_PARAMS, FEWEST_TOKENS, HIGHEST_LOSS = 1e14, 0.1, 20.0
+"""More parameters, fewer tokens for each of them, or a higher loss (nats per token) are taken for a slip of units."""
 
 ENDLESS = 1e200
 """Parameters or tokens so many that more change nothing."""

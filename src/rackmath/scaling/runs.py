@@ -18,7 +18,7 @@ import numpy as np
 from ..errors import BadInput, did_you_mean
 from ..units import parse
 from .fit import Runs
-from .points import FEWEST_TOKENS, MOST_PARAMS
+from .points import FEWEST_TOKENS, HIGHEST_LOSS, MOST_PARAMS
 
 COLUMNS: Mapping[str, tuple[str, ...]] = {
     "params": ("n", "params", "parameters", "model_size"),
@@ -27,9 +27,6 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
     "flops": ("c", "flops", "training_flops", "training_flop", "compute"),
 }
 """Names a column may have, in any case. FLOPs stand in for tokens: D = C / (6 N)."""
-
-HIGHEST_LOSS = 20.0
-"""Nats per token above which a loss is taken for a perplexity or another unit."""
 
 
 def read(path: str | Path) -> Runs:
@@ -67,15 +64,18 @@ def _named(titles: Sequence[str], path: str | Path) -> dict[str, str]:
         if key in found or (key == "tokens" and "flops" in found):
             continue
         near = next((hint for name in COLUMNS[key] if (hint := did_you_mean(name, titles, most=1))), "")
-        has = ", ".join(titles) or "none"
-        raise BadInput(f"'{path}' has no column for {key} ({', '.join(COLUMNS[key])}); it has {has}{near}")
+        has = f"it has {', '.join(titles)}{near}" if titles else "the file is empty"
+        commas = "; separate columns with commas" if len(titles) == 1 and not titles[0].isidentifier() else ""
+        raise BadInput(f"'{path}' has no column for {key} ({', '.join(COLUMNS[key])}); {has}{commas}")
     if "tokens" in found:
         found.pop("flops", None)
     return found
 
 
 def _cell(text: str | None, key: str, title: str, line: int) -> float:
-    value = parse((text or "").strip(), "count", name=f"{title} in line {line}")
+    if not (text or "").strip():
+        raise BadInput(f"{title} in line {line} is empty; give a number above 0, or leave out that run")
+    value = parse(str(text).strip(), "count", name=f"{title} in line {line}")
     if value <= 0:
         raise BadInput(f"{title} in line {line} is {text}, not above 0; correct or leave out that run")
     return value
