@@ -330,6 +330,7 @@ def test_names_and_needs():
     ["interleaved", "--micro-batches", "12"], ["interleaved", "--chunks", "1"], ["zb-2p", "--micro-batches", "8"],
     ["dualpipe", "--stages", "5"], ["1f1b", "--forward", "1ms"], ["1f1b", "--hop", "3 apples"],
     ["1f1b", "--kept", "0"], ["1f1b", "--kept", "110%"], ["--stages", "500", "--micro-batches", "500"],
+    ["--stages", "8192", "--micro-batches", "1"], ["--forward", "1e300"], ["--hop", "1e30"], ["--weight", "1e-300"],
     ["-o", "x.trace.json"], ["1f1b", "-o", "x.trace.json", "--json"], ["1f1b", "-o", "x.pdf"],
 ])  # fmt: skip
 def test_bad_input_is_one_sentence(words, capsys):

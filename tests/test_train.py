@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -13,8 +14,9 @@ from rackmath.faces import ask_train
 from rackmath.faces.cli import run as cli
 from rackmath.faces.explain import Node
 from rackmath.search.train import CHUNK, Job, cuts, evaluate, legal, moves, run, search, shares, sizes
+from rackmath.search.train_nearest import devices_that_fit
 from rackmath.training.constants import constants
-from rackmath.training.job import Batch, illegal, layout_of, recipe_named
+from rackmath.training.job import Batch, TrainLayout, illegal, layout_of, recipe_named
 from rackmath.world import catalog
 
 
@@ -109,7 +111,7 @@ def test_limits_are_kept_or_said() -> None:
     assert free.fastest is not None
     slow = search(replace(asked, max_days=free.fastest.days * 0.5))
     assert slow.fastest is None
-    assert slow.nearest is None  # layouts fit: time is short, not memory
+    assert slow.leanest is None  # layouts fit: time is short, not memory
     with pytest.raises(Infeasible, match="limits on days and dollars"):
         raise ask_train.why_not(ask_train.train("llama-3.1-8b", "64xh100", max_days=free.fastest.days * 0.1))
 
@@ -153,15 +155,102 @@ def test_what_does_not_fit_says_by_how_much_and_what_would(capsys: pytest.Captur
         (["--set", "training.dp=2"], "give 0 to 1"),
         (["--set", "training.dpp=0.5"], "unknown training constant"),
         (["--max-days", "-3"], "above 0"),
+        (["--tokens", "1M", "--batch-tokens", "4M"], "4,000,000 tokens is more than the 1,000,000 of the run"),
+        (["--tokens", "1e30"], "give 1 to 1,000,000,000,000,000,000 tokens"),
+        (["--layout", "TP1"], "takes 1 device, not"),
+        (["--layout", "TP8 DP8 MB512"], "a step has 512 sequences, and dp x micro-batch is 4,096"),
+        (["--layout", "TP8 PP2 DP4", "--schedule", "any"], "--schedule 'any' is not one choice"),
+        (["--layout", "TP8 PP2 DP4", "--zero", "1,2"], "--zero '1,2' is not one choice"),
+        (["--precision", "int4"], "products in int4 are not trained with here"),
+        (["--precision", "fp32"], "products in fp32 are not trained with here"),
+        (["--set", "training.straggler=1e300"], "give 0 to 1,000"),
+        (["--set", "training.layer=1e30s"], "give 0 to 3,600"),
     ],
 )
 def test_bad_words_get_one_sentence(words: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
-    import re
-
     assert cli(["train", "llama-3.1-8b", "--on", "64xh100", *words]) == 2
     error = capsys.readouterr().err
     assert re.search(said, error), error
     assert error.count("\n") == 1
+
+
+def test_a_limit_on_dollars_needs_a_price(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["train", "llama-3.1-8b", "--on", "64xa10", "--max-cost", "1$"]
+    assert cli(words) == 2
+    assert "no price is known for 64xa10" in capsys.readouterr().err
+    assert cli([*words, "--set", "machine.price_per_hour=2$/h"]) == 1
+    assert "limits on days and dollars" in capsys.readouterr().err
+
+
+def test_words_of_a_layout_and_options_beside_it_are_kept() -> None:
+    def asked(layout: str, **options: str) -> TrainLayout:
+        best = ask_train.train("llama-3.1-8b", "64xh100", layout=layout, **options).best  # type: ignore[arg-type]
+        assert best is not None
+        return best.layout
+
+    assert asked("TP8 PP2 DP4 zb-1p ZeRO1 every 4").schedule == "zb-1p"
+    assert asked("TP8 PP2 DP4 interleave 2").schedule == "interleaved"
+    given = asked("TP8 PP2 DP4 ZeRO1", schedule="zb-h1", zero="2", recompute="every 4")
+    assert (given.schedule, given.zero, given.recompute) == ("zb-1p", 2, "every 4")
+
+
+def test_a_device_that_cannot_multiply_the_format_says_so() -> None:
+    said = "does not multiply fp8: products run at the 16-bit peak"
+    assert any(said in n for n in ask_train.train("llama-3.1-8b", "64xa100", precision="fp8").notes)
+    assert not any(said in n for n in ask_train.train("llama-3.1-8b", "64xh100", precision="fp8").notes)
+
+
+def test_seconds_of_routed_layers_can_be_set() -> None:
+    asked = ask_train.train("llama-3.1-8b", "64xh100", sets={"training.routed_layer": "5ms"})
+    assert asked.job.constants.routed_layer == pytest.approx(0.005)
+
+
+@pytest.mark.parametrize(("machine", "fewer"), [("7xh100", 6), ("gb200-nvl72", 64), ("100000xh100", 65536)])
+def test_what_does_not_divide_says_how_many_devices_would(
+    machine: str, fewer: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli(["train", "llama-3.1-8b", "--on", machine]) == 1
+    assert f"{fewer:,} devices would divide" in capsys.readouterr().err
+    for n, some in ((fewer, True), (int(catalog.machine(machine).n_devices), False)):
+        asked = job(machine=f"{n}xh100")
+        every = cuts(asked.model, asked.machine, asked.batch, n)
+        assert bool(len(np.asarray(legal(asked, every, n)[0].tp))) == some
+
+
+def test_the_fewest_devices_that_fit() -> None:
+    """One device fewer holds no layout: 3 H100s train 8 billion parameters, 2 do not."""
+    assert search(job(machine="2xh100")).leanest is not None
+    assert devices_that_fit(job(machine="2xh100")) == 3
+    assert search(job(machine="3xh100")).fastest is not None
+    assert devices_that_fit(job(machine="1xh100", batch=Batch(seq=1e8, global_batch=1.0))) is None
+
+
+@pytest.mark.parametrize(
+    ("model", "machine", "precision"),
+    [
+        ("deepseek-ai/DeepSeek-V3", "256xb200", "nvfp4"),
+        ("ai21labs/AI21-Jamba-1.5-Mini", "64xmi300x", "fp8"),
+        ("google/gemma-2-27b", "256xtpu-v5p", "bf16"),
+        ("openai/gpt-oss-20b", "64xh100", "nvfp4"),
+        ("microsoft/phi-2", "64xa10", "mxfp8"),
+    ],
+)
+def test_kinds_of_models_and_machines_stand_above_their_bounds(model: str, machine: str, precision: str) -> None:
+    answer = ask_train.train(model, machine, seq=4096, precision=precision)
+    assert answer.found is not None
+    for one in answer.found.front:
+        assert one.seconds >= float(one.step.bound) > 0
+        assert 0 < one.mfu < 1
+        assert 0 < float(one.memory.peak) <= float(one.memory.capacity)
+        assert min(float(v) for v in one.step.terms.values()) >= 0
+
+
+def test_costs_below_a_million_are_whole_dollars(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["train", "llama-3.1-8b", "--on", "64xh100"]
+    assert cli([*words, "--tokens", "1T"]) == 0
+    assert re.search(r"cost +\$\d\d,\d{3} ", capsys.readouterr().out)
+    assert cli([*words, "--tokens", "100T"]) == 0
+    assert re.search(r"cost +\$\d\.\d+ M ", capsys.readouterr().out)
 
 
 def test_the_answer_has_its_faces(capsys: pytest.CaptureFixture[str]) -> None:

@@ -343,6 +343,12 @@ def test_bad_constants_and_formats() -> None:
         TrainConstants(kernels=float("nan"))
     with pytest.raises(BadInput, match="products in int8 are not trained with here"):
         recipe_named("int8")
+    for name in ("int4", "fp32", "w4a8", "q8_0", "nvfp4_w4a16"):
+        with pytest.raises(BadInput, match=f"products in {name} are not trained with here"):
+            recipe_named(name)
+    assert [recipe_named(name).weight_bytes for name in ("fp16", "mxfp8", "nvfp4")] == [2.0, 3.03125, 2.5625]
+    with pytest.raises(BadInput, match=r"straggler is 1e\+30; give 0 to 1,000"):
+        TrainConstants(straggler=1e30)
     with pytest.raises(BadInput, match="unknown training framework"):
         constants("megatr0n")
     assert all(constants(name).name == name for name in frameworks())
@@ -368,6 +374,17 @@ ROW = {
         ({"recompute": "some of it"}, "which says too little"),
         ({"dp": "3"}, "tp 8 x pp 1 x dp 3 is not 8 devices"),
         ({"global_batch": ""}, "global_batch is not stated"),
+        ({"tp": "0"}, "tp = 0 is out of range"),
+        ({"layers": "0"}, "layers = 0 is out of range"),
+        ({"hidden": "0.5"}, "hidden = 0.5 is not a whole number"),
+        ({"seq_len": "1e-320"}, "is not a whole number"),
+        ({"paper_or_repo": "Zero Bubble", "model": "GPT 6.2B", "note": "microbatches=0"}, "number of micro-batches"),
+        ({"micro_batch": "0"}, "micro_batch = 0 is out of range"),
+        ({"note": "schedule=ZB-9x"}, "unknown schedule"),
+        (
+            {"paper_or_repo": "Zero Bubble", "model": "LLAMA3_8B", "micro_batch": ""},
+            "no shape is known for 'LLAMA3_8B'",
+        ),
         ({"metric": "energy", "unit": "MWh"}, "energy is no figure of one step"),
     ],
 )

@@ -22,13 +22,13 @@ from ..training.constants import TrainConstants, constants, fitted
 from ..training.flops import Accounting, accounting, train_flops
 from ..training.job import Batch, Recipe, TrainLayout, recipe_named, spare_slots
 from ..training.memory import Memory, memory
-from ..training.schedules import possible
+from ..training.schedules import possible, schedule_named
 from ..training.step import Step, step
 from ..world import catalog
 from ..world.description import build
 from ..world.machine import Machine
 from ..world.model import Model
-from .answer import Text, needed, number, whole
+from .answer import Text, number, whole
 from .training_sources import Source, source_of
 
 GIB = 2.0**30
@@ -89,10 +89,10 @@ def run_of(row: Text) -> Run:
 def _batch(row: Text, source: Source, layout: TrainLayout) -> Batch:
     if source.name.startswith("zero bubble"):
         micro = re.search(r"microbatches=(\d+)", row.get("note", ""))
-        if micro is None:
+        if micro is None or not int(micro.group(1)):
             raise BadInput("the number of micro-batches is not stated")
         return Batch(seq=1024.0, global_batch=float(micro.group(1)) * float(layout.micro_batch))
-    return Batch(seq=needed(row, "seq_len"), global_batch=needed(row, "global_batch"))
+    return Batch(seq=whole(row, "seq_len"), global_batch=whole(row, "global_batch"))
 
 
 def _choices(row: Text, layout: TrainLayout, source: Source, model: Model, batch: Batch) -> list[TrainLayout]:
@@ -115,7 +115,7 @@ def _choices(row: Text, layout: TrainLayout, source: Source, model: Model, batch
 
 
 def _layout(row: Text, source: Source, model: Model, devices: float) -> TrainLayout:
-    tp, pp, dp = (number(row, name) for name in ("tp", "pp", "dp"))
+    tp, pp, dp = (_size(row, name) for name in ("tp", "pp", "dp"))
     note = row.get("note", "")
     fsdp = re.search(r"FSDP[= ](\d+)", note)
     zero = 3 if "ZeRO-3" in note or "FSDP FULL_SHARD" in note or (fsdp and int(fsdp.group(1)) > 1) else 0
@@ -133,7 +133,7 @@ def _layout(row: Text, source: Source, model: Model, devices: float) -> TrainLay
         dp = devices
     if tp is None or pp is None:
         raise BadInput("the layout (tp, pp) is not stated")
-    cp = number(row, "cp") or 1.0
+    cp = _size(row, "cp") or 1.0
     if dp is None:
         dp = devices / (tp * pp * cp)
     if tp * pp * dp * cp != devices:
@@ -142,20 +142,25 @@ def _layout(row: Text, source: Source, model: Model, devices: float) -> TrainLay
             raise BadInput(f"tp {tp:g} x pp {pp:g} x dp {dp:g} is not {devices:g} devices")
     words = row.get("recompute", "")
     schedule, v = _schedule(row, model, pp)
-    micro = number(row, "micro_batch")
+    micro = _size(row, "micro_batch")
     if micro is None:
         micro = _micro(row, source)
     return TrainLayout(
-        tp=tp, pp=pp, dp=dp, cp=cp, ep=number(row, "ep") or (64.0 if "DeepSeek-V3 2024" in source.name else 1.0),
+        tp=tp, pp=pp, dp=dp, cp=cp, ep=_size(row, "ep") or (64.0 if "DeepSeek-V3 2024" in source.name else 1.0),
         interleave=v, micro_batch=micro, schedule=schedule, recompute=_recompute(words),
         sequence_parallel="sequence-parallel" in words or (tp > 1 and source.gated),
         zero=zero,
     )  # fmt: skip
 
 
+def _size(row: Text, name: str) -> float | None:
+    """A cut's whole number where the row states it."""
+    return whole(row, name) if number(row, name) is not None else None
+
+
 def _micro(row: Text, source: Source) -> float:
     if source.name.startswith("zero bubble"):
-        return ZERO_BUBBLE[row.get("model", "").split()[1]][3]
+        return _zero_bubble(row.get("model", ""))[3]
     if "micro_batch" in source.best or source.name[:5] in ("Llama", "DeepS"):
         return 1.0
     raise BadInput("the micro-batch is not stated")
@@ -171,13 +176,13 @@ def _recompute(words: str) -> str:
 
 
 def _schedule(row: Text, model: Model, pp: float) -> tuple[str, float]:
-    v = number(row, "interleave") or 1.0
+    v = _size(row, "interleave") or 1.0
     said = re.search(r"schedule=([^;]+)", row.get("note", ""))
     if said:
         name = said.group(1).strip()
         if name == "1F1B-I":
             return "interleaved", (model.n_layers + 2) / pp
-        return {"1F1B": "1f1b", "ZB-1p": "zb-1p", "ZB-2p": "zb-2p"}[name], 1.0
+        return schedule_named(name).name, 1.0
     if "DualPipe" in row.get("note", ""):
         return "dualpipe", 1.0
     return ("interleaved", v) if v > 1 and pp > 1 else ("1f1b", 1.0)
@@ -210,6 +215,15 @@ ZERO_BUBBLE = {"1.5B": (22, 24, 2304, 6.0), "6.2B": (30, 32, 4096, 3.0), "14.6B"
 """Layers, heads, width and micro-batch of the zero-bubble paper's Table 3; with a vocabulary of 32,000 counted once
 they have 1.5, 6.2, 14.6 and 28.3 billion parameters. Its batch is micro-batches times micro-batch."""
 
+
+def _zero_bubble(name: str) -> tuple[float, float, float, float]:
+    """The shape that the name of a model ("GPT 6.2B") stands for."""
+    words = name.split()
+    if len(words) < 2 or words[1] not in ZERO_BUBBLE:
+        raise BadInput(f"no shape is known for {name!r:.40}")
+    return ZERO_BUBBLE[words[1]]
+
+
 CATALOGUE = {
     "LLAMA3_8B": "meta-llama/Meta-Llama-3.1-8B", "LLAMA3-8B": "meta-llama/Meta-Llama-3.1-8B",
     "LLAMA3_70B": "meta-llama/Meta-Llama-3.1-70B", "LLAMA3-70B": "meta-llama/Meta-Llama-3.1-70B",
@@ -231,21 +245,18 @@ def _model(row: Text, source: Source) -> Model:
         if name.startswith(start):
             return catalog.model(known)
     if source.name.startswith("zero bubble"):
-        size = name.split()[1] if len(name.split()) > 1 else ""
-        if size not in ZERO_BUBBLE:
-            raise BadInput(f"no shape is known for {name!r:.40}")
-        deep, many, wide, _ = ZERO_BUBBLE[size]
+        deep, many, wide, _ = _zero_bubble(name)
         return _gpt(deep, wide, many, many, 4.0 * wide, source.vocab, 1024.0)
     if source.name == "MaxText" and (scale := re.fullmatch(r"MaxText (16|32|64|128)B", name)):
         return _maxtext(int(scale.group(1)))
-    shape = [number(row, key) for key in ("layers", "hidden", "heads")]
+    shape = [_size(row, key) for key in ("layers", "hidden", "heads")]
     if None in shape:
         raise BadInput("the architecture (layers, width, heads) is not stated")
     layers, width, heads = (float(x or 0) for x in shape)
-    kv, ffn = number(row, "kv_heads") or heads, number(row, "ffn") or 4 * width
+    kv, ffn = _size(row, "kv_heads") or heads, _size(row, "ffn") or 4 * width
     head = 256.0 if source.name == "MaxText" else None  # 52B: 32 heads of 256, by its parameters
     return _gpt(
-        layers, width, heads, kv, ffn, number(row, "vocab") or source.vocab, number(row, "seq_len") or 2048.0,
+        layers, width, heads, kv, ffn, _size(row, "vocab") or source.vocab, whole(row, "seq_len"),
         gated=source.gated, head_dim=head,
     )  # fmt: skip
 

@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 MOST = 16384
 """Passes of a micro-batch through a chunk of a device that are simulated at most."""
 
+MOST_STAGES = 1024
+SHORTEST, LONGEST = 1e-12, 1e9
+"""Least and greatest time of a pass or a message, whatever its unit."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScheduleAnswer:
@@ -103,9 +107,9 @@ def _notes(found: tuple[Compared, ...]) -> tuple[str, ...]:
 
 
 def _whole(given: Quantity, name: str) -> int:
-    number = parse(given, "count", name=name)
-    if number != int(number) or not 1 <= number <= MOST:
-        raise BadInput(f"{name} = {given!r} is out of range; give a whole number from 1 to {MOST:,}")
+    number, most = parse(given, "count", name=name), MOST_STAGES if name == "stages" else MOST
+    if number != int(number) or not 1 <= number <= most:
+        raise BadInput(f"{name} = {given!r} is out of range; give a whole number from 1 to {most:,}")
     return int(number)
 
 
@@ -140,6 +144,10 @@ def _unit(given: dict[str, Quantity]) -> str:
 def _time(given: Quantity, unit: str, name: str) -> float:
     found = float(given) if _bare(given) else parse(given, "s", name=name)
     least = "0 or more" if name == "hop" else "above 0"
-    if not (0 < found < float("inf") or (name == "hop" and found == 0)):
+    if not (found > 0 or (name == "hop" and found == 0)):
         raise BadInput(f"{name} = {given!r} is not a time; give a number {least}, such as {'12ms' if unit else 1}")
+    if found and not SHORTEST <= found <= LONGEST:
+        raise BadInput(
+            f"{name} = {given!r} is out of range; give {SHORTEST:g} to {LONGEST:g}{' seconds' * bool(unit)}"
+        )
     return found

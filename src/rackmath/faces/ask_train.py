@@ -13,7 +13,7 @@ from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from ..errors import BadInput, Infeasible, unknown
-from ..units import parse, show
+from ..units import parse, plural, show
 from .question import Quantity, question
 
 if TYPE_CHECKING:
@@ -80,9 +80,11 @@ def train(
 
     length = _size(seq, "seq", 2, 1e8)
     total = _size(tokens, "tokens", 1, MOST_TOKENS)
-    wanted = _size(batch_tokens, "batch_tokens", 1, total)
+    wanted = _size(batch_tokens, "batch_tokens", 1, MOST_TOKENS)
     if wanted < length:
         raise BadInput(f"a batch of {wanted:,.0f} tokens is less than one sequence of {length:,.0f}; give more")
+    if wanted > total:
+        raise BadInput(f"a batch of {wanted:,.0f} tokens is more than the {total:,.0f} of the run; give fewer")
     ours, rest = _split(sets or {})
     q, notes = question(model, on, traffic=Traffic(isl=length, osl=1), price=price, sets=rest)
     sequences = _sequences(wanted / length)
@@ -102,10 +104,10 @@ def train(
         max_days=_limit(max_days, "d", "max_days"),
         max_dollars=_limit(max_cost, "$", "max_cost"),
     )
+    _priced(job)
+    notes += _slower_format(job)
     if layout is not None:
-        given = layout_of(layout)
-        first = schedule.split(",")[0] if schedule else "interleaved" if given.interleave > 1 else "1f1b"
-        given = replace(given, schedule=first, recompute=job.recompute[0] if recompute else given.recompute)
+        given = layout_of(layout, **_chosen(job, schedule=schedule, recompute=recompute, zero=zero))
         _legal(job, given)
         one = search.run(job, given)
         return TrainAnswer(
@@ -126,7 +128,7 @@ def train(
 def _size(value: Quantity, name: str, least: float, most: float) -> float:
     found = parse(value, "count", name=name)
     if not least <= found <= most:
-        raise BadInput(f"{name} = {value!r} is out of range; give {show(least)} to {show(most, 'tokens')}")
+        raise BadInput(f"{name} = {value!r} is out of range; give {least:,.0f} to {most:,.0f} tokens")
     return float(round(found))
 
 
@@ -184,23 +186,38 @@ def _several(text: str | None, known: Sequence[str], usual: tuple[str, ...], kin
     return tuple(words) or usual
 
 
-def _schedules(text: str | None) -> tuple[str, ...]:
-    from ..training.schedules import SCHEDULES
+def _chosen(job: Job, **given: str | None) -> dict[str, Any]:
+    """Schedule, recomputation and ZeRO stage that options give beside a layout: one of each."""
+    values = {"schedule": job.schedules, "recompute": job.recompute, "zero": job.zero}
+    found: dict[str, Any] = {}
+    for name, text in given.items():
+        if text is None:
+            continue
+        if len(values[name]) != 1:
+            raise BadInput(f"--{name} {text!r} is not one choice; a layout takes one, or leave --layout out")
+        found[name] = values[name][0]
+    return found
 
-    return _several(text, tuple(SCHEDULES), ("1f1b", "interleaved"), "schedule")
+
+def _schedules(text: str | None) -> tuple[str, ...]:
+    from ..training.schedules import ALIASES, SCHEDULES
+
+    said = text and ",".join(ALIASES.get(w, w) for w in (word.strip().lower() for word in text.split(",")))
+    return _several(said, tuple(SCHEDULES), ("1f1b", "interleaved"), "schedule")
 
 
 def _recompute(text: str | None) -> tuple[str, ...]:
     from ..training.job import RECOMPUTE, every
 
+    usual = ("none", "selective", "full")
     if text is None:
-        return ("none", "selective", "full")
+        return usual
     if text.strip().lower() == "any":
         return RECOMPUTE
     words = tuple(w.strip().lower() for w in text.split(",") if w.strip())
     for word in words:
         every(word)
-    return words
+    return words or usual
 
 
 def _zero(text: str | None) -> tuple[int, ...]:
@@ -216,7 +233,7 @@ def _split(sets: Mapping[str, Quantity]) -> tuple[dict[str, Quantity], dict[str,
 
 def _constants(of: TrainConstants, sets: Mapping[str, Quantity]) -> TrainConstants:
     known = [f.name for f in fields(of) if f.name != "name"]
-    seconds = ("layer", "optimizer")
+    seconds = ("layer", "routed_layer", "optimizer")
     values: dict[str, Any] = {}
     for name, value in sets.items():
         if name not in known:
@@ -240,7 +257,7 @@ def _legal(job: Job, layout: Any) -> None:
     made = float(layout.devices)
     if made != devices:
         raise BadInput(
-            f"layout {layout.label()!r} takes {made:,.0f} devices, not the {devices:,.0f} of {job.machine.name};"
+            f"layout {layout.label()!r} takes {plural(made, 'device')}, not the {devices:,.0f} of {job.machine.name};"
             " change dp, or ask for as many devices"
         )
     raise BadInput(
@@ -252,9 +269,27 @@ def _legal(job: Job, layout: Any) -> None:
 def _hint(job: Job, layout: Any, reasons: Sequence[str]) -> str:
     if any("batch" in r for r in reasons):
         each = float(layout.dp * layout.micro_batch)
+        if each > float(job.batch.global_batch):
+            return f"a step has {float(job.batch.global_batch):,.0f} sequences, and dp x micro-batch is {each:,.0f}"
         near = max(round(float(job.batch.global_batch) / each), 1) * each
         return f"{near:,.0f} sequences, {near * float(job.batch.seq):,.0f} tokens, would divide"
     return "leave --layout out to search the legal ones"
+
+
+def _priced(job: Job) -> None:
+    """Refuse a limit on dollars where no price is known."""
+    if math.isfinite(job.max_dollars) and not float(job.machine.price_per_hour):
+        raise BadInput(
+            f"no price is known for {job.machine.name}, so no limit on dollars can be kept; give one with --set"
+            " machine.price_per_hour=2$/h, or leave the limit out"
+        )
+
+
+def _slower_format(job: Job) -> list[str]:
+    """A note where the device cannot multiply in the format asked for."""
+    if job.machine.multiplies(job.recipe.precision.mlp.compute):
+        return []
+    return [f"this device does not multiply {job.recipe.name}: products run at the 16-bit peak"]
 
 
 def _too_full(of: Run) -> list[str]:
@@ -273,24 +308,27 @@ def _frontier(job: Job, layout: Any) -> tuple[Choice, ...]:
 
 def why_not(answer: TrainAnswer) -> Infeasible:
     """The sentence for a search without a result."""
+    from ..search.train_nearest import devices_that_divide, devices_that_fit
+
     found, job = answer.found, answer.job
     assert found is not None
-    if found.nearest is not None:
-        n = found.nearest
-        short = n.peak - n.capacity
-        do = (
-            f"{n.devices_needed:,.0f} devices would do"
-            if n.devices_needed
-            else "a machine with more memory, or a smaller batch, is needed"
-        )
+    on = f"{job.model.name} cannot be trained on {job.machine.name}"
+    if found.leanest is not None:
+        lean, short = found.leanest, found.leanest.peak - float(job.machine.hbm_capacity)
+        enough = devices_that_fit(job)
+        do = f"{enough:,} devices would do" if enough else "devices with more memory or shorter sequences would help"
         return Infeasible(
-            f"{job.model.name} cannot be trained on {job.machine.name}: the leanest of {found.evaluated:,} layouts"
-            f" ({n.layout.label()}) needs {show(n.peak, 'B')} on a device, {show(short, 'B')} more than it has; {do}"
+            f"{on}: the leanest of {found.evaluated:,} layouts ({lean.layout.label()}) needs {show(lean.peak, 'B')}"
+            f" on a device, {show(short, 'B')} more than it has; {do}"
         )
     if found.evaluated:
         return Infeasible(
             f"no layout of {job.model.name} on {job.machine.name} is within the limits on days and dollars; raise"
             " them, or ask for more devices"
         )
-    worst = max(found.illegal, key=lambda k: found.illegal[k], default="")
-    return Infeasible(f"no layout of {job.model.name} divides over {job.machine.name} (mostly: {worst})")
+    fewer = devices_that_divide(job)
+    return Infeasible(
+        f"{on}: no layout divides {plural(float(job.machine.n_devices), 'device')} and"
+        f" {plural(float(job.batch.global_batch), 'sequence')} a step;"
+        + (f" {plural(fewer, 'device')} would divide" if fewer else " give other numbers of both")
+    )

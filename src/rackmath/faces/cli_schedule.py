@@ -27,8 +27,8 @@ def schedule(
         str | None,
         typer.Argument(
             metavar="[NAME]",
-            help="gpipe, 1f1b, interleaved, zb-1p, zb-2p, zb-v, v-half, v-min, dualpipe or dualpipe-v. All of them"
-            " side by side if not given.",
+            help="gpipe, 1f1b, interleaved, zb-1p, zb-h2, zb-2p, zb-v, v-half, v-min, dualpipe or dualpipe-v. All"
+            " of them side by side if not given.",
         ),
     ] = None,
     stages: Annotated[str, typer.Option(metavar="COUNT", help="Devices of the pipeline, p.")] = "8",

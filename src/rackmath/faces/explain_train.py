@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import TYPE_CHECKING
 
 from .explain import Node, count, of_machine, product, quotient, stated
@@ -36,10 +37,10 @@ def tree(answer: TrainAnswer) -> Node:
     assert r is not None
     c = r.job.constants
     constants = tuple(
-        Node(name=name, value=float(getattr(c, name)), source=f"data/training.toml, framework {c.name}")
-        for name in ("layer", "layer_power", "kernels", "tp", "ep", "cp", "pp", "dp", "imbalance", "straggler",
-                     "optimizer", "fragmentation", "reserved")
-    )  # fmt: skip
+        Node(name=f.name, value=float(getattr(c, f.name)), source=f"data/training*.toml, framework {c.name}")
+        for f in fields(c)
+        if f.name != "name"
+    )
     return Node(
         name=f"training {r.job.model.name} on {r.job.machine.name}: {r.layout.label()}",
         children=(_step(r), _memory(r), *_bill(r), Node(name="constants of the software", children=constants)),

@@ -76,7 +76,8 @@ def _figures(c: Console, r: Run) -> None:
     useful = bound / r.seconds * r.goodput
     row(f"days, {r.steps:,.0f} steps", r.days, "", r.days * useful)
     if r.dollars:
-        row("cost", r.dollars, "$", r.dollars * useful, 1e6, " M")
+        scale, tail = (1e6, " M") if r.dollars >= 1e6 else (1.0, "")
+        row("cost", r.dollars, "$", r.dollars * useful, scale, tail)
     if r.kwh:
         table.add_row("energy", show(r.kwh * 1e3, "Wh"), "", "")
     indented(c, table)
@@ -140,7 +141,7 @@ def _front(c: Console, answer: TrainAnswer) -> None:
     heading(c, "From fast to cheap", f"{found.evaluated:,} layouts tried, {found.fitting:,} fit")
     table = numbers("layout", "devices", "days", "cost", "MFU", "memory", title_width=30)
     for r in found.front:
-        cost = money(r.dollars / 1e6) + " M" if r.dollars else "-"
+        cost = "-" if not r.dollars else money(r.dollars / 1e6) + " M" if r.dollars >= 1e6 else money(r.dollars)
         words = f"{r.layout.label()} {r.layout.schedule if float(r.layout.pp) > 1 else ''}"
         table.add_row(
             words, f"{r.devices:,.0f}", f"{r.days:,.1f}", cost, f"{r.mfu:.1%}", show(float(r.memory.peak), "B")
@@ -152,23 +153,29 @@ def _frontier(c: Console, answer: TrainAnswer) -> None:
     heading(
         c, "Memory against compute", "this layout, activations kept in other ways; beside it what the lab measured"
     )
-    table = numbers(
-        "", "activations", "device peak", "compute", "of all kept", "lab: kept", "lab: time", title_width=26
-    )
+    table = numbers("", "kept", "peak", "compute", "share", "lab kept", "lab time", title_width=19)
     whole = next((float(x.activations) for x in answer.frontier if x.recompute == "none"), 0.0)
     measured = _measured()
     for choice in answer.frontier:
-        name = FRONTIER.get(choice.recompute, f"recompute, keep {choice.recompute}")
         kept, time = measured.get("every" if choice.recompute.startswith("every") else choice.recompute, ("", ""))
         share = f"{float(choice.activations) / whole:.1%}" if whole else ""
         table.add_row(
-            name, show(float(choice.activations), "B"), show(float(choice.peak), "B"),
+            way(choice.recompute), show(float(choice.activations), "B"), show(float(choice.peak), "B"),
             f"{1 + choice.extra_compute:.2f}x", share, kept, time,
         )  # fmt: skip
     indented(c, table)
     line(
         c, "[dim]lab: a small transformer on this project's own machine, its deepest setting (rackmath lab memory)[/]"
     )
+
+
+def way(recompute: str) -> str:
+    """A choice of recomputation in words.
+
+    >>> way("none"), way("every 6")
+    ('keep everything', 'keep every 6')
+    """
+    return FRONTIER.get(recompute, f"keep {recompute}")
 
 
 LAB = {"stored": "none", "checkpointed": "full", "square root": "every", "reversible": "reversible"}
@@ -217,7 +224,7 @@ def chart(answer: TrainAnswer) -> dict[str, Any]:
     """Days against dollars over the front, or memory against compute where that was asked for."""
     if answer.frontier:
         points = answer.frontier
-        names = [FRONTIER.get(p.recompute, f"keep {p.recompute}") for p in points]
+        names = [way(p.recompute) for p in points]
         return charts.scatter(
             [charts.Series(n, [1 + p.extra_compute], [float(p.peak)]) for n, p in zip(names, points, strict=True)],
             title=f"{answer.job.model.name}: memory against compute",
@@ -226,18 +233,18 @@ def chart(answer: TrainAnswer) -> dict[str, Any]:
         )
     runs = list(answer.found.front) if answer.found is not None else [r for r in (answer.best,) if r is not None]
     priced = all(r.dollars for r in runs)
+    scale, unit = (1e6, "M$") if max(r.dollars for r in runs) >= 1e6 else (1.0, "$")
+    prices = [r.dollars / scale if priced else r.devices * r.days for r in runs]
     return charts.curve(
         [
             charts.Series(
                 "layouts", [r.days for r in runs],
-                [r.dollars / 1e6 if priced else r.devices * r.days for r in runs],
+                prices,
                 labels=[f"{r.devices:,.0f} devices: {r.layout.label()}" for r in runs],
             )
         ],
         title=f"{answer.job.model.name} on {answer.job.machine.name}: from fast to cheap",
         x=charts.Axis("Days", log=True),
-        y=charts.Axis("Cost", "M$") if priced else charts.Axis("Device-days"),
-        marks=[
-            charts.Mark(f"{r.devices:,.0f}", r.days, r.dollars / 1e6 if priced else r.devices * r.days) for r in runs
-        ],
+        y=charts.Axis("Cost", unit) if priced else charts.Axis("Device-days"),
+        marks=[charts.Mark(f"{r.devices:,.0f}", r.days, y) for r, y in zip(runs, prices, strict=True)],
     )  # fmt: skip

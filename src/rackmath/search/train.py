@@ -18,11 +18,10 @@ from numpy.typing import NDArray
 from ..arrays import Mask
 from ..economics.cost import HOUR, billed_devices
 from ..training.constants import TrainConstants
-from ..training.flops import accounting, train_flops
+from ..training.flops import accounting, train_flops, utilisation
 from ..training.goodput import Goodput, goodput
 from ..training.job import Batch, Recipe, TrainLayout, illegal
 from ..training.memory import Memory, memory
-from ..training.schedules import schedule_named
 from ..training.step import Step, step
 from ..world.machine import Machine
 from ..world.model import Model
@@ -99,25 +98,23 @@ class Run:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Nearest:
-    """The leanest layout where none fits: bytes it needs on a device, and layouts that would do with more memory."""
+class Leanest:
+    """The layout that needs least where none fits, and bytes on its fullest device."""
 
     layout: TrainLayout
     peak: float
-    capacity: float
-    devices_needed: float | None  # devices on which a layout fits, if more of the same machine would do
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """What a search found: None and a `nearest` where nothing fits. `front`: faster or cheaper than all others."""
+    """What a search found: None and the `leanest` where nothing fits. `front`: faster or cheaper than all others."""
 
     fastest: Run | None
     cheapest: Run | None
     front: tuple[Run, ...]
     evaluated: int
     fitting: int
-    nearest: Nearest | None
+    leanest: Leanest | None
     illegal: Mapping[str, int]  # rows that each reason alone or with others made impossible
 
 
@@ -129,10 +126,10 @@ def run(job: Job, layout: TrainLayout) -> Run:
     lost = goodput(devices, CHECKPOINT_STALL) if job.goodput is None else None
     useful = float(lost.useful) if lost is not None else float(job.goodput or 1.0)
     whole = seconds * job.tokens / float(job.batch.tokens) / useful
-    rate = float(job.batch.tokens) / seconds / devices
-    flops = float(train_flops(job.model, job.batch.seq, accounting("megatron"))) * rate
+    flops = train_flops(job.model, job.batch.seq, accounting("megatron"))
+    rate = float(job.batch.tokens) / seconds
     compute = job.recipe.precision.mlp.compute
-    peak = float(job.machine.peak(compute if job.machine.multiplies(compute) else "bf16"))
+    peak = job.machine.peak(compute if job.machine.multiplies(compute) else "bf16")
     paid = float(billed_devices(devices, job.machine))
     watts = paid * float(job.machine.power) * job.machine.overhead_power
     return Run(
@@ -141,8 +138,8 @@ def run(job: Job, layout: TrainLayout) -> Run:
         step=taken,
         memory=memory(job.model, job.machine, layout, job.recipe, job.batch, job.constants),
         seconds=seconds,
-        mfu=flops / peak,
-        mfu_bf16=flops / float(job.machine.peak("bf16")),
+        mfu=float(utilisation(flops, rate, devices, peak)),
+        mfu_bf16=float(utilisation(flops, rate, devices, job.machine.peak("bf16"))),
         goodput=useful,
         lost=lost,
         days=whole / DAY,
@@ -249,12 +246,6 @@ def _row(layout: TrainLayout, i: int) -> TrainLayout:
 def legal(job: Job, columns: TrainLayout, devices: int) -> tuple[TrainLayout, Mapping[str, int]]:
     """The legal rows of columns with their outer choice set, and how many rows each reason refuses."""
     reasons = illegal(job.model, columns, job.batch, float(devices))
-    one_way = schedule_named(columns.schedule)
-    chunks = np.asarray(columns.interleave)
-    if columns.schedule == "interleaved":
-        reasons["one chunk is not interleaved"] = chunks == 1
-    elif one_way.name != "interleaved":
-        reasons["chunks without the interleaved schedule"] = chunks > 1
     bad = np.logical_or.reduce(list(reasons.values()))
     return _rows(columns, np.flatnonzero(~bad)), {k: int(v.sum()) for k, v in reasons.items()}
 
@@ -277,7 +268,7 @@ def search(job: Job) -> Found:
     evaluated = fitting = 0
     refused: dict[str, int] = {}
     kept: list[Run] = []
-    leanest: tuple[float, TrainLayout] | None = None
+    leanest: Leanest | None = None
     for devices in sizes(job.machine):
         best: Run | None = None
         every = cuts(job.model, job.machine, job.batch, devices)
@@ -291,8 +282,8 @@ def search(job: Job) -> Found:
             evaluated += len(rows.seconds)
             fitting += int(rows.fits.sum())
             low = int(np.argmin(rows.peak))
-            if leanest is None or rows.peak[low] < leanest[0]:
-                leanest = float(rows.peak[low]), rows.at(low)
+            if leanest is None or rows.peak[low] < leanest.peak:
+                leanest = Leanest(layout=rows.at(low), peak=float(rows.peak[low]))
             if rows.fits.any():
                 i = int(np.argmin(np.where(rows.fits, rows.seconds, np.inf)))
                 if best is None or rows.seconds[i] < best.seconds * (1 - 1e-9):
@@ -300,16 +291,13 @@ def search(job: Job) -> Found:
         if best is not None:
             kept.append(best)
     allowed = [r for r in kept if r.days <= job.max_days and r.dollars <= job.max_dollars]
-    nearest = None
-    if not kept and leanest is not None:
-        nearest = _nearest(job, *leanest)
     return Found(
         fastest=min(allowed, key=lambda r: r.days, default=None),
         cheapest=min(allowed, key=lambda r: (r.dollars, r.devices * r.days), default=None),
         front=_front(allowed),
         evaluated=evaluated,
         fitting=fitting,
-        nearest=nearest,
+        leanest=None if kept else leanest,
         illegal=refused,
     )
 
@@ -323,23 +311,6 @@ def _front(runs: Sequence[Run]) -> tuple[Run, ...]:
             best = price
             found.append(one)
     return tuple(found)
-
-
-def _nearest(job: Job, peak: float, layout: TrainLayout) -> Nearest:
-    """The leanest layout that does not fit, and the devices of this machine on which one would."""
-    devices = int(job.machine.n_devices)
-    lean = replace(job, recompute=("full",))
-    for times in (2, 4, 8, 16, 32, 64):
-        more = replace(lean, machine=replace(job.machine, n_devices=float(devices * times)))
-        every = cuts(more.model, more.machine, more.batch, devices * times)
-        for choice in choices(more):
-            columns, _ = legal(more, replace(every, **choice), devices * times)
-            if len(np.asarray(columns.tp)) and bool(evaluate(more, columns).fits.any()):
-                return Nearest(
-                    layout=layout, peak=peak, capacity=float(job.machine.hbm_capacity),
-                    devices_needed=float(devices * times),
-                )  # fmt: skip
-    return Nearest(layout=layout, peak=peak, capacity=float(job.machine.hbm_capacity), devices_needed=None)
 
 
 # --- what would move it -------------------------------------------------------------------------------------------

@@ -108,10 +108,8 @@ def _mixer(mixer: Mixer, layout: TrainLayout, recipe: Recipe, batch: Batch) -> N
     if not mixer.streams:
         return kept
     scores = mixer.heads / tp * batch.seq
-    if recipe.attention == "unfused":
+    if recipe.attention == "unfused" and layout.recompute != "selective":
         kept = kept + (5.0 if recipe.dropout else 2.0) * scores
-    if recipe.attention == "unfused" and layout.recompute == "selective":
-        kept = kept - (5.0 if recipe.dropout else 2.0) * scores
     if recipe.attention == "flash":
         kept = kept + 4.0 * mixer.heads / tp  # the logarithm of each row's sum
     return kept

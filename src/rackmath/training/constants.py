@@ -14,6 +14,12 @@ from typing import Any
 
 from ..errors import BadInput, unknown
 
+LIMITS = {
+    "layer": (0, 3600), "routed_layer": (0, 3600), "optimizer": (0, 3600), "imbalance": (0, 1000),
+    "straggler": (0, 1000), "reserved": (0, 10**15), "layer_power": (1, 100), "fragmentation": (1, 100),
+}  # fmt: skip
+"""Least and most of the constants that are no shares: seconds, bytes and factors."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainConstants:
@@ -51,12 +57,9 @@ class TrainConstants:
         for name in ("tp", "ep", "cp", "pp", "dp"):
             if not 0 <= getattr(self, name) <= 1:
                 raise BadInput(f"share of {name} that overlaps is {getattr(self, name)!r}; give 0 to 1")
-        for name in ("layer", "routed_layer", "imbalance", "straggler", "optimizer", "reserved"):
-            if not 0 <= getattr(self, name) < float("inf"):
-                raise BadInput(f"{name} is {getattr(self, name)!r}; give a number of 0 or more")
-        for name in ("layer_power", "fragmentation"):
-            if not 1 <= getattr(self, name) < float("inf"):
-                raise BadInput(f"{name} is {getattr(self, name)!r}; give 1 or more")
+        for name, (least, most) in LIMITS.items():
+            if not least <= getattr(self, name) <= most:
+                raise BadInput(f"{name} is {getattr(self, name)!r}; give {least:,} to {most:,}")
         for name in ("kernels", "attention", "experts"):
             if not 0 < getattr(self, name) <= 1:
                 raise BadInput(f"speed of {name} is {getattr(self, name)!r}; give a number above 0, 1 at most")

@@ -70,6 +70,9 @@ class TrainLayout:
         return " ".join(parts)
 
 
+MULTIPLIED = {"bf16": 2.0, "fp8": 1.0, "fp4": 0.5}
+"""Bytes of a number, block scales aside, in each format that products are trained in."""
+
 SIXTEEN = Precision.uniform("bf16")
 """Everything in 16 bits."""
 
@@ -106,10 +109,9 @@ def recipe_named(name: str, **changes: object) -> Recipe:
     (2.0, 3.0)
     """
     precision = Precision.uniform(name)
-    compute = precision.mlp.compute
-    if compute not in ("bf16", "fp8", "fp4"):
+    if MULTIPLIED.get(precision.mlp.compute, 0.0) != np.floor(2 * precision.mlp.bytes) / 2:
         raise BadInput(f"products in {name} are not trained with here; give bf16, fp8, mxfp8 or nvfp4")
-    weight = 2.0 + (precision.mlp.bytes if compute != "bf16" else 0.0)
+    weight = 2.0 + (precision.mlp.bytes if precision.mlp.compute != "bf16" else 0.0)
     given = {"name": precision.name, "precision": precision, "weight_bytes": weight, **changes}
     return Recipe(**given)  # type: ignore[arg-type]
 

@@ -101,10 +101,13 @@ def memory(
     places = (0.0 * layout.pp, np.minimum(layout.pp - 1.0, 1.0), layout.pp - 1.0)
     kept = kept_share(model, layout, recipe, batch)
     flying = [in_flight(layout.schedule, layout.pp, micro, v, place, kept=kept) for place in places]
+    first, second, last = (
+        _stage(model, layout, recipe, batch, held, place) for held, place in zip(flying, PLACES, strict=True)
+    )
     return Memory(
-        first=_stage(model, layout, recipe, batch, flying[0], "first"),
-        second=_stage(model, layout, recipe, batch, flying[1], "second"),
-        last=_stage(model, layout, recipe, batch, flying[2], "last"),
+        first=first,
+        second=second,
+        last=last,
         in_flight=flying[0],
         fragmentation=given.fragmentation,
         reserved=given.reserved,

@@ -18,8 +18,9 @@ from ..world.machine import Machine
 from ..world.model import Matrix, Model
 from .activations import kept_share
 from .constants import TrainConstants, constants
-from .job import Batch, Recipe, TrainLayout, spare_slots
+from .job import Batch, Recipe, TrainLayout
 from .layer import Work, layers, passed, products
+from .memory import PLACES, layers_of
 from .microbatch import Times, times
 from .schedules import bubble_time, chunks, messages
 from .update import data_parallel, update
@@ -226,13 +227,10 @@ class _Stage:
 
 def _slowest(work: Work, phases: Times, ends: _Ends) -> _Stage:
     layout, n = work.layout, work.model.n_layers
-    spare = spare_slots(work.model, layout)
-    full = (n + spare) / layout.pp
-    last_layers = full - np.minimum(spare, 1.0)
-    first_layers = full - np.minimum(np.maximum(spare - 1.0, 0.0), 1.0)
+    first_layers, full, last_layers = (layers_of(work.model, layout, place) for place in PLACES)
     each = phases.total / n
     last, first = last_layers * each + ends.head, first_layers * each + ends.embedding
-    middle = np.where((np.asarray(layout.pp) > 2) & (np.asarray(spare) > 0), full * each, 0.0)
+    middle = np.where(full > last_layers, full * each, 0.0)
     alone = np.asarray(layout.pp) <= 1
     most = np.maximum(np.maximum(first, last), middle)
     is_last, is_first = last >= most, first >= most

@@ -26,20 +26,17 @@ def data_parallel(
     """
     layout, given, recipe = work.layout, work.constants, work.recipe
     dense, routed = stage_parameters(work.model, layout, "first")
-    groups = (
-        (dense, layout.dp * layout.cp, layout.tp),
-        (routed, layout.stage / layout.ep, layout.ep),
-    )
     least_dense, least_routed = layer_parameters(work.model.groups, layout)
+    groups = [(dense, least_dense, layout.dp * layout.cp, layout.tp)]
+    if work.model.has_experts:
+        groups.append((routed, least_routed, layout.stage / layout.ep, layout.ep))
     backward: Number = 0.0
     forward: Number = 0.0
     up: Number = 0.0
     out: Number = 0.0
-    for (size, n, stride), fewest in zip(groups, (least_dense, least_routed), strict=True):
+    for size, fewest, n, stride in groups:
         on = work.links(n, stride)
         several = np.asarray(n) > 1
-        if not work.model.has_experts and fewest is least_routed:
-            continue
         gradients = size * recipe.gradient_bytes
         if layout.zero == 0:
             backward = backward + np.where(several, all_reduce(gradients, on).time, 0.0)
