@@ -157,14 +157,13 @@ def _routed(
 
 
 def _scores(scored: Sequence[Answer], rows: list[dict[str, str]]) -> list[str]:
-    lines = [
-        "# Errors of a step's seconds (bias: signed median) and of memory; nothing is fitted on a row's own model."
-    ]
     some = _runs(rows, "vTrain", "iteration_time")
     given = known.constants("megatron-deepspeed", fits=False)
     plain = np.array([found(run, given).seconds / measured - 1 for run, _, measured in some])
-    lines += [
-        f"# vTrain with nothing fitted (no host): MAPE {np.abs(plain).mean():.3f}, bias {np.median(plain):+.3f}.", ""
+    lines = [
+        "# vTrain with nothing fitted at all (no host).",
+        "[zero_shot.vTrain]", f"mape = {np.abs(plain).mean():.3f}", f"bias = {np.median(plain):.3f}", "",
+        "# Errors of a step's seconds (bias: signed median) and of memory; nothing is fitted on a row's own model.", "",
     ]  # fmt: skip
     for line in by_source(scored):
         e = line.errors

@@ -182,6 +182,7 @@ def _by(c: Console, key: str, cells: Sequence[Cell]) -> None:
 def _by_source(c: Console, answers: Sequence[Answer]) -> None:
     """Errors of each source in seconds of a step, whatever its unit, and of memory; a peer's beside them."""
     from ..evidence.training_runs import by_source
+    from ..training.constants import fitted
 
     lines = by_source(answers)
     if not lines:
@@ -195,6 +196,10 @@ def _by_source(c: Console, answers: Sequence[Answer]) -> None:
     for one in lines:
         if one.peer:
             line(c, f"[dim]Calculon on {escape(one.source)}: {escape(one.peer)}[/]")
+    for source, plain in fitted().get("zero_shot", {}).items():
+        if any(one.source == source for one in lines):
+            said = f"MAPE {plain['mape']:.0%}, {plain['bias']:+.0%} at the median".replace("-", "−")
+            line(c, f"[dim]{escape(source)} with nothing fitted at all, as recorded: {said}[/]")
 
 
 def _bounds(c: Console, broken: Sequence[Answer]) -> None:
