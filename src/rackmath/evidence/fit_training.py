@@ -163,7 +163,8 @@ def _scores(scored: Sequence[Answer], rows: list[dict[str, str]]) -> list[str]:
     lines = [
         "# vTrain with nothing fitted at all (no host).",
         "[zero_shot.vTrain]", f"mape = {np.abs(plain).mean():.3f}", f"bias = {np.median(plain):.3f}", "",
-        "# Errors of a step's seconds (bias: signed median) and of memory; nothing is fitted on a row's own model.", "",
+        "# Errors of a step's seconds (bias: signed median) and of memory; nothing is fitted on a row's own model.",
+        "",
     ]  # fmt: skip
     for line in by_source(scored):
         e = line.errors
