@@ -69,6 +69,15 @@ def test_what_is_found_is_legal_fits_and_uses_the_devices() -> None:
     assert found.cheapest.dollars == min(dollars)
 
 
+def test_zero_2_is_not_chosen_under_a_pipeline_unless_asked_for() -> None:
+    asked = job("meta-llama/Meta-Llama-3.1-405B", "2048xh100", 2048.0)
+    for one in search(asked).front:
+        assert float(one.layout.pp) == 1 or one.layout.zero != 2
+    only = search(replace(asked, zero=(2,))).fastest
+    assert only is not None
+    assert only.layout.zero == 2
+
+
 def test_columns_in_chunks_are_the_same_as_at_once() -> None:
     asked = job("deepseek-ai/DeepSeek-V3", "2048xh100", 4096.0)
     every = cuts(asked.model, asked.machine, asked.batch, 2048)

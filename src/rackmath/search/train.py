@@ -244,8 +244,14 @@ def _row(layout: TrainLayout, i: int) -> TrainLayout:
 
 
 def legal(job: Job, columns: TrainLayout, devices: int) -> tuple[TrainLayout, Mapping[str, int]]:
-    """The legal rows of columns with their outer choice set, and how many rows each reason refuses."""
+    """The legal rows of columns with their outer choice set, and how many rows each reason refuses.
+
+    ZeRO 2 under a pipeline would reduce gradients after every micro-batch, which the step does not charge and
+    frameworks do not offer: it is tried only where nothing else is asked for.
+    """
     reasons = illegal(job.model, columns, job.batch, float(devices))
+    if columns.zero == 2 and job.zero != (2,):
+        reasons["ZeRO 2 under a pipeline"] = np.asarray(columns.pp) > 1
     bad = np.logical_or.reduce(list(reasons.values()))
     return _rows(columns, np.flatnonzero(~bad)), {k: int(v.sum()) for k, v in reasons.items()}
 
