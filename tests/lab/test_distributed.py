@@ -1,8 +1,10 @@
 """A reversible sequence inside DistributedDataParallel: two processes over gloo, gradients as on one."""
 
 import os
-import socket
+import time
+from datetime import timedelta
 
+import pytest
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
@@ -22,21 +24,30 @@ def batch():
     return torch.randn(8, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
 
 
-def work(rank, port, kept):
+PATIENCE = 90.0  # seconds until the two processes are given up
+
+
+def work(rank, kept):
     torch.set_num_threads(1)
-    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "GLOO_SOCKET_IFNAME": "lo"}
-    dist.init_process_group("gloo", rank=rank, world_size=2)
+    os.environ["GLOO_SOCKET_IFNAME"] = "lo"
+    dist.init_process_group(
+        "gloo", init_method=f"file://{kept}/meeting", rank=rank, world_size=2, timeout=timedelta(seconds=60)
+    )
     net = DistributedDataParallel(network())
     net(batch().chunk(2)[rank]).square().mean().backward()
     torch.save([p.grad for p in net.parameters()], f"{kept}/{rank}.pt")
+    dist.barrier()  # neither leaves while the other still talks to it
     dist.destroy_process_group()
 
 
 def test_two_processes_average_their_gradients(tmp_path):
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        port = s.getsockname()[1]
-    mp.spawn(work, args=(port, str(tmp_path)), nprocs=2)
+    both = mp.spawn(work, args=(str(tmp_path),), nprocs=2, join=False)
+    end = time.monotonic() + PATIENCE
+    while not both.join(timeout=1.0):
+        if time.monotonic() > end:
+            for one in both.processes:
+                one.kill()
+            pytest.fail(f"the two processes did not finish within {PATIENCE:.0f} s")
     alone = network()
     alone(batch()).square().mean().backward()
     for rank in (0, 1):
