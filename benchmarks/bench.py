@@ -187,7 +187,7 @@ def main() -> None:
         "A configuration is one DeepSeek-V3 row of layout x batch x precision on GB200 NVL72 with decode and mixed"
         " steps, collectives, converged steady state, footprint and price.",
         "",
-        f"The best peer, aiconfigurator 0.12.0, run on the same machine right after: {PEER_POINT * 1e3:.2f} ms of CPU"
+        f"The best peer, aiconfigurator 0.12.0, run earlier on the same machine: {PEER_POINT * 1e3:.2f} ms of CPU"
         f" for an aggregated point through its public call and {PEER_CORE * 1e3:.2f} ms for the innermost one with"
         " everything prepared (`python benchmarks/peer_aiconfigurator.py`, 25 November 2026),"
         f" {PEER_POINT * rate:,.0f} and {PEER_CORE * rate:,.0f} times ours; 824 MB of memory.",
