@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from ..economics.cost import HOUR, MTOK
 from ..search.plan import Plan
 from ..search.train import Run
 from ..world.machine import Machine
 from ..world.workload import Objectives, Traffic
-from .allocation import SERVE_FLOPS, Problem, equal
+from .allocation import SERVE_FLOPS, TRAIN_FLOPS, Problem, equal
 from .family import Member, counted, serving, serving_precision, training
 
 ROUNDS = 2
@@ -36,16 +37,16 @@ def on_machine(of: Problem, machine: Machine, traffic: Traffic, objectives: Obje
         run = training(model, machine)
         plan = serving(model, machine, traffic, objectives, serving_precision(machine))
         active = counted(model)
-        per_flop = run.dollars / run.job.tokens / (6 * active)
-        output = float(plan.cost.output_mtok) / 1e6
+        per_flop = run.dollars / run.job.tokens / (TRAIN_FLOPS * active)
+        output = float(plan.cost.output_mtok) / MTOK
         peak, hour = float(machine.peak("bf16")), float(machine.price_per_hour)
         of = replace(
             of,
             per_hour=hour,
             peak=peak,
-            mfu=hour / 3600 / (peak * per_flop),
+            mfu=hour / HOUR / (peak * per_flop),
             efficiency=SERVE_FLOPS * active * per_flop / output,
-            input_weight=float(plan.cost.input_mtok) / 1e6 / output,
-            cached_weight=float(plan.cost.cache_read_mtok) / 1e6 / output,
+            input_weight=float(plan.cost.input_mtok) / MTOK / output,
+            cached_weight=float(plan.cost.cache_read_mtok) / MTOK / output,
         )
     return of, Rates(run=run, plan=plan, params=active)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ..errors import BadInput, unknown
 from ..scaling.laws import Law, draws
-from .allocation import Problem, Split, split
+from .allocation import TRAIN_FLOPS, Problem, Split, split
 
 Column = NDArray[np.float64]
 Ends = tuple[float, float]
@@ -206,10 +206,10 @@ def curve(of: Problem, start: Split, *, points: int = 200) -> Curve:
     params = (t.A / (room * share)) ** (1 / t.alpha) * of.active_share
     tokens = (t.B / (room * (1 - share))) ** (1 / t.beta)
     k = (start.rl + start.inference) / start.params
-    total = params * (6 * tokens + k)
+    total = params * (TRAIN_FLOPS * tokens + k)
     near = np.flatnonzero(total < 4 * total.min())
     rows = np.unique(near[np.round(np.linspace(0, len(near) - 1, points)).astype(int)])
     return Curve(
-        tokens_per_param=(tokens / params)[rows], params=params[rows], pre=(6 * params * tokens)[rows],
+        tokens_per_param=(tokens / params)[rows], params=params[rows], pre=(TRAIN_FLOPS * params * tokens)[rows],
         rest=(k * params)[rows],
     )  # fmt: skip

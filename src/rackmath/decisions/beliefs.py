@@ -70,9 +70,9 @@ class Quantity:
     def sd(self) -> float:
         return float(self.inner(self.high) - self.inner(self.low)) / MIDDLE
 
-    def density(self, value: Any, shift: Any = 0.0) -> Any:
+    def density(self, value: Any) -> Any:
         """Logarithm of the density on the inner scale at a value, but for a constant."""
-        return -0.5 * ((self.inner(value) - self.middle - shift) / self.sd) ** 2
+        return -0.5 * ((self.inner(value) - self.middle) / self.sd) ** 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -34,8 +34,6 @@ from .family import KINDS, VOCAB, Member, counted, serving, shape, training
 
 EXPANSIONS = (1, 8, 32)
 SIZES = 6
-RUN_TOKENS = 1e12
-"""Tokens of the runs that `family.training` works out."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -198,7 +196,7 @@ def candidate(need: Need, member: Member | None, model: Model, effective: float,
     run = training(model, need.machine)
     return Candidate(
         member=member, model=model, active=counted(model), effective=effective, tokens=tokens, run=run, plan=served,
-        training=run.dollars / RUN_TOKENS * tokens, serving=float(served.cost.request) * need.requests,
+        training=run.dollars / run.job.tokens * tokens, serving=float(served.cost.request) * need.requests,
     )  # fmt: skip
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..economics.pricelist import ListPrice, PriceList, margin
+from ..economics.pricelist import PriceList, margin
 from .quote import Quote
 from .quote_tiers import dollars
 
@@ -32,19 +32,6 @@ class Host:
     ttft: float | None
 
 
-def in_force(of: PriceList, isl: float) -> ListPrice:
-    """The standard price of a request with so many input tokens.
-
-    >>> short = ListPrice(model="a/b", input_mtok=1.0, output_mtok=5.0)
-    >>> long = ListPrice(model="a/b", input_mtok=2.0, output_mtok=9.0, above_input_tokens=200e3)
-    >>> both = PriceList(model="a/b", day="2026-03-01", entries=(short, long))
-    >>> in_force(both, 8192).input_mtok, in_force(both, 250e3).input_mtok
-    (1.0, 2.0)
-    """
-    entries = of.mode("standard")
-    return max((e for e in entries if e.above_input_tokens <= isl), key=lambda e: e.above_input_tokens)
-
-
 def hosts(quote: Quote, lists: Sequence[PriceList]) -> tuple[Host, ...]:
     """Every host of the lists, cheapest request first."""
     found = [_host(quote, one) for one in lists]
@@ -53,7 +40,7 @@ def hosts(quote: Quote, lists: Sequence[PriceList]) -> tuple[Host, ...]:
 
 def _host(quote: Quote, of: PriceList) -> Host:
     traffic = quote.standard.question.traffic
-    entry = in_force(of, float(traffic.isl))
+    entry = of.at(float(traffic.isl))
     read = entry.input_mtok if entry.cache_read_mtok is None else entry.cache_read_mtok
     paid = dollars(traffic, entry.input_mtok, read, entry.output_mtok)
     known, free = quote.request_span, not paid > 0

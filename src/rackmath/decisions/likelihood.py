@@ -30,6 +30,9 @@ DATA = Path(__file__).resolve().parent.parent / "data" / "price_margins.toml"
 LEVELS = ("input", "cache_read", "write_5m", "write_1h", "output")
 """Products whose markups share a common part."""
 
+LONG = ("long_input", "long_output")
+"""Steps of the price of longer requests."""
+
 SIZE = 100e9
 USED = 1.5  # length of the requests that a dearer tier is priced for over its threshold: most lie just above it
 
@@ -146,8 +149,10 @@ def residuals(seen: Sequence[Observation], draws: Draws, m: Margins) -> Residual
     """What is observed over the model's own, for every supposition."""
     s = supply(draws)
     c = provider_costs(s, m)
+    at = {o.at for o in seen if o.name in LONG}
+    beyond = {length: provider_costs(longer(s, length), m) for length in at}
     logs = (
-        np.stack([o.log - np.log(_predicted(o, s, c)) for o in seen])
+        np.stack([o.log - np.log(_predicted(o, s, c, beyond.get(o.at, c))) for o in seen])
         if seen
         else np.zeros((0, len(draws.log_weight)))
     )
@@ -163,17 +168,16 @@ def provider_costs(s: Supply, m: Margins) -> Costs:
     )
 
 
-def _predicted(o: Observation, s: Supply, c: Costs) -> Column:
-    """The model's value of an observation: a cost, a ratio of costs, or a time."""
-    if o.name in ("long_input", "long_output"):
-        field = f"{o.name.removeprefix('long_')}_mtok"
-        return np.asarray(getattr(costs(longer(s, o.at)), field) / getattr(costs(s), field))
+def _predicted(o: Observation, s: Supply, c: Costs, beyond: Costs) -> Column:
+    """The model's value of an observation: a cost, a ratio of costs, or a time; `beyond`: costs at its length."""
     values: Mapping[str, Callable[[], Number]] = {
         "input": lambda: c.input_mtok,
         "cache_read": lambda: c.cache_read_mtok,
         "write_5m": lambda: c.input_mtok + holding(s, 300.0),
         "write_1h": lambda: c.input_mtok + holding(s, 3600.0),
         "output": lambda: c.output_mtok,
+        "long_input": lambda: beyond.input_mtok / c.input_mtok,
+        "long_output": lambda: beyond.output_mtok / c.output_mtok,
         "batch": lambda: 1 - s.idle,
         "fast": lambda: decode(faster(s, o.at)).output_mtok / c.decoding.output_mtok,
         "speed": lambda: c.decoding.speed,

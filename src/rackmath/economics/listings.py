@@ -105,6 +105,17 @@ class PriceList:
         """The entries of a mode by threshold; empty where it is not offered."""
         return tuple(sorted((e for e in self.entries if e.mode == name), key=lambda e: e.above_input_tokens))
 
+    def at(self, input_tokens: float, mode: str = "standard") -> ListPrice:
+        """The entry of a mode on offer for a request of so many input tokens.
+
+        >>> short = ListPrice(model="a/b", input_mtok=1.0, output_mtok=5.0)
+        >>> long = ListPrice(model="a/b", input_mtok=2.0, output_mtok=9.0, above_input_tokens=200e3)
+        >>> both = PriceList(model="a/b", day="2026-03-01", entries=(short, long))
+        >>> both.at(8192).input_mtok, both.at(250e3).input_mtok
+        (1.0, 2.0)
+        """
+        return [e for e in self.mode(mode) if e.above_input_tokens <= input_tokens][-1]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listing:

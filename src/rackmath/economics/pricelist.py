@@ -95,13 +95,12 @@ def list_price(model: str, *, mode: str = "standard", input_tokens: float = 0.0,
     10.0
     """
     found = price_list(model, on=on)
-    valid = found.mode(mode)
-    if not valid:
+    if not found.mode(mode):
         modes = sorted({p.mode for p in found.history})
         if mode not in modes:
             raise unknown(f"mode of {found.model}", mode, modes)
         raise BadInput(f"no {mode} price of {found.model} is known on {found.day}; give a later day")
-    return max((p for p in valid if p.above_input_tokens <= input_tokens), key=lambda p: p.above_input_tokens)
+    return found.at(input_tokens, mode)
 
 
 def margin(price: Number, cost: Number) -> Number:

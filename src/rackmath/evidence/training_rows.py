@@ -116,18 +116,8 @@ def _choices(row: Text, layout: TrainLayout, source: Source, model: Model, batch
 
 def _layout(row: Text, source: Source, model: Model, devices: float) -> TrainLayout:
     tp, pp, dp = (_size(row, name) for name in ("tp", "pp", "dp"))
-    note = row.get("note", "")
-    fsdp = re.search(r"FSDP[= ](\d+)", note)
-    zero = 3 if "ZeRO-3" in note or "FSDP FULL_SHARD" in note or (fsdp and int(fsdp.group(1)) > 1) else 0
-    zero = 2 if "FSDP SHARD_GRAD_OP" in note or source.name.startswith("Llama 3") else zero
-    if not zero and (
-        "Megatron-Bridge" in source.name or "README" in source.name or source.name[:4] in ("BLOO", "Deep")
-    ):
-        zero = 1
-    if source.name == "MaxText":
-        zero = 3
-    if "DeepSeek-V3" in source.name:
-        tp, dp = 1.0, devices / (pp or 1.0)
+    tp = tp or source.tp
+    zero = _zero(row.get("note", "")) or source.zero
     if zero == 3 and tp is None and pp is None:
         tp = pp = 1.0
         dp = devices
@@ -146,11 +136,19 @@ def _layout(row: Text, source: Source, model: Model, devices: float) -> TrainLay
     if micro is None:
         micro = _micro(row, source)
     return TrainLayout(
-        tp=tp, pp=pp, dp=dp, cp=cp, ep=_size(row, "ep") or (64.0 if "DeepSeek-V3 2024" in source.name else 1.0),
+        tp=tp, pp=pp, dp=dp, cp=cp, ep=_size(row, "ep") or source.ep,
         interleave=v, micro_batch=micro, schedule=schedule, recompute=_recompute(words),
         sequence_parallel="sequence-parallel" in words or (tp > 1 and source.gated),
         zero=zero,
     )  # fmt: skip
+
+
+def _zero(note: str) -> int:
+    """The ZeRO stage that a note names, 0 where it names none."""
+    if "FSDP SHARD_GRAD_OP" in note:
+        return 2
+    fsdp = re.search(r"FSDP[= ](\d+)", note)
+    return 3 if "ZeRO-3" in note or "FSDP FULL_SHARD" in note or (fsdp and int(fsdp.group(1)) > 1) else 0
 
 
 def _size(row: Text, name: str) -> float | None:
@@ -161,8 +159,8 @@ def _size(row: Text, name: str) -> float | None:
 def _micro(row: Text, source: Source) -> float:
     if source.name.startswith("zero bubble"):
         return _zero_bubble(row.get("model", ""))[3]
-    if "micro_batch" in source.best or source.name[:5] in ("Llama", "DeepS"):
-        return 1.0
+    if source.micro_batch or "micro_batch" in source.best:
+        return source.micro_batch or 1.0
     raise BadInput("the micro-batch is not stated")
 
 

@@ -22,6 +22,10 @@ class Source:
     vocab: float = 51200.0
     scaleout: float | None = None  # B/s of a device, where it is not the accelerator's usual network
     gradient_bytes: float = 4.0
+    zero: int = 0  # ZeRO stage, where a row's note names none
+    tp: float | None = None
+    ep: float = 1.0
+    micro_batch: float | None = None
     best: tuple[str, ...] = ()  # fields of the layout the source says it chose for the fastest run
     why: str = ""
 
@@ -46,7 +50,7 @@ SOURCES: Mapping[str, Source] = {
     ),
     "BLOOM": Source(
         name="BLOOM 2022", framework="megatron-deepspeed", count="narayanan", attention="unfused",
-        best=("micro_batch",), why="ZeRO 1; micro-batch not stated",
+        best=("micro_batch",), zero=1, why="ZeRO 1; micro-batch not stated",
     ),
     "BloombergGPT": Source(
         name="BloombergGPT 2023", framework="fsdp", count="narayanan", attention="unfused", vocab=131072.0,
@@ -64,22 +68,24 @@ SOURCES: Mapping[str, Source] = {
     ),
     "Llama 3 herd": Source(
         name="Llama 3 2024", framework="typical", count="megatron", gated=True, best=("interleave",),
+        zero=2, micro_batch=1.0,
         why="micro-batch of 1 and the best interleaving; ZeRO 2 (FSDP that keeps weights gathered)",
     ),
     "DeepSeek-V3": Source(
-        name="DeepSeek-V3 2024", framework="dualpipe", count="megatron", gated=True,
+        name="DeepSeek-V3 2024", framework="dualpipe", count="megatron", gated=True, zero=1, tp=1.0,
+        ep=64.0, micro_batch=1.0,
         why="DualPipe, micro-batch 1, expert parallelism over 64",
     ),
     "Megatron-Bridge": Source(
-        name="Megatron-Bridge, dense", framework="megatron-bridge", count="megatron", gated=True,
+        name="Megatron-Bridge, dense", framework="megatron-bridge", count="megatron", gated=True, zero=1,
         why="recomputation not stated: none; the distributed optimizer (ZeRO 1), or FSDP where the note says so",
     ),
     "routed": Source(
-        name="Megatron-Bridge, routed", framework="megatron-bridge", count="megatron", gated=True,
+        name="Megatron-Bridge, routed", framework="megatron-bridge", count="megatron", gated=True, zero=1,
         why="as the dense rows; loads of experts were forced to be equal",
     ),
     "Megatron-LM README": Source(
-        name="Megatron-LM README", framework="megatron-bridge", count="megatron", gated=True,
+        name="Megatron-LM README", framework="megatron-bridge", count="megatron", gated=True, zero=1,
         why="recomputation not stated: none; the distributed optimizer (ZeRO 1)",
     ),
     "llm-foundry": Source(
@@ -87,7 +93,7 @@ SOURCES: Mapping[str, Source] = {
         why="16-bit gradients where everything is in 16 bits (mode PURE), else 32-bit",
     ),
     "MaxText": Source(
-        name="MaxText", framework="maxtext", count="maxtext", vocab=32000.0, gradient_bytes=4.0,
+        name="MaxText", framework="maxtext", count="maxtext", vocab=32000.0, zero=3,
         why="FSDP over all chips of a slice and over slices; shapes of v5e by the rule of its configurations",
     ),
 }  # fmt: skip

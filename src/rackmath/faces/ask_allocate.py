@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import BadInput, unknown
 from ..units import parse, show
-from .question import Quantity, max_tpot_of
+from .question import Quantity, max_tpot_of, paid_for
 
 if TYPE_CHECKING:
     from ..decisions.allocation import Problem, Split
@@ -128,9 +128,7 @@ def allocate(
     for name, value in found_by_search.items():
         if on is not None and value is not None:
             raise BadInput(f"a machine and {name} = {value!r} were given; the machine's own is found, leave it out")
-    machine = _machine(on if on is not None else DEFAULT_MACHINE, price)
-    if not float(machine.price_per_hour) > 0:
-        raise BadInput(f"{machine.name} has no price, so nothing can be said in dollars; choose a machine with one")
+    machine = paid_for(on if on is not None else DEFAULT_MACHINE, price)
     problem = allocation.Problem(
         law=allocation.usable(named(law)),
         flops=_positive(of["flops"], "count", "flops"),
@@ -301,13 +299,6 @@ def _ranges(given: Mapping[str, str]) -> dict[str, Ends]:
             raise BadInput(f"the range {name} = {words!r} begins above its end; write the lower number first")
         found[fields.get(key, key)] = ends
     return found
-
-
-def _machine(on: str | Machine, price: str | None) -> Machine:
-    from ..world import catalog
-
-    machine: Machine = catalog.machine(on) if isinstance(on, str) else on
-    return machine if price is None else catalog.priced(machine, price)
 
 
 def _large_enough(of: Problem, words: Mapping[str, Any]) -> None:

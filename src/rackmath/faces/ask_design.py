@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ..errors import BadInput, unknown
 from ..units import parse
 from .ask_allocate import between, rate
-from .question import Quantity, fits_context, max_tpot_of
+from .question import Quantity, fits_context, max_tpot_of, paid_for
 
 if TYPE_CHECKING:
     from ..decisions.design import Design
@@ -67,10 +67,7 @@ def design(
     from ..world.workload import Objectives, Traffic
 
     model: Model = catalog.model(quality_of) if isinstance(quality_of, str) else quality_of
-    machine: Machine = catalog.machine(on) if isinstance(on, str) else on
-    machine = machine if price is None else catalog.priced(machine, price)
-    if not float(machine.price_per_hour) > 0:
-        raise BadInput(f"{machine.name} has no price, so nothing can be said in dollars; choose a machine with one")
+    machine = paid_for(on, price)
     asked = Traffic(
         isl=between(isl, 1, 1e8, "isl", "count"),
         osl=between(osl, 2, 1e8, "osl", "count"),

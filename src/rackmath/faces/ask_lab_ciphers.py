@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from ..errors import BadInput
 from ..units import parse
 from .progress_bar import Hear, silent
-from .question import Quantity
+from .question import Quantity, whole
 
 if TYPE_CHECKING:
     from ..lab.avalanche import Avalanche
@@ -91,9 +91,9 @@ def ciphers(
     from ..lab.differential import difference_table, uniformity
     from ..lab.differential import sbox as read
 
-    start = _whole(seed, "seed", 0, 1 << 32)
-    most = _whole(pairs, "pairs", 1, MOST_PAIRS)
-    blocks = _whole(samples, "samples", 8, 1 << 14)
+    start = whole(seed, "seed", 0, 1 << 32)
+    most = whole(pairs, "pairs", 1, MOST_PAIRS)
+    blocks = whole(samples, "samples", 8, 1 << 14)
     seconds = parse(limit, "s", name="limit")
     if not 0 < seconds <= 86400:
         raise BadInput(f"limit = {limit} is out of range; give a time above 0 and up to 24h")
@@ -151,7 +151,7 @@ def _rounds(given: Quantity | None, cipher: Cipher | None, certain: bool) -> int
         what = f"not searched for {name}" if cipher else "searched for one cipher at a time"
         raise BadInput(f"rounds are those of characteristics, which are {what};"
                        " give --cipher simon32, speck32 or present")  # fmt: skip
-    return _whole(given, "rounds", 1, cipher.rounds, of=f" of {name}")
+    return whole(given, "rounds", 1, cipher.rounds, of=f" of {name}")
 
 
 def _searched(
@@ -201,10 +201,3 @@ def _measured(cipher: Cipher, one: Characteristic, pairs: int, seed: int) -> Mea
     if pairs * 2.0**-one.weight < HITS:
         return None
     return measure(cipher, one.differences[0], one.differences[-1], one.rounds, pairs=pairs, seed=seed)
-
-
-def _whole(given: Quantity, name: str, low: int, high: int, of: str = "") -> int:
-    number = parse(given, "count", name=name)
-    if number != int(number) or not low <= number <= high:
-        raise BadInput(f"{name} = {given}{of} is out of range; give a whole number from {low} to {high:,}")
-    return int(number)

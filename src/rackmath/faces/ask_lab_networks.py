@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from ..errors import BadInput
 from ..units import parse
 from .progress_bar import Hear, silent
-from .question import Quantity
+from .question import Quantity, whole
 
 if TYPE_CHECKING:
     from ..lab.results import Memory, Parallel
@@ -59,14 +59,14 @@ def memory(
     progress: Hear = silent,
 ) -> MemoryAnswer:
     """Memory and time of a training step against depth, error of the rebuilt input, and loss curves if `steps`."""
-    layers = tuple(_whole(d, "depths", 1, 512) for d in _several(depths, "depths"))
+    layers = tuple(whole(d, "depths", 1, 512) for d in _several(depths, "depths"))
     if len(set(layers)) < 2:
         raise BadInput(f"depths = {depths!r} is one depth; give two or more, such as 4,8,16")
-    wide = _whole(width, "width", 4, 4096)
+    wide = whole(width, "width", 4, 4096)
     if wide % 4:
         raise BadInput(f"width = {width!r} is no multiple of the 4 heads; give one that is")
-    length, sequences = _whole(context, "context", 2, 1 << 14), _whole(batch, "batch", 1, 4096)
-    trained, runs = _whole(steps, "steps", 0, 100_000), _whole(seeds, "seeds", 2, 100)
+    length, sequences = whole(context, "context", 2, 1 << 14), whole(batch, "batch", 1, 4096)
+    trained, runs = whole(steps, "steps", 0, 100_000), whole(seeds, "seeds", 2, 100)
     if recorded:
         from ..lab.results import recorded_memory
 
@@ -94,7 +94,7 @@ def parallel(
     for change in changes:
         if not 0 < change <= 1:
             raise BadInput(f"sizes = {sizes!r} holds {change:g}; pixels go from 0 to 1, so give shares above 0 to 1")
-    passes, start = _whole(epochs, "epochs", 1, 1000), _whole(seed, "seed", 0, 1 << 31)
+    passes, start = whole(epochs, "epochs", 1, 1000), whole(seed, "seed", 0, 1 << 31)
     if recorded:
         from ..lab.results import recorded_parallel
 
@@ -123,10 +123,3 @@ def _several(given: str | Sequence[float], name: str) -> list[Quantity]:
     if not found or not all(str(one).strip() for one in found):
         raise BadInput(f"{name} = {given!r} is not a list; give numbers with commas between them")
     return found
-
-
-def _whole(given: Quantity, name: str, least: int, most: int) -> int:
-    value = parse(given, "count", name=name)
-    if value != int(value) or not least <= value <= most:
-        raise BadInput(f"{name} = {given!r} is out of range; give whole numbers from {least} to {most:,}")
-    return int(value)

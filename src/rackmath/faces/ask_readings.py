@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import BadInput, unknown
 from ..units import parse
-from .question import Quantity
+from .question import Quantity, machine_of
 
 if TYPE_CHECKING:
     from ..decisions.readings import Readings
@@ -108,8 +108,7 @@ def _machine(
         if price is not None or sets:
             raise BadInput("a price or a setting needs a machine; name it with --on, like --on gb200")
         return None, []
-    machine = catalog.machine(on) if isinstance(on, str) else on
-    machine = machine if price is None else catalog.priced(machine, price)
+    machine = machine_of(on, price)
     for key in sets:
         if not key.startswith("machine."):
             raise unknown("setting", key, ["machine.price_per_hour", "machine.hbm_bandwidth"],

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import BadInput
 from ..units import parse
-from .question import Quantity
+from .question import Quantity, whole
 
 if TYPE_CHECKING:
     from ..training.compare import Compared, Setting
@@ -67,8 +67,12 @@ def schedule(
 
     one = None if name is None else schedule_named(name)
     p, m, v = (
-        _whole(given, word)
-        for given, word in ((stages, "stages"), (micro_batches, "micro_batches"), (chunks, "chunks"))
+        whole(given, word, 1, most)
+        for given, word, most in (
+            (stages, "stages", MOST_STAGES),
+            (micro_batches, "micro_batches", MOST),
+            (chunks, "chunks", MOST),
+        )
     )
     if p * m * max(v, 2) > MOST:
         raise BadInput(
@@ -104,13 +108,6 @@ def _notes(found: tuple[Compared, ...]) -> tuple[str, ...]:
     ]
     notes += [f"not shown: {one.why}" for one in found if one.why]
     return tuple(notes)
-
-
-def _whole(given: Quantity, name: str) -> int:
-    number, most = parse(given, "count", name=name), MOST_STAGES if name == "stages" else MOST
-    if number != int(number) or not 1 <= number <= most:
-        raise BadInput(f"{name} = {given!r} is out of range; give a whole number from 1 to {most:,}")
-    return int(number)
 
 
 def _share(given: Quantity) -> float:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import charts
+from .terminal import column_of
 
 if TYPE_CHECKING:
     from ..decisions.allocation_ranges import Swing
@@ -36,8 +37,7 @@ def swing_text(swing: Swing, value: float, ends: tuple[float, float], columns: i
     """
 
     def at(v: float) -> int:
-        share = np.log(v / ends[0]) / np.log(ends[1] / ends[0]) if ends[1] > ends[0] else 0.5
-        return int(min(columns - 1, max(0, round(share * (columns - 1)))))
+        return column_of(v, ends, columns) if ends[1] > ends[0] else round((columns - 1) / 2)
 
     cells = [" "] * columns
     low, high = at(swing.low), at(swing.high)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from .chart_file import config
 from .charts import SCHEMA
 from .show import money
-from .terminal import _paint
+from .terminal import _paint, column_of
 
 if TYPE_CHECKING:
     from ..decisions.quote import Line
@@ -128,7 +128,7 @@ def draw(answer: QuoteAnswer, *, width: int, color: bool) -> str:
     low, high = _ends(answer)
 
     def at(value: float) -> int:
-        return min(columns - 1, max(0, round(math.log(value / low) / math.log(high / low) * (columns - 1))))
+        return column_of(value, (low, high), columns)
 
     def row(line: Line) -> str:
         cells = [(" ", 0)] * columns

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ..decisions.reading import number
 from .chart_file import config
 from .charts import SCHEMA
+from .terminal import column_of
 
 if TYPE_CHECKING:
     from .ask_readings import ReadingsAnswer
@@ -46,16 +47,6 @@ def limits(found: list[Bar]) -> tuple[float, float]:
     return 10.0 ** math.floor(math.log10(low) + 1e-9), 10.0 ** math.ceil(math.log10(high) - 1e-9)
 
 
-def place(value: float, ends: tuple[float, float], columns: int) -> int:
-    """The column of a value on a logarithmic scale of so many columns.
-
-    >>> [place(v, (100.0, 1e6), 41) for v in (100.0, 1e4, 1e6)]
-    [0, 20, 40]
-    """
-    share = math.log(value / ends[0]) / math.log(ends[1] / ends[0])
-    return min(columns - 1, max(0, round(share * (columns - 1))))
-
-
 def bar_text(bar: Bar, ends: tuple[float, float], columns: int) -> str:
     """A bar with a dot at its value, and no more than the dot where nothing ranges.
 
@@ -63,10 +54,10 @@ def bar_text(bar: Bar, ends: tuple[float, float], columns: int) -> str:
     '├────●────┤          '
     """
     cells = [" "] * columns
-    first, last = place(bar.low, ends, columns), place(bar.high, ends, columns)
+    first, last = column_of(bar.low, ends, columns), column_of(bar.high, ends, columns)
     if last > first:
         cells[first : last + 1] = ["├", *"─" * (last - first - 1), "┤"]
-    cells[place(bar.value, ends, columns)] = "●" if bar.kind == "estimate" else "○"
+    cells[column_of(bar.value, ends, columns)] = "●" if bar.kind == "estimate" else "○"
     return "".join(cells)
 
 
@@ -74,7 +65,7 @@ def scale_text(ends: tuple[float, float], columns: int) -> tuple[str, str]:
     """Labels of the powers of ten, and the line below them, as many as fit."""
     labels, under, free = [" "] * (columns + 6), ["─"] * columns, -1
     for power in range(round(math.log10(ends[0])), round(math.log10(ends[1])) + 1):
-        at = place(10.0**power, ends, columns)
+        at = column_of(10.0**power, ends, columns)
         under[at] = "┬"
         text = _label(10.0**power)
         start = max(0, at - len(text) // 2)

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from . import options as o
-from .cli_law import _complete_laws
+from .cli_law import complete_laws
 
 ASKED = "Quality and traffic"
 FAMILY = "The family"
@@ -46,11 +46,11 @@ def design(
         ),
     ] = None,
     law: Annotated[
-        str, typer.Option(metavar="NAME", help="Law of parameters and tokens.", autocompletion=_complete_laws)
+        str, typer.Option(metavar="NAME", help="Law of parameters and tokens.", autocompletion=complete_laws)
     ] = "besiroglu",
     routed: Annotated[
         str,
-        typer.Option(metavar="NAME", help="Law of what experts are worth.", autocompletion=_complete_laws),
+        typer.Option(metavar="NAME", help="Law of what experts are worth.", autocompletion=complete_laws),
     ] = "clark-s-base",
     extrapolate: Annotated[
         bool, typer.Option("--extrapolate", help="Ask the laws beyond the runs behind them; the answer is marked.")

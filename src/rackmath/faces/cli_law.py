@@ -22,7 +22,7 @@ def register(app: typer.Typer) -> None:
     )(law)
 
 
-def _complete_laws(incomplete: str) -> list[str]:
+def complete_laws(incomplete: str) -> list[str]:
     """Names of laws that begin with what was typed."""
     from ..scaling.laws import laws
 
@@ -35,7 +35,7 @@ def law(
         typer.Argument(
             metavar="NAME",
             help="Laws to ask: besiroglu, hoffmann, clark-s-base, ... All that answer if none is named.",
-            autocompletion=_complete_laws,
+            autocompletion=complete_laws,
         ),
     ] = None,
     params: Annotated[

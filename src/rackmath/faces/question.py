@@ -49,9 +49,7 @@ def question(
     from ..world.engine import engine as engine_of
 
     chosen: Model = catalog.model(model) if isinstance(model, str) else model
-    machine: Machine = catalog.machine(on) if isinstance(on, str) else on
-    if price is not None:
-        machine = catalog.priced(machine, price)
+    machine = machine_of(on, price)
     of = _by_room(sets or {})
     chosen = catalog.override(chosen, of["model"]) if of["model"] else chosen
     machine = catalog.override(machine, of["machine"]) if of["machine"] else machine
@@ -100,6 +98,22 @@ def with_prices(on: Sequence[str | Machine], price: str | None) -> tuple[list[st
         [f"{m.name} has no {words} price: it is compared without one, after those that have"
          for m, known in zip(machines, have, strict=True) if not known],
     )  # fmt: skip
+
+
+def machine_of(on: str | Machine, price: str | None) -> Machine:
+    """A machine by name or as a record, with a kind of price in force where one is named."""
+    from ..world import catalog
+
+    machine: Machine = catalog.machine(on) if isinstance(on, str) else on
+    return machine if price is None else catalog.priced(machine, price)
+
+
+def paid_for(on: str | Machine, price: str | None) -> Machine:
+    """A machine for an answer in dollars: one without a price is refused."""
+    machine = machine_of(on, price)
+    if not float(machine.price_per_hour) > 0:
+        raise BadInput(f"{machine.name} has no price, so nothing can be said in dollars; choose a machine with one")
+    return machine
 
 
 NO_PRICE = "without a price the plan minimises device time"
@@ -256,6 +270,18 @@ def at_least(value: float, least: float, name: str) -> float:
     if not least <= value <= 1e9:
         raise BadInput(f"{name} = {value:g} is out of range; give a number from {least:g} to 1e9")
     return value
+
+
+def whole(given: Quantity, name: str, least: int, most: int, of: str = "") -> int:
+    """A whole number between two ends; `of` says whose.
+
+    >>> whole("2k", "rounds", 1, 4096)
+    2000
+    """
+    found = parse(given, "count", name=name)
+    if found != int(found) or not least <= found <= most:
+        raise BadInput(f"{name} = {given!r}{of} is out of range; give a whole number from {least:,} to {most:,}")
+    return int(found)
 
 
 def changed(engine: Engine, efficiency: Efficiency, sets: Mapping[str, Quantity]) -> tuple[Engine, Efficiency]:

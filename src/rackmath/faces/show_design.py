@@ -132,13 +132,12 @@ def chart(answer: DesignAnswer) -> dict[str, Any]:
 def tree(answer: DesignAnswer) -> Node:
     """The cheapest candidate as terms."""
     from ..decisions.allocation import MONTH
-    from ..decisions.design import RUN_TOKENS
 
     d = answer.design
     n, best = d.need, d.best
     per_token = quotient("training of a token", "$",
                          Node(name="a run of 1e12 tokens", value=best.run.dollars, unit="$"),
-                         count("tokens of that run", RUN_TOKENS))  # fmt: skip
+                         count("tokens of that run", best.run.job.tokens))  # fmt: skip
     tokens = Node(name="tokens that reach the loss", value=best.tokens, unit="tokens", source=n.law.source)
     length = stated("sum", "tokens of a request", float(n.traffic.isl + n.traffic.osl), "",
                     count("in", float(n.traffic.isl)), count("out", float(n.traffic.osl)))  # fmt: skip

@@ -103,8 +103,7 @@ def linear_differences(model: nn.Module, images: Tensor, size: float) -> Tensor:
     scores = model(x)
     found = []
     for c in range(10):
-        against = (scores[:, c] - (scores.sum(-1) - scores[:, c]) / 9).sum()
-        (slope,) = torch.autograd.grad(against, x, retain_graph=True)
+        (slope,) = torch.autograd.grad(_lead(scores, c).sum(), x, retain_graph=True)
         found.append(size * slope.mean(dim=0).sign())
     return torch.stack(found)
 
@@ -132,6 +131,7 @@ def best_differential(model: Mixer, data: Digits, size: float, *, seed: int = 0)
 
 
 def _lead(scores: Tensor, towards: int) -> Tensor:
+    """How far the score of one class is above the mean of the other nine."""
     return scores[:, towards] - (scores.sum(-1) - scores[:, towards]) / 9
 
 

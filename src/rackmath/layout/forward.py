@@ -117,9 +117,7 @@ class Job:
         A type the machine does not multiply is widened to 16 bits by engines (weights only); the bound grants the
         narrowest type that would do.
         """
-        peak = self.machine.peak(fmt.compute)
-        run = peak if self.machine.multiplies(fmt.compute) else self.machine.peak("bf16")
-        return peak, run, kernel_type(fmt, self.machine)
+        return self.machine.peak(fmt.compute), self.machine.rate(fmt.compute), kernel_type(fmt, self.machine)
 
 
 def kernel_type(fmt: Format, machine: Machine) -> str:

@@ -62,6 +62,26 @@ REDUNDANCY_LIMIT = 0.2
 """Expert slots beyond the experts, as a share of them, that a layout may spend on redundant copies."""
 
 
+def uncut(model: Model, tp: Number) -> dict[str, Mask]:
+    """What tp devices cannot cut evenly: one sentence -> True where it applies."""
+    heads: Mask = np.asarray(False)
+    kv: Mask = np.asarray(False)
+    width: Mask = np.asarray(False)
+    for group in model.groups:
+        if group.mixer:
+            heads = heads | (group.mixer.heads % tp != 0)
+            for stream in group.mixer.streams:
+                if stream.heads > 1:
+                    kv = kv | ((stream.heads % tp != 0) & (tp % stream.heads != 0))
+        if group.ffn and group.ffn.d_dense:
+            width = width | (group.ffn.d_dense % tp != 0)
+    return {
+        "attention heads do not divide by tp": heads,
+        "KV heads neither divide by tp nor divide it": kv,
+        "feed-forward width does not divide by tp": width,
+    }
+
+
 def illegal(model: Model, layout: Layout) -> dict[str, Mask]:
     """Why a layout cannot run: reason -> True where it applies. Rows with no reason are legal.
 
@@ -74,28 +94,16 @@ def illegal(model: Model, layout: Layout) -> dict[str, Mask]:
     >>> [reason for reason, bad in illegal(llama, Layout(tp=np.array([8.0, 7.0]))).items() if bad[1]]
     ['attention heads do not divide by tp', 'KV heads neither divide by tp nor divide it']
     """
-    heads: Mask = np.asarray(False)
-    kv: Mask = np.asarray(False)
-    width: Mask = np.asarray(False)
     expert_width: Mask = np.asarray(False)
     redundancy: Mask = np.asarray(False)
     for group in model.groups:
-        if group.mixer:
-            heads = heads | (group.mixer.heads % layout.tp != 0)
-            for stream in group.mixer.streams:
-                if stream.heads > 1:
-                    kv = kv | ((stream.heads % layout.tp != 0) & (layout.tp % stream.heads != 0))
-        if group.ffn and group.ffn.d_dense:
-            width = width | (group.ffn.d_dense % layout.tp != 0)
         if group.ffn and group.ffn.n_experts:
             expert_width = expert_width | (group.ffn.d_expert % layout.moe_tp != 0)
             redundancy = redundancy | (slots(group.ffn, layout) > group.ffn.n_experts * (1 + REDUNDANCY_LIMIT))
     stage = layout.stage
     recurrent = any(g.mixer and (g.mixer.state_elements or g.mixer.scan_flops) for g in model.groups)
     reasons = {
-        "attention heads do not divide by tp": heads,
-        "KV heads neither divide by tp nor divide it": kv,
-        "feed-forward width does not divide by tp": width,
+        **uncut(model, layout.tp),
         "expert width does not divide by the ways an expert is cut": expert_width,
         "too many redundant experts": redundancy,
         "ep does not divide tp x dp": stage % layout.ep != 0,

@@ -115,7 +115,6 @@ def _fit_for_it(runs: Runs) -> None:
                 f"{name} range from {column.min():.3g} to {column.max():.3g}, less than threefold, so their exponent"
                 " cannot be seen; add runs of other sizes"
             )
-
     if runs.loss.max() < LEAST_FALL * runs.loss.min():
         raise BadInput(
             f"losses range from {runs.loss.min():.4g} to {runs.loss.max():.4g}, so no exponent can be seen; add runs"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -98,11 +99,11 @@ def layouts(model: Model, machine: Machine, limit: float) -> Layout:
             if size % pp or pp > model.n_layers:
                 continue
             stage = size // pp
-            for tp in (t for t in _divisors(stage) if t <= min(machine.domain, 64)):
+            for tp in (t for t in divisors(stage) if t <= min(machine.domain, 64)):
                 dp = stage // tp
                 if dp > 1 and not model.has_experts:
                     continue
-                cuts = _divisors(stage) if model.has_experts else [1]
+                cuts = divisors(stage) if model.has_experts else [1]
                 rows.update((tp, pp, dp, ep) for ep in cuts)
     table = np.array(sorted(rows, key=lambda r: (r[0] * r[1] * r[2], r)), dtype=float).reshape(-1, 4)
     every = Layout(tp=table[:, 0], pp=table[:, 1], dp=table[:, 2], ep=table[:, 3])
@@ -110,8 +111,14 @@ def layouts(model: Model, machine: Machine, limit: float) -> Layout:
     return take(every, ~bad)
 
 
-def _divisors(n: int) -> list[int]:
-    return [d for d in range(1, n + 1) if n % d == 0]
+def divisors(n: int) -> list[int]:
+    """Every divisor, the smallest first.
+
+    >>> divisors(12)
+    [1, 2, 3, 4, 6, 12]
+    """
+    low = [d for d in range(1, math.isqrt(n) + 1) if n % d == 0]
+    return sorted({*low, *(n // d for d in low)})
 
 
 def with_batches(

@@ -25,6 +25,7 @@ from ..training.memory import Memory, memory
 from ..training.step import Step, step
 from ..world.machine import Machine
 from ..world.model import Model
+from .grid import divisors
 
 Column = NDArray[np.float64]
 
@@ -128,8 +129,7 @@ def run(job: Job, layout: TrainLayout) -> Run:
     whole = seconds * job.tokens / float(job.batch.tokens) / useful
     flops = train_flops(job.model, job.batch.seq, accounting("megatron"))
     rate = float(job.batch.tokens) / seconds
-    compute = job.recipe.precision.mlp.compute
-    peak = job.machine.peak(compute if job.machine.multiplies(compute) else "bf16")
+    peak = job.machine.rate(job.recipe.precision.mlp.compute)
     paid = float(billed_devices(devices, job.machine))
     watts = paid * float(job.machine.power) * job.machine.overhead_power
     return Run(
@@ -165,7 +165,7 @@ def cuts(model: Model, machine: Machine, batch: Batch, devices: int) -> TrainLay
     rows: list[tuple[int, ...]] = []
     domain = int(min(machine.domain, devices))
     longest = int(batch.seq)
-    for tp in (t for t in _divisors(devices) if t <= min(domain, 64) and domain % t == 0):
+    for tp in (t for t in divisors(devices) if t <= min(domain, 64) and domain % t == 0):
         for pp in (p for p in STAGES if p <= model.n_layers and devices // tp % p == 0):
             for cp in (
                 c for c in (1, 2, 4, 8, 16) if c == 1 or (devices // tp // pp % c == 0 and longest // c >= 2048)
@@ -187,13 +187,7 @@ def _expert_cuts(model: Model, stage: int) -> list[int]:
     counts = {int(g.ffn.n_experts) for g in model.groups if g.ffn and g.ffn.n_experts}
     if not counts:
         return [1]
-    return [e for e in _divisors(math.gcd(*counts)) if stage % e == 0]
-
-
-def _divisors(n: int) -> list[int]:
-    return [d for d in range(1, n + 1) if n % d == 0] if n < 4096 else sorted(
-        {d for i in range(1, math.isqrt(n) + 1) if n % i == 0 for d in (i, n // i)}
-    )  # fmt: skip
+    return [e for e in divisors(math.gcd(*counts)) if stage % e == 0]
 
 
 def choices(job: Job) -> Iterator[dict[str, Any]]:

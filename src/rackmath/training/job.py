@@ -14,6 +14,7 @@ import numpy as np
 
 from ..arrays import Mask, Number
 from ..errors import BadInput, unknown
+from ..layout.parallelism import uncut
 from ..world.model import Model
 from ..world.precision import Precision
 from .schedules import SCHEDULES, chunks, possible
@@ -217,15 +218,8 @@ def illegal(model: Model, layout: TrainLayout, batch: Batch, devices: Number | N
     if layout.zero not in (0, 1, 2, 3):
         raise BadInput(f"ZeRO stage {layout.zero} does not exist; give 0, 1, 2 or 3")
     no = np.asarray(False)
-    heads, kv, width, experts = no, no, no, no
+    experts = no
     for group in model.groups:
-        if group.mixer:
-            heads = heads | (group.mixer.heads % layout.tp != 0)
-            for stream in group.mixer.streams:
-                if stream.heads > 1:
-                    kv = kv | ((stream.heads % layout.tp != 0) & (layout.tp % stream.heads != 0))
-        if group.ffn and group.ffn.d_dense:
-            width = width | (group.ffn.d_dense % layout.tp != 0)
         if group.ffn and group.ffn.n_experts:
             experts = experts | (group.ffn.n_experts % layout.ep != 0)
     recurrent = any(g.mixer and (g.mixer.state_elements or g.mixer.scan_flops) for g in model.groups)
@@ -234,9 +228,7 @@ def illegal(model: Model, layout: TrainLayout, batch: Batch, devices: Number | N
     ends = 2 + sum(g.count for g in model.draft)
     reasons = {
         "tp x pp x dp x cp is not the number of devices": no if devices is None else layout.devices != devices,
-        "attention heads do not divide by tp": heads,
-        "KV heads neither divide by tp nor divide it": kv,
-        "feed-forward width does not divide by tp": width,
+        **uncut(model, layout.tp),
         "experts do not divide by ep": experts,
         "ep does not divide the tp x cp x dp devices of a stage": layout.stage % layout.ep != 0,
         "ep without experts": (np.asarray(layout.ep) > 1) & (not model.has_experts),

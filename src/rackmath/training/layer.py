@@ -50,9 +50,9 @@ SCORE_DROPOUT_FORWARD, SCORE_DROPOUT_BACKWARD = 5.0, 7.0
 class Phases:
     """Seconds (or any other quantity) of one layer, or a sum of layers, for one micro-batch on one device.
 
-    `peak`: forward compute at 100 % of peak. `expert`: the part of all kernels that routed experts take.
-    `tp`, `ep`, `cp`: collectives forward and backward; `up` and `out`: their least traffic at full link rate over all
-    phases. `kept`: whether recomputing repeats the collectives is up to the caller.
+    `scores`: of the forward pass, the part that unfused attention takes; `expert`: of all kernels, the part of routed
+    experts. `peak`: forward compute at 100 % of peak. `tp`, `ep`, `cp`: collectives forward and backward; `up` and
+    `out`: their least traffic at full link rate over all phases.
     """
 
     forward: Number = 0.0
@@ -140,7 +140,7 @@ def products(work: Work, matrices: Iterable[Matrix], kv_heads: float) -> Phases:
     peak_seconds: Number = 0.0
     for m in matrices:
         fmt = work.recipe.precision.of(m.component)
-        rate = work.machine.peak(fmt.compute if work.machine.multiplies(fmt.compute) else "bf16")
+        rate = work.machine.rate(fmt.compute)
         kernel = work.efficiency.kernel("gemm")
         cut: Number = 1.0
         if m.shard != "replicated":
@@ -260,7 +260,7 @@ def _experts(ffn: FeedForward, work: Work) -> Phases:
     """Routed experts on one device, and the exchange that brings tokens to them and back."""
     layout, fmt = work.layout, work.recipe.precision.of("experts")
     multiplies = work.machine.multiplies(fmt.compute)
-    rate = work.machine.peak(fmt.compute if multiplies else "bf16")
+    rate = work.machine.rate(fmt.compute)
     kernel = work.efficiency.kernel("experts")
     one = sum(m.parameters for m in ffn.expert)
     rows = work.tokens / layout.tp * ffn.top_k

@@ -98,5 +98,14 @@ class Machine:
         """Whether the machine has a tensor path for an operand type of its own."""
         return compute == "bf16" or bool(np.any(np.asarray(getattr(self, f"peak_{compute}")) > 0))
 
+    def rate(self, compute: str) -> Number:
+        """Dense FLOP/s that products of an operand type run at: those of 16 bits where it has no path of its own.
+
+        >>> h100 = Machine(name="h100", accelerator="H100", peak_bf16=989e12, peak_fp8=1979e12)
+        >>> h100.rate("fp8") == h100.peak_fp8, h100.rate("fp4") == h100.peak_bf16
+        (True, True)
+        """
+        return self.peak(compute if self.multiplies(compute) else "bf16")
+
 
 _WIDER = {"fp4": ("fp4", "fp8"), "fp8": ("fp8",), "int8": ("int8",), "bf16": ()}
