@@ -1,14 +1,11 @@
 """The command line: words in, `ask` in the middle, `show`, `export` or `explain` out. No arithmetic here.
 
 Importing this module loads typer and the standard library only, so that `rackmath --help` is quick.
-Exit codes: 0 answered, 1 nothing feasible, 2 bad input.
+How it ends, and with which exit code: `endings`.
 """
 
 from __future__ import annotations
 
-import os
-import sys
-from difflib import SequenceMatcher
 from typing import Annotated
 
 import typer
@@ -35,6 +32,7 @@ from . import (
     cli_timeline,
     cli_train,
     cli_validate,
+    endings,
 )
 from . import options as o
 
@@ -305,62 +303,11 @@ def explain_(
 
 
 def run(args: list[str] | None = None) -> int:
-    """The exit code of one command; every foreseen mistake becomes one sentence on stderr."""
-    from ..errors import BadInput, Infeasible
-
-    try:
-        done = app(args=args, prog_name="rackmath", standalone_mode=False)
-        sys.stdout.flush()
-        return done if isinstance(done, int) else 0
-    except (BadInput, Infeasible) as error:
-        _complain(str(error))
-        return 2 if isinstance(error, BadInput) else 1
-    except BrokenPipeError:
-        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 (whoever read us has gone; nothing more to say)
-        return 0
-    except (KeyboardInterrupt, typer.Abort):
-        return 130
-    except OSError as error:
-        _complain(f"{error.filename or 'a file'}: {error.strerror or error}")
-        return 2
-    except RecursionError:
-        _complain("the input is nested too deeply; give an ordinary one")
-        return 2
-    except Exception as error:  # typer's usage errors, whichever click they come from
-        message = getattr(error, "format_message", None)
-        if message is None:
-            raise
-        command = getattr(getattr(error, "ctx", None), "command_path", "rackmath")
-        text = str(message())
-        if text:
-            _complain(f"{_sentence(text)}; see {command} --help")
-        return int(getattr(error, "exit_code", 2))
-
-
-def _sentence(text: str) -> str:
-    """A usage message in the form of our own.
-
-    >>> _sentence("No such command 'plann'. Did you mean 'plan'?")
-    "no such command 'plann'; did you mean 'plan'?"
-    >>> _sentence("No such option: --max-tpott (Possible options: --max-tpot, --max-ttft)")
-    'no such option: --max-tpott; did you mean --max-tpot or --max-ttft?'
-    """
-    text = text.strip().rstrip(".").replace(". Did you mean ", "; did you mean ")
-    head, possible, names = text.partition(" (Possible options: ")
-    if possible:
-        given = head.rpartition(" ")[2]
-        near = sorted(names.rstrip(")").split(", "), key=lambda n: -SequenceMatcher(None, given, n).ratio())
-        text = f"{head}; did you mean {' or '.join(near)}?"
-    return text[:1].lower() + text[1:]
-
-
-def _complain(sentence: str) -> None:
-    print("error: " + " ".join(sentence.split()), file=sys.stderr)
+    """The exit code of one command; every mistake becomes one sentence on stderr."""
+    endings.sane_width()
+    return endings.code_of(lambda: app(args=args, prog_name="rackmath", standalone_mode=False))
 
 
 def main() -> None:
-    """The entry point of `rackmath`."""
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="replace")  # a terminal without the letter gets a question mark, not a crash
-    sys.exit(run())
+    """The command line as a process."""
+    endings.process(run)
