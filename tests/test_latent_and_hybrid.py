@@ -34,7 +34,7 @@ HERE = Path(__file__).parent
 DATA = Path(os.environ.get("RACKMATH_DATA") or HERE.parents[1] / "shared" / "data") / "hf_configs"
 ORACLE = json.loads((HERE / "against" / "transformers_counts.json").read_text())
 BF16 = Precision(name="bf16")
-FP8 = Precision(name="fp8", kv=FORMATS["fp8"], index=FORMATS["fp8"])
+FP8 = Precision(name="fp8", kv=FORMATS["fp8"])
 
 DEFAULTS = (
     "deepseek-v2-style", "deepseek-v2-236b", "deepseek_v3", "deepseek-v3-biases-style", "glm4_moe_lite",
@@ -212,13 +212,23 @@ def test_deepseek_v3_cache_and_absorbed_attention() -> None:
 
 def test_v32_reads_an_index_and_2048_entries() -> None:
     m, dense, context = model(V32), model(V3), 128.0 * 1024
-    per_layer = 128 * context + 2048 * 576  # one byte each: 18.0 MB against 75.5 MB
+    per_layer = 132 * context + 2048 * 656  # a key and its scale; 512 in 8 bits, 4 scales, the rotary part in 16 bits
     assert read_bytes(m, context, FP8) == pytest.approx(61 * per_layer)
     assert read_bytes(dense, context, FP8) == pytest.approx(61 * context * 576)
-    assert (per_layer / 1e6, context * 576 / 1e6) == pytest.approx((18.0, 75.5), abs=0.05)
-    assert cache_bytes(m, context, FP8) == pytest.approx(61 * context * (576 + 128))
+    assert cache_bytes(m, context, FP8) == pytest.approx(61 * context * (656 + 132))
     (_, latent), *_ = streams(m)["latent"]
     assert latent.prefill_flops == latent.decode_flops  # every query reads entries of its own: no shared expansion
+
+
+@pytest.mark.parametrize(("kv", "each"), [("bf16", 1284), ("fp8", 788)])
+def test_index_keys_keep_their_own_format(kv: str, each: float) -> None:
+    """132 bytes a token and layer whatever the cache's format: 78,324 bytes a token beside a BF16 latent."""
+    m = model(V32)
+    assert kv_bytes_per_token(m, Precision.uniform("fp8", kv=kv)) == 61 * each
+    assert kv_bytes_per_token(m, Precision.uniform("fp8").with_kv(kv)) == 61 * each
+    assert kv_bytes_per_token(m, BF16) == 78324
+    given = build({**m.description, "precision": {"index": "bf16"}})
+    assert kv_bytes_per_token(given) == 61 * (1152 + 256)
 
 
 def test_glm_52_shares_indexers_between_layers() -> None:
@@ -235,10 +245,10 @@ def test_glm_52_shares_indexers_between_layers() -> None:
 
 def test_v4_cache_in_closed_form_and_against_its_report() -> None:
     m, v32, context = model(V4_PRO), model(V32), 2.0**20
-    indexed = 128 * 512 + context / 4 * (512 + 128) + 4 * 8 * (2 * 1024 + 2 * 256)
-    pooled = 128 * 512 + context / 128 * 512 + 4 * 128 * 2 * 512
+    indexed = 128 * 584 + context / 4 * (584 + 132) + 4 * 8 * (2 * 1024 + 2 * 256)
+    pooled = 128 * 584 + context / 128 * 584 + 4 * 128 * 2 * 512
     assert cache_bytes(m, context, FP8) == pytest.approx(30 * indexed + 31 * pooled)
-    read = 61 * 128 * 512 + 30 * (1024 * 512 + context / 4 * 128) + 31 * context / 128 * 512
+    read = 61 * 128 * 584 + 30 * (1024 * 584 + context / 4 * 132) + 31 * context / 128 * 584
     one_open = 4 * (30 * (2 * 1024 + 4 * 128) + 31 * 2 * 512)
     assert read_bytes(m, context, FP8) == pytest.approx(read + one_open)
     # the report, at one million tokens and with formats of its own: 27 % of V3.2's FLOPs, 10 % of its cache

@@ -77,6 +77,8 @@ class Fits:
                     yield from self._in_group(op, op.name.removesuffix(label), group)
 
     def _in_group(self, op: Op, name: str, group: LayerGroup) -> Iterator[tuple[str, str, str]]:
+        from ..kernel.counts import entry_format
+
         mixer, ffn = group.mixer, group.ffn
         if name == "adapters":
             yield "gemm", "bf16", "bf16"
@@ -91,9 +93,10 @@ class Fits:
             latent = stream.heads <= 1
             if name == f"{stream.name} attention, decode":
                 kind = "mla_decode" if latent else "attention_decode"
-                yield kind, self.precision.of(stream.precision).name, "bf16"
+                yield kind, entry_format(stream, self.precision).name, "bf16"
             if name == f"{stream.name} attention, prefill":
-                yield "mla_prefill" if latent else "attention_prefill", "bf16", "bf16"
+                core = "mla_prefill" if latent else "attention_prefill"
+                yield core if stream.prefill_flops else "elementwise", "bf16", "bf16"
         if name == "recurrent state":
             one = self.kernel("scan", "bf16", "bf16")
             yield "scan", "bf16", "bf16"

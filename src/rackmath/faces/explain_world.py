@@ -100,12 +100,14 @@ def _matrix(x: Matrix) -> Node:
 
 
 def _cache(m: Model) -> list[Node]:
+    from ..kernel.counts import entry_bytes, entry_format
+
     found = []
     for i, g in enumerate(m.groups):
         for s in g.mixer.streams if g.mixer else ():
             if s.stored and s.precision != "state":
-                fmt = m.precision.of(s.precision)
-                each = Node(name="bytes", value=fmt.bytes, source=f"format {fmt.name}")
+                size = entry_bytes(s, m.precision) / s.elements
+                each = Node(name="bytes", value=size, source=f"format {entry_format(s, m.precision).name}")
                 every = (count("entries per token", 1 / s.stride),) if s.stride != 1 else ()
                 name = f"{s.name} {g.name or f'group {i}'}"
                 found.append(

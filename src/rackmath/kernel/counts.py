@@ -13,7 +13,7 @@ import numpy as np
 
 from ..arrays import Number
 from ..world.model import FeedForward, LayerGroup, Model, Stream
-from ..world.precision import Precision
+from ..world.precision import Format, Precision, format_named
 
 # --- parameters -------------------------------------------------------------------------------------------------
 
@@ -94,6 +94,26 @@ def weight_bytes(model: Model, precision: Precision | None = None) -> float:
 # --- cache ------------------------------------------------------------------------------------------------------
 
 
+def entry_format(stream: Stream, precision: Precision) -> Format:
+    """The format a stream's entries are kept in."""
+    if stream.precision == "index":
+        return precision.index or format_named(stream.own)
+    return precision.of(stream.precision)
+
+
+def entry_bytes(stream: Stream, precision: Precision) -> float:
+    """Bytes of one entry, all heads together.
+
+    >>> from rackmath.world.sparse import index_stream
+    >>> entry_bytes(index_stream(64, 128), Precision(name="bf16"))     # a key of DeepSeek V3.2: 128 and its scale
+    132.0
+    """
+    fmt = entry_format(stream, precision)
+    if stream.narrow_bytes and 0.75 < fmt.bytes < 1.5:
+        return stream.narrow_bytes
+    return stream.elements * fmt.bytes
+
+
 def stored_entries(stream: Stream, context: Number) -> Number:
     """Entries one sequence keeps at `context` tokens."""
     if not stream.stored:
@@ -102,26 +122,45 @@ def stored_entries(stream: Stream, context: Number) -> Number:
 
 
 def attended_entries(stream: Stream, context: Number) -> Number:
-    """Entries a query reads when `context` tokens precede it (the mean over phases for chunked layers)."""
-    seen = np.minimum(context, stream.window)
-    if stream.chunk != np.inf:
-        seen = np.minimum(seen, stream.chunk / 2)
-    entries = seen / stream.stride
+    """Entries a query reads when `context` tokens precede it.
+
+    A chunked layer reads everything inside the first chunk; later the mean over where in a chunk the query may stand.
+
+    >>> chunked = Stream(name="kv", elements=1, decode_flops=1, prefill_flops=1, chunk=8192)
+    >>> [float(attended_entries(chunked, n)) for n in (8000.0, 100000.0)]
+    [8000.0, 4096.0]
+    """
+    entries = np.minimum(context, stream.window) / stream.stride
     if stream.power != 1:
         entries = np.power(entries, stream.power)
-    return np.minimum(entries, stream.top_k)
+    entries = np.minimum(entries, stream.top_k)
+    if stream.chunk == np.inf:
+        return entries
+    return np.where(np.asarray(context) <= stream.chunk, entries, _unchunked(stream, stream.chunk) / stream.chunk)
 
 
 def attended_sum(stream: Stream, context: Number) -> Number:
     """Entries attended by all queries at positions 0 to `context`: the integral of `attended_entries`.
 
+    Of a chunked layer it is exact: whole chunks and the one begun.
+
     >>> dense = Stream(name="kv", elements=1, decode_flops=1, prefill_flops=1)
     >>> float(attended_sum(dense, 1000.0))
     500000.0
+    >>> chunked = Stream(name="kv", elements=1, decode_flops=1, prefill_flops=1, chunk=400)
+    >>> float(attended_sum(chunked, 1000.0))            # 2 x 400 x 400 / 2 + 200 x 200 / 2
+    180000.0
     """
+    if stream.chunk == np.inf:
+        return _unchunked(stream, context)
+    whole = np.floor(context / stream.chunk)
+    return whole * _unchunked(stream, stream.chunk) + _unchunked(stream, context - whole * stream.chunk)
+
+
+def _unchunked(stream: Stream, context: Number) -> Number:
+    """The same inside one chunk."""
     p = stream.power
-    most = min(stream.window, stream.chunk / 2)
-    cap: float = min((most / stream.stride) ** p, stream.top_k)  # entries beyond which a query reads no more
+    cap: float = min((stream.window / stream.stride) ** p, stream.top_k)  # beyond it a query reads no more
     if cap == np.inf:
         return _ramp(context, stream.stride, p)
     ramp: Number = np.minimum(context, cap ** (1 / p) * stream.stride)
@@ -149,7 +188,7 @@ def _entries_and_state(
         if group.mixer is None:
             continue
         for stream in group.mixer.streams:
-            size = group.count * stream.elements * precision.of(stream.precision).bytes
+            size = group.count * entry_bytes(stream, precision)
             total = total + size * entries(stream, context)
         total = total + group.count * group.mixer.state_elements * group.mixer.state_bytes
     return total
@@ -162,7 +201,7 @@ def kv_bytes_per_token(model: Model, precision: Precision | None = None) -> floa
     """
     chosen = precision or model.precision
     return sum(
-        g.count * s.elements * chosen.of(s.precision).bytes / s.stride
+        g.count * entry_bytes(s, chosen) / s.stride
         for g in model.groups
         if g.mixer
         for s in g.mixer.streams

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..arrays import Number
-from ..kernel.counts import stored_entries
+from ..kernel.counts import entry_bytes, stored_entries
 from ..world.engine import Engine
 from ..world.lora import adapter
 from ..world.machine import Machine
@@ -120,7 +120,7 @@ def device_cache_bytes(model: Model, precision: Precision, layout: Layout, conte
         if group.mixer is None:
             continue
         for stream in group.mixer.streams:
-            size = group.count * stream.elements * precision.of(stream.precision).bytes
+            size = group.count * entry_bytes(stream, precision)
             total = total + size * stored_entries(stream, context) / np.minimum(layout.tp, stream.heads) / layout.cp
         state = group.count * group.mixer.state_elements * group.mixer.state_bytes
         total = total + state / np.minimum(layout.tp, group.mixer.heads)

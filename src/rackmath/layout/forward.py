@@ -16,7 +16,7 @@ import numpy as np
 from ..arrays import Number
 from ..kernel import achieved
 from ..kernel.achieved import Achieved, Kernel
-from ..kernel.counts import Pass, attended_entries, attended_sum, experts_touched
+from ..kernel.counts import Pass, attended_entries, attended_sum, entry_bytes, entry_format, experts_touched
 from ..kernel.efficiency import Efficiency
 from ..kernel.roofline import Op, PassTime, pass_time
 from ..world.lora import adapter
@@ -263,9 +263,8 @@ def _stream_ops(
 ) -> Iterator[Op]:
     """Attention over one cache stream: decoding sequences, then prefill tokens."""
     work, tp, cp, bandwidth = job.work, job.layout.tp, job.layout.cp, job.machine.hbm_bandwidth
-    fmt = job.precision.of(stream.precision)
-    held = stream.elements / np.minimum(tp, stream.heads)  # numbers of an entry on this device
-    entry = held * fmt.bytes
+    fmt = entry_format(stream, job.precision)
+    entry = entry_bytes(stream, job.precision) / np.minimum(tp, stream.heads)  # on this device
     # Engines multiply attention in 16 bits unless the cache is narrower; only the bound grants the narrow peak.
     peak, safe = job.machine.peak(fmt.compute), job.machine.peak("bf16")
     entries, prefill = attended_entries(stream, work.context) / cp, prefill / cp  # each cp rank keeps its part
@@ -292,13 +291,18 @@ def _stream_ops(
     size = _met(stream, work, prefill * cp) * entry
     heads = np.maximum(mixer.heads / tp, 1.0)
     pair_flops = stream.prefill_flops / mixer.heads
-    spent = achieved.attention_prefill(
-        job.efficiency.kernel("mla_prefill" if latent else "attention_prefill"), compute=flops / safe,
-        bytes=size + prefill * heads * pair_flops,  # queries and outputs
-        bandwidth=bandwidth, pair_flops=pair_flops,
-        queries=np.maximum(np.minimum(prefill, fresh), 1.0), keys=np.maximum(pairs, 1.0), heads=heads,
-        prompts=np.maximum(prefill / fresh, 1.0), kernels=_any(work.prefill),
-    )  # fmt: skip
+    if pair_flops:
+        spent = achieved.attention_prefill(
+            job.efficiency.kernel("mla_prefill" if latent else "attention_prefill"), compute=flops / safe,
+            bytes=size + prefill * heads * pair_flops,  # queries and outputs
+            bandwidth=bandwidth, pair_flops=pair_flops,
+            queries=np.maximum(np.minimum(prefill, fresh), 1.0), keys=np.maximum(pairs, 1.0), heads=heads,
+            prompts=np.maximum(prefill / fresh, 1.0), kernels=_any(work.prefill),
+        )  # fmt: skip
+    else:  # a buffer that is kept, and multiplied with nothing
+        spent = achieved.elementwise(
+            job.efficiency.kernel("elementwise"), bytes=size, bandwidth=bandwidth, kernels=_any(work.prefill)
+        )
     yield Op(
         name=f"{stream.name} attention, prefill{label}", kind="attention_prefill", layers=n, flops=flops,
         compute=flops / peak, spent=spent, bytes=size,
@@ -333,7 +337,7 @@ def _context_ops(mixer: Mixer, job: Job, n: float, label: str) -> Iterator[Op]:
     prefill = work.prefill * work.busiest
     size: Number = 0.0
     for stream in mixer.streams:
-        entry = stream.elements * job.precision.of(stream.precision).bytes / np.minimum(layout.tp, stream.heads)
+        entry = entry_bytes(stream, job.precision) / np.minimum(layout.tp, stream.heads)
         size = size + _met(stream, work, prefill) * entry
     partial = work.decode * work.width / layout.dp * job.model.d_model * job.precision.activation_bytes / layout.tp
     time = np.where(work.prefill > 0, all_gather(size, on).time, 0.0)

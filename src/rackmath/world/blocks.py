@@ -67,7 +67,7 @@ def gqa(
             Matrix(name="index_q", d_in=d_model, d_out=index_n_heads * index_head_dim, shard="kv"),
             Matrix(name="index_k", d_in=d_model, d_out=index_head_dim, shard="replicated"),
         ]
-        streams.append(index_stream(index_n_heads, index_head_dim))
+        streams.append(index_stream(index_n_heads, index_head_dim, own="bf16"))
     return Mixer(
         kind="gqa", matrices=tuple(matrices), streams=tuple(streams), heads=n_heads,
         extra_parameters=extra_parameters, kernels=2 + (3 if index_n_heads else 0),
@@ -101,7 +101,8 @@ def mla(
     values for every head. Prefill expands keys and values (not absorbed). The matrices are the same either way.
     With `top_k` it is DeepSeek sparse attention, which prefills absorbed too, since every query reads entries of its
     own. Its indexer reads every cached token's small key; a layer without one reuses an earlier layer's choice.
-    Without `q_lora_rank` the query is one full matrix.
+    An 8-bit cache of it keeps a 4-byte scale for each 128 latent numbers and the rotary part in 16 bits (656 bytes a
+    token; vLLM and SGLang, "fp8_ds_mla"). Without `q_lora_rank` the query is one full matrix.
 
     >>> mixer = mla(d_model=7168, n_heads=128, q_lora_rank=1536, kv_lora_rank=512, qk_nope_head_dim=128,
     ...             qk_rope_head_dim=64, v_head_dim=128)         # DeepSeek-V3
@@ -134,6 +135,7 @@ def mla(
             decode_flops=absorbed,
             prefill_flops=2 * n_heads * (d_qk + v_head_dim) if top_k == math.inf else absorbed,
             top_k=top_k,
+            narrow_bytes=0 if top_k == math.inf else kv_lora_rank * (1 + 4 / 128) + 2 * qk_rope_head_dim,
         )
     ]
     if index_n_heads:

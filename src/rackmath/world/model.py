@@ -47,7 +47,9 @@ class Stream:
 
     A query at position L (tokens so far) attends `min((min(L, window) / stride) ** power, top_k)` entries; the layer
     stores `min(L, window) / stride` entries per sequence. `chunk` restarts the context every `chunk` tokens
-    (Llama 4's chunked layers): on average half a chunk is attended.
+    (Llama 4's chunked layers): inside the first chunk everything is attended, later half a chunk on average.
+    `own`: the format of its entries where the precision names none. `narrow_bytes`: bytes of an entry in an 8-bit
+    cache that has a layout of its own (scales, a rotary part in 16 bits); 0 where it has none.
     """
 
     name: str
@@ -62,6 +64,8 @@ class Stream:
     power: float = 1  # below 1 where a query reads a power of the entries: 0.5 reads the square root of them
     stored: bool = True  # False where the layer reads the cache another layer keeps
     precision: Literal["kv", "index", "state"] = "kv"  # "state": a buffer of fixed size, whatever the cache's format
+    own: str = "bf16"
+    narrow_bytes: float = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -91,7 +91,7 @@ class Precision:
     head: Format = FORMATS["bf16"]
     norm: Format = FORMATS["bf16"]
     kv: Format = FORMATS["bf16"]
-    index: Format = FORMATS["bf16"]  # keys of a sparse-attention indexer
+    index: Format | None = None  # keys of a sparse-attention indexer; None: as the model's engines keep them
     state: Format = FORMATS["fp32"]  # buffers of a compressed cache
     activation_bytes: float = 2.0
     dispatch: Format | None = None  # how tokens travel to experts; None: as the experts multiply
@@ -109,10 +109,8 @@ class Precision:
         )  # fmt: skip
 
     def with_kv(self, kv: str) -> Precision:
-        """The same weights with another cache format (the indexer's keys never widen with it)."""
-        f = format_named(kv)
-        index = f if f.bytes < self.index.bytes else self.index
-        return replace(self, kv=f, index=index)
+        """The same weights with another cache format; an indexer's keys keep their own."""
+        return replace(self, kv=format_named(kv))
 
     @property
     def sent(self) -> Format:

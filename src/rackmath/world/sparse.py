@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 from .model import Matrix, Mixer, Stream
 
 
-def index_stream(n_heads: float, head_dim: float, *, stride: float = 1) -> Stream:
-    """The cache of an indexer: one small key per token (or per compressed entry), all of it read by every query."""
+def index_stream(n_heads: float, head_dim: float, *, stride: float = 1, own: str = "fp8_g128") -> Stream:
+    """The cache of an indexer: one small key per token (or per compressed entry), all of it read by every query.
+
+    Whatever the cache's format, DeepSeek's keys are kept in 8 bits with a 4-byte scale for each 128 numbers (vLLM
+    `DeepseekV32IndexerCache`, SGLang `NSATokenToKVPool`).
+    """
     flops = 2 * n_heads * head_dim
     return Stream(
         name="index",
@@ -17,6 +22,7 @@ def index_stream(n_heads: float, head_dim: float, *, stride: float = 1) -> Strea
         prefill_flops=flops,
         stride=stride,
         precision="index",
+        own=own,
     )
 
 
@@ -33,6 +39,7 @@ def compressed(
     top_k: float = math.inf,
     index_n_heads: float = 0,
     index_head_dim: float = 0,
+    rope_head_dim: float = 64,
     hyper_streams: float = 0,
     extra_parameters: float = 0,
 ) -> Mixer:
@@ -43,6 +50,8 @@ def compressed(
     finds with small keys pooled the same way; without (V4's ratio 128) it reads all of them. Pooling with an indexer
     overlaps two windows, which doubles its projections. Beside the entries, a layer keeps the projections of tokens
     whose window has not closed (`open`, in 4 bytes): each is written once and read once, when its entry is made.
+    In an 8-bit cache an entry keeps its `rope_head_dim` rotary numbers in 16 bits and a 1-byte scale for each 64 of
+    the others (and one to pad): 584 bytes (vLLM `DeepseekCompressor`, "fp8_ds_mla").
 
     The output projection is low-rank in `o_groups` groups of heads, which tensor parallelism must not split.
     `hyper_streams` parallel residual streams are mixed before and after the attention and the feed-forward part;
@@ -61,17 +70,14 @@ def compressed(
         Matrix(name="o_b", d_in=o_groups * o_lora_rank, d_out=d_model),
     ]
     flops = 2 * n_heads * (head_dim + head_dim)
-    streams = [Stream(name="window", elements=head_dim, decode_flops=flops, prefill_flops=flops, window=window)]
+    narrow = head_dim + rope_head_dim + (head_dim - rope_head_dim) / 64 + 1
+    entry = Stream(name="window", elements=head_dim, decode_flops=flops, prefill_flops=flops, narrow_bytes=narrow)
+    streams = [replace(entry, window=window)]
     extra = n_heads + q_lora_rank + head_dim + extra_parameters  # sinks and two norms
     overlap = 2 if index_n_heads else 1
     if ratio:
         matrices.append(Matrix(name="pool", d_in=d_model, d_out=overlap * head_dim, count=2, shard="replicated"))
-        streams.append(
-            Stream(
-                name="compressed", elements=head_dim, decode_flops=flops, prefill_flops=flops, stride=ratio,
-                top_k=top_k,
-            )
-        )  # fmt: skip
+        streams.append(replace(entry, name="compressed", stride=ratio, top_k=top_k))
         extra += ratio * overlap * head_dim + head_dim
         open_elements = 2 * overlap * head_dim
         if index_n_heads:

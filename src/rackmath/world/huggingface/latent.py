@@ -176,6 +176,7 @@ def _compressed(config: Config, ratio: int, hyper_streams: int) -> Part:
         "o_lora_rank": config.count("o_lora_rank"),
         "window": config.maybe("sliding_window", least=1) or math.inf,
         "ratio": ratio,
+        "rope_head_dim": config.count("qk_rope_head_dim", default=64, least=0, most=config.count("head_dim")),
         "hyper_streams": hyper_streams,
     }
     if ratio == V4_INDEXED_RATIO:

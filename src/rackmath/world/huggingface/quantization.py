@@ -101,7 +101,7 @@ def read_precision(
         precision["head"] = head
     kv = _cache(given)
     if kv:
-        precision |= {"kv": kv, "index": kv}
+        precision["kv"] = kv
     unread = skipped.unread.union(*(m.unread for _, m in groups))
     notes += [f"the pattern {shown(pattern)} of the quantisation config is not understood and left out"
               for pattern in sorted(unread)[:3]]  # fmt: skip
