@@ -8,9 +8,11 @@ import pytest
 from rackmath.faces import ask
 from rackmath.kernel.counts import Pass, attended_entries, attended_sum, read_bytes
 from rackmath.kernel.efficiency import calibrated
+from rackmath.layout.footprint import device_weight_bytes, footprint
 from rackmath.layout.forward import forward
 from rackmath.layout.parallelism import Layout
 from rackmath.world import catalog
+from rackmath.world.engine import engine as engine_named
 
 V4 = ("deepseek-ai/DeepSeek-V4-Flash", "deepseek-ai/DeepSeek-V4-Pro")
 
@@ -51,3 +53,39 @@ def test_a_pass_with_a_buffer_of_no_flops_has_a_time(name: str, machine: str) ->
 def test_v4_is_planned(name: str) -> None:
     answer = ask.plan(name, "8xh200", isl=4000, osl=500)
     assert np.isfinite(float(answer.best.serving.tpot))
+
+
+# --- weights as engines load them -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("machine", "engine", "logged", "within"),
+    [
+        ("h100", "vllm 0.10.1", 65.97, 0.002),  # vllm-project/vllm#23278, through Marlin
+        ("h100", "vllm 0.14.1", 64.38, 0.002),  # vllm-project/vllm#33155, through Triton
+        ("dgx-spark", "trtllm", 63.52, 0.005),  # a public log of TensorRT-LLM 1.1.0rc3
+    ],
+)
+def test_experts_of_gpt_oss_are_padded_where_an_engine_pads_them(
+    machine: str, engine: str, logged: float, within: float
+) -> None:
+    model = catalog.model("openai/gpt-oss-120b")
+    held = footprint(model, catalog.machine(machine), model.precision, Layout(), engine_named(engine), 1000.0)
+    assert float(held.weights) / 2**30 == pytest.approx(logged, rel=within)
+
+
+def test_padding_is_of_the_part_a_device_holds() -> None:
+    model, on = catalog.model("openai/gpt-oss-120b"), catalog.machine("8xh100")
+    marlin = engine_named("vllm 0.10.1")
+    for tp in (1.0, 8.0):  # 2880 / 8 = 360, rounded up to 384 beside 3072
+        held = footprint(model, on, model.precision, Layout(tp=tp), marlin, 1000.0).weights
+        plain = device_weight_bytes(model, model.precision, Layout(tp=tp))
+        wide = 36 * 128 * 3 * (3072 * np.ceil(2880 / tp / 128) * 128 - 2880 * 2880 / tp) * (0.5 + 1 / 32)
+        assert float(held - plain) == pytest.approx(wide)
+
+
+def test_what_needs_no_padding_gets_none() -> None:
+    for name, machine in (("deepseek-ai/DeepSeek-V4-Flash", "h200"), ("meta-llama/Llama-3.1-8B", "h100")):
+        model, on = catalog.model(name), catalog.machine(machine)
+        held = footprint(model, on, model.precision, Layout(), engine_named("vllm"), 1000.0)
+        assert float(held.weights) == pytest.approx(float(device_weight_bytes(model, model.precision, Layout())))

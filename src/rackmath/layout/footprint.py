@@ -11,7 +11,8 @@ from ..kernel.counts import entry_bytes, stored_entries
 from ..world.engine import Engine
 from ..world.lora import adapter
 from ..world.machine import Machine
-from ..world.model import COMPONENTS, Model
+from ..world.model import COMPONENTS, FeedForward, Model
+from ..world.padding import PLAIN, Padding, padding
 from ..world.precision import Precision
 from .parallelism import Layout, kv_heads_of, slots, split, stage_share
 
@@ -54,7 +55,7 @@ def footprint(
     `RUNTIME_SHARE` of a small memory), and the activations of the largest step. As many prompts as fill a step, at
     least one, are in progress on every attention-DP rank.
     """
-    weights = device_weight_bytes(model, precision, layout)
+    weights = device_weight_bytes(model, precision, layout, padding(engine, machine.generation, precision.experts))
     per_sequence = device_cache_bytes(model, precision, layout, context)
     activations = engine.chunk_tokens * model.d_model * precision.activation_bytes * ACTIVATION_COPIES
     runtime = np.minimum(engine.reserved_bytes, RUNTIME_SHARE * machine.hbm_capacity)
@@ -75,11 +76,12 @@ def footprint(
     )
 
 
-def device_weight_bytes(model: Model, precision: Precision, layout: Layout) -> Number:
+def device_weight_bytes(model: Model, precision: Precision, layout: Layout, padded: Padding = PLAIN) -> Number:
     """Bytes of weights on the fullest device: its stage's layers, plus embedding or head.
 
     The first stage holds the embedding and the last the head; with one stage a device holds both. Both are split
-    over tp. Pipeline stages hold at most ceil(layers / pp) layers, taken as that share of every group.
+    over tp. Pipeline stages hold at most ceil(layers / pp) layers, taken as that share of every group. `padded`: what
+    the engine rounds up while it loads the experts.
     """
     size = {c: precision.of(c).bytes for c in COMPONENTS}
     tp = layout.tp
@@ -93,9 +95,8 @@ def device_weight_bytes(model: Model, precision: Precision, layout: Layout) -> N
         if group.ffn:
             per = per + split(group.ffn.matrices, size, 1.0, tp) + size["norm"] * group.ffn.extra_parameters
             if group.ffn.n_experts:
-                one = sum(size["experts"] * m.parameters for m in group.ffn.expert)
-                one += size["norm"] * group.ffn.expert_extra_parameters
-                per = per + slots(group.ffn, layout) / layout.ep * one / layout.moe_tp
+                one = _expert_bytes(group.ffn, precision, layout.moe_tp, padded)
+                per = per + slots(group.ffn, layout) / layout.ep * one
         if model.lora is not None:
             added = adapter(group, model.lora)
             kv = kv_heads_of(group.mixer.streams) if group.mixer else 1.0
@@ -107,6 +108,12 @@ def device_weight_bytes(model: Model, precision: Precision, layout: Layout) -> N
     output = size["head"] * (0.0 if model.tied_embeddings else head) / tp
     ends = np.where(np.asarray(layout.pp) > 1, np.maximum(embedding, size["head"] * head / tp), embedding + output)
     return layers * stage_share(model, layout) + ends + size["norm"] * model.norm_parameters
+
+
+def _expert_bytes(ffn: FeedForward, precision: Precision, ways: Number, padded: Padding) -> Number:
+    """Bytes of one expert on one of the `ways` devices it is cut over."""
+    each = sum((padded.bytes(m, precision.experts, ffn.d_dispatch, ways) for m in ffn.expert), 0.0 * ways)
+    return each + precision.norm.bytes * ffn.expert_extra_parameters / ways
 
 
 def device_cache_bytes(model: Model, precision: Precision, layout: Layout, context: Number) -> Number:
