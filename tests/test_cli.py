@@ -307,12 +307,12 @@ def test_a_machine_without_a_price_is_unknown_not_free(rackmath: Command, tmp_pa
 
 
 def test_v3_does_not_fit_eight_h100(rackmath: Command) -> None:
-    """671 GB of weights do not fit in 640 GB: exit 1, by how much, and the nearest plan that does."""
+    """671 GB of weights do not fit in the 680 GB that eight drivers show with an engine beside: exit 1, by how much, and the nearest plan that does."""
     said = rackmath("plan", V3, "--on", "8xh100")
     text = " ".join(said.out.split())
     assert said.code == 1
     assert "does not fit" in text
-    assert "hold 640 GB together" in text
+    assert "hold 680 GB together" in text
     assert re.search(r"its weights are 67\d GB", text)
     assert re.search(r"\d+\.\d GB short", text)
     found = strict(rackmath("plan", V3, "--on", "8xh100", "--json").out)

@@ -53,7 +53,7 @@ def test_multiplies_per_weight_fetched_section_6(peak, weight_bytes, bandwidth, 
 def test_drain_times_section_8(name, milliseconds):
     """Of the machines as the catalogue has them, each fitted with its own memory."""
     machine = catalog.machine(name)
-    assert drain_time(machine.hbm_capacity, machine.hbm_bandwidth) * 1e3 == pytest.approx(milliseconds, abs=0.5)
+    assert drain_time(machine.box, machine.hbm_bandwidth) * 1e3 == pytest.approx(milliseconds, abs=0.5)
 
 
 def test_optimal_batch_section_5():

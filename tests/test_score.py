@@ -463,8 +463,8 @@ def test_spellings_of_accelerators(key: str, text: str) -> None:
 
 
 def test_memory_of_a_computer_is_the_one_that_is_named() -> None:
-    assert float(catalog.machine("M3 Max 40-Core GPU 64GB").hbm_capacity) == 64e9
-    assert float(catalog.machine("M1 7-Core GPU 8GB").hbm_capacity) == 8e9
+    assert float(catalog.machine("M3 Max 40-Core GPU 64GB").box) == 64e9
+    assert float(catalog.machine("M1 7-Core GPU 8GB").box) == 8e9
     with pytest.raises(BadInput, match="names 999 GB"):
         catalog.machine("M3 Max 999GB")
     with pytest.raises(BadInput, match="names 40 GB"):

@@ -197,5 +197,5 @@ def test_a_mistake_names_what_was_given(shell: Shell, args: tuple[str, ...], sai
 
 def test_one_device_is_not_devices(shell: Shell) -> None:
     text = " ".join(shell("plan", V3, "--on", "h100", code=1).split())
-    assert "the device holds 80.0 GB" in text
+    assert "the device holds 85.0 GB" in text
     assert "1 devices" not in text

@@ -24,20 +24,22 @@ def row(machine: Machine) -> str:
     )
     price = f"{machine.price_per_hour:.2f} {machine.price_kind}" if machine.price_kind != "none" else "unknown"
     doubtful = sorted(n for n, source in machine.sources.items() if not source.verified and "latency" not in n)
-    memory = f"{show(machine.hbm_capacity, 'B')} | {show(machine.hbm_bandwidth, 'B/s')}"
-    shown = ", ".join(doubtful) if len(doubtful) < 9 else "most values"
+    shown = f"{float(machine.hbm_capacity) / 2**30:.5g} GiB"
+    memory = f"{show(machine.box, 'B')} | {shown} | {show(machine.hbm_bandwidth, 'B/s')}"
+    doubts = ", ".join(doubtful) if len(doubtful) < 9 else "most values"
     return (
         f"| `{machine.name}` | {machine.accelerator} | {machine.dies:g} | {peaks} | {memory} "
-        f"| {machine.domain:g} | {price} | {shown} |"
+        f"| {machine.domain:g} | {price} | {doubts} |"
     )
 
 
 def table() -> str:
     """The generated part of the page."""
     head = (
-        "| name | accelerator | dies | BF16 / FP8 / FP4 TFLOP/s | memory | bandwidth | domain | $/h | not verified |"
+        "| name | accelerator | dies | BF16 / FP8 / FP4 TFLOP/s | memory | driver shows | bandwidth | domain | $/h "
+        "| not verified |"
     )
-    lines = [BEGIN, "", head, "|---|---|---|---|---|---|---|---|---|"]
+    lines = [BEGIN, "", head, "|---|---|---|---|---|---|---|---|---|---|"]
     lines += [row(catalog.machine(name)) for name in catalog.devices()]
     lines += ["", "Presets:", "", "| name | devices | what differs |", "|---|---|---|"]
     for name, given in catalog.presets().items():

@@ -43,8 +43,9 @@ def lecture_gpu() -> Machine:
     said = Source(text="the lecture's figure")
     one = catalog.device("gb200")
     return replace(
-        one, name="the lecture's GPU", hbm_capacity=192e9, price_per_hour=2.0, notes=(),
-        sources={**one.sources, "hbm_capacity": said, "price_per_hour": said, f"prices.{one.price_kind}": said},
+        one, name="the lecture's GPU", hbm_nominal=192e9, hbm_capacity=192e9, price_per_hour=2.0, notes=(),
+        sources={**one.sources, "hbm_nominal": said, "hbm_capacity": said, "price_per_hour": said,
+                 f"prices.{one.price_kind}": said},
     )  # fmt: skip
 
 

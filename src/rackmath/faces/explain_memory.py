@@ -34,14 +34,15 @@ def memory(answer: MemoryAnswer) -> Node:
     capacity = of_machine(machine, "hbm_capacity", "memory")
     bandwidth = of_machine(machine, "hbm_bandwidth", "memory bandwidth")
     devices = of_machine(machine, "n_devices", "devices")
-    drain = stated("quotient", "drain time", m.drain, "s", capacity, bandwidth,
+    box = of_machine(machine, "hbm_nominal", "memory on the box")
+    drain = stated("quotient", "drain time", m.drain, "s", box, bandwidth,
                    note="the longest useful memory time of a step, not its floor")  # fmt: skip
     held = Node(name="weights on the fullest device", value=float(m.holds.weights), unit="B", note=m.layout.label())
-    share = stated("quotient", "weights' share of HBM", m.share, "share", held, capacity)
+    share = stated("quotient", "weights' share of HBM", m.share, "share", held, box)
     read = quotient("weights read once", "s", held, bandwidth)
     floor = stated("product", "floor of a step", m.floor, "s", read, count("pp", float(m.layout.pp)))
     whole = Node(name="weights, one copy", value=weight_bytes(model, m.precision), unit="B", source=model.source)
-    once = stated("quotient", "share of one copy", m.share_once, "share", whole, capacity, devices)
+    once = stated("quotient", "share of one copy", m.share_once, "share", whole, box, devices)
     main = weight_format(model, m.precision)
     peak = of_machine(
         machine, explain_pass.peak_field(q, main.compute, float(machine.peak(main.compute))),

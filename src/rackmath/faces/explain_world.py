@@ -131,6 +131,6 @@ def machine(m: Machine) -> Node:
                half, bandwidth, note="multiplies per weight fetched")
         for name, value in records_world.ratios(m).items()
     ]  # fmt: skip
-    drain = quotient("drain time", "s", leaves["hbm_capacity"], bandwidth)
+    drain = quotient("drain time", "s", leaves["hbm_nominal"], bandwidth)
     values = Node(name="values", children=tuple(leaves.values()))
     return Node(name=m.name, children=(values, *ratios, drain))

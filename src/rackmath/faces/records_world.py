@@ -48,8 +48,8 @@ def _model_columns(m: Model) -> Record:
 def _machine_columns(m: Machine) -> Record:
     """Values of one device in SI units; bandwidths of links one way; empty where unknown."""
     fields = (
-        "peak_bf16", "peak_fp8", "peak_fp4", "peak_int8", "hbm_capacity", "hbm_bandwidth", "scaleup_bandwidth",
-        "scaleout_bandwidth", "power", "price_per_hour",
+        "peak_bf16", "peak_fp8", "peak_fp4", "peak_int8", "hbm_nominal", "hbm_capacity", "hbm_bandwidth",
+        "scaleup_bandwidth", "scaleout_bandwidth", "power", "price_per_hour",
     )  # fmt: skip
     about = {"name": m.name, "vendor": m.vendor, "year": m.year or None, "devices": m.n_devices, "domain": m.domain}
     return about | {f: float(getattr(m, f)) or None for f in fields} | {"price_kind": m.price_kind}
@@ -81,7 +81,7 @@ def machine(m: Machine) -> Record:
         "memory_type": m.memory_type,
         "price_kind": m.price_kind,
         "values": {row["name"]: {k: v for k, v in row.items() if k != "name"} for row in machine_rows(m)},
-        "derived": {"r": ratios(m), "drain_seconds": float(m.hbm_capacity) / float(m.hbm_bandwidth)},
+        "derived": {"r": ratios(m), "drain_seconds": float(m.box) / float(m.hbm_bandwidth)},
         "prices": {kind: getattr(m.prices, kind) for kind in ("on_demand", "reserved", "spot", "owned")},
         "tiers": [
             {"name": t.name, "capacity": t.capacity, "bandwidth": t.bandwidth, "latency": t.latency,

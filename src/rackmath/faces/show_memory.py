@@ -79,7 +79,7 @@ def _landmarks(c: Console, m: Memory) -> None:
 
     machine = m.question.machine
     once = m.share_once * m.drain
-    size, rate = show(float(machine.hbm_capacity), "B"), show(float(machine.hbm_bandwidth), "B/s")
+    size, rate = show(float(machine.box), "B"), show(float(machine.hbm_bandwidth), "B/s")
     row("drain time C / M", show(m.drain, "s"), f"{size} at {rate}: the longest useful read of a step")
     row("weights' share of HBM", f"{m.share:.1%}", f"on this layout; {m.share_once:.1%} if no device held a copy")
     row("floor of a step", show(m.floor, "s"), f"the weights read once; {show(once, 's')} if no device held a copy")

@@ -137,7 +137,9 @@ WORDS = {
     "peak_fp8": "peak FP8, dense",
     "peak_fp4": "peak FP4, dense",
     "peak_int8": "peak INT8, dense",
-    "hbm_capacity": "memory",
+    "hbm_nominal": "memory, on the box",
+    "hbm_capacity": "memory, as the driver shows it",
+    "hbm_reserved": "of it kept by the driver",
     "hbm_bandwidth": "memory bandwidth",
     "scaleup_bandwidth": "scale-up, one way",
     "scaleup_latency": "scale-up latency",
@@ -169,7 +171,7 @@ def machine(c: Console, m: Machine) -> None:
     heading(c, "What follows")
     ratio = ", ".join(f"{name.upper()} {value:,.0f}" for name, value in records_world.ratios(m).items())
     line(c, f"R, multiplies per weight fetched: {ratio}")
-    line(c, f"drain time, all memory read once: {show(float(m.hbm_capacity) / float(m.hbm_bandwidth), 's')}")
+    line(c, f"drain time, all memory read once: {show(float(m.box) / float(m.hbm_bandwidth), 's')}")
     known = {k: getattr(m.prices, k) for k in ("on_demand", "reserved", "spot", "owned")}
     told = ", ".join(f"{k.replace('_', '-')} {money(v)}" for k, v in known.items() if v is not None)
     line(c, f"price per GPU-hour: {told or 'none known'}")

@@ -3,7 +3,8 @@
 Draining (reading all of a memory once, C / M) is an upper useful limit of a decode step: a step that takes longer
 reads something twice or computes. It is not a floor: the floor is reading the weights once, their share of the memory
 times the drain time. A step comes near the drain time only when the memory is full of what every step reads (LECTURE
-sections 8, 9 and 21).
+sections 8, 9 and 21). Drain times and shares are of the memory on the box, as data sheets and the lecture count it;
+what fits is counted in the bytes that the driver shows.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from .grid import Column, Question, layouts
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drain:
-    """One memory of one device: bytes, B/s, and the seconds it takes to read all of it once."""
+    """One memory of one device: bytes on the box, B/s, and the seconds it takes to read all of it once."""
 
     machine: str
     accelerator: str
@@ -78,7 +79,7 @@ class Memory:
     holds: Footprint
     drains: tuple[Drain, ...]
     drain: float
-    share: float  # f of the layout: weights of the fullest device over its HBM
+    share: float  # f of the layout: weights of the fullest device over the HBM on its box
     share_once: float  # f of the machine: one copy of the weights over all its HBM
     floor: float  # seconds to read the weights once, stage after stage
     balance: float  # B*, weights only
@@ -95,9 +96,9 @@ def drains(machine: Machine) -> tuple[Drain, ...]:
     >>> [(d.tier, round(d.drain, 4)) for d in drains(h100)]
     [('HBM', 0.0239)]
     """
-    found = [machine.sources.get(name) for name in ("hbm_capacity", "hbm_bandwidth")]
+    found = [machine.sources.get(name) for name in ("hbm_nominal", "hbm_bandwidth")]
     own = tuple(dict.fromkeys(s for s in found if s is not None))
-    rows = [(machine.memory_type, float(machine.hbm_capacity), float(machine.hbm_bandwidth), own)]
+    rows = [(machine.memory_type, float(machine.box), float(machine.hbm_bandwidth), own)]
     rows += [(t.name, t.capacity, t.bandwidth, (t.source,) if t.source else ()) for t in machine.tiers]
     return tuple(
         Drain(
@@ -127,8 +128,8 @@ def memory(
     chosen = layout or roomiest_layout(question, precision, reference)
     replicas = float(np.floor(machine.n_devices / float(chosen.gpus)))
     holds = footprint(model, machine, precision, chosen, question.engine, reference)
-    capacity, bandwidth = float(machine.hbm_capacity), float(machine.hbm_bandwidth)
-    drain = float(drain_time(capacity, bandwidth))
+    box, bandwidth = float(machine.box), float(machine.hbm_bandwidth)
+    drain = float(drain_time(box, bandwidth))
     weights = float(holds.weights)
     at_balance = balance(model, machine, precision)
     multiply = at_balance * multiply_time(model, machine, precision) / float(machine.n_devices)
@@ -141,8 +142,8 @@ def memory(
         holds=holds,
         drains=drains(machine),
         drain=drain,
-        share=weights / capacity,
-        share_once=weight_bytes(model, precision) / (capacity * float(machine.n_devices)),
+        share=weights / box,
+        share_once=weight_bytes(model, precision) / (box * float(machine.n_devices)),
         floor=weights / bandwidth * float(chosen.pp),
         balance=at_balance,
         compute_at_balance=multiply,

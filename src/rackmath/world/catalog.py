@@ -23,7 +23,7 @@ from .modelnames import forms, in_format, known_forms
 from .names import Match, counts, match_machine, slug, words
 from .overlay import check_machine
 from .override import override as override
-from .spec import DIMENSIONS, build_machine, quantity, reprice
+from .spec import DIMENSIONS, build_machine, quantity, reprice, sized
 from .spec import priced as priced
 
 DATA = Path(__file__).resolve().parent.parent / "data"
@@ -91,12 +91,13 @@ def _find(text: str, depth: int) -> tuple[int, Machine] | None:
 def _slice(text: str, found: Match) -> tuple[int, Machine] | None:
     """The count and machine a match means; None where it leaves a number without a meaning."""
     one = _entry(found.key)
-    if found.size is not None and _sold_in_sizes(found.key) and found.size <= float(one.hbm_capacity):
-        one = replace(one, hbm_capacity=found.size)
-    if found.size is not None and abs(found.size / float(one.hbm_capacity) - 1) > 0.15:
+    if found.size is not None and _sold_in_sizes(found.key) and found.size < float(one.box):
+        values, sources = sized({"hbm_nominal": found.size}, one.sources, one.memory_type, one.vendor)
+        one = replace(one, **values, sources=sources)
+    if found.size is not None and abs(found.size / float(one.box) - 1) > 0.15:
         raise BadInput(
             f"{text!r} names {found.size / 1e9:g} GB, but the {one.accelerator} known has "
-            f"{float(one.hbm_capacity) / 1e9:g} GB; name it {found.key} and set machine.hbm_capacity"
+            f"{float(one.box) / 1e9:g} GB; name it {found.key} and set machine.hbm_capacity"
         )
     if found.chips is not None:
         return found.chips, one
@@ -137,13 +138,14 @@ def _derived(key: str, given: Mapping[str, Any]) -> Machine:
             raise unknown(f"value set by machine {key!r}", field, DIMENSIONS)
     source = given.get("source", {})
     named = Source(text=source.get("text", ""), date=source.get("date", ""), verified=source.get("verified", True))
-    values: dict[str, Any] = {f: quantity(v, f, key) for f, v in given.get("set", {}).items()}
+    changed: dict[str, Any] = {f: quantity(v, f, key) for f, v in given.get("set", {}).items()}
+    values, sources = sized(changed, {**one.sources, **dict.fromkeys(changed, named)}, one.memory_type, one.vendor)
     found = replace(
         one,
         name=key,
         n_devices=quantity(given.get("n_devices", 1), "n_devices", key),
         notes=(*one.notes, *given.get("notes", ())),
-        sources={**one.sources, **dict.fromkeys(values, named)},
+        sources=sources,
         **values,
     )
     return reprice(found, given["price"], _toml("tiers.toml")) if "price" in given else found
@@ -273,7 +275,7 @@ def _summary(m: Machine) -> str:
     count = f"{m.n_devices:g} x " if m.n_devices > 1 else ""
     price = f"${m.price_per_hour:.2f}/h {m.price_kind}" if m.price_kind != "none" else "no price known"
     return (
-        f"{count}{m.accelerator}, {float(m.hbm_capacity) / 1e9:g} GB at {float(m.hbm_bandwidth) / 1e12:g} TB/s, "
+        f"{count}{m.accelerator}, {float(m.box) / 1e9:g} GB at {float(m.hbm_bandwidth) / 1e12:g} TB/s, "
         f"domain {m.domain:g}, {price}"
     )
 

@@ -61,7 +61,9 @@ class Machine:
     peak_fp8: Number = 0.0
     peak_fp4: Number = 0.0
     peak_int8: Number = 0.0
-    hbm_capacity: Number = 0.0
+    hbm_nominal: Number = 0.0  # the figure on the box; 0: not known apart from the capacity
+    hbm_capacity: Number = 0.0  # what the driver shows
+    hbm_reserved: Number = 0.0  # part of it that the driver keeps from programs
     hbm_bandwidth: Number = 0.0
     scaleup_bandwidth: Number = 0.0
     scaleup_latency: Number = 2e-6
@@ -80,6 +82,21 @@ class Machine:
     generation: str = ""  # key into fitted efficiencies; a chip nobody measured has its own
     notes: tuple[str, ...] = ()
     sources: Mapping[str, Source] = field(default_factory=dict, repr=False, compare=False)
+
+    @property
+    def box(self) -> Number:
+        """Bytes on the box: what data sheets, drain times and the names of machines go by.
+
+        >>> Machine(name="h100", accelerator="H100", hbm_nominal=80e9, hbm_capacity=85.03e9).box
+        80000000000.0
+        """
+        known = bool(np.any(np.asarray(self.hbm_nominal) > 0))
+        return self.hbm_nominal if known else self.hbm_capacity
+
+    @property
+    def usable(self) -> Number:
+        """Bytes that programs see, the total that an engine takes its share of."""
+        return self.hbm_capacity - self.hbm_reserved
 
     def peak(self, compute: str) -> Number:
         """Dense FLOP/s for an operand type ("bf16", "fp8", "fp4", "int8"), or of the next wider one it has.

@@ -57,7 +57,7 @@ def _schema(*, derived: bool) -> tuple[Any, list[str]]:
     if derived:
         fields |= {"base": (StrictStr, ...), "set": (dict[StrictStr, value], {})}
     else:
-        needed = {"peak_bf16", "hbm_capacity", "hbm_bandwidth"}
+        needed = {"peak_bf16", "hbm_bandwidth"}
         fields |= dict.fromkeys(KEYS - set(fields), (StrictStr, ""))
         fields |= {key: (value, ... if key in needed else 0) for key in DIMENSIONS if key in KEYS}
         fields |= {"year": (StrictInt, 0), "slice_unit": (StrictInt, 1), "sources": (dict[StrictStr, source], {})}

@@ -23,7 +23,8 @@ GIVEN = Source(text="set by the user")
 def override(record: R, changes: Mapping[str, str | float]) -> R:
     """A machine or a model with some of its values replaced, and a note for each.
 
-    For a machine: a numeric field ("hbm_bandwidth": "8TB/s"), a price ("prices.reserved": "$2/h"), or "price_kind".
+    For a machine: a numeric field ("hbm_bandwidth": "8TB/s"), a price ("prices.reserved": "$2/h"), or "price_kind";
+    a new hbm_capacity stands for both figures of the memory.
     For a model: a path in its description ("groups.0.mixer.n_heads", "precision.kv"), or the last part of one, which
     then changes it everywhere it stands ("top_k").
 
@@ -69,6 +70,9 @@ def _machine(machine: Machine, name: str, value: str | float) -> Machine:
     number = quantity(value, name, "machine")
     note = f"{name} set to {_shown(number, name)} (was {_shown(was, name) if was else 'none'})"
     fields: dict[str, Any] = {name: number}
+    if name == "hbm_capacity":  # another memory: its box, and nothing kept of it
+        fields |= {"hbm_nominal": number, "hbm_reserved": 0.0}
+        sources |= {"hbm_nominal": GIVEN, "hbm_reserved": GIVEN}
     return replace(machine, **fields, notes=(*machine.notes, note), sources=sources)
 
 

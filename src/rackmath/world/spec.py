@@ -13,6 +13,7 @@ from typing import Any
 
 from .. import units
 from ..errors import BadInput, unknown
+from .capacity import shown
 from .machine import Machine, Price, Source, Tier
 
 DIMENSIONS: dict[str, str] = {
@@ -23,7 +24,9 @@ DIMENSIONS: dict[str, str] = {
     "peak_fp8": "FLOP/s",
     "peak_fp4": "FLOP/s",
     "peak_int8": "FLOP/s",
+    "hbm_nominal": "bytes",
     "hbm_capacity": "bytes",
+    "hbm_reserved": "bytes",
     "hbm_bandwidth": "bytes/s",
     "scaleup_bandwidth": "bytes/s",
     "scaleup_latency": "s",
@@ -53,7 +56,7 @@ def quantity(value: Any, field: str, where: str) -> float:
     3350000000000.0
     """
     number = units.parse(value, DIMENSIONS[field], name=f"{where}: {field}")
-    if not number > 0:
+    if not (number > 0 or (number == 0 and field == "hbm_reserved")):
         raise BadInput(f"{where}: {field} = {value!r} is not above zero; give a positive quantity")
     if field == "overhead_power" and number < 1:
         raise BadInput(f"{where}: {field} = {value!r} is below 1; it is facility watts for each watt of a device")
@@ -89,6 +92,7 @@ def build_machine(
     for text in ("vendor", "generation", "memory_type"):
         if text in given:
             values[text] = str(given[text])
+    values, sources = sized(values, sources, values.get("memory_type", "HBM"), values.get("vendor", ""))
     prices, price_sources = _prices(key, given.get("price", {}), values, tiers.get("ownership", {}))
     sources |= price_sources
     machine = Machine(
@@ -105,6 +109,32 @@ def build_machine(
         if field not in values:
             raise BadInput(f"machine {key!r} has no {field}; give one in its file")
     return priced(machine)
+
+
+def sized(
+    values: Mapping[str, Any], sources: Mapping[str, Source], memory_type: str, vendor: str
+) -> tuple[dict[str, Any], dict[str, Source]]:
+    """Both figures of a memory where one is given: the driver's by rule from the box's, the box's as the driver's.
+
+    A new capacity alone is all a program's: what the driver of another size keeps of it is not known.
+
+    >>> found, sources = sized({"hbm_nominal": 24e9}, {}, "GDDR6X", "NVIDIA")
+    >>> round(found["hbm_capacity"] / 2**30, 2), sources["hbm_capacity"].verified
+    (23.55, False)
+    >>> sized({"hbm_capacity": 24e9}, {}, "GDDR6X", "NVIDIA")[0]
+    {'hbm_capacity': 24000000000.0, 'hbm_nominal': 24000000000.0, 'hbm_reserved': 0.0}
+    """
+    found, origins = dict(values), dict(sources)
+    if "hbm_capacity" in found:
+        if "hbm_nominal" not in found:
+            found["hbm_nominal"] = found["hbm_capacity"]
+            if "hbm_capacity" in origins:
+                origins["hbm_nominal"] = origins["hbm_capacity"]
+        found.setdefault("hbm_reserved", 0.0)
+    elif "hbm_nominal" in found:
+        found["hbm_capacity"], origins["hbm_capacity"] = shown(found["hbm_nominal"], memory_type, vendor)
+        found.setdefault("hbm_reserved", 0.0)
+    return found, origins
 
 
 def priced(machine: Machine, kind: str | None = None) -> Machine:
