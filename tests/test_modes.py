@@ -17,9 +17,10 @@ from rackmath.economics.pricelist import margin
 from rackmath.errors import BadInput, Infeasible
 from rackmath.faces import ask_modes
 from rackmath.faces.cli import run
-from rackmath.faces.question import default_layout, question
+from rackmath.faces.question import question
 from rackmath.search.curve import batch_curve
 from rackmath.search.plan import evaluate_plan
+from rackmath.search.preferred import Policy, preferred_layout
 from rackmath.search.unbatched import unbatched
 from rackmath.world.workload import Traffic
 
@@ -141,7 +142,7 @@ def test_no_plan_is_infeasible() -> None:
 def test_the_penalty_of_not_batching(model: str, sparse: bool) -> None:
     """LECTURE section 3: B* = R s if all experts are read, R for dense and mixture alike if only those touched."""
     q, _ = question(model, "gb200-nvl72", traffic=Traffic(isl=1, osl=1), precision="fp8")
-    curve = batch_curve(q, default_layout(q), q.precisions[0], 1.0)
+    curve = batch_curve(q, preferred_layout(q, q.precisions[0], 1.0, Policy()), q.precisions[0], 1.0)
     short = unbatched(q, q.precisions[0], 1.0)
     # B* counts embedding and head in the total, this the head among the FLOPs: 1.5 % each way of a 70B
     assert short.all_read == pytest.approx(curve.balance, rel=0.06)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from ..errors import BadInput
@@ -17,11 +17,10 @@ from ..units import parse
 from .question import (
     Quantity,
     at_least,
-    default_layout,
     fits_context,
+    layout_taken,
     max_tpot_of,
     named,
-    parse_layout,
     precisions,
     question,
     with_prices,
@@ -111,8 +110,6 @@ def plan(
     as published. `sets` overrides single values, e.g. {"machine.hbm_bandwidth": "8TB/s"}. `draft` decodes
     speculatively ("mtp", "ngram" or a smaller model), `depth` drafts a pass, each kept with chance `acceptance`.
     """
-    from dataclasses import replace
-
     from ..economics.fleet import fleet_of
     from ..search import plan as search
     from ..world.workload import Objectives, Traffic
@@ -185,8 +182,6 @@ def fleet_need(rate: float | None, spare: int, power_limit: Quantity | None) -> 
 
 def _narrower(answer: Answer, objectives: Objectives) -> Plan | None:
     """The plan in any number formats that the machine multiplies."""
-    from dataclasses import replace
-
     from ..search import plan as search
 
     q = answer.question
@@ -228,6 +223,7 @@ def forward(
     from ..kernel.counts import Pass
     from ..layout.footprint import footprint
     from ..layout.forward import forward as run
+    from ..search.preferred import layout_for_pass
     from ..world.workload import Traffic
 
     decode = at_least(parse(batch, "count", name="batch"), 0, "batch")
@@ -239,11 +235,9 @@ def forward(
         model, on, traffic=Traffic(isl=max(cached, 1.0), osl=1), precision=precision, kv=kv, engine=engine, sets=sets
     )
     fits_context(q.model, max(cached, prompt), "context" if cached >= prompt else "prefill")
-    chosen = parse_layout(layout, q) if layout else default_layout(q)
-    work = Pass(
-        decode=decode / float(chosen.pp), context=cached, prefill=prompt, prompt=max(prompt, 1.0),
-        busiest=1 / float(chosen.dp) if prompt else 1.0,
-    )  # fmt: skip
+    whole = Pass(decode=decode, context=cached, prefill=prompt, prompt=max(prompt, 1.0))
+    chosen = layout_taken(layout, q, lambda: layout_for_pass(q, q.precisions[0], whole), notes)
+    work = replace(whole, decode=decode / float(chosen.pp), busiest=1 / float(chosen.dp) if prompt else 1.0)
     time = run(q.model, q.machine, q.precisions[0], chosen, work, q.efficiency, keep=True)
     holds = footprint(q.model, q.machine, q.precisions[0], chosen, q.engine, cached, prompt)
     if not holds.used(decode, chosen) <= holds.capacity:
@@ -267,6 +261,7 @@ def batch(
 ) -> BatchAnswer:
     """Latency and cost of decoding against batch, with floor, balance point and capacity limit."""
     from ..search.curve import batch_curve
+    from ..search.preferred import layout_for_curve
     from ..world.workload import Traffic
 
     length = at_least(parse(context, "count", name="context"), 1, "context")
@@ -274,5 +269,5 @@ def batch(
         model, on, traffic=Traffic(isl=length, osl=1), precision=precision, kv=kv, engine=engine, sets=sets
     )
     fits_context(q.model, length, "context")
-    chosen = parse_layout(layout, q) if layout else default_layout(q)
+    chosen = layout_taken(layout, q, lambda: layout_for_curve(q, q.precisions[0], length), notes)
     return BatchAnswer(curve=batch_curve(q, chosen, q.precisions[0], length), notes=tuple(dict.fromkeys(notes)))

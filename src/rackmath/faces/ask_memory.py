@@ -107,11 +107,13 @@ def memory(
     """Drain time, weights' share of HBM, the step at that fill, and the users that fit at each context.
 
     `context` is the reference that displaced users are counted in, 8K or the model's limit if that is less;
-    `contexts` are the rows, by default powers of two up to that limit.
+    `contexts` are the rows, by default powers of two up to that limit. The layout is the one for the reference, or
+    for the longest of the rows where only they were named.
     """
     import numpy as np
 
     from ..search.memory import memory as of_model
+    from ..search.preferred import Policy, preferred_layout
     from ..world.workload import Traffic
     from .question import parse_layout, question
 
@@ -127,8 +129,10 @@ def memory(
     else:
         rows = sorted({_length(one, "contexts") for one in given})
     _within(q.model, max(*rows, reference), extrapolate, notes)
-    chosen = parse_layout(layout, q) if layout else None
-    found = of_model(q, q.precisions[0], np.asarray(rows), reference=reference, layout=chosen)
+    asked = max(rows) if context is None and given is not None else reference
+    used = q.precisions[0]
+    chosen = parse_layout(layout, q) if layout else preferred_layout(q, used, asked, Policy())
+    found = of_model(q, used, np.asarray(rows), reference=reference, layout=chosen)
     return MemoryAnswer(memory=found, notes=tuple(dict.fromkeys(notes)))
 
 
@@ -162,9 +166,10 @@ def context(
     The batch is as many sequences as fit, at most `batch`, and no more than keep `max_tpot`. `threshold` and `step`:
     where a second price begins and how much dearer it is; `list_price`: the first price, per million output tokens.
     """
-    from ..search.context import SHORTEST, Policy, context_curves, price_step
+    from ..search.context import SHORTEST, context_curves, price_step
+    from ..search.preferred import Policy, preferred_layout
     from ..world.workload import Traffic
-    from .question import max_tpot_of, parse_layout, question
+    from .question import layout_taken, max_tpot_of, question
 
     q, notes = question(
         model, on, traffic=Traffic(isl=1024, osl=1), precision=precision, kv=kv, price=price, engine=engine, sets=sets
@@ -190,10 +195,11 @@ def context(
     listed = None if list_price is None else parse(list_price, "$", name="list_price")
     if listed is not None and not 0 < listed <= 1e9:
         raise BadInput(f"list_price = {list_price!r} is out of range; give dollars per million output tokens above 0")
-    chosen = parse_layout(layout, q) if layout else None
+    used = q.precisions[0]
+    chosen = layout_taken(layout, q, lambda: preferred_layout(q, used, border, policy), notes)
     extra = parse(step, "share", name="step")
     curves = context_curves(
-        q, q.precisions[0], models, longest=longest, threshold=border, policy=policy, layout=chosen, points=points
+        q, used, models, longest=longest, threshold=border, policy=policy, layout=chosen, points=points
     )
     return ContextAnswer(
         curves=curves,

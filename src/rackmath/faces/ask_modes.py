@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import BadInput, Infeasible
 from ..units import parse, plural, show
-from .question import Quantity, at_least, default_layout, fits_context, parse_layout, question
+from .question import Quantity, at_least, fits_context, layout_taken, question
 
 if TYPE_CHECKING:
     from ..decisions.cadence import Train
@@ -99,6 +99,7 @@ def cadence(
     from ..decisions.cadence import MOST_SEATS, decode_steps, train
     from ..economics.cost import billed_devices
     from ..layout.footprint import device_weight_bytes
+    from ..search.preferred import Policy, preferred_layout
     from ..serving.queueing import MOST_VARIED
     from ..world.workload import Traffic
 
@@ -132,8 +133,8 @@ def cadence(
             model, on, traffic=traffic, precision=precision, kv=kv, price=price, engine=engine, sets=sets
         )
         fits_context(q.model, float(traffic.isl) + length)
-        chosen = parse_layout(layout, q) if layout else default_layout(q)
         how = q.precisions[0]
+        chosen = layout_taken(layout, q, lambda: preferred_layout(q, q.precisions[0], context, Policy()), notes)
         times = decode_steps(q, chosen, how, context)
         if not len(times):
             need = float(device_weight_bytes(q.model, how, chosen))
@@ -270,7 +271,9 @@ def _menu(
     sets: Mapping[str, Quantity] | None,
 ) -> tuple[Menu, list[str]]:
     from ..decisions.menu import menu, normal_plan
+    from ..kernel.counts import Pass
     from ..search.plan import evaluate_plan
+    from ..search.preferred import layout_for_pass
     from ..world.workload import Traffic
 
     if normal_speed is not None and batch is not None:
@@ -297,7 +300,8 @@ def _menu(
         normal = normal_plan(q, speed)
     else:
         size = at_least(parse(batch, "count", name="batch"), 1, "batch")
-        chosen = parse_layout(layout, q) if layout else default_layout(q)
+        work = Pass(decode=size, context=float(traffic.isl) + float(traffic.osl) / 2)
+        chosen = layout_taken(layout, q, lambda: layout_for_pass(q, q.precisions[0], work), notes)
         normal = evaluate_plan(q, chosen, q.precisions[0], size)
         if not normal.serving.fits:
             most = float(normal.serving.footprint.batch_max)

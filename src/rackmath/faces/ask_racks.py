@@ -16,7 +16,8 @@ from ..errors import BadInput, unknown
 from ..units import parse
 
 if TYPE_CHECKING:
-    from ..search.racks import Racks, Ratio
+    from ..search.grid import Question
+    from ..search.racks import Racks, Ratio, Work
     from ..world.machine import Machine
     from ..world.model import Model
     from ..world.precision import Precision
@@ -97,11 +98,11 @@ def racks(
     `expert_loads`: measured loads, one number for each expert or one such row for each layer, or a JSON file of them.
     """
     from ..layout.experts import SCHEMES, imbalance_of
-    from ..search.racks import Work, copies_of, experts_of, widest
+    from ..search.racks import copies_of, experts_of, layout_for_work
     from ..search.racks import racks as of_model
     from ..world import catalog
     from ..world.workload import Traffic
-    from .question import parse_layout, question
+    from .question import layout_taken, question
 
     q, notes = question(
         model, on, traffic=Traffic(isl=1024, osl=1), precision=precision, kv=kv, price=price, engine=engine, sets=sets
@@ -114,41 +115,28 @@ def racks(
         if exchange not in (*SCHEMES, "cheapest"):
             raise unknown("way to exchange", exchange, [*SCHEMES, "cheapest"])
         efficiency = replace(efficiency, exchange=exchange)
-    chosen = parse_layout(layout, q) if layout else None
-    copies = None if redundant is None else parse(redundant, "count", name="redundant")
-    per_device = None if experts_per_gpu is None else parse(experts_per_gpu, "count", name="experts_per_gpu")
-    if expert_loads is not None:
-        lay = chosen or widest(q, q.max_gpus)
-        ffn = experts_of(q.model)
-        loads = _loads(expert_loads, 0 if ffn is None else int(ffn.n_experts), q.model.name)
-        if not float(lay.ep) > 1:
-            raise BadInput(f"layout {lay.label()} has no expert parallelism to unbalance; give one with EP")
-        made = copies_of(q.model, lay, copies, per_device)
-        spare = -int(ffn.n_experts) % int(lay.ep) if made is None and ffn else int(made or 0)
-        found = imbalance_of(loads, int(lay.ep), spare)
-        efficiency = replace(efficiency, imbalance=found)
-        notes.append(f"imbalance {found:.3g} from measured loads of experts, {spare} copies placed on the hottest")
-    q = replace(q, efficiency=efficiency)
     length = min(4096.0, q.model.max_context) if context is None else parse(context, "count", name="context")
     if not 1 <= length <= 1e9:
         raise BadInput(f"context = {context!r} is out of range; give tokens from 1 to 1e9")
-    work = None
-    if phase not in ("decode", "prefill"):
-        raise unknown("phase", phase, ["decode", "prefill"])
-    stage = float((chosen or widest(q, q.max_gpus)).stage)
-    if phase == "prefill":
-        if batch is not None:
-            raise BadInput("batch is for decoding; give tokens, those that each device prefills in a pass")
-        per = parse(q.engine.chunk_tokens if tokens is None else tokens, "count", name="tokens")
-        work = Work(phase="prefill", per_device=_positive(per, "tokens"), context=length)
-    elif tokens is not None:
-        raise BadInput("tokens is for --phase prefill; give batch, the sequences that decode together")
-    elif batch is not None:
-        pipes = float(chosen.pp) if chosen else 1.0
-        each = _positive(parse(batch, "count", name="batch"), "batch") / pipes / stage
-        work = Work(phase="decode", per_device=each, context=length)
-    elif context is not None:
-        work = Work(phase="decode", per_device=64.0, context=length)
+    asked = _work(q, phase, batch, tokens, length)
+    chosen = layout_taken(layout, q, lambda: layout_for_work(q, used, asked), notes)
+    copies = None if redundant is None else parse(redundant, "count", name="redundant")
+    per_device = None if experts_per_gpu is None else parse(experts_per_gpu, "count", name="experts_per_gpu")
+    if expert_loads is not None:
+        ffn = experts_of(q.model)
+        loads = _loads(expert_loads, 0 if ffn is None else int(ffn.n_experts), q.model.name)
+        if not float(chosen.ep) > 1:
+            raise BadInput(f"layout {chosen.label()} has no expert parallelism to unbalance; give one with EP")
+        made = copies_of(q.model, chosen, copies, per_device)
+        spare = -int(ffn.n_experts) % int(chosen.ep) if made is None and ffn else int(made or 0)
+        found = imbalance_of(loads, int(chosen.ep), spare)
+        efficiency = replace(efficiency, imbalance=found)
+        notes.append(f"imbalance {found:.3g} from measured loads of experts, {spare} copies placed on the hottest")
+    q = replace(q, efficiency=efficiency)
+    work = None if phase == "decode" and batch is None and context is None else asked
+    if batch is not None:  # all of it on the devices of the layout
+        spread = asked.per_device * q.max_gpus / float(chosen.gpus)
+        work = replace(asked, per_device=spread)
     target = None
     if min_interactivity is not None:
         target = _positive(parse(min_interactivity, "1/s", name="min_interactivity"), "min_interactivity")
@@ -164,6 +152,25 @@ def racks(
         others=[catalog.machine(name.strip()) for name in beside.split(",") if name.strip()],
     )
     return RacksAnswer(racks=found_all, notes=tuple(dict.fromkeys(notes)))
+
+
+def _work(q: Question, phase: str, batch: Quantity | None, tokens: Quantity | None, length: float) -> Work:
+    """What every device of the machine is asked for."""
+    from ..search.racks import TYPICAL_BATCH, Work
+
+    if phase not in ("decode", "prefill"):
+        raise unknown("phase", phase, ["decode", "prefill"])
+    if phase == "prefill":
+        if batch is not None:
+            raise BadInput("batch is for decoding; give tokens, those that each device prefills in a pass")
+        per = parse(q.engine.chunk_tokens if tokens is None else tokens, "count", name="tokens")
+        return Work(phase="prefill", per_device=_positive(per, "tokens"), context=length)
+    if tokens is not None:
+        raise BadInput("tokens is for --phase prefill; give batch, the sequences that decode together")
+    each = float(TYPICAL_BATCH)
+    if batch is not None:
+        each = _positive(parse(batch, "count", name="batch"), "batch") / q.max_gpus
+    return Work(phase="decode", per_device=each, context=length)
 
 
 def _formats(used: Precision, dispatch: str | None, combine: str | None) -> Precision:

@@ -58,13 +58,14 @@ def speculate(
     engine: str | None = None,
     sets: Mapping[str, Quantity] | None = None,
 ) -> SpeculationAnswer:
-    """Speed-up and cost of speculative decoding against batch, for one layout (the largest replica by default).
+    """Speed-up and cost of speculative decoding against batch, for one layout (the preferred one by default).
 
     `draft`: "mtp", "ngram", or a model. `acceptance`: the share of drafts kept, of those whose predecessors were.
     """
+    from ..search.preferred import layout_for_curve
     from ..search.speculation import speculation_curve
     from ..world.workload import Traffic
-    from .question import default_layout, parse_layout, question
+    from .question import layout_taken, question
 
     q, notes = question(
         model, on, traffic=Traffic(isl=1024, osl=1), precision=precision, kv=kv, price=price, engine=engine, sets=sets
@@ -80,7 +81,7 @@ def speculate(
     rows = [_length(x, "contexts") for x in given] if given else [1024.0 * 4**i for i in range(8)]
     rows = sorted({x for x in (*rows, length) if x <= limit})
     spec, words = speculation_of(q.model, used, draft, depth=depth, acceptance=acceptance)
-    chosen = parse_layout(layout, q) if layout else default_layout(q)
+    chosen = layout_taken(layout, q, lambda: layout_for_curve(q, used, length), notes)
     curve = speculation_curve(q, chosen, used, spec, length, tuple(rows))
     notes.append("acceptance is given, not predicted; drafts are a chain, kept independently of each other")
     if spec.kind == "model" and spec.step is not None and spec.step.vocab != q.model.vocab:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import BadInput
 from ..units import parse
-from .question import Quantity, at_least, default_layout, fits_context, parse_layout, question
+from .question import Quantity, at_least, fits_context, layout_taken, question
 
 if TYPE_CHECKING:
     from ..search.grid import Question
@@ -59,8 +59,10 @@ def timeline(
     With pipeline stages the batch is cut into as many micro-batches as there are stages, or into `micro_batches`;
     each carries the prefill tokens.
     """
+    from ..kernel.counts import Pass
     from ..layout.footprint import footprint
     from ..layout.pipeline import disconnected
+    from ..search.preferred import layout_for_pass
     from ..serving.timeline import pass_of
     from ..serving.timeline import timeline as run
     from ..world.workload import Traffic
@@ -74,7 +76,8 @@ def timeline(
         model, on, traffic=Traffic(isl=max(cached, 1.0), osl=1), precision=precision, kv=kv, engine=engine, sets=sets
     )
     fits_context(q.model, max(cached, prompt), "context" if cached >= prompt else "prefill")
-    chosen = parse_layout(layout, q) if layout else default_layout(q)
+    whole = Pass(decode=decode, context=cached, prefill=prompt, prompt=max(prompt, 1.0))
+    chosen = layout_taken(layout, q, lambda: layout_for_pass(q, q.precisions[0], whole), notes)
     if reason := disconnected(q.machine, chosen):
         raise BadInput(f"{reason}; give its bandwidth with --set machine.scaleout_bandwidth=50GB/s, or fewer devices")
     stages = int(chosen.pp)

@@ -50,7 +50,7 @@ def memory(
         str | None,
         typer.Option(
             "--layout",
-            help="Such as 'TP8 DP4 EP32 PP2'. One that holds most users if not given.",
+            help="Such as 'TP8 DP4 EP32 PP2'. If not given, the one with the cheapest tokens for what is asked.",
             rich_help_panel=o.CHOICES,
         ),
     ] = None,
@@ -135,7 +135,7 @@ def context(
         str | None,
         typer.Option(
             "--layout",
-            help="Such as 'TP8 DP4 EP32 PP2'. The cheapest at the threshold if not given.",
+            help="Such as 'TP8 DP4 EP32 PP2'. If not given, the one with the cheapest tokens at the threshold.",
             rich_help_panel=o.CHOICES,
         ),
     ] = None,

@@ -115,7 +115,8 @@ def modes(
     layout: Annotated[
         str | None,
         typer.Option(
-            help="Layout of the normal mode, with --batch. The largest replica if not given.", rich_help_panel=MODES
+            help="Layout of the normal mode, with --batch. If not given, the one that decodes the batch fastest.",
+            rich_help_panel=MODES,
         ),
     ] = None,
     tokens_per_pass: Annotated[

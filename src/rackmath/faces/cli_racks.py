@@ -112,7 +112,7 @@ def racks(
         str | None,
         typer.Option(
             "--layout",
-            help="Such as 'DP144 EP144'. The widest expert parallelism if not given.",
+            help="Such as 'DP144 EP144'. If not given, the one with the cheapest tokens for what is asked.",
             rich_help_panel=o.CHOICES,
         ),
     ] = None,

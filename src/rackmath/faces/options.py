@@ -126,7 +126,7 @@ LayoutWords = Annotated[
     typer.Option(
         "--layout",
         metavar="LAYOUT",
-        help="Such as 'TP8 DP4 EP32 PP2'. The largest replica if not given.",
+        help="Such as 'TP8 DP4 EP32 PP2'. If not given, the one with the cheapest tokens for what is asked.",
         rich_help_panel=CHOICES,
     ),
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -216,33 +216,18 @@ def parse_layout(text: str, q: Question) -> Layout:
     return layout
 
 
-def default_layout(q: Question) -> Layout:
-    """The whole machine as one replica, with as few stages as hold the model, cut so that it holds most sequences.
-
-    Of cuts that hold the same, the one with most tensor parallelism: latency at its lowest. Sequences are as long as
-    the question's input. Where nothing fits the order is the same, and what is computed is arithmetic only.
-    """
-    import numpy as np
-
-    from ..arrays import take
-    from ..layout.footprint import footprint
-    from ..search.grid import layouts
-
-    every = layouts(q.model, q.machine, q.max_gpus)
-    if not len(np.asarray(every.tp)):
-        raise BadInput(f"no layout divides {q.model.name} over {q.machine.name}; try another number of devices")
-    held = footprint(q.model, q.machine, q.precisions[0], every, q.engine, q.traffic.isl).batch_max
-    seats = np.broadcast_to(np.asarray(held, dtype=float), np.shape(every.tp))
-    keys = (
-        -np.asarray(every.ep),
-        -np.asarray(every.tp),
-        -seats,
-        np.asarray(every.pp),
-        seats < 1,
-        -np.asarray(every.gpus),
-    )
-    order = np.lexsort(keys)
-    return take(every, int(order[0]))
+def layout_taken(words: str | None, q: Question, choose: Callable[[], Layout], notes: list[str]) -> Layout:
+    """The layout that was named, or the one that `choose` takes; a note where it leaves room for further replicas."""
+    if words:
+        return parse_layout(words, q)
+    chosen = choose()
+    devices, replicas = float(chosen.gpus), int(q.machine.n_devices // float(chosen.gpus))
+    if replicas > 1:
+        notes.append(
+            f"a replica of {plural(devices, 'device')} was chosen, and {q.machine.name} holds {replicas}:"
+            " --layout names another cut"
+        )
+    return chosen
 
 
 def max_tpot_of(max_tpot: Quantity | None, min_interactivity: Quantity | None) -> float:

@@ -15,44 +15,24 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..arrays import Number, take
+from ..arrays import Number
 from ..economics.cost import HOUR, MTOK, billed_devices
-from ..errors import BadInput, Infeasible
+from ..errors import BadInput
 from ..kernel.counts import (
-    Pass,
     cache_bytes,
     context_of_equal_flops,
     read_bytes,
 )
-from ..kernel.roofline import PassTime
-from ..layout.footprint import footprint
-from ..layout.forward import forward
-from ..layout.parallelism import Layout, stage_share
+from ..layout.parallelism import Layout
 from ..world.machine import Machine
 from ..world.model import Model
 from ..world.precision import Precision
 from .balance import balance, balance_context, full_context, limit_time
-from .grid import Column, Question, layouts, price_or_time
+from .grid import Column, Question, price_or_time
+from .preferred import Policy, pace, preferred_layout, served
 
 SHORTEST = 1024.0
 """Contexts below this are not drawn: the cache plays no part there."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Policy:
-    """How many sequences decode together: as many as fit, but no more than `batch`, nor than `max_tpot` allows.
-
-    `max_tpot` in seconds per output token, at the estimate.
-    """
-
-    max_tpot: float = math.inf
-    batch: float = math.inf
-
-    def __post_init__(self) -> None:
-        if not self.max_tpot > 0:
-            raise BadInput(f"max_tpot = {self.max_tpot!r} is impossible; give a time above 0")
-        if not self.batch >= 1:
-            raise BadInput(f"batch = {self.batch!r} is impossible; give 1 sequence or more")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,14 +110,14 @@ def context_curves(
 ) -> ContextCurves:
     """Curves of every kind from 1K to `longest` tokens; `kinds` maps names to models, the model's own first.
 
-    Powers of two and the threshold are among the contexts. Without a layout the cheapest at the threshold is taken,
-    for the model's own attention, and kept throughout.
+    Powers of two and the threshold are among the contexts. Without a layout the preferred one at the
+    threshold is taken, for the model's own attention, and kept throughout.
     """
     shortest = min(SHORTEST, longest / 2)
     powers = [2.0**i for i in range(31)]
     context = np.unique([*np.geomspace(shortest, longest, points), *powers, longest, threshold])
     context = context[(context >= shortest) & (context <= longest)]
-    chosen = layout or cheapest_layout(question, precision, threshold, policy)
+    chosen = layout or preferred_layout(question, precision, threshold, policy)
     at_balance = balance(question.model, question.machine, precision)
     return ContextCurves(
         question=question,
@@ -189,70 +169,9 @@ def _kind_curve(
     )
 
 
-def pace(model: Model, layout: Layout) -> Number:
-    """The fullest pipeline stage over the mean: all move at its pace."""
-    return stage_share(model, layout) * layout.pp
-
-
 def _dollars(devices: Number, machine: Machine) -> Number:
     """Dollars per second of so many devices, times a million tokens."""
     return devices * price_or_time(machine) / HOUR * MTOK
-
-
-def served(
-    question: Question, precision: Precision, layout: Layout, context: Number, policy: Policy
-) -> tuple[Column, Column, PassTime]:
-    """The sequences a replica holds, those the policy lets decode (0 where none can), and the time of their step.
-
-    `context` or the layout may be columns.
-    """
-    model, machine = question.model, question.machine
-
-    def step(batch: Number) -> PassTime:
-        micro = np.maximum(batch / layout.pp, 1.0)
-        return forward(model, machine, precision, layout, Pass(decode=micro, context=context), question.efficiency)
-
-    room = footprint(model, machine, precision, layout, question.engine, context)
-    capacity = np.asarray(room.batch_max, dtype=float) * np.ones_like(np.asarray(context * layout.gpus, dtype=float))
-    top = np.maximum(np.minimum(capacity, policy.batch), 1.0)
-    if policy.max_tpot < math.inf:
-        uneven = pace(model, layout)
-        low, high = np.zeros_like(top), np.log(top)
-        allowed = step(np.ones_like(top)).estimate * uneven <= policy.max_tpot
-        whole = step(top).estimate * uneven <= policy.max_tpot
-        for _ in range(24 if not np.all(whole) else 0):
-            middle = (low + high) / 2
-            keeps = step(np.exp(middle)).estimate * uneven <= policy.max_tpot
-            low, high = np.where(keeps, middle, low), np.where(keeps, high, middle)
-        top = np.where(whole, top, np.maximum(np.floor(np.exp(low) + 1e-6), 1.0))
-        capacity_or_none = np.where(allowed, capacity, 0.0)
-    else:
-        capacity_or_none = capacity
-    return capacity, np.where(capacity_or_none >= 1, top, 0.0), step(top)
-
-
-def cheapest_layout(question: Question, precision: Precision, context: float, policy: Policy) -> Layout:
-    """The layout with the cheapest output tokens at `context`; where none runs there, at a quarter of it, ...
-
-    Under the policy, for the question's own model, among all legal layouts of the machine.
-    """
-    every = layouts(question.model, question.machine, question.max_gpus)
-    if not len(np.asarray(every.tp)):
-        raise BadInput(f"no layout divides {question.model.name} over {question.machine.name}; try another machine")
-    length = context
-    while length >= 1:
-        _, batch, time = served(question, precision, every, length, policy)
-        seconds = time.estimate * pace(question.model, every)
-        paid = billed_devices(every.gpus, question.machine)
-        cost = np.where(batch >= 1, paid * seconds / np.maximum(batch, 1.0), np.inf)
-        if np.isfinite(cost).any():
-            return take(every, int(np.argmin(cost)))
-        length /= 4
-    limit = "" if policy.max_tpot == math.inf else f" within {policy.max_tpot * 1e3:g} ms per token"
-    raise Infeasible(
-        f"{question.model.name} does not decode a single sequence on {question.machine.name}{limit}; take more"
-        " devices, narrower weights (--precision fp8)" + (", or a slower pace" if limit else "")
-    )
 
 
 # --- the price step -----------------------------------------------------------------------------------------------

@@ -13,9 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..arrays import take
 from ..economics.cost import billed_devices
-from ..errors import BadInput, Infeasible
 from ..kernel.counts import cache_bytes, weight_bytes
 from ..kernel.roofline import drain_time
 from ..layout.footprint import Footprint, footprint
@@ -23,8 +21,8 @@ from ..layout.parallelism import Layout
 from ..world.machine import Machine, Source
 from ..world.precision import Precision
 from .balance import balance, full_context, multiply_time, sequences_held
-from .context import Policy, pace, served
-from .grid import Column, Question, layouts
+from .grid import Column, Question
+from .preferred import Policy, pace, preferred_layout, served
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,9 +121,9 @@ def memory(
     reference: float,
     layout: Layout | None = None,
 ) -> Memory:
-    """The model in the machine's memory; without a layout, on the one that holds most users of `reference` tokens."""
+    """The model in the machine's memory; without a layout, on the preferred one for users of `reference` tokens."""
     model, machine = question.model, question.machine
-    chosen = layout or roomiest_layout(question, precision, reference)
+    chosen = layout or preferred_layout(question, precision, reference, Policy())
     replicas = float(np.floor(machine.n_devices / float(chosen.gpus)))
     holds = footprint(model, machine, precision, chosen, question.engine, reference)
     box, bandwidth = float(machine.box), float(machine.hbm_bandwidth)
@@ -178,30 +176,4 @@ def _users(
         bound=np.where(runs, time.bound * ones, np.nan),
         mfu=np.where(runs, time.compute / estimate, np.nan),
         user_hour=np.where(users >= 1, price / np.maximum(users, 1.0), np.nan),
-    )
-
-
-def roomiest_layout(question: Question, precision: Precision, context: float) -> Layout:
-    """The layout that holds most sequences of `context` tokens over all replicas, among those with fewest stages.
-
-    Stages come first while 90 % of the most are held: each stage more frees a little memory and slows every step. Of
-    layouts that hold the same, the one with fewest devices.
-    """
-    model, machine = question.model, question.machine
-    every = layouts(model, machine, question.max_gpus)
-    if not len(np.asarray(every.tp)):
-        raise BadInput(f"no layout divides {model.name} over {machine.name}; try another machine")
-    length = context
-    while length >= 1:
-        room = footprint(model, machine, precision, every, question.engine, length)
-        users = np.floor(machine.n_devices / every.gpus) * room.batch_max
-        if users.max() >= 1:
-            short = users < 0.9 * users.max()
-            best = np.lexsort((np.asarray(every.gpus), -users, np.asarray(every.pp), short))
-            return take(every, int(best[0]))
-        length /= 4
-    raise Infeasible(
-        f"the weights of {model.name}, {weight_bytes(model, precision) / 1e9:,.0f} GB, leave no room for a cache in"
-        f" the {float(machine.hbm_capacity) * float(machine.n_devices) / 1e9:,.0f} GB of {machine.name}; take more"
-        " devices or narrower weights (--precision fp8)"
     )

@@ -24,8 +24,8 @@ from ..units import show
 from ..world.model import Model
 from ..world.precision import Precision
 from .balance import balance
-from .context import pace
 from .grid import Column, Question, layouts, price_or_time
+from .preferred import Policy, cheapest, pace
 
 STAGES = (1, 2, 3, 4, 6, 8, 12, 16)
 """Numbers of stages looked at, beside the smallest that fits and its neighbour."""
@@ -227,10 +227,10 @@ def _fits(
 
 
 def stage_layout(question: Question, precision: Precision, context: float) -> Layout:
-    """Devices of one stage, within a scale-up domain: of layouts within 10 % of the most users per device, the one
-    with the widest expert parallelism, and of those the fewest devices.
+    """Devices of one stage, within a scale-up domain: those of the preferred layout with the fewest stages that hold
+    a sequence.
 
-    Where not one sequence fits a single stage, the layout that puts the fewest bytes of weights on a device.
+    Where no number of stages looked at holds one, the layout that puts the fewest bytes of weights on a device.
     """
     model, machine = question.model, question.machine
     every = layouts(model, machine, min(machine.domain, question.max_gpus))
@@ -238,14 +238,13 @@ def stage_layout(question: Question, precision: Precision, context: float) -> La
     if not len(alone):
         raise BadInput(f"no layout divides {model.name} over {machine.name}; try another machine")
     every = take(every, alone)
-    room = footprint(model, machine, precision, every, question.engine, context)
-    users = np.asarray(room.batch_max) / np.asarray(every.gpus)
-    if users.max() > 0:
-        order = np.lexsort((-users, np.asarray(every.gpus), -np.asarray(every.ep), users < 0.9 * users.max()))
-    else:
-        order = np.lexsort(
-            (-np.asarray(every.ep), np.asarray(every.gpus), np.asarray(room.weights) * np.ones_like(users))
-        )
+    for stages in (p for p in STAGES if p <= model.n_layers):
+        pipes = replace(every, pp=np.full(len(alone), float(stages)))
+        found = cheapest(question, precision, pipes, context, Policy())
+        if found is not None:
+            return replace(found, pp=1.0)
+    weights = footprint(model, machine, precision, every, question.engine, context).weights
+    order = np.lexsort((np.asarray(every.gpus), np.asarray(weights) * np.ones(len(alone))))
     return take(every, int(order[0]))
 
 

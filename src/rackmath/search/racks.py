@@ -12,9 +12,6 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
-import numpy as np
-
-from ..arrays import take
 from ..economics.cost import HOUR
 from ..errors import BadInput
 from ..kernel.counts import Pass
@@ -27,7 +24,8 @@ from ..world.machine import Machine
 from ..world.model import FeedForward, Model
 from ..world.precision import Precision
 from .domains import SIZES, Floors, Step, any_way, floors, steps
-from .grid import Question, layouts
+from .grid import Question
+from .preferred import layout_for_pass
 
 TYPICAL_BATCH = 64
 """Sequences per device that a decode step is priced at unless more or fewer were asked for, or fewer fit."""
@@ -170,19 +168,10 @@ def copies_of(model: Model, layout: Layout, redundant: float | None, per_device:
     return filled if filled >= 0 else None
 
 
-def widest(question: Question, limit: float) -> Layout:
-    """The layout with the widest expert parallelism on at most `limit` devices, one stage, attention not cut.
-
-    Of a dense model: the widest tensor parallelism.
-    """
-    every = layouts(question.model, question.machine, limit)
-    if not len(np.asarray(every.tp)):
-        raise BadInput(
-            f"no layout divides {question.model.name} over {limit:g} devices of {question.machine.name};"
-            " try another number of devices"
-        )
-    order = np.lexsort((every.tp, -np.asarray(every.ep), every.pp, -np.asarray(every.gpus)))  # type: ignore[arg-type]
-    return take(every, int(order[0]))
+def layout_for_work(question: Question, precision: Precision, work: Work) -> Layout:
+    """The layout taken where none is given: for the work of all devices in one replica."""
+    whole = replace(work, per_device=work.per_device * question.max_gpus)
+    return layout_for_pass(question, precision, whole.of(Layout()))
 
 
 # --- all of it ----------------------------------------------------------------------------------------------------
@@ -192,8 +181,8 @@ def widest(question: Question, limit: float) -> Layout:
 class Racks:
     """Everything the command `racks` says about a model on a machine.
 
-    `cases[0]` is the layout asked about; the others are the same layout on other fabrics, and the widest that stays
-    in one domain. `exchange_factor`, `pass_factor`: what crossing costs, against one domain around all of it; 1
+    `cases[0]` is the layout asked about; the others are the same layout on other fabrics, and the one taken
+    inside one domain. `exchange_factor`, `pass_factor`: what crossing costs, against one domain around all of it; 1
     where it does not cross. `least_factor`: (1 - 1/n) x ratio, what is said of links alone. `resident`: bytes of
     experts, routed and shared, of all layers on one device.
     """
@@ -217,7 +206,7 @@ def racks(
     question: Question,
     precision: Precision,
     *,
-    layout: Layout | None,
+    layout: Layout,
     work: Work | None,
     placing: Mapping[str, float | None],
     target: float | None,
@@ -228,7 +217,7 @@ def racks(
     """The answer for one model on one machine."""
     machine, model = question.machine, question.model
     _several(machine)
-    chosen = layout or widest(question, question.max_gpus)
+    chosen = layout
     redundant, per_device = placing.get("redundant"), placing.get("per_device")
     copies = copies_of(model, chosen, redundant, per_device)
     _reachable(machine, chosen, question.efficiency.exchange)
@@ -272,7 +261,7 @@ ONE_DOMAIN = "the same in one domain"
 
 
 def _cases(question: Question, precision: Precision, layout: Layout, work: Work) -> tuple[Case, ...]:
-    """The layout as it lies; in one domain where it crosses, over boxes of 8 where not; and the widest inside one."""
+    """The layout as it lies; in one domain where it crosses, over boxes of 8 where not; and inside one."""
     machine = question.machine
 
     def priced(label: str, one: Layout, on: Machine) -> Case:
@@ -282,9 +271,11 @@ def _cases(question: Question, precision: Precision, layout: Layout, work: Work)
     stage = float(layout.stage)
     if found[0].crosses:
         found.append(priced(ONE_DOMAIN, layout, replace(machine, domain=stage)))
-        inside = replace(question, machine=replace(machine, n_devices=float(machine.domain)))
+        inside = replace(
+            question, machine=replace(machine, n_devices=float(machine.domain)), max_gpus=float(machine.domain)
+        )
         with suppress(BadInput):  # where no layout divides there is nothing to put beside
-            found.append(priced("inside one domain", widest(inside, float(machine.domain)), replace(machine)))
+            found.append(priced("inside one domain", layout_for_work(inside, precision, work), replace(machine)))
     elif stage > BOX and float(machine.scaleout_bandwidth) > 0:
         found.append(priced(f"the same over boxes of {BOX}", layout, replace(machine, domain=float(BOX))))
     return tuple(found)
