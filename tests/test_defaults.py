@@ -86,7 +86,7 @@ def test_the_curve_against_batch_is_within_a_few_percent_of_the_fastest() -> Non
         (V3, "gb200-nvl72", "TP1 DP72 EP72"),
         (V3, "16xh100", "TP1 DP16 EP16"),
         ("openai/gpt-oss-120b", "8xh100", "TP1 DP8 EP8"),
-        ("openai/gpt-oss-120b", "h100", "TP1"),
+        ("openai/gpt-oss-120b", "h200", "TP1"),
         ("meta-llama/Llama-3.1-405B", "16xh100", "TP8 PP2"),
         ("Qwen/Qwen3-0.6B", "8xh100", "TP1"),
     ],
