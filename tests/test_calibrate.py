@@ -409,7 +409,7 @@ def test_files_that_are_not_there(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="holds no"):
         read([tmp_path])
     (tmp_path / "x.json").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(BadInput, match="not a text file"):
+    with pytest.raises(BadInput, match="not text in UTF-8"):
         read([tmp_path / "x.json"])
 
 
@@ -521,9 +521,9 @@ def test_names_that_cannot_be_an_engine(name: str) -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("base = ", "is not a TOML file"),
+        ("base = ", "is not valid TOML"),
         ("[factors]\nstep = 1.0\n", "has no base"),
-        ('base = "vlm9"\n', "unknown engine"),
+        ('base = "vlm9"\n', "is not an engine of the package"),
         ('base = "vllm"\n[factors]\nstpe = 1.0\n', "did you mean step"),
         ('base = "vllm"\n[factors]\nstep = -1\n', "out of range"),
         ('base = "vllm"\n[factors]\nstep = nan\n', "out of range"),
@@ -537,7 +537,7 @@ def test_broken_files_are_named(text: str, words: str, home: Path) -> None:
     write(home / "engines" / "mine.toml", text)
     with pytest.raises(BadInput, match=words) as error:
         engine("mine")
-    assert "mine.toml" in str(error.value) or "unknown engine" in words
+    assert "mine.toml" in str(error.value) or "is not an engine of the package" in words
 
 
 def test_a_calibrated_engine_is_no_base(fitted: Calibration) -> None:

@@ -373,7 +373,7 @@ def test_models_from_files(tmp_path):
     with pytest.raises(BadInput, match="there is no file"):
         catalog.model(tmp_path / "absent.json")
     own.write_text("name = ")
-    with pytest.raises(BadInput, match="not a TOML file"):
+    with pytest.raises(BadInput, match="not valid TOML"):
         catalog.model(own)
 
 
@@ -435,7 +435,7 @@ def test_user_machine_derived_from_another(chips):
         ("100 GB", "-100 GB", "not above zero"),
         ("100 GB", "nan GB", "not a number"),
         ("domain = 4", "domain = 2.5", "not a whole number"),
-        ("domain = 4", "domain =", "not a TOML file"),
+        ("domain = 4", "domain =", "not valid TOML"),
     ],
 )
 def test_user_machine_mistakes(chips, old, new, says):

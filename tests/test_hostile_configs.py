@@ -42,7 +42,7 @@ def refused(raw: Any, *, within: float = 2.0) -> str:
         (b"", "not valid JSON"),
         (b"{", "not valid JSON"),
         (json.dumps(LLAMA).encode()[:-9], "not valid JSON"),
-        (b"\xff\xfe\x00garbage", "not valid JSON"),
+        (b"\xff\xfe\x00garbage", "not text in UTF-8"),
         (b"[1, 2]", "not a JSON object"),
         (b'"llama"', "not a JSON object"),
         (b"null", "not a JSON object"),
@@ -70,7 +70,7 @@ def test_a_huge_file_is_not_parsed(tmp_path: Path) -> None:
 def test_what_is_no_file(tmp_path: Path) -> None:
     assert "cannot read" in refused(tmp_path / "absent.json")
     assert "config.json" in refused(tmp_path)  # a folder without one
-    assert "is not a file" in refused(Path("/dev/zero"))
+    assert "is a device, not a file" in refused(Path("/dev/zero"))
 
 
 @pytest.mark.parametrize(

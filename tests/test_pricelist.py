@@ -279,8 +279,8 @@ def test_a_file_may_begin_with_a_byte_order_mark(name, text, tmp_path):
 @pytest.mark.parametrize(
     ("name", "text", "says"),
     [
-        ("mine.json", '{"input_mtok": 1, "input_mtok": 2, "output_mtok": 3}', "it names 'input_mtok' twice"),
-        ("mine.json", '{"input_mtok": ' + "9" * 5000 + ', "output_mtok": 3}', "a number in it is too long"),
+        ("mine.json", '{"input_mtok": 1, "input_mtok": 2, "output_mtok": 3}', "names 'input_mtok' twice"),
+        ("mine.json", '{"input_mtok": ' + "9" * 5000 + ', "output_mtok": 3}', "a number in it has 5,000 digits"),
         ("mine.toml", "input_mtok = 1\ninput_mtok = 2\n", "is not valid TOML"),
         ("mine.csv", "input_mtok,input_mtok,output_mtok\n1,2,3\n", "its header names 'input_mtok' twice"),
         ("mine.csv", "input_mtok,output_mtok\n1,3,4\n", "row 1 has more cells than the header"),
@@ -316,9 +316,9 @@ BAD = [
     ({"input_mtok": float("nan"), "output_mtok": 25}, "is not finite"),
     ({"input_mtok": 5, "output_mtok": "inf"}, "is not finite"),
     ({"input_mtok": True, "output_mtok": 25}, "is not a number"),
-    ({"input_mtok": 10**400, "output_mtok": 25}, "input_mtok has 401 digits"),
-    ({"input_mtok": 1e300, "output_mtok": 1e300, "unit": "1M"}, "which nobody asks; check its unit"),
-    ({"input_mtok": 1e-300, "output_mtok": 1e-300, "unit": "1M"}, "which nobody asks; check its unit"),
+    ({"input_mtok": 10**400, "output_mtok": 25}, "digits"),
+    ({"input_mtok": 1e300, "output_mtok": 1e300, "unit": "1M"}, "is out of range"),
+    ({"input_mtok": 1e-300, "output_mtok": 1e-300, "unit": "1M"}, "is out of range"),
     ({"input_mtok": "5 EUR", "output_mtok": 25}, "write it like '$5'"),
     ({"input_mtok": 5, "output_mtok": 25, "cache_write_5m_mtok": 9, "cache_write_1h_mtok": 6}, "keeping longer"),
     ({"input_mtok": 5, "output_mtok": 25, "currency": ""}, "currency = '' is not a name"),
@@ -390,7 +390,7 @@ def test_a_slip_in_a_file_exits_with_2(given, says, tmp_path, capsys):
     captured = capsys.readouterr()
     assert captured.out == ""
     assert captured.err.count("\n") == 1
-    assert "mine.json: " in captured.err
+    assert "mine.json" in captured.err
     assert says in captured.err
 
 
@@ -428,7 +428,7 @@ def test_a_broken_file_exits_with_2(name, text, says, tmp_path, capsys):
         (["--machines", "h100x9999999"], "devices"),
         (["--machines", "-o", "x.png"], "use one of .json"),
         (["--explain"], "a listing has no terms"),
-        (["gone.toml"], "No such file"),
+        (["gone.toml"], "there is no file of that name"),
     ],
 )
 def test_bad_words_are_one_sentence_and_exit_2(words, says, capsys):

@@ -216,7 +216,7 @@ def test_screens_and_data():
         ([V3, "--on", "8xh200", "--phase", "prefill", "--batch", "8"], "batch is for decoding"),
         ([V3, "--on", "8xh200", "--batch", "0"], "batch = 0"),
         ([V3, "--on", "8xh200", "--max-domain", "0"], "max_domain = 0"),
-        ([V3, "--on", "8xh200", "--expert-loads", "/nowhere.json"], "cannot read the loads"),
+        ([V3, "--on", "8xh200", "--expert-loads", "/nowhere.json"], "one row [n, n, ...] of loads"),
         ([V3, "--on", "8xh200", "--set", "efficiency.overlap=3"], "overlap"),
         (["meta-llama/Llama-3.1-8B", "--on", "8xh100", "--redundant", "2"], "no routed experts"),
         ([V3], "no machine was given"),

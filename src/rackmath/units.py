@@ -9,7 +9,8 @@ from __future__ import annotations
 import math
 import re
 
-from .errors import BadInput, did_you_mean
+from .errors import BadInput, did_you_mean, shown
+from .limits import check_size
 
 _PREFIX = {"": 1.0, "k": 1e3, "K": 1e3, "M": 1e6, "G": 1e9, "B": 1e9, "T": 1e12, "P": 1e15, "E": 1e18}
 _BINARY = {"Ki": 2.0**10, "Mi": 2.0**20, "Gi": 2.0**30, "Ti": 2.0**40, "Pi": 2.0**50}
@@ -48,6 +49,9 @@ UNITS: dict[str, dict[str, float]] = {
 # dimensions in which a bare number is taken as SI; the others need their unit
 _BARE = {"count", "share", "1/s", "$/h", "$"}
 
+LONGEST = 80
+"""Most letters of a quantity."""
+
 _QUANTITY = re.compile(r"^\s*(\$?)\s*([-+]?(?:\d[\d_]*\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*([^\s\d].*?)?\s*$")
 
 
@@ -65,15 +69,17 @@ def parse(text: str | float, dimension: str, *, name: str = "value") -> float:
     """
     if dimension not in UNITS:
         raise BadInput(f"unknown dimension {dimension!r}{did_you_mean(dimension, UNITS)}")
-    if isinstance(text, bool):
-        raise BadInput(f"{name} = {text!r} is not a number; give a quantity in {dimension}")
+    if isinstance(text, bool) or not isinstance(text, str | int | float):
+        raise BadInput(f"{name} = {shown(text)} is not a number; give a quantity in {dimension}")
+    if isinstance(text, int) and text.bit_length() > 1000:
+        raise BadInput(f"{name} = {shown(text)} has more digits than any quantity; give an ordinary number")
     if isinstance(text, int | float):
-        return _finite(float(text), text, name)
+        return _finite(float(text), text, dimension, name)
     if text.strip().lower().lstrip("+-") in ("inf", "infinity", "nan"):
         raise BadInput(f"{name} = {text!r} is not finite; give an ordinary number")
-    match = _QUANTITY.match(text)
+    match = _QUANTITY.match(text) if len(text) <= LONGEST else None
     if match is None:
-        raise BadInput(f"{name} = {text!r} is not a number with a unit; write it like {_example(dimension)!r}")
+        raise BadInput(f"{name} = {shown(text)} is not a number with a unit; write it like {_example(dimension)!r}")
     dollar, digits, unit = match.group(1), match.group(2), (match.group(3) or "").strip()
     unit = re.sub(r"\s*/\s*", "/", unit)
     if dollar:
@@ -96,7 +102,7 @@ def parse(text: str | float, dimension: str, *, name: str = "value") -> float:
             f"{name} = {text!r} has the unknown unit {unit!r}{did_you_mean(unit, UNITS[dimension])}"
             f"; write it like {example!r}"
         )
-    return _finite(number * factor, text, name)
+    return _finite(number * factor, text, dimension, name)
 
 
 def _caseless(dimension: str, unit: str) -> float | None:
@@ -107,10 +113,10 @@ def _caseless(dimension: str, unit: str) -> float | None:
     return found.pop() if len(found) == 1 else None
 
 
-def _finite(value: float, given: object, name: str) -> float:
+def _finite(value: float, given: object, dimension: str, name: str) -> float:
     if not math.isfinite(value):
-        raise BadInput(f"{name} = {given!r} is not finite; give an ordinary number")
-    return value
+        raise BadInput(f"{name} = {shown(given)} is not finite; give an ordinary number")
+    return check_size(value, given, dimension, name)
 
 
 def _example(dimension: str, digits: str = "8") -> str:

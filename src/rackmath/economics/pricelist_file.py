@@ -9,15 +9,14 @@ Slips of units and of sign are found and asked about, never guessed.
 from __future__ import annotations
 
 import csv
-import json
-import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from ..errors import BadInput, unknown
+from ..errors import BadInput, shown, unknown
+from ..files import parse_json, parse_toml, read_text
 from ..units import parse
 from ..world import catalog
 from .listings import PRICES, SOURCES
@@ -28,7 +27,6 @@ MODES = ("fast", "batch", "flex", "priority")
 MEASURED = ("output_speed", "ttft")
 ABOUT = ("model", "unit", "currency", "usd_per_unit", "context_window", "weights", "source", *MEASURED)
 ENDINGS = (".toml", ".json", ".csv")
-MOST_BYTES = 1_000_000
 CHEAPEST, DEAREST = 0.10, 1000.0  # dollars per million output tokens outside which the unit must be stated
 LOWEST, HIGHEST = 1 / 20, 200.0  # output over input
 LEAST, MOST = 1e-6, 1e6  # dollars per million tokens beyond which no price is believed, whatever its unit
@@ -52,19 +50,11 @@ def read_price_list(path: str | Path) -> PriceList:
     file = Path(path)
     if file.suffix.lower() not in ENDINGS:
         raise BadInput(f"'{file}' is not a price list; give a file that ends in .toml, .json or .csv")
-    if file.is_file() and file.stat().st_size > MOST_BYTES:
-        raise BadInput(f"'{file}' has {file.stat().st_size:,} bytes; a price list has at most {MOST_BYTES:,}")
+    text = read_text(file, give="give a price list that ends in .toml, .json or .csv")
     try:
-        text = file.read_text(encoding="utf-8-sig")
-        given = _READERS[file.suffix.lower()](text)
-    except UnicodeDecodeError:
-        raise BadInput(f"'{file}' is not text in UTF-8; save it so") from None
-    except (tomllib.TOMLDecodeError, json.JSONDecodeError, csv.Error) as error:
-        raise BadInput(f"'{file}' is not valid {file.suffix[1:].upper()}: {str(error).rstrip('.')}") from None
-    except BadInput as error:
-        raise BadInput(f"{file.name}: {error}") from None
-    except ValueError:  # more digits than Python turns into a number
-        raise BadInput(f"{file.name}: a number in it is too long; give an ordinary one") from None
+        given = _READERS[file.suffix.lower()](text, shown(file.name))
+    except csv.Error as error:
+        raise BadInput(f"{shown(file.name)} is not valid CSV: {str(error).rstrip('.')}") from None
     if not isinstance(given, dict):
         raise BadInput(f"{file.name}: a price list has keys such as input_mtok and output_mtok; this has none")
     return _build({"source": file.name, **given}, f"{file.name}: ")
@@ -271,19 +261,14 @@ def _tables(given: Mapping[str, Any], key: str) -> list[tuple[str, Mapping[str, 
     return [(f"{key}[{i}]", _table(one, f"{key}[{i}]")) for i, one in enumerate(found)]
 
 
-def _from_json(text: str) -> Any:
-    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        """A table, with each key once."""
-        found = dict(pairs)
-        if len(found) < len(pairs):
-            names = [k for k, _ in pairs]
-            raise BadInput(f"it names {next(k for k in names if names.count(k) > 1)!r:.60} twice; keep one")
-        return found
-
-    return json.loads(text, object_pairs_hook=once)
+def _from_csv(text: str, name: str) -> dict[str, Any]:
+    try:
+        return _entries(text)
+    except BadInput as error:
+        raise BadInput(f"{name}: {error}") from None
 
 
-def _from_csv(text: str) -> dict[str, Any]:
+def _entries(text: str) -> dict[str, Any]:
     """The keys of a table: what its rows share, then each row as an entry."""
     own, shared = _rows(text)
     plain = [r for r in own if r.get("mode", "standard") == "standard"]
@@ -322,4 +307,4 @@ def _rows(text: str) -> tuple[list[dict[str, str]], dict[str, str]]:
 
 
 _NO_THRESHOLD = (("above_input_tokens", "0"), ("above_input_tokens", "0.0"))
-_READERS: Mapping[str, Callable[[str], Any]] = {".toml": tomllib.loads, ".json": _from_json, ".csv": _from_csv}
+_READERS: Mapping[str, Callable[[str, str], Any]] = {".toml": parse_toml, ".json": parse_json, ".csv": _from_csv}

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from ..errors import BadInput, unknown
+from ..errors import BadInput, shown, unknown
 from . import llamacpp, maximum, palm, serving_rows, static_batch, training_runs
 from .answer import Answer, Asked, Kind, Said, Text, interval, number
+from .table import table
 
 
 def _vllm(rows: Sequence[Text], asked: Asked) -> list[Said]:
@@ -140,35 +140,12 @@ def recognised(columns: Sequence[str], rows: Sequence[Text], name: str) -> Kind:
     raise BadInput(f"{name} is no known kind of measured file (known: {', '.join(KINDS)}); its columns fit none")
 
 
-def table(path: Path | str) -> tuple[tuple[str, ...], tuple[Text, ...]]:
-    """Header and rows of a CSV file; blank where a line is short."""
-    try:
-        with open(path, encoding="utf-8-sig", newline="") as handle:
-            read = csv.DictReader(handle)
-            columns = tuple(name for name in (read.fieldnames or ()) if name)
-            found = tuple({name: line.get(name) or "" for name in columns} for line in read)
-    except FileNotFoundError:
-        raise BadInput(f"there is no file {str(path)!r}; give a CSV of measured runs") from None
-    except OSError as error:
-        raise BadInput(f"cannot read {str(path)!r}: {error.strerror or error}") from None
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise BadInput(f"{str(path)!r} is not a CSV file: {error}") from None
-    if not columns:
-        raise BadInput(f"{str(path)!r} is empty; give a CSV of measured runs")
-    if len(set(columns)) < len(columns):
-        twice = next(c for c in columns if columns.count(c) > 1)
-        raise BadInput(f"{str(path)!r} has the column {twice!r} twice")
-    if not found:
-        raise BadInput(f"{str(path)!r} has a header and no rows")
-    return columns, found
-
-
 def answers(
     path: Path | str, kind: str | None = None, *, asked: Asked | None = None
 ) -> tuple[Kind, tuple[str, ...], tuple[Answer, ...]]:
     """The kind of a file, its columns, and an answer or a reason for every row of it."""
     columns, rows = table(path)
-    name = repr(Path(path).name)
+    name = shown(Path(path).name)
     if kind is None:
         chosen = recognised(columns, rows, name)
     else:

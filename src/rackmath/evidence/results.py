@@ -21,18 +21,21 @@ import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from ..errors import BadInput
+from ..errors import BadInput, shown
+from ..files import RUNS, check_depth, once, read_text, whole
 from ..layout.parallelism import Layout
 from .rows import ROUNDS, Measured, Pool, Row
 
 Record = Mapping[str, Any]
 
 SUFFIXES = (".json", ".jsonl", ".csv", ".txt")
-MOST_BYTES = 200_000_000
+MOST = 1e18  # of any number in results
 MOST_RUNS = 100_000
+MOST_FILES = 10_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,17 +90,19 @@ def paths(given: Sequence[str | Path]) -> tuple[Path, ...]:
     for one in given:
         text = str(one)
         if not text.strip() or "\0" in text or len(text) > 4096:
-            raise BadInput(f"{text!r:.80} is not the name of a file; give a benchmark's results with --from")
+            raise BadInput(f"{shown(text)} is not the name of a file; give a benchmark's results with --from")
         path = Path(text)
         if path.is_dir():
-            inside = [p for p in sorted(path.iterdir()) if p.suffix.lower() in SUFFIXES and p.is_file()]
+            inside = [
+                p for p in sorted(islice(path.iterdir(), MOST_FILES)) if p.suffix.lower() in SUFFIXES and p.is_file()
+            ]
             if not inside:
-                raise BadInput(f"the folder {text!r} holds no .json, .jsonl or .csv file")
+                raise BadInput(f"the folder {shown(text)} holds no .json, .jsonl or .csv file")
             found += inside
         elif not path.exists() and any(c in text for c in "*?["):
-            matched = [Path(p) for p in sorted(glob.glob(text))]
+            matched = [Path(p) for p in sorted(islice(glob.iglob(text), MOST_FILES))]
             if not matched:
-                raise BadInput(f"no file matches {text!r}; give a benchmark's results with --from")
+                raise BadInput(f"no file matches {shown(text)}; give a benchmark's results with --from")
             found += matched
         else:
             found.append(path)
@@ -106,17 +111,8 @@ def paths(given: Sequence[str | Path]) -> tuple[Path, ...]:
 
 def records(path: Path) -> list[Record]:
     """What stands in a file: rows of a CSV, or the objects of a JSON file (one, a list, or one after another)."""
-    try:
-        if path.stat().st_size > MOST_BYTES:
-            raise BadInput(f"{str(path)!r} has more than {MOST_BYTES / 1e6:.0f} MB; give a summary of its runs")
-        text = path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise BadInput(f"there is no file {str(path)!r}; give a benchmark's results with --from") from None
-    except OSError as error:
-        raise BadInput(f"cannot read {str(path)!r}: {error.strerror or error}") from None
-    except UnicodeDecodeError:
-        raise BadInput(f"{str(path)!r} is not a text file; give a benchmark's JSON or CSV results") from None
-    return parsed(text, repr(path.name))
+    text = read_text(path, most=RUNS, give="give a benchmark's JSON or CSV results with --from")
+    return parsed(text, shown(path.name))
 
 
 def parsed(text: str, name: str = "the file") -> list[Record]:
@@ -130,6 +126,8 @@ def parsed(text: str, name: str = "the file") -> list[Record]:
     if text.lstrip()[0] in "[{":
         try:
             return list(_objects(text, name))
+        except BadInput:
+            raise
         except (ValueError, RecursionError) as error:
             raise BadInput(f"{name} is not JSON: {str(error)[:120]}") from None
     try:
@@ -145,7 +143,8 @@ def parsed(text: str, name: str = "the file") -> list[Record]:
 
 
 def _objects(text: str, name: str) -> Iterator[Record]:
-    decoder, at = json.JSONDecoder(), 0
+    decoder = json.JSONDecoder(object_pairs_hook=lambda pairs: once(pairs, name), parse_int=whole)
+    at = 0
     while at < len(text):
         if text[at] in " \t\r\n,":
             at += 1
@@ -153,7 +152,8 @@ def _objects(text: str, name: str) -> Iterator[Record]:
         found, at = decoder.raw_decode(text, at)
         for one in found if isinstance(found, list) else [found]:
             if not isinstance(one, dict):
-                raise BadInput(f"{name} holds {str(one)!r:.40} where the results of a run should be")
+                raise BadInput(f"{name} holds {shown(one, 40)} where the results of a run should be")
+            check_depth(one, name)
             yield one
 
 
@@ -243,8 +243,10 @@ def number(record: Record, key: str, where: str, *, least: float | None = None) 
         return None
     try:
         found = float(value)
-    except (TypeError, ValueError):
-        raise BadInput(f"{where}: {key} = {str(value)!r:.40} is not a number") from None
+    except (TypeError, ValueError, OverflowError):
+        raise BadInput(f"{where}: {key} = {shown(value, 40)} is not a number") from None
+    if math.isfinite(found) and abs(found) > MOST:
+        raise BadInput(f"{where}: {key} = {found:g} is beyond any measurement; take the run out of the file")
     if least is not None and not found >= least:
         raise BadInput(f"{where}: {key} = {found:g} is out of range; it must be at least {least:g}")
     return found

@@ -8,7 +8,6 @@ named in the row's `readings` and described in docs/measured-rows.md. A row that
 
 from __future__ import annotations
 
-import csv
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -16,6 +15,7 @@ from pathlib import Path
 
 from ..errors import BadInput
 from ..layout.parallelism import Layout
+from .table import table
 
 MEAN_LENGTH = 0.9
 """InferenceX draws each length uniformly from 0.8 to 1.0 of the stated one."""
@@ -106,13 +106,7 @@ class Row:
 
 def read(path: Path | str) -> tuple[Row, ...]:
     """All rows of a file; its header says which of the two kinds it is."""
-    try:
-        with open(path, encoding="utf-8", newline="") as handle:
-            found = list(csv.DictReader(handle))
-    except OSError as error:
-        raise BadInput(f"cannot read {str(path)!r}: {error.strerror or error}") from None
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise BadInput(f"{str(path)!r} is not a CSV file: {error}") from None
+    found = table(path)[1]
     return rows(found, str(path))
 
 

@@ -8,7 +8,6 @@ they are vLLM's defaults, with as much room for cache as the footprint leaves. P
 
 from __future__ import annotations
 
-import csv
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import BadInput
+from ..files import is_regular
 from ..kernel.counts import Pass
 from ..kernel.efficiency import Efficiency
 from ..layout.footprint import footprint
@@ -31,6 +31,7 @@ from ..world.machine import Machine
 from ..world.model import Model
 from ..world.precision import Precision
 from .answer import Answer, Asked, Estimate, Said, Text, number, whole
+from .table import table
 
 Column = NDArray[np.float64]
 
@@ -95,10 +96,9 @@ def _settings(path: Path | None) -> dict[str, Text]:
     if path is None or "_requests" not in path.name:
         return {}
     beside = path.with_name(path.name.replace("_requests", "_runs"))
-    if not beside.is_file():
+    if not is_regular(beside):
         return {}
-    with open(beside, encoding="utf-8-sig", newline="") as handle:
-        return {line.get("run") or "": {k: v or "" for k, v in line.items() if k} for line in csv.DictReader(handle)}
+    return {line.get("run", ""): line for line in table(beside)[1]}
 
 
 def setting_of(run: str, given: Text, asked: Asked) -> Setting:

@@ -6,13 +6,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import BadInput, unknown
+from ..errors import BadInput, shown, unknown
+from ..files import parse_json, read_text
 from ..units import parse
 
 if TYPE_CHECKING:
@@ -185,16 +185,14 @@ def _loads(given: str | Any, n_experts: int, model: str) -> Any:
     """Rows of loads from a JSON file or as they are; each must have a number for every expert."""
     read = given
     if isinstance(given, str):
-        try:
-            read = json.loads(Path(given).read_text())
-        except OSError as error:
-            raise BadInput(f"cannot read the loads of experts in '{given}': {error.strerror}") from None
-        except ValueError:
-            raise BadInput(f"'{given}' is no JSON; write one row [n, n, ...] for each layer") from None
+        text = read_text(given, give="give a JSON file with one row [n, n, ...] of loads for each layer")
+        read = parse_json(text, shown(Path(given).name))
     rows = read if isinstance(read, list | tuple) and read and isinstance(read[0], list | tuple) else [read]
     for row in rows:
-        if not isinstance(row, list | tuple) or not all(type(n) in (int, float) for n in row):
-            raise BadInput("loads of experts must be a list of numbers, or a list of such rows, one for each layer")
+        if not isinstance(row, list | tuple) or not all(type(n) in (int, float) and 0 <= n <= 1e15 for n in row):
+            raise BadInput(
+                "loads of experts must be a list of numbers from 0 to 1e15, or a list of such rows, one a layer"
+            )
         if len(row) != n_experts:
             raise BadInput(f"a row of loads has {len(row)} numbers and {model} has {n_experts} routed experts")
     return rows

@@ -6,6 +6,7 @@ How it ends, and with which exit code: `endings`.
 
 from __future__ import annotations
 
+import sys
 from typing import Annotated
 
 import typer
@@ -305,7 +306,17 @@ def explain_(
 def run(args: list[str] | None = None) -> int:
     """The exit code of one command; every mistake becomes one sentence on stderr."""
     endings.sane_width()
-    return endings.code_of(lambda: app(args=args, prog_name="rackmath", standalone_mode=False))
+    try:
+        return endings.code_of(lambda: app(args=args, prog_name="rackmath", standalone_mode=False))
+    finally:
+        _warn()
+
+
+def _warn() -> None:
+    """Say which files of the user were left out, if the command looked at any."""
+    overlay = sys.modules.get("rackmath.world.overlay")
+    for sentence in overlay.warnings() if overlay is not None else ():
+        endings.complain(f"left out {sentence}", "warning")
 
 
 def main() -> None:

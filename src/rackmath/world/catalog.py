@@ -15,13 +15,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ..errors import BadInput, unknown
+from ..errors import BadInput, shown, unknown
+from ..files import parse_toml, read_text
 from .description import build
 from .machine import Machine, Source
 from .model import Model
 from .modelnames import forms, in_format, known_forms
 from .names import Match, counts, match_machine, slug, words
-from .overlay import check_machine
+from .overlay import Found, changed, check_machine, leave_out
+from .overlay import found as user_files
 from .override import override as override
 from .spec import DIMENSIONS, build_machine, quantity, reprice, sized
 from .spec import priced as priced
@@ -54,9 +56,10 @@ def machine(name: str) -> Machine:
     72.0
     """
     if not isinstance(name, str) or not name.strip() or len(name) > 200:
-        raise BadInput(f"{name!r:.80} is not the name of a machine; give one like 8xh200 or gb200-nvl72")
+        raise BadInput(f"{shown(name)} is not the name of a machine; give one like 8xh200 or gb200-nvl72")
     found = _find(name, 0)
     if found is None:
+        _why_left_out(slug(name), "machines")
         raise unknown("machine", name, [*_files(), *presets()], hint="; rackmath machines lists all")
     count, one = found
     total = count * one.n_devices
@@ -124,15 +127,19 @@ def _entry(key: str) -> Machine:
 
 def device(key: str) -> Machine:
     """One device by its exact key, as its data file describes it."""
-    return build_machine(key, _file(key), _toml("fabrics.toml"), _toml("tiers.toml"))
+    return _device(key, _files()[key])
 
 
-def _derived(key: str, given: Mapping[str, Any]) -> Machine:
+def _device(key: str, path: Path) -> Machine:
+    return build_machine(key, _read(path), _toml("fabrics.toml"), _toml("tiers.toml"))
+
+
+def _derived(key: str, given: Mapping[str, Any], files: Mapping[str, Path] | None = None) -> Machine:
     """A machine described by another: its base, how many, and the values that differ."""
-    base = str(given["base"])
-    if base not in _files() or "base" in _file(base):
-        raise unknown(f"base of machine {key!r}", base, [k for k in _files() if "base" not in _file(k)])
-    one = device(base)
+    base, files = str(given["base"]), _files() if files is None else files
+    if base not in files or "base" in _read(files[base]):
+        raise unknown(f"base of machine {key!r}", base, [k for k in files if "base" not in _read(files[k])])
+    one = _device(base, files[base])
     for field in given.get("set", {}):
         if field not in DIMENSIONS:
             raise unknown(f"value set by machine {key!r}", field, DIMENSIONS)
@@ -163,7 +170,7 @@ def model(name: str | Path) -> Model:
     """
     text = str(name)
     if not text.strip() or len(text) > 4096 or "\0" in text:
-        raise BadInput(f"{text!r:.80} is not the name of a model; give one like deepseek-ai/DeepSeek-V3")
+        raise BadInput(f"{shown(text)} is not the name of a model; give one like deepseek-ai/DeepSeek-V3")
     if text in _model_lines():
         return _named_model(text)
     path = Path(text)
@@ -188,6 +195,7 @@ def find_model(text: str) -> tuple[str, str | None]:
         if form.key in table:
             return table[form.key], form.format
     short = {name.rpartition("/")[2] for name in names}
+    _why_left_out(text, "models")
     raise unknown("model", text, [*names, *short], hint="; rackmath models lists all, or give a config.json")
 
 
@@ -209,14 +217,22 @@ def models() -> tuple[Listing, ...]:
 
 def _model_file(path: Path) -> Model:
     """A model from a file: our own description, or a Hugging Face config."""
+    return _described(path)[0]
+
+
+def _described(path: Path) -> tuple[Model, bool]:
+    """A model from a file, and whether that is a description of our own."""
     from .huggingface import load_json, read_model
 
-    if path.is_dir():
-        return read_model(path)
-    if not path.is_file():
-        raise BadInput(f"there is no file {str(path)!r}; give the path of a config.json or of a description")
-    given = _parsed(path, path.stat().st_mtime_ns) if path.suffix.lower() == ".toml" else load_json(path)
-    return build(given) if "groups" in given else read_model(path)
+    ending = path.suffix.lower()
+    if path.is_dir() and ending not in (".toml", ".json"):
+        return read_model(path), False
+    given = _parsed(path, changed(path)) if ending == ".toml" else load_json(path)
+    if "groups" in given:
+        return build(given), True
+    if ending == ".toml":
+        raise BadInput(f"{path.name} describes no groups of layers; see docs/models.md for what a model file needs")
+    return read_model(path), False
 
 
 def _model_lines() -> Mapping[str, str | Path]:
@@ -224,22 +240,34 @@ def _model_lines() -> Mapping[str, str | Path]:
 
     A user's file is found by the `name` inside it and by its own name without the ending.
     """
-    folder = home() / "models"
-    files = [p for suffix in ("toml", "json") for p in sorted(folder.glob(f"*.{suffix}"))]
-    inside = {name: p for p in files if (name := _name_inside(p, p.stat().st_mtime_ns))}
-    return {**_packaged_models(), **inside, **{p.stem: p for p in files}}
+    good, bad = _own_models(user_files(home() / "models", "toml", "json"))
+    for path, reason in bad.items():
+        leave_out(path, reason)
+    inside = {name: path for path, name in good.items() if name}
+    return {**_packaged_models(), **inside, **{p.stem: p for p in good}}
 
 
 @functools.cache
-def _name_inside(path: Path, changed: int) -> str:
-    """The `name` a user's description gives; empty for a config.json, and for a file that cannot be read."""
-    try:
-        text = path.read_text(encoding="utf-8")
-        given = tomllib.loads(text) if path.suffix.lower() == ".toml" else json.loads(text)
-    except (OSError, ValueError, RecursionError):
-        return ""  # `model` says what is wrong with it once it is asked for
-    name = given.get("name") if isinstance(given, dict) and "groups" in given else None
-    return name if isinstance(name, str) else ""
+def _own_models(files: Found) -> tuple[dict[Path, str], dict[Path, str]]:
+    """The user's descriptions with the `name` inside each, and those that cannot be read with the reason."""
+    good, bad = dict[Path, str](), dict[Path, str]()
+    for path, _ in files:
+        try:
+            found, own = _described(path)
+        except BadInput as error:
+            bad[path] = str(error)
+        else:
+            good[path] = found.name if own else ""
+    return good, bad
+
+
+def _why_left_out(key: str, folder: str) -> None:
+    """Say what is wrong with the user's file of this name, where one was left out."""
+    files = user_files(home() / folder, *(("toml",) if folder == "machines" else ("toml", "json")))
+    bad = _own_machines(files)[1] if folder == "machines" else _own_models(files)[1]
+    for path, reason in bad.items():
+        if path.stem == key:
+            raise BadInput(reason if str(path) in reason else f"{path}: {reason}")
 
 
 def _named_model(name: str) -> Model:
@@ -296,8 +324,37 @@ def devices() -> tuple[str, ...]:
 
 
 def _files() -> Mapping[str, Path]:
-    """Keys of all devices and their files; the user's come last and win."""
-    return _packaged() | {p.stem: p for p in sorted((home() / "machines").glob("*.toml"))}
+    """Keys of all devices and their files; the user's come last and win, and broken ones are left out."""
+    files = user_files(home() / "machines", "toml")
+    if not files:
+        return _packaged()
+    good, bad = _own_machines(files)
+    for path, reason in bad.items():
+        leave_out(path, reason)
+    return _packaged() | good
+
+
+@functools.cache
+def _own_machines(files: Found) -> tuple[dict[str, Path], dict[Path, str]]:
+    """The user's machines that can be built, and those that cannot with the reason; bases before what they carry."""
+    good, bad, derived = dict[str, Path](), dict[Path, str](), dict[str, Path]()
+    for path, _ in files:
+        try:
+            if "base" in _read(path):
+                derived[path.stem] = path
+            else:
+                _device(path.stem, path)
+                good[path.stem] = path
+        except BadInput as error:
+            bad[path] = str(error)
+    bases = _packaged() | good
+    for key, path in derived.items():
+        try:
+            _derived(key, _read(path), bases)
+            good[key] = path
+        except BadInput as error:
+            bad[path] = str(error)
+    return good, bad
 
 
 @functools.cache
@@ -306,22 +363,20 @@ def _packaged() -> dict[str, Path]:
 
 
 def _file(key: str) -> Mapping[str, Any]:
-    path = _files()[key]
+    return _read(_files()[key])
+
+
+def _read(path: Path) -> Mapping[str, Any]:
     if path.parent == DATA / "accelerators":
         return _parsed(path, 0)
-    given = _parsed(path, path.stat().st_mtime_ns)
+    given = _parsed(path, changed(path))
     check_machine(str(path), given)
     return given
 
 
 @functools.cache
 def _parsed(path: Path, changed: int) -> Mapping[str, Any]:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise BadInput(f"{path} is not a TOML file: {error}") from None
-    except OSError as error:
-        raise BadInput(f"cannot read {path}: {error.strerror or error}") from None
+    return parse_toml(read_text(path, give="give a TOML file of a model or machine"), str(path))
 
 
 def _aliases() -> Mapping[frozenset[str], str]:

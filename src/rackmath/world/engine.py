@@ -50,7 +50,12 @@ def engine_key(words: str) -> str:
     ('trtllm', 'sglang', 'vllm', '')
     """
     own = saved(words)
-    said = (own.base if own else words).lower()
+    return packaged_key(own.base if own else words)
+
+
+def packaged_key(words: str) -> str:
+    """The engine of the package that words mean, whatever the user has calibrated; "" where none is known."""
+    said = words.lower()
     return next((key for key, of in _engines().items() if any(name in said for name in of["names"])), "")
 
 
@@ -82,7 +87,7 @@ def packaged(words: str) -> Engine:
     name, version = (match.group(1), match.group(2) or "") if match else (words.strip(), "")
     if name.lower() in ("typical", ""):
         return TYPICAL
-    key = engine_key(name)
+    key = packaged_key(name)
     if not key:
         raise unknown("engine", words, ["typical", *_engines(), *names()])
     of = _engines()[key]

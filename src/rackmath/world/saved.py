@@ -14,14 +14,15 @@ from __future__ import annotations
 import os
 import re
 import secrets
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import BadInput, did_you_mean
+from ..errors import BadInput, did_you_mean, shown
+from ..files import is_regular, parse_toml, read_text
+from .overlay import leave_out
 
 if TYPE_CHECKING:
     from .engine import Tuning
@@ -58,11 +59,13 @@ def path_of(name: str) -> Path:
 
 def names() -> tuple[str, ...]:
     """Names of the user's engines."""
-    return tuple(p.stem for p in sorted(folder().glob("*.toml")) if NAME.fullmatch(p.stem))
+    return tuple(p.stem for p in sorted(folder().glob("*.toml")) if NAME.fullmatch(p.stem) and is_regular(p))
 
 
 def saved(words: str) -> Saved | None:
     """The user's engine of exactly this name; None where there is none.
+
+    A broken file is refused, but left out where a packaged engine has the same name.
 
     >>> saved("no such engine") is None
     True
@@ -75,17 +78,20 @@ def saved(words: str) -> Saved | None:
         changed = path.stat().st_mtime_ns
     except OSError:
         return None
-    return _read(path, changed)
+    try:
+        return _read(path, changed)
+    except BadInput as error:
+        from .engine import packaged_key
+
+        if not packaged_key(name):
+            raise
+        leave_out(path, str(error))
+        return None
 
 
 @cache
 def _read(path: Path, changed: int) -> Saved:
-    try:
-        given = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise BadInput(f"{path} is not a TOML file: {error}") from None
-    except OSError as error:
-        raise BadInput(f"cannot read {path}: {error.strerror or error}") from None
+    given = parse_toml(read_text(path, give="give an engine's TOML file"), str(path))
     return built(given, path.stem, str(path))
 
 
@@ -95,24 +101,31 @@ def built(given: Mapping[str, Any], name: str, where: str) -> Saved:
     >>> built({"base": "vllm", "factors": {"step": 1.5}}, "mine", "mine.toml").factors
     {'step': 1.5}
     """
-    from .engine import packaged
+    from .engine import packaged, packaged_key, titles
 
     known = ("base", "factors", "source")
     for key in given:
         if key not in known:
-            raise BadInput(f"{where} has the key {key!r}{did_you_mean(key, known)}; known are {', '.join(known)}")
+            raise BadInput(
+                f"{where} has the key {shown(key)}{did_you_mean(key, known)}; known are {', '.join(known)}"
+            )
     base, factors, source = given.get("base"), given.get("factors", {}), given.get("source", {})
     if not isinstance(base, str):
         raise BadInput(f'{where} has no base; name a packaged engine: base = "vllm"')
     if not isinstance(factors, dict) or not isinstance(source, dict):
         raise BadInput(f"{where}: factors and source must be tables, [factors] and [source]")
+    if base.strip().lower() not in ("", "typical") and not packaged_key(base):
+        near = did_you_mean(base, ("typical", *titles()))
+        raise BadInput(f"{where}: base = {shown(base)} is not an engine of the package{near}")
     packaged(base)
     for key, value in factors.items():
         if key not in FACTORS:
-            raise BadInput(f"{where} has the factor {key!r}{did_you_mean(key, FACTORS)}; known: {', '.join(FACTORS)}")
+            raise BadInput(
+                f"{where} has the factor {shown(key)}{did_you_mean(key, FACTORS)}; known: {', '.join(FACTORS)}"
+            )
         if isinstance(value, bool) or not isinstance(value, int | float) or not LEAST <= value <= MOST:
-            raise BadInput(f"{where}: factor {key} = {value!r:.40} is out of range; give {LEAST:g} to {MOST:g}")
-    said = ", ".join(f"{k} {source[k]}" for k in ("file", "points", "machine", "date") if k in source)
+            raise BadInput(f"{where}: factor {key} = {shown(value, 40)} is out of range; give {LEAST:g} to {MOST:g}")
+    said = ", ".join(f"{k} {str(source[k])[:200]}" for k in ("file", "points", "machine", "date") if k in source)
     return Saved(name=name, base=base, factors={k: float(v) for k, v in factors.items()}, said=said)
 
 

@@ -11,8 +11,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from .. import units
+from .. import errors, units
 from ..errors import BadInput, unknown
+from ..limits import Limit
 from .capacity import shown
 from .machine import Machine, Price, Source, Tier
 
@@ -38,6 +39,15 @@ DIMENSIONS: dict[str, str] = {
 }
 """The numeric fields of a machine and the dimension each is written in."""
 
+_DEVICES = Limit(least=1, most=1e6, whole=True)
+ANY = Limit(most=1e24)
+LIMITS: dict[str, Limit] = {
+    "n_devices": _DEVICES, "domain": _DEVICES, "dies": Limit(least=1, most=1000, whole=True),
+    "overhead_power": Limit(least=1, most=100), "scaleup_latency": Limit(most=60), "scaleout_latency": Limit(most=60),
+    "hbm_capacity": Limit(most=1e18), "hbm_nominal": Limit(most=1e18), "hbm_reserved": Limit(most=1e18), "power": Limit(most=1e9), "price_per_hour": Limit(most=1e6),
+}  # fmt: skip
+"""Limits of the fields of a machine in SI units; of the others `ANY`."""
+
 PRICE_KINDS = ("on_demand", "reserved", "owned", "spot")
 """Kinds of price; without a choice the first of the first three that is known is in force."""
 
@@ -57,14 +67,11 @@ def quantity(value: Any, field: str, where: str) -> float:
     """
     number = units.parse(value, DIMENSIONS[field], name=f"{where}: {field}")
     if not (number > 0 or (number == 0 and field == "hbm_reserved")):
-        raise BadInput(f"{where}: {field} = {value!r} is not above zero; give a positive quantity")
+        raise BadInput(f"{where}: {field} = {errors.shown(value)} is not above zero; give a positive quantity")
     if field == "overhead_power" and number < 1:
-        raise BadInput(f"{where}: {field} = {value!r} is below 1; it is facility watts for each watt of a device")
-    if field in ("n_devices", "domain", "dies") and number != int(number):
-        raise BadInput(f"{where}: {field} = {value!r} is not a whole number")
-    if number > 1e24:
-        raise BadInput(f"{where}: {field} = {value!r} is beyond any machine; check its unit")
-    return number
+        given = errors.shown(value)
+        raise BadInput(f"{where}: {field} = {given} is below 1; it is facility watts for each watt of a device")
+    return LIMITS.get(field, ANY).check(number, f"{where}: {field}")
 
 
 def build_machine(

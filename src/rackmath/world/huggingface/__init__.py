@@ -11,23 +11,20 @@ from __future__ import annotations
 
 import functools
 import importlib
-import json
 import pkgutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ...errors import BadInput, did_you_mean
+from ...errors import BadInput, did_you_mean, shown
+from ...files import CONFIG, parse_json, read_text
 from ..description import build
 from ..model import Model
-from .config import Config, group_layers, shown
+from .config import Config, group_layers
 from .quantization import read_precision
 from .registry import FAMILIES, Family, family
 
 __all__ = ["Config", "describe", "families", "family", "group_layers", "load_json", "read_model"]
-
-LARGEST_FILE = 64 * 10**6
-"""A config.json is a few kilobytes; a file above this many bytes is not read."""
 
 _TEXT = ("text_config", "llm_config", "language_config")
 _MODALITIES = (
@@ -86,23 +83,7 @@ def read_model(source: str | Path | Mapping[str, Any], name: str | None = None) 
 
 def load_json(path: Path) -> Mapping[str, Any]:
     """The JSON object in a file; anything else is one clear `BadInput`."""
-    try:
-        if path.exists() and not path.is_file():
-            raise BadInput(f"{str(path)!r} is not a file; give the path of a config.json, or of the folder it is in")
-        size = path.stat().st_size
-        if size > LARGEST_FILE:
-            raise BadInput(f"{path.name} has {size:,} bytes; a config.json above {LARGEST_FILE:,} is not read")
-        found = json.loads(path.read_bytes())
-    except OSError as error:
-        raise BadInput(
-            f"cannot read {str(path)!r}: {error.strerror or error}; give the path of a config.json"
-        ) from None
-    except RecursionError:
-        raise BadInput(f"{path.name} is nested too deeply to be a config.json") from None
-    except ValueError as error:
-        if isinstance(error, BadInput):
-            raise
-        raise BadInput(f"{path.name} is not valid JSON ({str(error)[:100]}); download it again") from None
+    found = parse_json(read_text(path, most=CONFIG, give="give the path of a config.json"), path.name)
     if not isinstance(found, Mapping):
         raise BadInput(f"{path.name} holds {shown(found)}, not a JSON object; give the path of a config.json")
     return found

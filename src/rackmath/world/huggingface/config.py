@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ...errors import BadInput
+from ...errors import BadInput, shown
 
 LARGEST = 10**9
 """No width, count of experts or vocabulary in a config may exceed this: a number above it is a mistake."""
@@ -148,21 +148,10 @@ class Config:
         return default
 
 
-def shown(value: Any) -> str:
-    """A value for an error message, cut short; numbers too long to print are named, not printed."""
-    if isinstance(value, int) and not isinstance(value, bool) and abs(value) > 10**30:
-        return "a number above 1e30"
-    if isinstance(value, Mapping | list) and len(value) > 4:
-        return f"a {'list' if isinstance(value, list) else 'mapping'} of {len(value)} entries"
-    try:
-        text = repr(value)
-    except (ValueError, RecursionError):  # an integer of thousands of digits, or nesting without end
-        return f"a {type(value).__name__} too long to show"
-    return text if len(text) <= 60 else text[:57] + "..."
-
-
 def group_layers(layers: Iterable[LayerParts]) -> list[dict[str, Any]]:
     """Groups of our description from layers one by one: alike layers are counted together, wherever they stand.
+
+    Layers with neither part (both no-ops of Nemotron NAS) are never run, and left out.
 
     >>> a, b = {"kind": "gqa", "n_heads": 8}, {"kind": "mlp", "d_ff": 64}
     >>> [g["count"] for g in group_layers([(a, b, 32), (None, b, 16), (a, b, 32)])]
@@ -172,6 +161,8 @@ def group_layers(layers: Iterable[LayerParts]) -> list[dict[str, Any]]:
     seen: dict[tuple[int, int, float], dict[str, Any]] = {}
     kept: list[LayerParts] = []  # keeps the mappings alive, so that their ids stay theirs
     for mixer, ffn, norms in layers:
+        if mixer is None and ffn is None:
+            continue
         known = seen.get((id(mixer), id(ffn), norms))
         if known is None:
             key = json.dumps([mixer, ffn, norms], sort_keys=True)

@@ -12,10 +12,10 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from ...errors import BadInput
+from ...errors import BadInput, shown
 from ..description import build
 from ..model import LayerGroup, Matrix
-from .config import Config, shown
+from .config import Config
 from .modules import Modules
 
 _ALGORITHMS = {

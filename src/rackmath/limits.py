@@ -1,0 +1,89 @@
+"""Limits of numbers that people give: one record, and one table for the options of every command.
+
+A number outside its limits is a slip of units or of a key, never a question, so it is refused with the limits in the
+sentence. Fields of descriptions and machines keep tables of the same records (`world.description`, `world.spec`).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from .errors import BadInput, shown
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limit:
+    """A number from `least` to `most`; `whole`: without a fraction; `endless`: infinity stands for no end."""
+
+    least: float = 0.0
+    most: float = 1e15
+    whole: bool = False
+    endless: bool = False
+
+    def words(self) -> str:
+        """What may be given.
+
+        >>> Limit(least=1, most=4096, whole=True).words()
+        'a whole number from 1 to 4,096'
+        """
+        kind = "a whole number" if self.whole else "a number"
+        return f"{kind} from {_plain(self.least)} to {_plain(self.most)}"
+
+    def check(self, value: object, where: str) -> float:
+        """The number itself, or the error; text, booleans, NaN and infinity are refused.
+
+        >>> Limit(least=1, most=9, whole=True).check(2.5, "x: layers")
+        Traceback (most recent call last):
+        ...
+        rackmath.errors.BadInput: x: layers = 2.5 is not a whole number; give a whole number from 1 to 9
+        """
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise BadInput(f"{where} = {shown(value)} is not a number; give {self.words()}")
+        if self.endless and value == math.inf:
+            return value
+        if not self.least <= value <= self.most:  # also NaN
+            raise BadInput(f"{where} = {shown(value)} is out of range; give {self.words()}")
+        if self.whole and value != int(value):
+            raise BadInput(f"{where} = {shown(value)} is not a whole number; give {self.words()}")
+        return value
+
+
+def _plain(number: float) -> str:
+    return f"{number:,.0f}" if number == int(number) and abs(number) < 1e10 else f"{number:g}"
+
+
+LEAST_SIZE = 1e-18
+"""Quantities nearer to zero than this, and not zero, are slips: no time, price or share is so small."""
+
+DIMENSION_MOST: dict[str, float] = {
+    "bytes": 1e21, "bytes/s": 1e21, "FLOP/s": 1e24, "s": 1e12, "$/h": 1e12, "$": 1e18, "W": 1e15, "1/s": 1e12,
+    "count": 1e33, "share": 1e6,
+}  # fmt: skip
+"""No quantity is larger than this, by its dimension in SI units; counts include the FLOPs of a training run."""
+
+OPTION_MOST: dict[str, float] = {
+    "rate": 1e6, "spare": 1e6, "power_limit": 1e12, "isl": 1e9, "osl": 1e9, "context": 1e9, "max_context": 1e9,
+    "batch": 1e9, "users": 1e9, "seats": 1e9, "prefill": 1e9, "gpus": 1e6, "max_domain": 1e6, "stages": 4096,
+    "micro_batches": 1e6,
+    "max_ttft": 1e9, "max_tpot": 1e9, "min_interactivity": 1e6,
+}  # fmt: skip
+"""Tighter ends for options by their name: a fleet's requests per second, tokens of a request, devices, ..."""
+
+
+def check_size(value: float, given: object, dimension: str, name: str) -> float:
+    """A quantity within the limits of its option, or of its dimension.
+
+    >>> check_size(1e300, "1e300/s", "1/s", "rate")
+    Traceback (most recent call last):
+    ...
+    rackmath.errors.BadInput: rate = '1e300/s' is out of range; give at most 1,000,000 in 1/s
+    """
+    most = min(DIMENSION_MOST[dimension], OPTION_MOST.get(name, math.inf))
+    unit = "" if dimension in ("count", "share") else f" in {dimension}"
+    if not abs(value) <= most:
+        end = f"at most {_plain(most)}" if value > 0 else f"at least {_plain(-most)}"
+        raise BadInput(f"{name} = {shown(given)} is out of range; give {end}{unit}")
+    if 0 < abs(value) < LEAST_SIZE:
+        raise BadInput(f"{name} = {shown(given)} is out of range; give at least {LEAST_SIZE:g}{unit}, or 0")
+    return value
