@@ -92,7 +92,7 @@ def sequences_held(model: Model, machine: Machine, precision: Precision, context
     An upper limit: engines keep a reserve, replicas repeat weights, tensor parallelism may repeat caches.
     """
     room = float(machine.hbm_capacity) * float(machine.n_devices) - weight_bytes(model, precision)
-    held: Number = max(room, 0.0) / np.maximum(cache_bytes(model, context, precision), 1e-300)
+    held: Number = max(room, 0.0) / np.maximum(cache_bytes(model, context, precision), 1.0)
     return held
 
 
