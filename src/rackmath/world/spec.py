@@ -44,7 +44,8 @@ ANY = Limit(most=1e24)
 LIMITS: dict[str, Limit] = {
     "n_devices": _DEVICES, "domain": _DEVICES, "dies": Limit(least=1, most=1000, whole=True),
     "overhead_power": Limit(least=1, most=100), "scaleup_latency": Limit(most=60), "scaleout_latency": Limit(most=60),
-    "hbm_capacity": Limit(most=1e18), "hbm_nominal": Limit(most=1e18), "hbm_reserved": Limit(most=1e18), "power": Limit(most=1e9), "price_per_hour": Limit(most=1e6),
+    "hbm_capacity": Limit(most=1e18), "hbm_nominal": Limit(most=1e18), "hbm_reserved": Limit(most=1e18),
+    "power": Limit(most=1e9), "price_per_hour": Limit(most=1e6),
 }  # fmt: skip
 """Limits of the fields of a machine in SI units; of the others `ANY`."""
 
