@@ -2,7 +2,8 @@
 
 Reads the published tokens per second of gaming, workstation and server cards, and the few published figures of Apple
 chips, and writes `data/llamacpp.toml`: for each class of device the shares of memory bandwidth (decoding) and of the
-tensor peak (prompts) and the seconds between kernels, with priors and a robust loss. Scored on devices left out.
+tensor peak (prompts), the factor of the former for blocks of few bits and the seconds between kernels, with priors
+and a robust loss. Scored on devices left out.
 """
 
 from __future__ import annotations
@@ -15,14 +16,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from ..kernel.llamacpp import CLASSES, class_of, constants_of
 from ..world import catalog
 from .answer import Asked
 from .fit_kernels import default_data
 from .kinds import answered, kind_named
-from .llamacpp import CLASSES, class_of, constants_of
 
 Column = NDArray[np.float64]
-START, WIDTH = np.log([0.85, 6e-6, 0.5]), np.array([0.3, 0.8, 0.5])
+START, WIDTH = np.log([0.85, 6e-6, 0.5, 0.95]), np.array([0.3, 0.8, 0.5, 0.1])
 NOISE, LOSS_SCALE = 0.1, 0.15
 APPLE = {"mit-m1max-gemv": None, "m5-7b": ("Llama-2-7B", "Q4_0"), "m4mini-8b": ("Llama-3-8B", "Q4_K_M"),
          "m1max-8b": ("Llama-3-8B", "Q4_K_M")}  # fmt: skip
@@ -39,8 +40,8 @@ def main() -> None:
     kind = kind_named("llamacpp")
 
     def errors(x: Column, some: list[dict[str, str]]) -> Column:
-        share, gap, compute = np.exp(x)
-        asked = Asked(efficiency=constants_of(min(share, 1.0), gap, min(compute, 1.0)))
+        share, gap, compute, packed = np.exp(x)
+        asked = Asked(efficiency=constants_of(min(share, 1.0), gap, min(compute, 1.0), packed))
         said = answered(kind, some, asked)
         found = [np.log(a.said.estimates["value"].pred / float(r["value"])) for a, r in zip(said, some, strict=True)]
         return np.array(found)
@@ -76,7 +77,8 @@ def main() -> None:
         print(f"{name}: {len(decode)} rows, median {np.median(seen):.3f}, devices left out {np.median(unseen):.3f}")
         lines += [
             "", f"[{name}]", f"memory_share = {min(np.exp(x[0]), 1.0):.4g}", f"launch = {np.exp(x[1]):.4g}",
-            f"compute_share = {min(compute, 1.0):.4g}", f"points = {len(decode)}", f"median = {np.median(seen):.3f}",
+            f"compute_share = {min(compute, 1.0):.4g}", f"packed = {np.exp(x[3]):.4g}",
+            f"points = {len(decode)}", f"median = {np.median(seen):.3f}",
             f"unseen = {np.median(unseen):.3f}",
         ]  # fmt: skip
     (catalog.DATA / "llamacpp.toml").write_text("\n".join(lines) + "\n", encoding="utf-8")

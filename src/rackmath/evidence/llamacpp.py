@@ -11,21 +11,19 @@ Formats of files: `q4_k_m` and others of `world.precision` (products in 16 bits)
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import cache
-from importlib.resources import files
-from typing import Any
+from functools import lru_cache
 
 import numpy as np
 
 from ..errors import BadInput
 from ..kernel.counts import weight_bytes
-from ..kernel.efficiency import Efficiency
+from ..kernel.llamacpp import of_machine
 from ..layout.parallelism import Layout
 from ..world import catalog
 from ..world.machine import Machine
+from ..world.model import Model
 from .answer import Asked, Estimate, Said, Text, each
 from .static_batch import Setup, decode_seconds, prefill_seconds
 
@@ -36,22 +34,8 @@ PROMPT, GENERATED = 1024.0, 1024.0
 GIB = 2.0**30 / 1e9
 """A card sold as 16 GB holds 16 GiB."""
 
-CLASSES = ("geforce", "workstation", "hbm", "unified")
-"""Classes of devices that llama.cpp's kernels treat alike; see `data/llamacpp.toml`."""
-
 CHUNK = 512.0
 """Tokens of a prompt in one pass (`--ubatch-size`): cards that hold different layers work on different chunks."""
-
-KINDS = (
-    "gemm",
-    "experts",
-    "attention_decode",
-    "mla_decode",
-    "attention_prefill",
-    "mla_prefill",
-    "elementwise",
-    "scan",
-)
 
 _TOKENS = re.compile(r"(\d+)[- ](?:generated|token)")
 
@@ -71,48 +55,17 @@ def _keys(row: Text) -> Said:
     )
 
 
-def class_of(machine: Machine) -> str:
-    """The class of a device.
-
-    >>> [class_of(catalog.machine(name)) for name in ("4090", "l40s", "a100", "m2-ultra")]
-    ['geforce', 'workstation', 'hbm', 'unified']
-    """
-    if machine.vendor == "Apple" or machine.memory_type.startswith("LPDDR"):
-        return "unified"
-    if "HBM" in machine.memory_type:
-        return "hbm"
-    return "geforce" if "geforce" in machine.accelerator.lower() else "workstation"
-
-
-def constants_of(memory_share: float, launch: float, compute_share: float) -> Efficiency:
-    """The efficiency with these shares for every kind of kernel, and so many seconds between kernels."""
-    return Efficiency(
-        compute_share=dict.fromkeys(KINDS, compute_share), memory_share=dict.fromkeys(KINDS, memory_share),
-        launch=launch, step_overhead=STEP, source="fitted: llama.cpp",
-    )  # fmt: skip
-
-
-STEP = 2e-4
-"""Seconds around a token: sampling. Not fitted apart from the launches."""
-
-
-@cache
-def _fitted() -> dict[str, Any]:
-    return tomllib.loads((files("rackmath") / "data" / "llamacpp.toml").read_text(encoding="utf-8"))
-
-
-def of_memory(machine: Machine) -> Efficiency:
-    """What llama.cpp reaches on a device of this class."""
-    found = _fitted()[class_of(machine)]
-    return constants_of(found["memory_share"], found["launch"], found["compute_share"])
+@lru_cache(maxsize=1024)
+def _named(model: str, machine: str) -> tuple[Model, Machine]:
+    """Both by name; the rows of a file name few."""
+    return catalog.model(model), catalog.machine(machine)
 
 
 def _one(row: Text, asked: Asked) -> Said:
     keys, metric = _keys(row), row.get("metric", "")
     if not metric.startswith(("decode", "prefill")):
         raise BadInput(f"metric {metric!r:.60} is not known; known are decode_tok_s and prefill_tok_s")
-    machine = catalog.machine(row.get("gpu", ""))
-    model = catalog.model(f"{row.get('model', '')}-{row.get('quant') or 'F16'}")
+    model, machine = _named(f"{row.get('model', '')}-{row.get('quant') or 'F16'}", row.get("gpu", ""))
     cards = machine.n_devices
     if weight_bytes(model) > GIB * cards * float(machine.hbm_capacity):
         raise BadInput(
@@ -121,7 +74,7 @@ def _one(row: Text, asked: Asked) -> Said:
         )
     of = Setup(
         model=model, machine=replace(machine, domain=max(machine.domain, cards)), precision=model.precision,
-        layout=Layout(pp=min(cards, model.n_layers)), efficiency=asked.efficiency or of_memory(machine),
+        layout=Layout(pp=min(cards, model.n_layers)), efficiency=asked.efficiency or of_machine(machine),
     )  # fmt: skip
     stated = _TOKENS.search(metric)
     if metric.startswith("decode"):

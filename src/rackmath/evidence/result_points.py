@@ -16,6 +16,7 @@ from ..layout.parallelism import Layout
 from ..units import plural
 from ..world import catalog
 from ..world.engine import engine_key, packaged, released, titles
+from ..world.gguf import served_in
 from ..world.machine import Machine
 from ..world.model import Model
 from ..world.precision import Precision, format_named
@@ -229,7 +230,7 @@ def formats(run: Run, name: str, weights: str, kv: str | None) -> tuple[Model, P
     if weights:
         wanted = format_named(weights).name
         if not any(one.startswith(wanted) for one in own):
-            precision = Precision.uniform(wanted, kv=precision.kv.name)
+            precision = served_in(model, wanted, precision.kv.name)
             if not file:
                 with suppress(BadInput):  # else every part is in this format
                     precision = catalog.model(f"{catalog.find_model(name)[0]}-{wanted}").precision

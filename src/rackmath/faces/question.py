@@ -157,14 +157,14 @@ def precisions(
     model: Model, machine: Machine, weights: str | Sequence[str] | None, kv: str | Sequence[str] | None
 ) -> tuple[Precision, ...]:
     """The number formats to try: as published by default; "any" stands for what the machine multiplies natively."""
-    from ..world.precision import Precision
+    from ..world.gguf import served_in
 
     native = [name for name, peak in (("bf16", 1), ("fp8", machine.peak_fp8), ("nvfp4", machine.peak_fp4)) if peak]
     named = _names(weights)
     if named == ["any"]:
         named = ["native", *native]
     bases = [
-        model.precision if name in ("native", "published") else Precision.uniform(name, kv=model.precision.kv.name)
+        model.precision if name in ("native", "published") else served_in(model, name, model.precision.kv.name)
         for name in named or ["native"]
     ]
     caches = _names(kv)

@@ -18,11 +18,13 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from ..errors import BadInput, shown, unknown
 from ..limits import Limit
 from .blocks import FFNS, MIXERS
+from .gguf import in_file, mixture, mixtures
 from .model import FeedForward, LayerGroup, Mixer, Model
 from .precision import FORMATS, Precision, format_named
 
@@ -94,7 +96,7 @@ def build(description: Mapping[str, Any]) -> Model:
     if not isinstance(tied, bool):
         raise BadInput(f"{where}: tied_embeddings = {shown(tied)} is not true or false")
     table = vocab * d_model
-    return Model(
+    model = Model(
         name=name,
         d_model=d_model,
         vocab=vocab,
@@ -111,6 +113,8 @@ def build(description: Mapping[str, Any]) -> Model:
         source=_text(description, "source", where),
         description=description,
     )
+    stored = description.get("precision", {}).get("file")
+    return model if stored is None else replace(model, precision=in_file(model, stored, model.precision.kv.name))
 
 
 def _text(given: Mapping[str, Any], key: str, where: str) -> str:
@@ -128,13 +132,19 @@ def _notes(given: Any, where: str) -> tuple[str, ...]:
 
 
 def precision_from(formats: Mapping[str, Any], name: str) -> Precision:
-    """A `Precision` from a mapping component -> format name, e.g. {"experts": "mxfp4", "kv": "fp8"}."""
+    """A `Precision` from a mapping component -> format name, e.g. {"experts": "mxfp4", "kv": "fp8"}.
+
+    {"file": "q4_k_m"} names the mixture of a GGUF file, which `build` works out for the model.
+    """
     if not isinstance(formats, Mapping):
         raise BadInput(f"{name}: 'precision' must map components to number formats, not {shown(formats)}")
-    _only(formats, {"name", "activation_bytes", *_FORMAT_FIELDS}, f"{name}: the precision")
+    _only(formats, {"name", "activation_bytes", "file", *_FORMAT_FIELDS}, f"{name}: the precision")
     for key, value in formats.items():
         if key != "activation_bytes" and not isinstance(value, str):
             raise BadInput(f"{name}: the precision {key} = {shown(value)} is not the name of a number format")
+    file = formats.get("file")
+    if file is not None and mixture(file) is None:
+        raise unknown(f"mixture of a GGUF file ({name}: precision.file)", file, [one for one, _ in mixtures()])
     chosen = {field: format_named(formats[field]) for field in _FORMAT_FIELDS if field in formats}
     weights = {f.name for field, f in chosen.items() if field in ("attention", "mlp", "experts", "shared_experts")}
     label = str(formats.get("name") or (weights.pop() if len(weights) == 1 else "mixed" if weights else "bf16"))

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from .gguf import mixture, mixtures
 from .model import Model
 from .precision import FORMATS
 
@@ -18,9 +19,8 @@ _FORMATS: tuple[tuple[str, str | None], ...] = (
     (r"nvfp4", "nvfp4"),
     (r"mx-?fp4", "mxfp4"),
     (r"mx-?fp8", "mxfp8"),
-    (r"q4-k-[sm]", "q4_k_m"),
-    (r"(?:i?q4-(?:0|1|nl|xs)|q4)", "q4_0"),
-    (r"q8-0", "q8_0"),
+    *((name.replace("_", "-"), of) for name, of in mixtures()),
+    (r"q4", "q4_0"),
     (r"(?:fp8-block|block-fp8)", "fp8_block"),
     (r"(?:w8a8-)?fp8", "fp8"),
     (r"(?:int4|awq|gptq|w4a16)", "w4a16"),
@@ -114,8 +114,11 @@ def in_format(model: Model, name: str) -> dict[str, Any]:
     """The description of a model with its weights in another number format, as a quantised checkpoint has them.
 
     In a mixture of experts a 4-bit format is taken for experts and MLPs, and attention stays as published;
-    everything else goes to all linear layers. Embeddings, head and router stay as published.
+    everything else goes to all linear layers. Embeddings, head and router stay as published; a GGUF file has its own
+    mixture for everything.
     """
+    if mixture(name):
+        return {**model.description, "precision": {"file": name}}
     four_bit = FORMATS[name].bytes < 0.75
     routed = any(group.ffn is not None and group.ffn.n_experts for group in model.groups)
     parts = (

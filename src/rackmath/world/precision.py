@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import tomllib
 from dataclasses import dataclass, replace
+from importlib.resources import files
 
 from ..errors import BadInput, unknown
 
@@ -15,6 +17,10 @@ class Format:
     bytes: float
     compute: str
     note: str = ""
+
+
+GGUF = tomllib.loads((files("rackmath") / "data" / "gguf.toml").read_text(encoding="utf-8"))
+"""Mixtures of block types in GGUF files and the names they go by; `world.gguf` reads them for a model."""
 
 
 def _formats() -> dict[str, Format]:
@@ -38,11 +44,12 @@ def _formats() -> dict[str, Format]:
         ("w4a16_g32", 0.5 + 2 / 32, "bf16", "4-bit weights, 16-bit products, a 2-byte scale per 32"),
         ("nvfp4_w4a16", 0.5 + 1 / 16, "bf16", "nvfp4 weights, 16-bit products"),
         ("w4a8", 0.5 + 2 / 128, "fp8", "4-bit weights, 8-bit products, a 2-byte scale per 128"),
-        ("q4_k_m", 4.83 / 8, "bf16", "llama.cpp: 4.83 bits per weight over a Llama"),
-        ("q4_0", 4.5 / 8, "bf16", "llama.cpp: a 2-byte scale per 32 weights"),
-        ("q8_0", 8.5 / 8, "bf16", "llama.cpp: a 2-byte scale per 32 weights"),
     )
-    return {name: Format(name=name, bytes=b, compute=c, note=n) for name, b, c, n in rows}
+    plain = {name: Format(name=name, bytes=b, compute=c, note=n) for name, b, c, n in rows}
+    return plain | {
+        name: Format(name=name, bytes=of["bits"] / 8, compute="bf16", note=f"GGUF: {of['bits']} bits a weight")
+        for name, of in GGUF["files"].items()
+    }
 
 
 FORMATS = _formats()
@@ -53,6 +60,7 @@ ALIASES = {
     "bfloat16": "bf16",
     "float32": "fp32",
     "int4": "w4a16",
+    **GGUF["aliases"],
 }
 
 _SENT = {"fp4": "nvfp4", "fp8": "fp8_g128", "int8": "int8", "bf16": "bf16"}

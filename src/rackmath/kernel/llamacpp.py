@@ -1,0 +1,71 @@
+"""What llama.cpp's kernels reach, by class of device: shares of peak and the seconds between kernels.
+
+Fitted on published speeds of one sequence (`evidence.fit_llamacpp` writes `data/llamacpp.toml`). Blocks of few bits
+are unpacked while they are read, so weights of a GGUF file reach a share of the bandwidth of their own. Ollama and
+LM Studio run the same kernels; MLX is taken to read as fast (no run of it was fitted).
+"""
+
+from __future__ import annotations
+
+import tomllib
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from ..world.machine import Machine
+from ..world.precision import GGUF
+from .efficiency import Efficiency
+
+CLASSES = ("geforce", "workstation", "hbm", "unified")
+"""Classes of devices that llama.cpp's kernels treat alike; see `data/llamacpp.toml`."""
+
+KINDS = (
+    "gemm", "experts", "attention_decode", "mla_decode", "attention_prefill", "mla_prefill", "elementwise", "scan",
+    "scan_prefill",
+)  # fmt: skip
+
+STEP = 2e-4
+"""Seconds around a token: sampling. Not fitted apart from the launches."""
+
+
+def class_of(machine: Machine) -> str:
+    """The class of a device.
+
+    >>> from rackmath.world import catalog
+    >>> [class_of(catalog.machine(name)) for name in ("4090", "l40s", "a100", "m2-ultra")]
+    ['geforce', 'workstation', 'hbm', 'unified']
+    """
+    if machine.vendor == "Apple" or machine.memory_type.startswith("LPDDR"):
+        return "unified"
+    if "HBM" in machine.memory_type:
+        return "hbm"
+    return "geforce" if "geforce" in machine.accelerator.lower() else "workstation"
+
+
+def constants_of(memory_share: float, launch: float, compute_share: float, packed: float = 1.0) -> Efficiency:
+    """The efficiency with these shares for every kind of kernel, and so many seconds between kernels.
+
+    `packed`: factor of the memory share for weights in the blocks of a GGUF file.
+    """
+    blocks = {f"{kind}.{name}": min(memory_share * packed, 1.0) for kind in KINDS[:2] for name in GGUF["files"]}
+    return Efficiency(
+        compute_share=dict.fromkeys(KINDS, compute_share),
+        memory_share=dict.fromkeys(KINDS, memory_share) | blocks,
+        launch=launch, step_overhead=STEP, source="fitted: llama.cpp",
+    )  # fmt: skip
+
+
+@cache
+def _fitted() -> dict[str, Any]:
+    return tomllib.loads((files("rackmath") / "data" / "llamacpp.toml").read_text(encoding="utf-8"))
+
+
+def of_machine(machine: Machine) -> Efficiency:
+    """What llama.cpp reaches on a device of this class.
+
+    >>> from rackmath.world import catalog
+    >>> 0.5 < of_machine(catalog.machine("rtx-4090")).memory_share["gemm"] <= 1
+    True
+    """
+    found = _fitted()[class_of(machine)]
+    return constants_of(found["memory_share"], found["launch"], found["compute_share"], found.get("packed", 1.0))
