@@ -107,7 +107,14 @@ def test_what_is_no_file(tmp_path: Path) -> None:
         ({"quantization_config": 8}, "is not an object"),
         ({"quantization_config": {"bits": 4}}, "without a name"),
         ({"quantization_config": {"quant_method": "fp7"}}, "'fp7' is not known"),
-        ({"quantization_config": {"quant_method": "gptq", "bits": 3}}, "bits = 3 is not a width"),
+        ({"quantization_config": {"quant_method": "gptq", "bits": 33}}, "bits = 33.0 is not a width"),
+        ({"quantization_config": {"quant_method": "gptq", "dynamic": {"+:up": 8}}}, "maps a pattern to no mapping"),
+        ({"quantization_config": {"quant_method": "auto-round", "extra_config": {"m": 8}}}, "maps a module to no"),
+        ({"quantization_config": {"quant_method": "quark", "global_quant_config": {"weight": {"dtype": "x"}}}},
+         "dtype = 'x' is not a format"),
+        ({"quantization_config": {"quant_method": "torchao", "quant_type": "int7"}}, "'int7' is not a type"),
+        ({"quantization_config": {"quant_method": "hqq", "quant_config": {}}}, "has no weight_quant_params"),
+        ({"quantization_config": {"quant_method": "exl2"}}, "lacks 'bits'"),
         ({"quantization_config": {"quant_method": "fp8", "ignore": [["a"]]}}, "not the name of a module"),
         ({"quantization_config": {"quant_method": "fp8", "ignore": "lm_head"}}, "is not a list"),
         ({"quantization_config": {"quant_method": "fp8", "ignore": [f"m{i}" for i in range(9999)]}}, "too long"),
@@ -157,10 +164,15 @@ module_names = st.sampled_from(
         "re:[",
     ]
 )
+METHODS = (
+    "fp8", "gptq", "awq", "auto-round", "modelopt", "mxfp4", "compressed-tensors", "quark", "torchao", "hqq", "exl2",
+    "bitnet", "w4afp8", "bitsandbytes", "quanto", "", "?",
+)  # fmt: skip
+
 quantisation = st.fixed_dictionaries(
     {},
     optional={
-        "quant_method": st.sampled_from(["fp8", "gptq", "awq", "modelopt", "mxfp4", "compressed-tensors", "", "?"]),
+        "quant_method": st.sampled_from(METHODS),
         "quant_algo": st.sampled_from(["FP8", "NVFP4", "MIXED_PRECISION", "W4A16_NVFP4", "no"]),
         "bits": nonsense,
         "weight_block_size": nonsense,
@@ -176,6 +188,16 @@ quantisation = st.fixed_dictionaries(
                     "group_size": nonsense})}, optional={"targets": st.one_of(nonsense, st.lists(module_names))})}
             ),
         ),
+        "dynamic": st.one_of(nonsense, st.dictionaries(module_names, nonsense, max_size=3)),
+        "extra_config": st.one_of(nonsense, st.dictionaries(module_names, st.just({"bits": 8}), max_size=3)),
+        "modules_in_block_to_quantize": nonsense,
+        "global_quant_config": st.one_of(nonsense, st.fixed_dictionaries({"weight": nonsense})),
+        "layer_quant_config": nonsense,
+        "quant_type": nonsense,
+        "quant_type_kwargs": nonsense,
+        "quant_config": nonsense,
+        "head_bits": nonsense,
+        "weights": nonsense,
         "kv_cache_scheme": nonsense,
         "kv_cache_quant_algo": st.sampled_from(["FP8", "INT9", None]),
     },

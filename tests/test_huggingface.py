@@ -179,8 +179,10 @@ def test_weights_weigh_what_the_checkpoint_weighs(name: str, gigabytes: float) -
 @needs_configs
 def test_a_mixed_component_says_so() -> None:
     model = read("nvidia--DeepSeek-V3.1-NVFP4.json")
-    assert model.precision.attention.name == "nvfp4"  # the output projection, most of it
-    assert any("attention weights are of several formats" in note and "63% nvfp4" in note for note in model.notes)
+    assert model.precision.attention.name == "62.77% nvfp4 + 37.23% bf16"  # the output projection, most of it
+    assert model.precision.attention.bytes == pytest.approx(0.6277 * 0.5625 + 0.3723 * 2)
+    assert model.precision.attention.kernel == "nvfp4"
+    assert any("attention weights are of several formats" in note and "62.77% nvfp4" in note for note in model.notes)
 
 
 TINY: dict[str, Any] = {
@@ -193,12 +195,17 @@ TINY: dict[str, Any] = {
     ("section", "mlp", "attention"),
     [
         ({"quant_method": "gptq", "bits": 4, "group_size": 128}, "w4a16", "w4a16"),
-        ({"quant_method": "awq", "bits": 4, "group_size": 32}, "w4a16_g32", "w4a16_g32"),
-        ({"quant_method": "gptq", "bits": 8}, "int8", "int8"),
+        ({"quant_method": "awq", "bits": 4, "group_size": 32}, "w4a16_g32_z", "w4a16_g32_z"),
+        ({"quant_method": "awq", "bits": 4, "group_size": 32, "zero_point": False}, "w4a16_g32", "w4a16_g32"),
+        ({"quant_method": "gptq", "bits": 8}, "w8a16_g128", "w8a16_g128"),
         ({"quant_method": "fp8", "modules_to_not_convert": ["self_attn"]}, "fp8", "bf16"),
         ({"quant_method": "fp8", "ignored_layers": ["re:.*mlp.*"]}, "bf16", "fp8"),
-        ({"quant_method": "fp8", "ignore": ["model.layers.0.mlp*"]}, "fp8", "fp8"),
-        ({"quant_method": "fp8", "ignore": [f"model.layers.{i}.mlp.*" for i in range(3)]}, "bf16", "fp8"),
+        ({"quant_method": "fp8", "ignore": ["model.layers.0.mlp*"]}, "75% fp8 + 25% bf16", "fp8"),
+        (
+            {"quant_method": "fp8", "ignore": [f"model.layers.{i}.mlp.*" for i in range(3)]},
+            "75% bf16 + 25% fp8",
+            "fp8",
+        ),
         ({"quant_algo": "W4A8_AWQ"}, "w4a8", "w4a8"),
     ],
 )

@@ -93,7 +93,7 @@ class Fits:
             latent = stream.heads <= 1
             if name == f"{stream.name} attention, decode":
                 kind = "mla_decode" if latent else "attention_decode"
-                yield kind, entry_format(stream, self.precision).name, "bf16"
+                yield kind, entry_format(stream, self.precision).kernel, "bf16"
             if name == f"{stream.name} attention, prefill":
                 core = "mla_prefill" if latent else "attention_prefill"
                 yield core if stream.prefill_flops else "elementwise", "bf16", "bf16"

@@ -169,6 +169,9 @@ _NEAREST = {
     "w4a16_g32": ("w4a16", "bf16"),
     "nvfp4_w4a16": ("w4a16", "bf16"),
     "w8a16": ("w8a16", "bf16"),
+    "nf4": ("w4a16", "bf16"),
+    "nf4_double": ("w4a16", "bf16"),
+    "bitnet": ("int8", "fp8", "bf16"),
 }
 """Types to look up in order, for the number formats of `world.precision` and the types that were measured."""
 

@@ -128,7 +128,7 @@ def kernel_type(fmt: Format, machine: Machine) -> str:
     'w8a16'
     """
     widened = "w4a16" if fmt.bytes < 0.75 else "w8a16" if fmt.bytes < 1.5 else "bf16"
-    return fmt.name if machine.multiplies(fmt.compute) else widened
+    return fmt.kernel if machine.multiplies(fmt.compute) else widened
 
 
 def _product(
@@ -275,7 +275,7 @@ def _stream_ops(
     if not _none(work.decode):
         size = (sequences * entries + written) * entry
         spent = achieved.attention_decode(
-            job.efficiency.kernel("mla_decode" if latent else "attention_decode", fmt.name), compute=flops / safe,
+            job.efficiency.kernel("mla_decode" if latent else "attention_decode", fmt.kernel), compute=flops / safe,
             bytes=size, bandwidth=bandwidth, sequences=sequences, entry_bytes=entry, group=group,
             kernels=_any(work.decode),
         )  # fmt: skip

@@ -41,7 +41,8 @@ LIMITS: dict[str, Limit] = {
     "window": _SEEN, "chunk": _SEEN, "top_k": _SEEN, "node_limit": _SEEN,
     "index_n_heads": _SOME, "index_head_dim": _SOME, "d_side": _SOME, "n_side": _SOME, "n_shared": _SOME,
     "d_shared": _SOME, "d_dense": _SOME, "node_groups": _SOME, "ratio": _SOME, "hyper_streams": _SOME,
-    "qk_rope_head_dim": _SOME, "qk_nope_head_dim": _SOME, "q_lora_rank": _SOME, "d_latent": _SOME,
+    "qk_rope_head_dim": _SOME, "rope_head_dim": _SOME, "qk_nope_head_dim": _SOME, "q_lora_rank": _SOME,
+    "d_latent": _SOME,
     "conv_kernel": Limit(most=1e4, whole=True), "n_groups": WIDTH,
     "state_bytes": Limit(least=0.25, most=16),
     "activation_bytes": Limit(least=0.25, most=16),
@@ -147,7 +148,8 @@ def precision_from(formats: Mapping[str, Any], name: str) -> Precision:
         raise unknown(f"mixture of a GGUF file ({name}: precision.file)", file, [one for one, _ in mixtures()])
     chosen = {field: format_named(formats[field]) for field in _FORMAT_FIELDS if field in formats}
     weights = {f.name for field, f in chosen.items() if field in ("attention", "mlp", "experts", "shared_experts")}
-    label = str(formats.get("name") or (weights.pop() if len(weights) == 1 else "mixed" if weights else "bf16"))
+    one = weights.pop() if len(weights) == 1 else "mixed" if weights else "bf16"
+    label = str(formats.get("name") or ("mixed" if " + " in one else one))
     activation = _number(formats, "activation_bytes", name, default=FORMATS["bf16"].bytes)
     return Precision(name=label, activation_bytes=activation, **chosen)
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from dataclasses import dataclass, replace
+from functools import cache
 from importlib.resources import files
 
 from ..errors import BadInput, unknown
@@ -11,12 +13,21 @@ from ..errors import BadInput, unknown
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Format:
-    """A storage format. `bytes` includes block scales; `compute` is the operand type of its matrix products."""
+    """A storage format. `bytes` includes block scales; `compute` is the operand type of its matrix products.
+
+    `like`: the format whose kernels run it, where that is another one.
+    """
 
     name: str
     bytes: float
     compute: str
     note: str = ""
+    like: str = ""
+
+    @property
+    def kernel(self) -> str:
+        """The name its kernels go by."""
+        return self.like or self.name
 
 
 GGUF = tomllib.loads((files("rackmath") / "data" / "gguf.toml").read_text(encoding="utf-8"))
@@ -44,6 +55,10 @@ def _formats() -> dict[str, Format]:
         ("w4a16_g32", 0.5 + 2 / 32, "bf16", "4-bit weights, 16-bit products, a 2-byte scale per 32"),
         ("nvfp4_w4a16", 0.5 + 1 / 16, "bf16", "nvfp4 weights, 16-bit products"),
         ("w4a8", 0.5 + 2 / 128, "fp8", "4-bit weights, 8-bit products, a 2-byte scale per 128"),
+        ("nf4", 0.5 + 4 / 64, "bf16", "bitsandbytes: a 4-byte scale per 64 weights"),
+        ("nf4_double", 0.5 + 1 / 64 + 4 / 64 / 256, "bf16", "bitsandbytes: 8-bit scales with scales of their own"),
+        ("w8a16", 1.0, "bf16", "8-bit weights, 16-bit products, one scale per channel"),
+        ("bitnet", 0.25, "int8", "ternary weights, four in a byte"),
     )
     plain = {name: Format(name=name, bytes=b, compute=c, note=n) for name, b, c, n in rows}
     return plain | {
@@ -73,12 +88,68 @@ def format_named(name: str) -> Format:
     0.5625
     >>> format_named("fp16").name
     'bf16'
+
+    Beside the listed ones: `w3a16_g64_z`, 3-bit weights with a 2-byte scale and a zero point of 3 bits per 64
+    (`_z16`: a 2-byte zero point; `_c` in place of `_g64`: scales per channel or none, as in `w4.65a16_c`); and a
+    mixture of formats by share.
+
+    >>> format_named("w3a16_g64_z").bytes * 8                           # 3 + 16 / 64 + 3 / 64
+    3.296875
+    >>> format_named("75% w4a16 + 25% bf16").bytes
+    0.88671875
     """
     key = name.strip().lower().replace("-", "_")
-    found = FORMATS.get(ALIASES.get(key, key))
+    found = FORMATS.get(ALIASES.get(key, key)) or _weight_only(key) or _mixture(name.strip())
     if found is None:
         raise unknown("number format", name, [*FORMATS, *ALIASES])
     return found
+
+
+_WEIGHT_ONLY = re.compile(r"w(\d{1,2}(?:\.\d{1,6})?)a16_(?:g(\d{1,5})|c)(_z|_z16)?")
+_SHARE = re.compile(r"(\d{1,3}(?:\.\d{1,6})?)% (\S+)")
+
+
+@cache
+def _weight_only(key: str) -> Format | None:
+    match = _WEIGHT_ONLY.fullmatch(key)
+    if match is None:
+        return None
+    bits, group = float(match[1]), float(match[2] or 0)
+    if not 1 <= bits <= 16 or (match[2] and not group):
+        return None
+    zero = {None: 0.0, "_z": bits / 8, "_z16": 2.0}[match[3]]
+    size = bits / 8 + ((2 + zero) / group if group else 0.0)
+    said = f"{match[1]}-bit weights, 16-bit products"
+    return Format(name=key, bytes=size, compute="bf16", note=said, like="w4a16" if bits <= 4.5 else "w8a16")
+
+
+@cache
+def _mixture(name: str) -> Format | None:
+    """Formats by share; their products run as those of the largest."""
+    parts = [_SHARE.fullmatch(part) for part in name.split(" + ")]
+    if not all(parts):
+        return None
+    shares = [(float(match[1]), format_named(match[2])) for match in parts if match]
+    total = sum(share for share, _ in shares)
+    if not 99 <= total <= 101:
+        raise BadInput(f"the shares of the number format {name!r:.80} sum to {total:g} %; make it 100")
+    most = max(shares, key=lambda one: one[0])[1]
+    size = sum(share * each.bytes for share, each in shares) / total
+    return Format(name=name, bytes=size, compute=most.compute, note="a mixture", like=most.kernel)
+
+
+def mixed(shares: dict[str, float], total: float) -> str:
+    """The name of the format of parameters of which `shares` are in the formats named; below 0.5 % is left out.
+
+    >>> mixed({"w4a16": 3e9, "bf16": 1e9, "fp8": 1.0}, 4e9)
+    '75% w4a16 + 25% bf16'
+    """
+    kept = {name: share for name, share in shares.items() if share > 0.005 * total}
+    if len(kept) == 1:
+        return next(iter(kept))
+    whole = sum(kept.values())
+    ranked = sorted(kept.items(), key=lambda one: -one[1])
+    return " + ".join(f"{100 * share / whole:.4g}% {name}" for name, share in ranked)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

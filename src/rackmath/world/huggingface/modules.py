@@ -36,41 +36,51 @@ class Modules:
     inside: dict[str, set[int]] = field(default_factory=dict)
     anywhere: set[str] = field(default_factory=set)
     unread: set[str] = field(default_factory=set)
+    n_layers: int = 1
 
     @classmethod
     def of(cls, names: Iterable[object], *, n_layers: int, where: str = "quantization_config") -> Modules:
         """Fold a list of names; layers beyond the model's are those of multi-token prediction and left out."""
         found = cls()
+        found.add(names, n_layers=n_layers, where=where)
+        return found
+
+    def add(self, names: Iterable[object], *, n_layers: int, where: str = "quantization_config") -> None:
+        """Fold in more names."""
+        self.n_layers = n_layers
         for seen, name in enumerate(names):
             if not isinstance(name, str) or len(name) > 500:
                 raise BadInput(f"{where}: a module list holds {name!r:.60}, not the name of a module")
-            if seen >= MOST_NAMES or len(found.inside) + len(found.anywhere) >= MOST_DISTINCT:
+            if seen >= MOST_NAMES or len(self.inside) + len(self.anywhere) >= MOST_DISTINCT:
                 raise BadInput(f"{where}: a module list is too long to be one of a model")
             if _ELSEWHERE.search(name):
                 continue
             if name.startswith("re:"):
-                (found.anywhere if _SAFE_PATTERN.match(name[3:]) and name.count("*") <= 8 else found.unread).add(name)
+                (self.anywhere if _SAFE_PATTERN.match(name[3:]) and name.count("*") <= 8 else self.unread).add(name)
                 continue
             layered = _IN_LAYER.search(name)
             if layered is None:
-                found.anywhere.add(name)
+                self.anywhere.add(name)
                 continue
             layer, tail = layered[1], _NUMBER.sub("", "." + layered[2])[1:]
-            kept = found.inside.setdefault(tail, set())
+            kept = self.inside.setdefault(tail, set())
             if layer == "*":
                 kept.update(range(n_layers))
             elif int(layer) < n_layers:
                 kept.add(int(layer))
-        return found
 
     def share(self, probes: Sequence[str], *, layers: float, without: float = 0) -> float:
         """The share, of `layers` layers that have this part, whose part is named; `probes` are its spellings.
 
         Layers named as a whole are taken to be, as far as they go, the `without` layers that lack the part.
         """
-        if any(_named(p, pattern) for pattern in self.anywhere for p in probes):
-            return 1.0
         hit: set[int] = set()
+        for pattern in self.anywhere:
+            if not any(c.isdigit() for c in pattern.replace("w1", "").replace("w2", "").replace("w3", "")):
+                if any(_named(p, pattern) for p in probes):
+                    return 1.0
+            elif len(hit) < self.n_layers:  # it may be said of some layers
+                hit |= {i for i in range(self.n_layers) if any(_named(p, pattern, i) for p in probes)}
         whole: set[int] = set()
         for tail, at in self.inside.items():
             if tail in ("", "*"):
@@ -92,10 +102,12 @@ def _inside(probe: str, tail: str) -> bool:
     return not tail or probe == tail or probe.startswith(tail + ".")
 
 
-def _named(probe: str, pattern: str) -> bool:
-    """Whether a pattern without a layer covers the probe."""
+def _named(probe: str, pattern: str, layer: int = 0) -> bool:
+    """Whether a pattern without a layer, or one that may pick layers, covers the probe."""
+    full = f"model.layers.{layer}.{probe}" if "." in probe else probe
+    spelled = (full, full.replace(".experts.", ".experts.0."))
     if pattern.startswith("re:"):
-        return re.match(pattern[3:], f"model.layers.0.{probe}" if "." in probe else probe) is not None
+        return any(re.match(pattern[3:], name) for name in spelled)
     if "*" in pattern or "?" in pattern:
-        return fnmatchcase(f"model.layers.0.{probe}" if "." in probe else probe, pattern)
+        return any(fnmatchcase(name, pattern) for name in spelled)
     return pattern == probe or pattern in probe.split(".") or probe.startswith(pattern + ".")
