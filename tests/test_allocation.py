@@ -128,7 +128,7 @@ def test_exponents():
 
 
 def test_rules_agree_where_size_is_free():
-    found = allocate(Problem(law=law("besiroglu"), flops=5e26), extrapolate=True)
+    found = allocate(Problem(law=law("besiroglu"), flops=5e26))
     for mode in MODES:
         assert found[mode].params == pytest.approx(found["equal"].params, rel=1e-6)
         assert found[mode].share == pytest.approx(1 / 3)
@@ -217,7 +217,7 @@ def test_the_tornado_moves_one_input_at_a_time():
 
 
 def test_rates_of_a_machine_are_its_own():
-    answer = ask(traffic="5M/s", active="8B", on="2048xh100", extrapolate=True)
+    answer = ask(traffic="5M/s", active="8B", on="2048xh100")
     p, r = answer.problem, answer.rates
     assert p.flop_price * 6 * r.params * r.run.job.tokens == pytest.approx(r.run.dollars)
     served = 2 / p.efficiency * r.params * p.flop_price * 1e6
@@ -241,7 +241,7 @@ def test_shapes_follow_llama():
 
 def test_the_cheapest_architecture():
     answer = design("meta-llama/Meta-Llama-3.1-70B", "gb200-nvl72", traffic="5M/s", months=12, caches="gqa",
-                    experts="1", extrapolate=True)  # fmt: skip
+                    experts="1")  # fmt: skip
     d = answer.design
     totals = [c.total for c in d.candidates]
     assert totals == sorted(totals)
@@ -253,21 +253,19 @@ def test_the_cheapest_architecture():
     assert d.reference.tokens == 15e12
     assert d.weak
     busier = design("meta-llama/Meta-Llama-3.1-70B", "gb200-nvl72", traffic="500M/s", months=12, caches="gqa",
-                    experts="1", extrapolate=True).design  # fmt: skip
+                    experts="1").design  # fmt: skip
     assert busier.best.active < d.best.active
     assert busier.best.tokens > d.best.tokens
 
 
-def test_members_keep_to_the_runs_of_the_laws_unless_told():
+def test_members_beyond_the_runs_of_the_laws_are_answered_with_an_interval():
     asked = {"traffic": "1M/s", "tokens": "40B", "isl": 512, "osl": 128, "caches": "gqa", "experts": "1,8"}
-    near = design("gpt2-xl", "8xh100", **asked).design
-    far = design("gpt2-xl", "8xh100", **asked, extrapolate=True).design
-    for c in near.candidates:
-        assert not beyond(near.need.law, {"params": c.effective, "tokens": c.tokens})
-        assert c.member.expansion == 1 or not beyond(near.need.routed, {"params": c.active})
-    assert len(near.candidates) < len(far.candidates)
-    assert any("--extrapolate" in reason for reason in near.fell_out)
-    assert not any("--extrapolate" in reason for reason in far.fell_out)
+    d = design("gpt2-xl", "8xh100", **asked).design
+    assert any(beyond(d.need.law, {"params": c.effective, "tokens": c.tokens}) for c in d.candidates)
+    assert {c.member.expansion for c in d.candidates} == {1, 8}
+    assert sum(d.shares.values()) == pytest.approx(1)
+    for c, (low, high) in zip(d.candidates, d.ends, strict=True):
+        assert low < c.total < high
 
 
 def test_small_dollars_are_not_millionths(capsys):
@@ -276,7 +274,7 @@ def test_small_dollars_are_not_millionths(capsys):
     )
     assert run(["design", *words.split()]) == 0
     assert "$0.0" not in capsys.readouterr().out.partition("The best of each kind")[0]
-    assert run(["allocate", "--flops", "1e20", "--extrapolate"]) == 0
+    assert run(["allocate", "--flops", "1e20"]) == 0
     out = capsys.readouterr().out
     assert "$207" in out
     assert "$0.0" not in out
@@ -290,7 +288,6 @@ def test_small_dollars_are_not_millionths(capsys):
         ("llama-3-405b", {"routed": "besiroglu"}, "knows no experts"),
         ("llama-3-405b", {"on": "a10"}, "has no price"),
         ("llama-3-405b", {"tokens": "15"}, "out of range"),
-        ("llama-3-405b", {}, "--extrapolate"),
         ("gpt2", {}, "shorten isl or osl"),
     ],
 )
@@ -318,10 +315,10 @@ def test_bad_designs_are_one_sentence(model, given, words):
         ({"budget": "100MUSD", "on": "a10"}, "has no price"),
         ({"traffic": "1M/s", "on": "a10"}, "has no price"),
         ({"preset": "lecture", "budget": "1MUSD"}, "the preset lecture gives traffic"),
-        ({"flops": "1e25", "ranges": {"efficiency": "0.5..0.2"}, "extrapolate": True}, "lower number first"),
-        ({"flops": "1e25", "ranges": {"efficiency": "0..0.5"}, "extrapolate": True}, "ends above 0"),
-        ({"traffic": "50M/s", "ranges": {"traffic": "1M/s..2M/s"}, "extrapolate": True}, "of traffic does not hold"),
-        ({"flops": "1e25", "ranges": {"rates": "1..2"}, "extrapolate": True}, "traffic, months"),
+        ({"flops": "1e25", "ranges": {"efficiency": "0.5..0.2"}}, "lower number first"),
+        ({"flops": "1e25", "ranges": {"efficiency": "0..0.5"}}, "ends above 0"),
+        ({"traffic": "50M/s", "ranges": {"traffic": "1M/s..2M/s"}}, "of traffic does not hold"),
+        ({"flops": "1e25", "ranges": {"rates": "1..2"}}, "traffic, months"),
         ({"flops": "5e26", "months": 2}, "months are of traffic"),
         ({"traffic": "50M/s", "active": "100T"}, "write 100B"),
         ({"traffic": "50M/s", "active": "100"}, "write 100B"),
@@ -330,7 +327,6 @@ def test_bad_designs_are_one_sentence(model, given, words):
         ({"budget": "5 GB"}, "in bytes"),
         ({"budget": "0.01USD"}, "give at least"),
         ({"flops": "1e20", "active": "100B"}, "give at least"),
-        ({"flops": "5e26"}, "--extrapolate"),
         ({"flops": "5e26", "law": "clark-hash"}, "cannot split compute"),
         ({"flops": "5e26", "law": "bezirog"}, "did you mean besiroglu"),
         ({"flops": "5e26", "mode": "optimal"}, "did you mean optimum"),
@@ -352,9 +348,9 @@ def test_bad_input_is_one_sentence(given, words):
 
 def test_the_smallest_budget_named_is_enough():
     with pytest.raises(BadInput) as error:
-        ask(flops="1e17", active="1B", extrapolate=True)
+        ask(flops="1e17", active="1B")
     least = float(str(error.value).rsplit(" ", 1)[1])
-    assert ask(flops=least * 1.01, active="1B", extrapolate=True).splits
+    assert ask(flops=least * 1.01, active="1B").splits
 
 
 def test_within_the_box_nothing_is_marked():
@@ -363,8 +359,8 @@ def test_within_the_box_nothing_is_marked():
 
 
 def test_commands(capsys, tmp_path):
-    assert run(["allocate", "--flops", "5e26"]) == 2
-    assert "error: " in capsys.readouterr().err
+    assert run(["allocate", "--flops", "5e26"]) == 0
+    assert "Extrapolated" in capsys.readouterr().out
     assert run(["allocate", "--preset", "lecture", "--csv"]) == 0
     assert capsys.readouterr().out.splitlines()[1].startswith("equal,100000000000,")
     assert run(["allocate", "--preset", "lecture", "-o", str(tmp_path / "a.html")]) == 0

@@ -25,8 +25,8 @@ from ..arrays import Number
 from ..economics.cost import HOUR
 from ..errors import BadInput
 from ..scaling.forms import Terms
-from ..scaling.laws import Law, laws
-from ..scaling.points import allowed, lifetime
+from ..scaling.laws import Law, beyond, laws
+from ..scaling.points import lifetime
 
 MODES = ("equal", "exponent", "optimum", "same-cost")
 MONTH = 30 * 86400.0
@@ -253,7 +253,7 @@ def exponent(of: Problem, start: Split) -> Split:
 def optimum(of: Problem, start: Split) -> Split:
     """The least cost at the loss of `start`, for the same tokens of RL and inference."""
     k_rl, k_inference = start.rl / start.params, start.inference / start.params
-    found = lifetime(of.law, start.loss, (k_rl + k_inference) / SERVE_FLOPS, extrapolate=True)
+    found = lifetime(of.law, start.loss, (k_rl + k_inference) / SERVE_FLOPS)
     return _split(of, "optimum", found.params * of.active_share, found.tokens, k_rl, k_inference)
 
 
@@ -282,16 +282,14 @@ def split(of: Problem, mode: str) -> Split:
     )  # fmt: skip
 
 
-def allocate(of: Problem, *, extrapolate: bool = False) -> dict[str, Split]:
-    """All modes side by side; refused where one leaves the law's box, unless `extrapolate`."""
+def allocate(of: Problem) -> dict[str, Split]:
+    """All modes side by side."""
     usable(of.law)
-    found = {mode: split(of, mode) for mode in MODES}
-    outside(of, found, extrapolate=extrapolate)
-    return found
+    return {mode: split(of, mode) for mode in MODES}
 
 
-def outside(of: Problem, found: dict[str, Split], *, extrapolate: bool) -> tuple[str, ...]:
-    """What leaves the box of the law in any mode, in words; refused unless `extrapolate`."""
+def outside(of: Problem, found: dict[str, Split]) -> tuple[str, ...]:
+    """What leaves the box of the law in any mode, in words."""
     said: dict[str, str] = {}
     for one in found.values():
         if np.all(np.isfinite(one.tokens)):
@@ -299,7 +297,7 @@ def outside(of: Problem, found: dict[str, Split], *, extrapolate: bool) -> tuple
                 "params": one.params / of.active_share, "tokens": one.tokens,
                 "tokens_per_param": one.tokens * of.active_share / one.params,
             }  # fmt: skip
-            for clause in allowed(of.law, quantities, extrapolate):
+            for clause in beyond(of.law, quantities):
                 said.setdefault(clause.partition(" ")[0] + clause.partition("fitted")[2], clause)
     return tuple(said.values())
 

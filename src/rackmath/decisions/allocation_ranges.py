@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import BadInput, unknown
-from ..scaling.laws import Law, draws
+from ..scaling import drift
+from ..scaling.laws import Law
 from .allocation import TRAIN_FLOPS, Problem, Split, split
 
 Column = NDArray[np.float64]
@@ -119,8 +120,8 @@ def ranges(of: Problem, given: Mapping[str, Ends] | None = None) -> dict[str, En
     return found
 
 
-def drawn(of: Problem, names: Iterable[str], ends: Mapping[str, Ends], n: int, seed: int = 0) -> Problem:
-    """The problem with n draws of its law, where it has any, and of the inputs named, as columns."""
+def drawn(of: Problem, mode: str, names: Iterable[str], ends: Mapping[str, Ends], n: int, seed: int = 0) -> Problem:
+    """The problem with n draws of its law, wider beyond the law's box, and of the inputs named, as columns."""
     rng = np.random.default_rng(seed)
     values: dict[str, Any] = {}
     for name in names:
@@ -129,8 +130,13 @@ def drawn(of: Problem, names: Iterable[str], ends: Mapping[str, Ends], n: int, s
         values[name] = _sampled(value, ends[name], rng.standard_normal(n))
         if name in AT_MOST_ONE:
             values[name] = np.minimum(values[name], 1.0)
-    law = of.law if of.law.sample is None else draws(of.law, n, seed)
-    return changed(replace(of, law=law), values)
+    return changed(replace(of, law=_drawn_law(of, mode, n, seed) or of.law), values)
+
+
+def _drawn_law(of: Problem, mode: str, n: int, seed: int = 0) -> Law | None:
+    """Draws of the law for the run of a split: its own, and drift of its exponents beyond its box."""
+    at = split(of, mode)
+    return drift.wider(of.law, drift.edge(of.law, at.params / of.active_share, at.tokens), n, seed)
 
 
 def _sampled(value: float, ends: Ends, z: Column) -> Column:
@@ -143,9 +149,12 @@ def _sampled(value: float, ends: Ends, z: Column) -> Column:
 def intervals(
     of: Problem, mode: str, ends: Mapping[str, Ends], *, chosen: Iterable[str] = (), n: int = 10_000, seed: int = 0
 ) -> dict[str, Ends]:
-    """5 and 95 % of every quantity of a split, over draws of the law, of `UNSURE` inputs and of those chosen."""
+    """5 and 95 % of every quantity of a split, over draws of the law, of `UNSURE` inputs and of those chosen.
+
+    Beyond the box of the law its exponents drift (`scaling.drift`), so intervals grow with the distance.
+    """
     names = [name for name in ends if name in UNSURE or name in chosen]
-    found = split(drawn(of, names, ends, n, seed), mode)
+    found = split(drawn(of, mode, names, ends, n, seed), mode)
     return {key: quantiles(getattr(found, key)) for key in QUANTITIES}
 
 
@@ -172,8 +181,9 @@ def tornado(
         Swing(name=name, ends=pair, low=asked(changed(of, {name: pair[0]})), high=asked(changed(of, {name: pair[1]})))
         for name, pair in ends.items()
     ]
-    if of.law.sample is not None:
-        low, high = quantiles(getattr(split(replace(of, law=draws(of.law, n)), mode), quantity))
+    many = _drawn_law(of, mode, n)
+    if many is not None:
+        low, high = quantiles(getattr(split(replace(of, law=many), mode), quantity))
         found.append(Swing(name="coefficients of the law", ends=None, low=low, high=high, labels=("5 %", "95 %")))
     by_law = {one.name: asked(replace(of, law=one)) for one in (of.law, *others)}
     by_law = {name: value for name, value in by_law.items() if np.isfinite(value)}

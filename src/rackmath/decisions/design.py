@@ -4,8 +4,9 @@ A law turns quality into loss, and for every member of a family the loss into th
 those tokens cost comes from the training search, what serving costs from the planner. Members that no number of
 tokens brings to the loss fall out.
 
-Experts are worth effective parameters by a routed law, which says nothing of tokens and was fitted on small models;
-kinds of cache are taken to be equally good, since no law tells them apart.
+Experts are worth effective parameters by a routed law; kinds of cache are taken to be equally good, since no law
+tells them apart. Far beyond the runs behind the laws their exponents drift (`scaling.drift`): the same draws go
+through all candidates, which gives each an interval and each kind the share of draws in which it is the cheapest.
 """
 
 from __future__ import annotations
@@ -18,11 +19,13 @@ from importlib.resources import files
 
 import numpy as np
 
+from ..arrays import Number
 from ..economics.cost import HOUR
 from ..errors import BadInput, Infeasible
-from ..scaling.forms import effective
-from ..scaling.laws import Law, beyond, inside
-from ..scaling.points import loss, tokens_for
+from ..scaling import drift
+from ..scaling.forms import crossing, effective, leverage
+from ..scaling.laws import Law, beyond, law
+from ..scaling.points import GRANULARITY, loss
 from ..search.plan import Plan
 from ..search.train import Run
 from ..world.machine import Machine
@@ -93,15 +96,28 @@ class Candidate:
     def total(self) -> float:
         return self.training + self.serving
 
+    @property
+    def kind(self) -> str:
+        """What it is but for its size: "8 of 256 experts, mla"."""
+        return self.member.label.partition(" ")[2] if self.member else self.model.name
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Design:
-    """The candidates, cheapest first, the model itself if it can be run, and what fell out by its reason."""
+    """The candidates, cheapest first, the model itself if it can be run, and what fell out by its reason.
+
+    `ends`: 5 to 95 % of each candidate's dollars over draws of the laws; `shares`: by kind, in how many of the draws
+    one of it is the cheapest. `worths`: at the best routed candidate, what experts are worth over its active
+    parameters, by several laws.
+    """
 
     need: Need
     loss: float
     candidates: tuple[Candidate, ...]
     reference: Candidate | None
+    ends: tuple[tuple[float, float], ...]
+    shares: dict[str, float]
+    worths: dict[str, float]
     fell_out: dict[str, int]
     weak: tuple[str, ...]
 
@@ -109,37 +125,64 @@ class Design:
     def best(self) -> Candidate:
         return self.candidates[0]
 
-
-def worth(need: Need, active: float, expansion: float) -> float:
-    """Effective parameters by the routed law; the active ones where it says that experts add nothing."""
-    if expansion <= 1:
-        return active
-    return max(float(effective(need.routed.coefficients, active, expansion)), active)
+    def best_of(self, *, routed: bool) -> Candidate | None:
+        """The cheapest with experts, or without."""
+        return next((c for c in self.candidates if c.member and (c.member.expansion > 1) == routed), None)
 
 
-def expansion_of(model: Model) -> float:
-    """Experts over those a token is routed to; 1 for a dense model."""
-    return max((float(g.ffn.n_experts / g.ffn.top_k) for g in model.groups if g.ffn and g.ffn.n_experts), default=1.0)
+DRAWS = 500
+"""Draws of the laws behind the intervals."""
+
+ROUTERS = ("tian", "clark-s-base")
+"""Laws of what experts are worth that are told beside each other."""
 
 
-def design(need: Need, *, extrapolate: bool = False) -> Design:
+def worth(routed: Law, model: Model, tokens: Number) -> Number:
+    """Effective parameters by a routed law; the active ones where it says that experts add nothing."""
+    active, used = counted(model), experts_of(model)
+    if used is None:
+        return active + 0 * tokens
+    expansion, activation, granularity = used
+    if routed.form == "routed":
+        return np.maximum(effective(routed.coefficients, active, expansion), active) + 0 * tokens
+    return active * np.maximum(leverage(routed.coefficients, activation, granularity, 6 * active * tokens), 1.0)
+
+
+def experts_of(model: Model) -> tuple[float, float, float] | None:
+    """Experts over those routed to, share of them (shared ones too) that work on a token, and 2 d_model / d_expert.
+
+    None for a dense model.
+    """
+    found = [
+        (f.n_experts / f.top_k, (f.top_k + f.n_shared) / (f.n_experts + f.n_shared),
+         2 * float(model.d_model) / f.d_expert if f.d_expert else GRANULARITY)
+        for f in (g.ffn for g in model.groups) if f is not None and f.n_experts
+    ]  # fmt: skip
+    return max(found, default=None)
+
+
+def tokens_to(of: Law, routed: Law, model: Model, target: Number) -> Number:
+    """Tokens that bring a model to a loss, what its experts are worth growing with them; NaN where none do."""
+    return crossing(lambda d: loss(of, worth(routed, model, d), d), target, rising=False)
+
+
+def design(need: Need) -> Design:
     """The cheapest members of the family at the loss of the model given.
 
     Sizes run from just above the smallest that can reach the loss to one and a half times the model's effective own.
     """
-    active = counted(need.model)
-    own = worth(need, active, expansion_of(need.model))
-    target = float(loss(need.law, own, need.tokens, extrapolate=extrapolate))
+    own = float(worth(need.routed, need.model, need.tokens))
+    target = float(loss(need.law, own, need.tokens))
     fell: dict[str, int] = {}
-    found = []
-    cheapest = math.inf
-    for least, member, worthy, tokens in _by_floor(need, own, target, fell, extrapolate=extrapolate):
-        if least > cheapest:
-            _count(fell, "at full peak it would cost more than the cheapest does")
+    found: list[Candidate] = []
+    cheapest: dict[int, float] = {}
+    for least, member, worthy, tokens in _by_floor(need, own, target, fell):
+        if least > cheapest.get(member.expansion, math.inf):
+            _count(fell, "at full peak it would cost more than the cheapest of its experts does")
             continue
         try:
             found.append(candidate(need, member, member.model, worthy, tokens))
-            cheapest = min(cheapest, found[-1].total)
+            cheapest[member.expansion] = min(cheapest.get(member.expansion, math.inf), found[-1].total)
         except Infeasible as error:
             _count(fell, str(error).partition(": ")[2].partition(";")[0])
     if not found:
@@ -150,34 +193,57 @@ def design(need: Need, *, extrapolate: bool = False) -> Design:
     except Infeasible:
         reference = None
     found.sort(key=lambda c: c.total)
+    ends, shares = _sure(need, own, found)
     return Design(
-        need=need, loss=target, candidates=tuple(found), reference=reference, fell_out=fell,
-        weak=_weak(need, found[0], own),
+        need=need, loss=target, candidates=tuple(found), reference=reference, ends=ends, shares=shares,
+        worths=_worths(need, found), fell_out=fell, weak=_weak(need, found[0], own),
     )  # fmt: skip
 
 
 def _by_floor(
-    need: Need, own: float, target: float, fell: dict[str, int], *, extrapolate: bool
+    need: Need, own: float, target: float, fell: dict[str, int]
 ) -> list[tuple[float, Member, float, float]]:
     """Members that reach the loss: floor of the cost, member, effective parameters and tokens, lowest floor first."""
     found = []
     for member in _members(need, own, target):
-        active = counted(member.model)
-        worthy = worth(need, active, member.expansion)
-        tokens = float(tokens_for(need.law, target, worthy, extrapolate=True).tokens)
+        tokens = float(tokens_to(need.law, need.routed, member.model, target))
         if not np.isfinite(tokens):
             _count(fell, "no number of tokens brings it to the loss")
-        elif not (extrapolate or _known(need, active, member.expansion, worthy, tokens)):
-            _count(fell, "beyond the runs of the laws; --extrapolate asks them all the same")
         else:
-            found.append((floor(need, active, tokens), member, worthy, tokens))
+            worthy = float(worth(need.routed, member.model, tokens))
+            found.append((floor(need, counted(member.model), tokens), member, worthy, tokens))
     return sorted(found, key=lambda one: one[0])
 
 
-def _known(need: Need, active: float, expansion: float, worthy: float, tokens: float) -> bool:
-    """Whether a member lies within the runs of the laws that speak of it."""
-    dense = inside(need.law, {"params": worthy, "tokens": tokens, "tokens_per_param": tokens / worthy})
-    return bool(dense) and (expansion <= 1 or bool(inside(need.routed, {"params": active, "experts": expansion})))
+def _sure(need: Need, own: float, found: list[Candidate]) -> tuple[tuple[tuple[float, float], ...], dict[str, float]]:
+    """5 to 95 % of each candidate's dollars, and in what share of the draws each kind has the cheapest.
+
+    Every candidate is given the tokens that bring it to the loss the model has under the draw.
+    """
+    most = max(c.tokens for c in found)
+    of = drift.wider(need.law, drift.edge(need.law, own, most), DRAWS) or need.law
+    far = max(6 * c.active * c.tokens for c in found)
+    edge = drift.edge(need.routed, max(c.active for c in found), np.nan, far)
+    routed = drift.wider(need.routed, edge, DRAWS, seed=1) or need.routed
+    target = loss(of, worth(routed, need.model, need.tokens), need.tokens)
+    tokens = [tokens_to(of, routed, c.model, target) for c in found]
+    spent = [c.training / c.tokens * np.atleast_1d(d) + c.serving for c, d in zip(found, tokens, strict=True)]
+    totals = np.where(np.isnan(spent), np.inf, np.array(spent))
+    low, high = np.quantile(totals, [0.05, 0.95], axis=1, method="inverted_cdf")
+    first = np.argmin(totals, axis=0)
+    shares: dict[str, float] = {c.kind: 0.0 for c in found}
+    for index in first:
+        shares[found[index].kind] += 1 / len(first)
+    return tuple(zip(low.tolist(), high.tolist(), strict=True)), shares
+
+
+def _worths(need: Need, found: list[Candidate]) -> dict[str, float]:
+    """What experts are worth over active parameters, by each law that knows, at the cheapest routed candidate."""
+    best = next((c for c in found if c.member is not None and c.member.expansion > 1), None)
+    if best is None:
+        return {}
+    named = dict.fromkeys((need.routed.name, *ROUTERS))
+    return {name: float(worth(law(name), best.model, best.tokens)) / best.active for name in named}
 
 
 def floor(need: Need, active: float, tokens: float) -> float:
@@ -212,10 +278,19 @@ def _members(need: Need, own: float, target: float) -> list[Member]:
     return [
         Member(active=float(size) / ratio, expansion=expansion, kv=kind)
         for expansion in need.expansions
-        for ratio in (worth(need, float(own), expansion) / own,)
+        for ratio in (_gain(need, own, expansion),)
         for size in sizes
         for kind in need.kinds
     ]
+
+
+def _gain(need: Need, own: float, expansion: int) -> float:
+    """About what so many experts are worth over active parameters, for the sizes to try."""
+    ratio = 1.0
+    for _ in range(3 if expansion > 1 else 0):
+        member = Member(active=own / ratio, expansion=expansion, kv="gqa").model
+        ratio = float(worth(need.routed, member, need.tokens)) / counted(member)
+    return ratio
 
 
 def _count(found: dict[str, int], reason: str) -> None:
@@ -225,17 +300,15 @@ def _count(found: dict[str, int], reason: str) -> None:
 def _weak(need: Need, best: Candidate, own: float) -> tuple[str, ...]:
     """Where the laws are weak for this answer."""
     said = []
-    sizes = {"params": np.array([own, best.effective]), "tokens": np.array([need.tokens, best.tokens])}
+    sizes = {"params": np.array([own, best.effective]), "tokens": np.array([need.tokens, best.tokens]),
+             "tokens_per_param": np.array([need.tokens / own, best.tokens / best.effective])}  # fmt: skip
     outside = beyond(need.law, sizes)
     if outside:
         said.append(f"{need.law.name} is extrapolated ({'; '.join(outside)})")
     if any(e > 1 for e in need.expansions):
-        apart = beyond(need.routed, {"params": best.active})
+        apart = beyond(need.routed, {"params": best.active, "flops": 6 * best.active * best.tokens})
         where = f" ({'; '.join(apart)})" if apart else ""
-        said.append(
-            f"what experts are worth is {need.routed.name}'s word{where}: fitted on one expert at a time and 130 B"
-            " tokens; later laws find more"
-        )
+        said.append(f"what experts are worth is {need.routed.name}'s word{where}")
     said.append("laws are of fresh text: tokens beyond what exists must repeat or be made, and are worth less")
     if len(need.kinds) > 1:
         said.append("kinds of cache count as equally good: no law tells them apart")

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 PRESETS: Mapping[str, Mapping[str, Any]] = {
     "lecture": {
-        "traffic": 50e6, "months": 2, "active": 100e9, "rl_flops": 3, "efficiency": 1 / 3, "extrapolate": True,
+        "traffic": 50e6, "months": 2, "active": 100e9, "rl_flops": 3, "efficiency": 1 / 3,
     }
 }  # fmt: skip
 """The lecture's case: 500 M tok/s over about ten models, two months, 100 B active; 3 FLOP per parameter and RL token
@@ -104,7 +104,6 @@ def allocate(
     price: str | None = None,
     ranges: Mapping[str, str] | None = None,
     preset: str | None = None,
-    extrapolate: bool = False,
 ) -> AllocateAnswer:
     """Split compute between pre-training, RL and inference, by four rules side by side.
 
@@ -118,7 +117,6 @@ def allocate(
 
     of = _preset(preset, {"budget": budget, "flops": flops, "traffic": traffic, "months": months, "active": active,
                           "rl_flops": rl_flops, "efficiency": efficiency})  # fmt: skip
-    extrapolate = extrapolate or bool(of.get("extrapolate"))
     if mode not in allocation.MODES:
         raise unknown("mode", mode, allocation.MODES)
     _consistent(of, "" if preset is None else f" (the preset {preset} gives traffic and active parameters)")
@@ -154,10 +152,7 @@ def allocate(
         asked = Traffic(isl=_size(isl, "isl"), osl=_size(osl, "osl"), cached=problem.cached_share)
         objectives = Objectives(max_tpot=max_tpot_of(None, min_interactivity))
         problem, rates = allocation_machine.on_machine(problem, machine, asked, objectives)
-    try:
-        splits = allocation.allocate(problem, extrapolate=extrapolate)
-    except BadInput as error:
-        raise BadInput(str(error).replace("extrapolate asks", "--extrapolate asks")) from None
+    splits = allocation.allocate(problem)
     ends = allocation_ranges.ranges(problem, chosen)
     others = [named(n) for n in OTHERS if n != problem.law.name]
     tensions: tuple[Tension, ...] = ()
@@ -175,7 +170,7 @@ def allocate(
         priced=machine,
         rates=rates,
         solved=problem.active is None and (problem.rate is None or problem.budget is None),
-        outside=allocation.outside(problem, splits, extrapolate=True),
+        outside=allocation.outside(problem, splits),
         notes=tuple(machine.notes),
     )
 

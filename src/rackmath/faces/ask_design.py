@@ -41,8 +41,7 @@ def design(
     months: Quantity = 12,
     tokens: Quantity | None = None,
     law: str = "besiroglu",
-    routed: str = "clark-s-base",
-    extrapolate: bool = False,
+    routed: str = "tian",
     caches: str = "gqa,mla,windowed",
     experts: str = "1,8,32",
     isl: Quantity = 8192,
@@ -62,6 +61,7 @@ def design(
     from ..decisions.design import design as of
     from ..decisions.family import serving_precision
     from ..scaling.laws import law as named
+    from ..scaling.points import WORTHS
     from ..world import catalog
     from ..world.precision import Precision
     from ..world.workload import Objectives, Traffic
@@ -75,8 +75,8 @@ def design(
     )
     fits_context(model, float(asked.isl) + float(asked.osl))
     routed_law = named(routed)
-    if routed_law.form != "routed":
-        raise BadInput(f"{routed} knows no experts; ask clark-s-base, clark-rl-r or clark-hash")
+    if routed_law.form not in WORTHS:
+        raise BadInput(f"{routed} knows no experts; ask tian, clark-s-base, clark-rl-r or clark-hash")
     dense_law = usable(named(law))
     if dense_law.active != 1:
         raise BadInput(
@@ -98,11 +98,7 @@ def design(
         kinds=_kinds(caches),
         expansions=_expansions(experts),
     )
-    try:
-        found = of(need, extrapolate=extrapolate)
-    except BadInput as error:
-        raise BadInput(str(error).replace("extrapolate asks", "--extrapolate asks")) from None
-    return DesignAnswer(design=found, tokens_source=source, notes=tuple(machine.notes))
+    return DesignAnswer(design=of(need), tokens_source=source, notes=tuple(machine.notes))
 
 
 def _tokens(model: Model, given: Quantity | None) -> tuple[float, str]:

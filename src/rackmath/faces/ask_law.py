@@ -8,7 +8,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -57,21 +57,26 @@ class Asked:
     kind: str
     given: Mapping[str, Number]
     inputs: Mapping[str, Number]
-    extrapolate: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Worth:
-    """What a routed model is worth: parameters of the dense model of the same loss, and all it holds."""
+    """What a routed model is worth: parameters of the dense model of the same loss, and all it holds.
+
+    Clark's models have experts in every second layer, those of later laws in all.
+
+    `span`: 5 to 95 % of `effective` beyond the box of the law.
+    """
 
     effective: float
     total: float
     cutoff: float
+    span: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One law's answer. `spans`: 5 to 95 % of what it answers, where the law has draws."""
+    """One law's answer. `spans`: 5 to 95 % of what it answers, where the law has draws or is asked beyond its box."""
 
     law: Law
     point: Point
@@ -81,7 +86,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Silent:
-    """A law that does not answer: `why` is "box", "loss" (nothing reaches it) or "form" (it knows no such thing)."""
+    """A law that does not answer: `why` is "loss" (nothing reaches it) or "form" (it knows no such thing)."""
 
     law: Law
     why: str
@@ -115,7 +120,6 @@ def law(
     granularity: Quantity | None = None,
     sparsity: Quantity | None = None,
     unique: Quantity | None = None,
-    extrapolate: bool = False,
     printed: bool = False,
     fit: str | Path | None = None,
     resamples: int = 200,
@@ -123,7 +127,8 @@ def law(
     """Ask laws, one or several or all, what follows from the numbers given; none lists them.
 
     Two of `params`, `tokens`, `flops` and `loss` ask for the rest; one alone for the compute-optimal run. With
-    `experts`, parameters alone ask what a routed model is worth. `fit`: a file of runs, whose law is asked too.
+    `experts`, parameters (and tokens, where the law knows them) ask what a routed model is worth. `fit`: a file of
+    runs, whose law is asked too.
     """
     from ..scaling import laws as known
 
@@ -143,7 +148,7 @@ def law(
             raise BadInput(f"{', '.join(given)} alone ask nothing; give parameters too, like --params 370M")
         return LawAnswer(asked=None, laws=tuple(chosen), fitted=fitted)
     inputs = {key: given[key] for key in beside if key in given}
-    about = Asked(kind=_kind(question, inputs), given=question, inputs=inputs, extrapolate=extrapolate)
+    about = Asked(kind=_kind(question, inputs), given=question, inputs=inputs)
     _slips(question | inputs)
     rows, silent = _rows(chosen, about, strict=len(chosen) == 1 or bool(named))
     return LawAnswer(asked=about, laws=tuple(chosen), rows=tuple(rows), silent=tuple(silent), fitted=fitted)
@@ -151,8 +156,10 @@ def law(
 
 def _kind(question: Mapping[str, float], inputs: Mapping[str, float]) -> str:
     """What is asked."""
-    if "experts" in inputs and len(question) == 1 and set(question) <= {"params", "loss"}:
-        return "worth" if "params" in question else "params"
+    if "experts" in inputs and set(question) in ({"params"}, {"params", "tokens"}):
+        return "worth"
+    if "experts" in inputs and set(question) == {"loss"}:
+        return "params"
     kind = ASKS.get(frozenset(question))
     if kind is None:
         raise BadInput(
@@ -204,36 +211,37 @@ def _fitted(path: str | Path, resamples: int) -> Fitted:
 
 def _rows(chosen: Sequence[Law], asked: Asked, *, strict: bool) -> tuple[list[Row], list[Silent]]:
     """The answers; a law that was named and does not answer is an error, others are left out with their reason."""
-    from ..scaling.points import Beyond
-
     rows, silent = [], []
     for one in chosen:
         try:
             rows.append(_row(one, asked))
         except (BadInput, Infeasible) as error:
-            told = str(error).replace("extrapolate asks it all", "--extrapolate asks it all")
             if strict:
-                raise type(error)(told) from None
-            why = "box" if isinstance(error, Beyond) else "loss" if isinstance(error, Infeasible) else "form"
-            silent.append(Silent(law=one, why=why, reason=told))
+                raise
+            why = "loss" if isinstance(error, Infeasible) else "form"
+            silent.append(Silent(law=one, why=why, reason=str(error)))
     if not rows:
-        first = min(silent, key=lambda one: ("box", "loss", "form").index(one.why))
+        first = min(silent, key=lambda one: ("loss", "form").index(one.why))
         kind = Infeasible if first.why == "loss" else BadInput
         raise kind(f"none of {len(chosen)} laws answers; the first of them: {first.reason}")
     return rows, silent
 
 
 def _row(one: Law, asked: Asked) -> Row:
-    from ..scaling.laws import draws
+    import numpy as np
+
+    from ..scaling import drift
 
     if asked.kind == "worth":
         return _worth(one, asked)
     point = point_of(one, asked)
     _reached(one, asked, point)
     spans = {}
-    if one.sample is not None:
-        many = point_of(draws(one, DRAWS), replace(asked, extrapolate=True))
-        spans = {key: _span(getattr(many, key)) for key in SPAN if key not in asked.given}
+    wide = drift.wider(one, drift.edge(one, point.params, point.tokens, point.flops), DRAWS)
+    if wide is not None:
+        many = point_of(wide, asked)
+        known = [key for key in SPAN if key not in asked.given and np.all(np.isfinite(getattr(point, key)))]
+        spans = {key: span_of(getattr(many, key)) for key in known}
     return Row(law=one, point=point, spans=spans)
 
 
@@ -241,27 +249,23 @@ def point_of(one: Law, asked: Asked) -> Point:
     """The law's answer to the question; numbers of it may be columns."""
     from ..scaling import points
 
-    given, far, more = asked.given, asked.extrapolate, asked.inputs
+    given, more = asked.given, asked.inputs
     n, d, c, loss = (given.get(key) for key in ("params", "tokens", "flops", "loss"))
     if asked.kind == "loss" and c is not None:
-        return points.of_budget(one, c, params=n, tokens=d, extrapolate=far, **more)
+        return points.of_budget(one, c, params=n, tokens=d, **more)
     if asked.kind == "loss" and n is not None:
-        return points.at(one, n, d, extrapolate=far, **more)
+        return points.at(one, n, d, **more)
     if asked.kind == "optimum" and c is not None:
-        return points.optimum(one, c, extrapolate=far, **more)
+        return points.optimum(one, c, **more)
     if asked.kind == "balanced":
-        return points.balanced(one, params=n, tokens=d, extrapolate=far, **more)
+        return points.balanced(one, params=n, tokens=d, **more)
     assert loss is not None
     if asked.kind == "cheapest":
-        return points.cheapest(one, loss, extrapolate=far, **more)
-    return (
-        points.tokens_for(one, loss, n, extrapolate=far, **more)
-        if n is not None
-        else points.params_for(one, loss, d, extrapolate=far, **more)
-    )
+        return points.cheapest(one, loss, **more)
+    return points.tokens_for(one, loss, n, **more) if n is not None else points.params_for(one, loss, d, **more)
 
 
-def _span(column: Number) -> tuple[float, float]:
+def span_of(column: Number) -> tuple[float, float]:
     """5 and 95 % of draws; one that reaches its target nowhere counts as endless."""
     import numpy as np
 
@@ -288,10 +292,17 @@ def _reached(one: Law, asked: Asked, point: Point) -> None:
 
 
 def _worth(one: Law, asked: Asked) -> Row:
-    from ..scaling.points import at, cutoff, effective_params, routed_total
+    from ..scaling import drift
+    from ..scaling.points import GRANULARITY, cutoff, effective_params, routed_total, worth_of
 
     params, experts = asked.given["params"], asked.inputs["experts"]
-    worth = effective_params(one, params, experts, extrapolate=asked.extrapolate)
-    point = at(one, params, extrapolate=asked.extrapolate, experts=experts)
-    made = Worth(effective=float(worth), total=float(routed_total(params, experts)), cutoff=float(cutoff(one)))
+    tokens, fine = asked.given.get("tokens"), asked.inputs.get("granularity", GRANULARITY)
+    worth = effective_params(one, params, experts, tokens, fine)
+    point = worth_of(one, params, experts, tokens)
+    wide = drift.wider(one, drift.edge(one, params, point.tokens, point.flops), DRAWS)
+    every = 2.0 if one.form == "routed" else 1.0
+    made = Worth(
+        effective=float(worth), total=float(routed_total(params, experts, every=every)), cutoff=float(cutoff(one)),
+        span=None if wide is None else span_of(effective_params(wide, params, experts, tokens, fine)),
+    )  # fmt: skip
     return Row(law=one, point=point, spans={}, worth=made)

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import BadInput
-from ..scaling.laws import draws
+from ..scaling import drift
 from ..scaling.points import effective_params
 from . import charts
-from .ask_law import DRAWS, Asked, point_of
+from .ask_law import Asked, point_of, span_of
 
 if TYPE_CHECKING:
     from ..arrays import Number
@@ -44,7 +44,7 @@ def spec(answer: LawAnswer) -> Spec:
         return _frontier([one for one in answer.laws if _splits(one)], None)
     laws = [row.law for row in answer.rows][:MOST]
     if asked.kind == "worth":
-        return _worth(laws, float(np.asarray(asked.given["params"])), float(np.asarray(asked.inputs["experts"])))
+        return _worth(laws, asked)
     if asked.kind == "loss":
         return _loss(laws, answer)
     if asked.kind in ("tokens", "params"):
@@ -70,7 +70,7 @@ def _frontier(laws: list[Law], answer: LawAnswer | None) -> Spec:
         else:
             marks += [charts.Mark("", *point) for point in points]
     powers = np.linspace(low, high, STEPS)
-    asked = Asked(kind="optimum", given={"flops": 10**powers}, inputs=inputs, extrapolate=True)
+    asked = Asked(kind="optimum", given={"flops": 10**powers}, inputs=inputs)
     return charts.curve(
         _lines(laws, asked, powers, "tokens_per_param"),
         title="Compute-optimal tokens per parameter",
@@ -87,7 +87,7 @@ def _loss(laws: list[Law], answer: LawAnswer) -> Spec:
     tokens = np.geomspace(max(d / 100, n / 10), d * 100, STEPS)
     asked = answer.asked
     assert asked is not None
-    around = Asked(kind="loss", given={"params": n, "tokens": tokens}, inputs=asked.inputs, extrapolate=True)
+    around = Asked(kind="loss", given={"params": n, "tokens": tokens}, inputs=asked.inputs)
     lines = _lines(laws, around, tokens, "loss")
     least = min(min(one.y) for one in lines)
     return charts.curve(
@@ -105,8 +105,7 @@ def _iso_loss(laws: list[Law], answer: LawAnswer) -> Spec:
     assert asked is not None
     found = [float(row.point.params) for row in answer.rows if row.law.family.uses_tokens]
     params = np.geomspace(min(found) / 30, max(found) * 30, 2 * STEPS)
-    around = Asked(kind="tokens", given={"params": params, "loss": asked.given["loss"]}, inputs=asked.inputs,
-                   extrapolate=True)  # fmt: skip
+    around = Asked(kind="tokens", given={"params": params, "loss": asked.given["loss"]}, inputs=asked.inputs)
     rows = [row for row in answer.rows if row.law in laws]
     top = 30 * max(float(row.point.tokens) for row in rows)
     return charts.curve(
@@ -118,10 +117,12 @@ def _iso_loss(laws: list[Law], answer: LawAnswer) -> Spec:
     )
 
 
-def _worth(laws: list[Law], params: float, experts: float) -> Spec:
-    """Effective over active parameters against experts, for each router."""
+def _worth(laws: list[Law], asked: Asked) -> Spec:
+    """Effective over active parameters against experts, for each law."""
+    params, experts = float(np.asarray(asked.given["params"])), float(np.asarray(asked.inputs["experts"]))
+    tokens = asked.given.get("tokens")
     x = np.geomspace(1, max(512.0, experts), STEPS)
-    worth = [(one, np.asarray(effective_params(one, params, x, extrapolate=True)) / params) for one in laws]
+    worth = [(one, np.asarray(effective_params(one, params, x, tokens)) / params) for one in laws]
     lines = [charts.Series(one.name, x.tolist(), y.tolist()) for one, y in worth]
     return charts.curve(
         lines,
@@ -166,14 +167,19 @@ def _outside(within: np.ndarray) -> list[tuple[str, np.ndarray]]:
 
 
 def _band(one: Law, asked: Asked, x: np.ndarray, field: str) -> list[charts.Series]:
-    """5 and 95 % of the law's draws as dashed lines."""
-    many = draws(one, min(BANDED, DRAWS))
-    many = replace(many, coefficients={key: np.asarray(c)[:, None] for key, c in many.coefficients.items()})
-    given = {key: v[None, :] if isinstance(v, np.ndarray) else v for key, v in asked.given.items()}
-    y = np.asarray(getattr(point_of(many, replace(asked, given=given)), field), dtype=float)
-    y = np.where(np.isnan(y), np.inf, np.broadcast_to(y, (y.shape[0], len(x))))
-    low, high = np.quantile(y, [0.05, 0.95], axis=0, method="inverted_cdf")
+    """5 and 95 % of the law's draws as dashed lines, wider beyond its box."""
+    ends = np.array([_ends(one, replace(asked, given=_at(asked.given, i)), field) for i in range(len(x))])
     return [
-        charts.Series(f"{one.name}, 5 %", x.tolist(), low.tolist(), look="dashed"),
-        charts.Series(f"{one.name}, 95 %", x.tolist(), high.tolist(), look="dashed"),
+        charts.Series(f"{one.name}, 5 %", x.tolist(), ends[:, 0].tolist(), look="dashed"),
+        charts.Series(f"{one.name}, 95 %", x.tolist(), ends[:, 1].tolist(), look="dashed"),
     ]
+
+
+def _at(given: Mapping[str, Number], i: int) -> Mapping[str, Number]:
+    return {key: float(v[i]) if isinstance(v, np.ndarray) else v for key, v in given.items()}
+
+
+def _ends(one: Law, asked: Asked, field: str) -> tuple[float, float]:
+    point = point_of(one, asked)
+    many = drift.wider(one, drift.edge(one, point.params, point.tokens, point.flops), BANDED) or one
+    return span_of(getattr(point_of(many, asked), field))

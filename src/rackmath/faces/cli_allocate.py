@@ -17,7 +17,7 @@ def register(app: typer.Typer) -> None:
     """Add the command to the application."""
     app.command(
         rich_help_panel="Training",
-        epilog="Example: rackmath allocate --traffic 50M/s --months 2 --active 100B --extrapolate",
+        epilog="Example: rackmath allocate --traffic 50M/s --months 2 --active 100B",
     )(allocate)
 
 
@@ -52,9 +52,7 @@ def allocate(
         str,
         typer.Option(metavar="MODE", help="The rule that intervals are of: equal, exponent, optimum or same-cost."),
     ] = "optimum",
-    extrapolate: Annotated[
-        bool, typer.Option("--extrapolate", help="Ask the law beyond the runs behind it; the answer is marked.")
-    ] = False,
+    extrapolate: o.Extrapolate = False,
     shares: Annotated[
         str | None,
         typer.Option(
@@ -137,6 +135,7 @@ def allocate(
     from . import export
     from .ask_allocate import allocate as ask
 
+    o.no_extrapolate(extrapolate)
     out = export.Output.of(json=json, csv=csv, file=output, explain=explain)
     with export.progress("searching layouts"):
         answer = ask(
@@ -144,7 +143,7 @@ def allocate(
             shares=shares, rl_flops=rl_flops, efficiency=efficiency, ship=ship, input_share=input_share,
             cached_share=cached_share, input_weight=input_weight, cached_weight=cached_weight, mfu=mfu, on=on,
             isl=isl, osl=osl, min_interactivity=min_interactivity, price=price,
-            ranges=o.pairs(ranges, "--range", "efficiency=0.2..0.5"), preset=preset, extrapolate=extrapolate,
+            ranges=o.pairs(ranges, "--range", "efficiency=0.2..0.5"), preset=preset,
         )  # fmt: skip
     out.deliver(answer)
     return 0

@@ -18,7 +18,7 @@ def register(app: typer.Typer) -> None:
     app.command(
         rich_help_panel="Training",
         epilog="Example: rackmath design --quality-of meta-llama/Meta-Llama-3.1-405B --traffic 50M/s --months 12"
-        " --on gb200-nvl72 --extrapolate",
+        " --on gb200-nvl72",
     )(design)
 
 
@@ -51,10 +51,8 @@ def design(
     routed: Annotated[
         str,
         typer.Option(metavar="NAME", help="Law of what experts are worth.", autocompletion=complete_laws),
-    ] = "clark-s-base",
-    extrapolate: Annotated[
-        bool, typer.Option("--extrapolate", help="Ask the laws beyond the runs behind them; the answer is marked.")
-    ] = False,
+    ] = "tian",
+    extrapolate: o.Extrapolate = False,
     caches: Annotated[
         str, typer.Option(metavar="KINDS", help="gqa, mla, windowed, with commas.", rich_help_panel=FAMILY)
     ] = "gqa,mla,windowed",
@@ -83,11 +81,12 @@ def design(
     from . import export
     from .ask_design import design as ask
 
+    o.no_extrapolate(extrapolate)
     out = export.Output.of(json=json, csv=csv, file=output, explain=explain)
     with export.progress("training and serving the family"):
         answer = ask(
             quality_of, on, traffic=traffic, months=months, tokens=tokens, law=law, routed=routed,
-            extrapolate=extrapolate, caches=caches, experts=experts, isl=isl, osl=osl, cached=cached,
+            caches=caches, experts=experts, isl=isl, osl=osl, cached=cached,
             min_interactivity=min_interactivity, precision=precision, price=price,
         )  # fmt: skip
     out.deliver(answer)

@@ -70,9 +70,7 @@ def law(
             metavar="COUNT", help="Tokens that are new; the rest repeats (muennighoff).", rich_help_panel=ROUTED
         ),
     ] = None,
-    extrapolate: Annotated[
-        bool, typer.Option("--extrapolate", help="Ask a law beyond the runs behind it; the answer is marked.")
-    ] = False,
+    extrapolate: o.Extrapolate = False,
     printed: Annotated[
         bool, typer.Option("--printed", help="Use the rounded coefficients of the paper, where they differ.")
     ] = False,
@@ -92,17 +90,18 @@ def law(
 
     Two of params, tokens, flops and loss ask for the rest; one alone asks for the compute-optimal run.
 
-    A law is asked within the runs behind it, unless --extrapolate is given. Without a question, laws are listed.
+    Beyond the runs behind a law its answer is marked and its interval grows. Without a question, laws are listed.
     Exits with 1 where nothing reaches the loss.
     """  # fmt: skip
     from . import export
     from .ask_law import law as ask
 
+    o.no_extrapolate(extrapolate)
     out = export.Output.of(json=json, csv=csv, file=output, explain=explain)
     with export.progress("fitting the law to the runs"):
         answer = ask(
             names or (), params=params, tokens=tokens, flops=flops, loss=loss, experts=experts,
-            granularity=granularity, sparsity=sparsity, unique=unique, extrapolate=extrapolate, printed=printed,
+            granularity=granularity, sparsity=sparsity, unique=unique, printed=printed,
             fit=fit, resamples=o.whole(resamples, "resamples"),
         )  # fmt: skip
     out.deliver(answer)

@@ -288,3 +288,18 @@ def machine_names(given: list[str]) -> list[str]:
     ['8xh100', '8xh200']
     """
     return list(dict.fromkeys(part.strip() for word in given for part in word.split(",") if part.strip()))
+
+
+Extrapolate = Annotated[
+    bool, typer.Option("--extrapolate", hidden=True, help="Nothing: laws answer beyond their runs.")
+]
+
+
+def no_extrapolate(given: bool) -> None:
+    """Say that an option of former versions has no purpose any more."""
+    if given:
+        typer.echo(
+            "note: --extrapolate does nothing now: beyond the runs behind a law its answer is marked and its interval"
+            " wider",
+            err=True,
+        )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ..decisions.allocation import Split
+    from ..decisions.allocation_ranges import Ends
     from .ask_allocate import AllocateAnswer
 
 Record = dict[str, Any]
@@ -37,8 +38,10 @@ def record(answer: AllocateAnswer) -> Record:
         ],
         "over_training": [
             {"law": t.law.name, "balanced_tokens_per_param": t.balanced,
-             "by_share": [{"share": k, "over_law": v} for k, v in t.by_share.items()],
-             "needed_share": [{"over_law": k, "share": v} for k, v in t.needed.items()]}
+             "by_share": [{"share": k, "over_law": v, "interval": _ends(t.by_share_ends.get(k))}
+                          for k, v in t.by_share.items()],
+             "needed_share": [{"over_law": k, "share": v, "interval": _ends(t.needed_ends.get(k))}
+                              for k, v in t.needed.items()]}
             for t in answer.tensions
         ],
         "curve": {
@@ -66,3 +69,7 @@ def split(s: Split) -> Record:
 def rows(answer: AllocateAnswer) -> list[Record]:
     """A row for each mode."""
     return [{"mode": mode} | split(s) for mode, s in answer.splits.items()]
+
+
+def _ends(of: Ends | None) -> list[float] | None:
+    return None if of is None else list(of)

@@ -24,9 +24,11 @@ def record(answer: DesignAnswer) -> Record:
             "price_per_gpu_hour": float(n.machine.price_per_hour),
         },
         "loss": d.loss,
-        "best": row(d.best) | {"description": d.best.model.description},
+        "best": rows(answer)[0] | {"description": d.best.model.description},
         "reference": None if d.reference is None else row(d.reference),
         "candidates": rows(answer),
+        "cheapest_in": d.shares,
+        "experts_worth": d.worths,
         "fell_out": dict(d.fell_out),
         "weak": list(d.weak),
         "notes": list(answer.notes),
@@ -47,4 +49,6 @@ def row(c: Candidate) -> Record:
 
 def rows(answer: DesignAnswer) -> list[Record]:
     """All candidates, cheapest first."""
-    return [row(c) for c in answer.design.candidates]
+    d = answer.design
+    return [row(c) | {"dollars_low": low, "dollars_high": high}
+            for c, (low, high) in zip(d.candidates, d.ends, strict=True)]  # fmt: skip

@@ -26,7 +26,7 @@ def record(answer: LawAnswer) -> Record:
         return {"laws": [law(one) for one in answer.laws], "fit": fit}
     a = answer.asked
     return {
-        "question": {"asks": a.kind, **a.given, **a.inputs, "extrapolate": a.extrapolate},
+        "question": {"asks": a.kind, **a.given, **a.inputs},
         "answers": [answered(row) for row in answer.rows],
         "silent": [{"law": one.law.name, "why": one.why, "reason": one.reason} for one in answer.silent],
         "fit": fit,
@@ -75,7 +75,9 @@ def answered(row: Row) -> Record:
     if row.worth is not None:
         w = row.worth
         found |= {
-            "effective_params": w.effective, "effective_over_active": w.effective / float(p.params),
+            "effective_params": w.effective,
+            "effective_interval": None if w.span is None else list(w.span),
+            "effective_over_active": w.effective / float(p.params),
             "total_params": w.total, "total_over_active": w.total / float(p.params), "cutoff_params": w.cutoff,
         }  # fmt: skip
     return found

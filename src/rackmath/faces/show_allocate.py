@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.text import Text
 
+from ..scaling import drift
 from ..units import plural, show
 from . import chart_allocate, charts, explain_allocate, records_allocate
 from .ask_allocate import ROUNDED
@@ -16,7 +17,7 @@ from .show import BETWEEN, bar, between, heading, indented, line, money, notes, 
 
 if TYPE_CHECKING:
     from ..arrays import Number
-    from ..decisions.allocation_ranges import Swing
+    from ..decisions.allocation_ranges import Ends, Swing
     from .ask_allocate import AllocateAnswer
 
 
@@ -45,8 +46,8 @@ def screen(c: Console, answer: AllocateAnswer) -> None:
         )
     )
     if answer.outside:
-        line(c, f"[bold yellow]Extrapolated:[/] {p.law.name} was not fitted here ({'; '.join(answer.outside)})",
-             indent=0)  # fmt: skip
+        line(c, f"[bold yellow]Extrapolated:[/] {p.law.name} was not fitted here ({'; '.join(answer.outside)});"
+             " intervals grow with the distance from those runs", indent=0)  # fmt: skip
     _modes(c, answer)
     _chosen(c, answer)
     if answer.tensions:
@@ -150,13 +151,14 @@ def _tension(c: Console, answer: AllocateAnswer) -> None:
     shares = list(answer.tensions[0].by_share)
     table = numbers("", *(t.law.name for t in answer.tensions), title_width=38)
     for share in shares:
-        table.add_row(f"a share of {share:.0%}: over the law's own", *(_times(t.by_share[share])
-                                                                      for t in answer.tensions))  # fmt: skip
+        factors = (_ranged(t.by_share[share], t.by_share_ends.get(share)) for t in answer.tensions)
+        table.add_row(f"a share of {share:.0%}: over the law's own", *factors)
         table.add_row("  tokens per parameter", *(f"{t.by_share[share] * t.balanced:,.0f}" for t in answer.tensions))
     table.add_section()
     for factor in answer.tensions[0].needed:
         said = f"{factor:.0f}x" + (" (200 T rounded over 2 T)" if factor == ROUNDED else " (the traffic)")
-        table.add_row(f"share that asks for {said}", *(_share(t.needed[factor]) for t in answer.tensions))
+        table.add_row(f"share that asks for {said}", *(
+            _ranged(t.needed[factor], t.needed_ends.get(factor), share=True) for t in answer.tensions))  # fmt: skip
     table.add_row("the law's own tokens per parameter", *(f"{t.balanced:.3g}" for t in answer.tensions))
     indented(c, table)
     line(c, "[dim]Equal shares and over-training by traffic are two estimates; both hold only where the numbers"
@@ -175,6 +177,15 @@ def _tornado(c: Console, answer: AllocateAnswer) -> None:
         picture = chart_allocate.swing_text(s, value, (low, high), columns)
         table.add_row(chart_allocate.name_of(s), _ends(s), f"{_short(s.low)} to {_short(s.high)}", picture)
     indented(c, table, drop=["moved"])
+
+
+def _ranged(value: float, ends: Ends | None, *, share: bool = False) -> str:
+    """A factor, or a share, with its interval."""
+    if ends is None:
+        return _share(value) if share else _times(value)
+    if share:
+        return f"{_share(value)} ({ends[0]:.0%} to {ends[1]:.0%})"
+    return f"{_times(value)} ({show(ends[0], digits=2)} to {show(ends[1], digits=2)})"
 
 
 def _ends(s: Swing) -> str:
@@ -199,6 +210,8 @@ def _notes(answer: AllocateAnswer) -> list[str]:
         "the law knows neither RL nor the quality of tokens; text beyond what exists must repeat or be made",
     ]
     drawn = "the law's coefficients, " if p.law.sample is not None else ""
+    if answer.outside:
+        drawn += f"its exponents beyond its runs ({drift.DRIFT:.0%} to either side from their edge on), "
     names = [chart_allocate.NAMES[n] for n in answer.ranges if n in ("rl_flops", "efficiency", "mfu", "per_hour")]
     said.append(f"intervals draw {drawn}{', '.join(names)}" + (
         "" if p.law.sample is not None else f"; {p.law.name} was published without draws"))  # fmt: skip

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from rich.console import Console
 from rich.text import Text
 
+from ..kernel.counts import total_parameters
 from ..units import show
 from . import charts, records_design
 from .explain import Node, count, product, quotient, stated
 from .export import Face
-from .show import bar, heading, indented, line, money, notes, numbers, wants_colour
+from .show import BETWEEN, RESOURCES, bar, heading, indented, line, money, notes, numbers, wants_colour
 from .show_allocate import millions
 
 if TYPE_CHECKING:
-    from ..decisions.design import Candidate
+    from ..decisions.design import Candidate, Design
     from .ask_design import DesignAnswer
 
 
@@ -48,7 +51,7 @@ def screen(c: Console, answer: DesignAnswer) -> None:
     heading(c, "Cheapest", best.member.label if best.member else best.model.name)
     line(
         c,
-        f"[bold]{millions(best.total)}[/]: {show(best.tokens, 'tokens')} of training"
+        f"[bold]{millions(best.total)}[/] ({_span(d.ends[0])}): {show(best.tokens, 'tokens')} of training"
         f" ({best.tokens / best.active:,.0f} per active parameter) cost {millions(best.training)},"
         f" serving {millions(best.serving)}",
     )
@@ -60,6 +63,7 @@ def screen(c: Console, answer: DesignAnswer) -> None:
             f" {millions(d.reference.training)}: [bold]{1 - best.total / d.reference.total:.0%}[/] saved",
         )
     _table(c, answer)
+    _experts(c, answer)
     c.print()
     c.print(Text.from_ansi(charts.draw(chart(answer), width=c.width, height=18, color=wants_colour(c))))
     heading(c, "Where the laws are weak")
@@ -77,32 +81,84 @@ def screen(c: Console, answer: DesignAnswer) -> None:
 def _table(c: Console, answer: DesignAnswer) -> None:
     d = answer.design
     heading(c, "The best of each kind", f"{len(d.candidates)} of this quality")
-    table = numbers("", "active", "tokens", "training", "serving", "total", "$/M out", title_width=24)
-    for one in _best_of_each(d.candidates):
-        _row(table, _kind(one), one)
+    table = numbers(
+        "", "active", "tokens", "training", "serving", "total", BETWEEN, "cheapest in", "$/M out", title_width=24
+    )
+    for one, ends in _best_of_each(d).values():
+        _row(table, one.kind, one, _span(ends), f"{d.shares[one.kind]:.0%}")
     if d.reference is not None:
         table.add_section()
         _row(table, d.need.model.name.rpartition("/")[2], d.reference)
-    indented(c, table, drop=["$/M out"])
+    indented(c, table, drop=["$/M out", "tokens", "serving", "training"])
+    never = "; ∞: in some draws no number of tokens reaches the loss" if np.any(np.isinf(d.ends)) else ""
+    line(c, f"[dim]cheapest in: share of draws of the laws in which one of this kind is the cheapest{never}[/]")
 
 
-def _row(table: Any, name: str, one: Candidate) -> None:
+def _span(ends: tuple[float, float]) -> str:
+    return f"{millions(ends[0]).removesuffix(' M')} to {millions(ends[1]) if math.isfinite(ends[1]) else '∞'}"
+
+
+def _row(table: Any, name: str, one: Candidate, span: str = "", share: str = "") -> None:
     table.add_row(
         name, show(one.active, "params").removesuffix(" params"), show(one.tokens, "tokens").removesuffix(" tokens"),
-        millions(one.training), millions(one.serving), millions(one.total),
+        millions(one.training), millions(one.serving), millions(one.total), span, share,
         money(float(one.plan.cost.output_mtok)),
     )  # fmt: skip
 
 
-def _best_of_each(candidates: tuple[Candidate, ...]) -> list[Candidate]:
-    found: dict[str, Candidate] = {}
-    for one in candidates:
-        found.setdefault(_kind(one), one)
-    return list(found.values())
+def _experts(c: Console, answer: DesignAnswer) -> None:
+    """Whether experts pay, and why: the cheapest with them beside the cheapest without."""
+    d = answer.design
+    pair = [one for one in (d.best_of(routed=True), d.best_of(routed=False)) if one is not None]
+    if len(pair) < 2:
+        return
+    routed, dense = pair
+    ratio = dense.total / routed.total
+    said = f"the best dense model costs {ratio:.3g}x" if ratio >= 1 else f"a dense model costs {ratio:.0%}"
+    heading(c, "Do experts pay?", f"{said} of the best with experts" if ratio < 1 else f"yes: {said} as much")
+    table = numbers("", *(one.kind for one in pair), title_width=30)
+    rows = {
+        "effective over active params": [f"{one.effective / one.active:.3g}x" for one in pair],
+        "all parameters": [show(total_parameters(one.model), "params").removesuffix(" params") for one in pair],
+        "served by": [one.plan.layout.label() for one in pair],
+        "sequences per device": [f"{one.plan.batch / one.plan.layout.gpus:.3g}" for one in pair],
+    }
+    shares = [one.plan.serving.shares for one in pair]
+    for key in shares[0]:
+        whole = [sum(float(v) for v in s.values()) for s in shares]
+        rows[f"a step: {RESOURCES[key]}"] = [
+            f"{float(s[key]) / w:.0%}" for s, w in zip(shares, whole, strict=True)
+        ]  # fmt: skip
+    for name, cells in rows.items():
+        table.add_row(name, *cells)
+    indented(c, table)
+    for said in _because(d, routed):
+        line(c, said)
 
 
-def _kind(one: Candidate) -> str:
-    return one.member.label.partition(" ")[2] if one.member else one.model.name
+def _because(d: Design, routed: Candidate) -> list[str]:
+    """What experts are worth by each law, why laws differ, and what laboratories do."""
+    worths = ", ".join(f"{name} [bold]{value:.3g}x[/]" for name, value in d.worths.items())
+    found = [f"What experts are worth over {show(routed.active, 'params').removesuffix(' params')} active: {worths}."]
+    if {"tian", "clark-s-base"} <= set(d.worths):
+        found.append(
+            "All of Clark's models had 130 B tokens, so its large routed ones were starved and the gain ends near a"
+            " trillion parameters. Tian's had the tokens that their compute asks for, and the gain grows with it."
+            " --routed clark-s-base works out the other."
+        )
+    found.append(
+        "Laboratories build with experts: DeepSeek-V3 (8 of 256), Kimi-K2 (8 of 384), Qwen3-235B (8 of 128),"
+        " gpt-oss-120b (4 of 128); the last open dense models above 100 B are of July 2024."
+    )
+    return found
+
+
+def _best_of_each(d: Design) -> dict[str, tuple[Candidate, tuple[float, float]]]:
+    """By kind, its cheapest with the interval of that."""
+    found: dict[str, tuple[Candidate, tuple[float, float]]] = {}
+    for one, ends in zip(d.candidates, d.ends, strict=True):
+        found.setdefault(one.kind, (one, ends))
+    return found
 
 
 def chart(answer: DesignAnswer) -> dict[str, Any]:
@@ -110,9 +166,9 @@ def chart(answer: DesignAnswer) -> dict[str, Any]:
     d = answer.design
     kv = d.best.member.kv if d.best.member else ""
     series = []
-    for kind in dict.fromkeys(_kind(one) for one in d.candidates):
+    for kind in dict.fromkeys(one.kind for one in d.candidates):
         if kind.endswith(kv):
-            of = sorted((one for one in d.candidates if _kind(one) == kind), key=lambda one: one.active)
+            of = sorted((one for one in d.candidates if one.kind == kind), key=lambda one: one.active)
             series.append(
                 charts.Series(kind, [one.active for one in of], [one.total / 1e6 for one in of],
                               labels=[f"{show(one.tokens, 'tokens')}" for one in of])

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.text import Text
 
+from ..scaling import drift
 from ..scaling.fit import NAMES, distances
 from ..scaling.laws import WORDS, amount, drawn
 from ..units import plural
@@ -193,6 +194,7 @@ def _answers(c: Console, answer: LawAnswer) -> None:
     ]
     if told and a.kind != "worth":
         c.print(Text(", ".join(told), style="dim"))
+    _warned(c, answer)
     c.print()
     if a.kind == "worth":
         _worth(c, answer)
@@ -216,6 +218,17 @@ def _answers(c: Console, answer: LawAnswer) -> None:
         table,
         drop=[title for key, title in TITLES.items() if key != head and key not in ("params", "tokens")][::-1],
     )
+
+
+def _warned(c: Console, answer: LawAnswer) -> None:
+    """Say which laws are asked beyond the runs behind them, and what that does to their intervals."""
+    far = [row for row in answer.rows if row.point.outside]
+    if not far:
+        return
+    who = f"{far[0].law.name} was not fitted here ({'; '.join(far[0].point.outside)})"
+    if len(far) > 1:
+        who = f"{'these' if len(far) == len(answer.rows) else 'the marked'} laws are asked beyond their runs"
+    line(c, f"[bold yellow]Extrapolated:[/] {who}; intervals grow with the distance from those runs", indent=0)
 
 
 def _name(row: Row) -> str:
@@ -244,19 +257,25 @@ def _between(row: Row, key: str) -> str:
 
 
 def _worth(c: Console, answer: LawAnswer) -> None:
-    table = numbers("law", "worth", "of the active", "loss", "gain ends at")
+    spans = any(row.worth is not None and row.worth.span is not None for row in answer.rows)
+    table = numbers("law", "worth", *([BETWEEN] if spans else []), "of the active", "loss", "gain ends at")
     for row in answer.rows:
         w, n = row.worth, float(row.point.params)
         assert w is not None
-        table.add_row(_name(row), amount(w.effective, "params"), f"[bold]{w.effective / n:.2f}x[/]",
-                      f"{float(row.point.loss):.4g}", amount(w.cutoff, "params"))  # fmt: skip
+        span = [] if w.span is None else [f"{amount(w.span[0], 'params')} to {amount(w.span[1], 'params')}"]
+        table.add_row(
+            _name(row), amount(w.effective, "params"), *(span or ([""] if spans else [])),
+            f"[bold]{w.effective / n:.2f}x[/]", _cell(row, "loss", False),
+            amount(w.cutoff, "params") if math.isfinite(w.cutoff) else "nowhere",
+        )  # fmt: skip
     indented(c, table)
     w, n = answer.rows[0].worth, float(answer.rows[0].point.params)
     assert w is not None
+    second = "second " if answer.rows[0].law.form == "routed" else ""
     line(
         c,
         f"It holds {amount(w.total, 'params')} parameters, [bold]{w.total / n:.3g}x[/] the active ones: experts"
-        " replace the MLP, two thirds of a layer, of every second layer.",
+        f" replace the MLP, two thirds of a layer, of every {second}layer.",
     )
 
 
@@ -265,18 +284,21 @@ def _said(answer: LawAnswer) -> list[str]:
     a = answer.asked
     assert a is not None
     far = [row for row in answer.rows if row.point.outside]
-    if len(far) <= 2:
+    found = []
+    if 2 <= len(far) <= 3:
         found = [f"* {row.law.name} is asked beyond its runs: {'; '.join(row.point.outside)}" for row in far]
-    else:
+    elif far[3:]:
         found = [f"* {len(far)} laws are asked beyond their runs; rackmath law NAME shows how far those reach"]
+    if far:
+        found.append(
+            f"beyond its runs the exponents of a law are drawn anew, {drift.DRIFT:.0%} to either side, from the edge"
+            " of the runs on: about as far as the laws of two laboratories are apart"
+        )
     for row in answer.rows:
         if row.law.active not in (None, 1):
             active = amount(float(row.point.params) * float(row.law.active or 1), "params")
             found.append(f"{row.law.name} counts parameters {row.law.params}; {active} are active")
     found += _spread(answer)
-    box = [one.law.name for one in answer.silent if one.why == "box"]
-    if box:
-        found.append(f"not fitted there: {', '.join(box)}; --extrapolate asks them all the same")
     loss = [one.law.name for one in answer.silent if one.why == "loss"]
     if loss:
         found.append(f"nothing reaches this loss under: {', '.join(loss)}")
@@ -285,7 +307,8 @@ def _said(answer: LawAnswer) -> list[str]:
         who = ", ".join(form) if len(form) <= MOST else f"{len(form)} laws"
         found.append(f"do not answer this question: {who}; name one to see why")
     if len(answer.rows) == 1 and answer.rows[0].law.sample is None:
-        found.append(f"{answer.rows[0].law.name} has no interval: neither its runs nor a covariance were published;"
+        none = "no interval of its own, only that of the extrapolation" if far else "no interval"
+        found.append(f"{answer.rows[0].law.name} has {none}: neither its runs nor a covariance were published;"
                      f" {' and '.join(drawn())} have one")  # fmt: skip
     if len(answer.rows) == 1:
         found += answer.rows[0].law.notes

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ..decisions.allocation import RULE_OF_THUMB, SERVE_FLOPS, TRAIN_FLOPS, Problem, equal
-from ..decisions.overtraining import optimal_share, tension
+from ..decisions.overtraining import Tension, optimal_share, tension
 from ..scaling.laws import law
 from .ledger import Claim, Outcome, Part
 from .rules import Compute, Values, by_conditions, by_distance, near
@@ -26,7 +26,8 @@ def _over_trained(claim: Claim, x: Values) -> Outcome:
     said = x["said_tokens"] / (RULE_OF_THUMB * x["active"])
     traffic = float(equal(_problem(x)).over_rule)
     rumour = x["rumour"] / (RULE_OF_THUMB * x["active"])
-    by_law = {name: tension(_problem(x, name), (share,), ()).by_share[share] for name in LAWS}
+    found = {name: tension(_problem(x, name), (share,), ()) for name in LAWS}
+    by_law = {name: t.by_share[share] for name, t in found.items()}
     needed = {name: float(optimal_share(claim.lecture, _problem(x, name).terms.beta)) for name in LAWS}
     ours = by_law[LAWS[0]]
     return by_conditions(
@@ -40,10 +41,19 @@ def _over_trained(claim: Claim, x: Values) -> Outcome:
         },
         Part(name="by the traffic, not rounded", value=traffic, unit="x"),
         Part(name="by the rumoured tokens", value=rumour, unit="x"),
-        *(Part(name=f"by a share of {share:.0%}, {name}", value=v, unit="x") for name, v in by_law.items()),
+        *(part for name, t in found.items() for part in _ranged(f"by a share of {share:.0%}, {name}", t, share)),
         *(Part(name=f"share that asks for {claim.lecture:.0f}x, {name}", value=v, unit="share")
           for name, v in needed.items()),
     )  # fmt: skip
+
+
+def _ranged(name: str, of: Tension, share: float) -> tuple[Part, ...]:
+    """What a law says, and the interval of that: the claim's run lies far beyond the runs behind the law."""
+    ends = of.by_share_ends.get(share)
+    said = Part(name=name, value=of.by_share[share], unit="x")
+    if ends is None:
+        return (said,)
+    return (said, *(Part(name=f"{name}, {at} %", value=v, unit="x") for at, v in zip((5, 95), ends, strict=True)))
 
 
 def _served(claim: Claim, x: Values) -> Outcome:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import numpy as np
+
+from ..scaling import drift
 from ..scaling.laws import law
 from ..scaling.points import effective_params, routed_total
 from .ledger import Claim, Outcome, Part
@@ -16,7 +19,6 @@ def _routed(claim: Claim, x: Values) -> Outcome:
     assert claim.lecture is not None
     worth = {router: _worth(name, x["params"], x["experts"]) for router, name in ROUTERS.items()}
     total = float(routed_total(1.0, x["experts"], every=x["every"], mlp_over_d=x["mlp_over_d"]))
-    large = _worth(ROUTERS["S-BASE"], x["large"], x["experts"])
     ours = worth["S-BASE"]
     others = " and ".join(f"{value:.3g} with {router}" for router, value in worth.items() if router != "S-BASE")
     return by_conditions(
@@ -32,13 +34,30 @@ def _routed(claim: Claim, x: Values) -> Outcome:
         Part(name="total over active parameters", value=total, unit="x"),
         Part(name="the figure's dense model", value=x["dense"] / x["params"], unit="x"),
         *(Part(name=f"worth with {router}", value=value, unit="x") for router, value in worth.items()),
-        Part(name=f"worth at {x['large'] / 1e9:.0f}B parameters (S-BASE, far beyond the fit)", value=large, unit="x"),
+        *_far(x["large"], x["experts"]),
     )  # fmt: skip
 
 
 def _worth(name: str, params: float, experts: float) -> float:
     """Effective parameters over those active; the claim's inputs may lie beyond the runs behind the law."""
-    return float(effective_params(law(name), params, experts, extrapolate=True)) / params
+    return float(effective_params(law(name), params, experts)) / params
+
+
+def _far(params: float, experts: float) -> tuple[Part, ...]:
+    """What experts are worth to a large model, far beyond the fit: by Clark's law, and by one that knows tokens."""
+    found = []
+    for said, name, tokens in (("S-BASE", ROUTERS["S-BASE"], None), ("Tian et al.", "tian", 20 * params)):
+        one = law(name)
+        flops = np.nan if tokens is None else 6 * params * tokens
+        wide = drift.wider(one, drift.edge(one, params, np.nan, flops))
+        at = f"worth at {params / 1e9:.0f}B parameters, {said}"
+        value = float(effective_params(one, params, experts, tokens)) / params
+        found.append(Part(name=at, value=value, unit="x"))
+        if wide is not None:
+            ends = np.quantile(effective_params(wide, params, experts, tokens) / params, [0.05, 0.95])
+            found += [Part(name=f"{at}, {share} %", value=float(end), unit="x")
+                      for share, end in zip((5, 95), ends, strict=True)]  # fmt: skip
+    return tuple(found)
 
 
 LAWS: Mapping[str, Compute] = {"17": _routed}

@@ -1,7 +1,7 @@
 """What a law answers: the loss of a run, and the run of a budget, of a loss, of a model or of a data set.
 
-Numbers or columns go in; a `Point` comes out, which says whether it lies in the box of the runs behind the law.
-Outside the box a question is refused unless `extrapolate` is set, and then the point is marked.
+Numbers or columns go in; a `Point` comes out, which says whether it lies in the box of the runs behind the law, and
+in words what leaves it. How much wider an interval must be there is `drift`'s matter. What has no meaning is refused.
 
 A run of D tokens takes 6 N D FLOPs, N being active parameters. Where nothing meets a target, values are NaN.
 """
@@ -15,8 +15,8 @@ import numpy as np
 
 from ..arrays import Mask, Number
 from ..errors import BadInput
-from .forms import Form, Inputs, Terms, crossing, effective
-from .laws import Law, beyond, inside, law
+from .forms import Form, Inputs, Terms, crossing, effective, leverage
+from .laws import Law, beyond, inside, law, laws
 
 MOST_PARAMS, FEWEST_TOKENS, HIGHEST_LOSS = 1e14, 0.1, 20.0
 """More parameters, fewer tokens for each of them, or a higher loss (nats per token) are taken for a slip of units."""
@@ -25,8 +25,11 @@ ENDLESS = 1e200
 """Parameters or tokens so many that more change nothing."""
 
 
-class Beyond(BadInput):
-    """A question outside the box of a law."""
+GRANULARITY = 8.0
+"""2 d_model / d_expert of usual fine-grained experts: 7 in DeepSeek-V3, 7 in Kimi K2, 8 in Ling 2.0."""
+
+WORTHS = ("routed", "leverage")
+"""Forms that say what experts are worth in dense parameters."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,25 +53,20 @@ class Point:
         return self.tokens / self.params
 
 
-def loss(name: str | Law, params: Number, tokens: Number | None = None, *, extrapolate: bool = False,
-         **inputs: Number) -> Number:  # fmt: skip
-    """Loss in nats per token. A bare number cannot carry the mark of `extrapolate`; `at` keeps it.
+def loss(name: str | Law, params: Number, tokens: Number | None = None, **inputs: Number) -> Number:  # fmt: skip
+    """Loss in nats per token; `at` says whether the law was fitted there.
 
     >>> round(float(loss("besiroglu", 1e9, 20e9)), 3)
     2.529
     """
-    return at(name, params, tokens, extrapolate=extrapolate, **inputs).loss
+    return at(name, params, tokens, **inputs).loss
 
 
-def at(name: str | Law, params: Number, tokens: Number | None = None, *, extrapolate: bool = False,
-       **inputs: Number) -> Point:  # fmt: skip
+def at(name: str | Law, params: Number, tokens: Number | None = None, **inputs: Number) -> Point:  # fmt: skip
     """The run of these parameters on these tokens.
 
-    >>> at("hoffmann", 70e9, 1.4e12)
-    Traceback (most recent call last):
-    ...
-    rackmath.scaling.points.Beyond: hoffmann was not fitted there (parameters 70.0 B, fitted on 70.0 M to 16.0 B;
-    tokens 1.40 T, fitted on 5.00 B to 500 B); extrapolate asks it all the same
+    >>> at("hoffmann", 70e9, 1.4e12).outside
+    ('parameters 70.0 B, fitted on 70.0 M to 16.0 B', 'tokens 1.40 T, fitted on 5.00 B to 500 B')
     """
     one, x = _asked(name, inputs, "loss")
     if one.family.loss is None:
@@ -79,11 +77,12 @@ def at(name: str | Law, params: Number, tokens: Number | None = None, *, extrapo
         raise _refused(one, "tokens")
     positive(params=params, **({} if tokens is None else {"tokens": tokens}))
     d = np.nan if tokens is None else tokens
-    return _point(one, params, d, x, extrapolate)
+    return _point(one, params, d, x)
 
 
-def of_budget(name: str | Law, flops: Number, *, params: Number | None = None, tokens: Number | None = None,
-              extrapolate: bool = False, **inputs: Number) -> Point:  # fmt: skip
+def of_budget(
+    name: str | Law, flops: Number, *, params: Number | None = None, tokens: Number | None = None, **inputs: Number
+) -> Point:
     """The run of a budget where its parameters, or its tokens, are given too."""
     one, _ = _asked(name, inputs, "flops", "loss")
     given = params if params is not None else tokens
@@ -93,7 +92,7 @@ def of_budget(name: str | Law, flops: Number, *, params: Number | None = None, t
         raise _refused(one, "flops")
     other = flops / (6 * one.active) / given
     n, d = (given, other) if params is not None else (other, given)
-    return at(one, n, d, extrapolate=extrapolate, **inputs)
+    return at(one, n, d, **inputs)
 
 
 def floor(name: str | Law, params: Number = ENDLESS, tokens: Number = ENDLESS, **inputs: Number) -> Number:
@@ -108,7 +107,7 @@ def floor(name: str | Law, params: Number = ENDLESS, tokens: Number = ENDLESS, *
     return family.loss(one.coefficients, params, tokens, x)
 
 
-def optimum(name: str | Law, flops: Number, *, extrapolate: bool = False, **inputs: Number) -> Point:
+def optimum(name: str | Law, flops: Number, **inputs: Number) -> Point:
     """The run of least loss for a budget of training FLOPs.
 
     >>> best = optimum("besiroglu", 1e21)
@@ -118,12 +117,10 @@ def optimum(name: str | Law, flops: Number, *, extrapolate: bool = False, **inpu
     one, x = _asked(name, inputs, "flops")
     positive(flops=flops)
     n, d = _split(one, flops, x)
-    return _point(one, n, d, x, extrapolate)
+    return _point(one, n, d, x)
 
 
-def tokens_for(
-    name: str | Law, loss: Number, params: Number, *, extrapolate: bool = False, **inputs: Number
-) -> Point:
+def tokens_for(name: str | Law, loss: Number, params: Number, **inputs: Number) -> Point:
     """The fewest tokens that bring so many parameters to a loss; NaN where no number of tokens does."""
     one, x = _asked(name, inputs, "loss", "tokens")
     positive(loss=loss, params=params)
@@ -135,11 +132,10 @@ def tokens_for(
     else:
         f = family.loss
         d = crossing(lambda v: f(c, params, v, x), loss + 0 * params, rising=False)
-    return _point(one, params + 0 * d, d, x, extrapolate)
+    return _point(one, params + 0 * d, d, x)
 
 
-def params_for(name: str | Law, loss: Number, tokens: Number | None = None, *, extrapolate: bool = False,
-               **inputs: Number) -> Point:  # fmt: skip
+def params_for(name: str | Law, loss: Number, tokens: Number | None = None, **inputs: Number) -> Point:  # fmt: skip
     """The fewest parameters that reach a loss on so many tokens; NaN where no number of parameters does."""
     one, x = _asked(name, inputs, "loss")
     family, c = _with_loss(one), one.coefficients
@@ -155,10 +151,10 @@ def params_for(name: str | Law, loss: Number, tokens: Number | None = None, *, e
         f = family.loss
         fixed = d if family.uses_tokens else 1.0
         n = crossing(lambda v: f(c, v, fixed, x), loss + 0 * fixed, rising=False)
-    return _point(one, n, d + 0 * n, x, extrapolate)
+    return _point(one, n, d + 0 * n, x)
 
 
-def cheapest(name: str | Law, loss: Number, *, extrapolate: bool = False, **inputs: Number) -> Point:
+def cheapest(name: str | Law, loss: Number, **inputs: Number) -> Point:
     """The run of the fewest training FLOPs that reaches a loss."""
     one, x = _asked(name, inputs, "flops", "loss")
     family = _with_loss(one)
@@ -169,11 +165,12 @@ def cheapest(name: str | Law, loss: Number, *, extrapolate: bool = False, **inpu
         return family.loss(one.coefficients, *_split(one, flops, x), x)
 
     n, d = _split(one, crossing(reached, loss, rising=False), x)
-    return _point(one, n, d, x, extrapolate)
+    return _point(one, n, d, x)
 
 
-def balanced(name: str | Law, *, params: Number | None = None, tokens: Number | None = None,
-             extrapolate: bool = False, **inputs: Number) -> Point:  # fmt: skip
+def balanced(
+    name: str | Law, *, params: Number | None = None, tokens: Number | None = None, **inputs: Number
+) -> Point:
     """The optimum of the budget at which it has these parameters, or these tokens.
 
     >>> round(float(balanced("besiroglu", params=1e9).tokens) / 1e9, 1)
@@ -187,7 +184,7 @@ def balanced(name: str | Law, *, params: Number | None = None, tokens: Number | 
     positive(**{"params" if params is not None else "tokens": given})
     which = 0 if params is not None else 1
     n, d = _split(one, crossing(lambda flops: _split(one, flops, x)[which], given, rising=True), x)
-    return _point(one, n, d, x, extrapolate)
+    return _point(one, n, d, x)
 
 
 # --- serving counts too ---------------------------------------------------------------------------------------------
@@ -214,7 +211,7 @@ def implied_inference(name: str | Law, params: Number, tokens: Number, **inputs:
     return 3 * (of_params / of_tokens - 1)
 
 
-def lifetime(name: str | Law, loss: Number, served: Number, *, extrapolate: bool = False, **inputs: Number) -> Point:
+def lifetime(name: str | Law, loss: Number, served: Number, **inputs: Number) -> Point:
     """The run that reaches a loss with the fewest FLOPs over its life, 6 N D + 2 N x `served` tokens.
 
     >>> round(float(lifetime("besiroglu", 2.2, 0.0).tokens / cheapest("besiroglu", 2.2).tokens), 6)
@@ -232,30 +229,55 @@ def lifetime(name: str | Law, loss: Number, served: Number, *, extrapolate: bool
         low, high = np.where(short, share, low), np.where(short, high, share)
     share = (low + high) / 2
     n, d = _inverse(room * share, t.A, t.alpha), _inverse(room * (1 - share), t.B, t.beta)
-    return _point(one, n, d, x, extrapolate)
+    return _point(one, n, d, x)
 
 
 # --- routed models --------------------------------------------------------------------------------------------------
 
 
-def effective_params(name: str | Law, params: Number, experts: Number, *, extrapolate: bool = False) -> Number:
-    """Parameters of the dense model that a routed one is worth: `params` of them work on a token, of `experts` each.
+def effective_params(
+    name: str | Law, params: Number, experts: Number, tokens: Number | None = None, granularity: Number = GRANULARITY
+) -> Number:
+    """Parameters of the dense model that a routed one is worth: `params` of them work on a token.
+
+    `experts`: of a layer over those a token uses. `tokens` and `granularity` (2 d_model / d_expert) count where the
+    law knows them; it compares models trained on the same tokens.
 
     >>> round(float(effective_params("clark-s-base", 370e6, 64)) / 370e6, 2)
     3.67
+    >>> round(float(effective_params("tian", 1 / 6e12 * 1e22, 1 / 0.031, 1e12, 12)) * 6e12 / 1e22, 2)
+    7.24
     """
     one = law(name)
-    if one.form != "routed":
-        raise BadInput(f"{one.name} knows no effective parameters; ask one of clark-s-base, clark-rl-r, clark-hash")
-    positive(params=params, experts=experts)
-    allowed(one, {"params": params, "experts": experts}, extrapolate)
-    return effective(one.coefficients, params, experts)
+    if one.form not in WORTHS:
+        able = ", ".join(name for name, other in laws().items() if other.form in WORTHS)
+        raise BadInput(f"{one.name} knows no effective parameters; ask one of {able}")
+    positive(params=params, experts=experts, granularity=granularity)
+    if one.form == "routed":
+        if tokens is not None:
+            raise _refused(one, "tokens")
+        return effective(one.coefficients, params, experts)
+    if tokens is None:
+        raise BadInput(f"{one.name} needs tokens beside parameters: what experts are worth grows with training")
+    positive(tokens=tokens)
+    return params * leverage(one.coefficients, 1 / experts, granularity, 6 * params * tokens)
+
+
+def worth_of(name: str | Law, params: Number, experts: Number, tokens: Number | None = None) -> Point:
+    """The run that `effective_params` speaks of, with what leaves the box of the law."""
+    one = law(name)
+    if one.form == "routed":
+        return at(one, params, experts=experts)
+    _, x = _asked(one, {"experts": experts})
+    return _point(one, params, np.nan if tokens is None else tokens, x)
 
 
 def cutoff(name: str | Law) -> Number:
-    """Parameters above which more experts make a routed model worse: where b + c log N = 0."""
-    c = law(name).coefficients
-    found: Number = 10 ** (-c["b"] / c["c"])
+    """Parameters above which more experts make a routed model worse: where b + c log N = 0; endless under others."""
+    one = law(name)
+    if one.form != "routed":
+        return np.inf
+    found: Number = 10 ** (-one.coefficients["b"] / one.coefficients["c"])
     return found
 
 
@@ -279,14 +301,6 @@ def positive(**given: Number) -> None:
     for name, value in given.items():
         if not np.all(np.isfinite(value) & (np.asarray(value) > 0)):
             raise BadInput(f"{name} = {value} is not a number above 0; give one")
-
-
-def allowed(one: Law, quantities: Mapping[str, Number], extrapolate: bool) -> tuple[str, ...]:
-    """What leaves the box; refused unless `extrapolate`."""
-    outside = beyond(one, quantities)
-    if outside and not extrapolate:
-        raise Beyond(f"{one.name} was not fitted there ({'; '.join(outside)}); extrapolate asks it all the same")
-    return outside
 
 
 def _asked(name: str | Law, inputs: Mapping[str, Number], *wanted: str) -> tuple[Law, Inputs]:
@@ -344,10 +358,10 @@ def _inverse(rest: Number, factor: Number, exponent: Number) -> Number:
     return found
 
 
-def _point(one: Law, n: Number, d: Number, x: Inputs, extrapolate: bool) -> Point:
+def _point(one: Law, n: Number, d: Number, x: Inputs) -> Point:
     flops = np.nan if one.active is None else 6 * one.active * n * d
     quantities = {"params": n, "tokens": d, "tokens_per_param": d / n, "flops": flops} | dict(x)
-    outside = allowed(one, quantities, extrapolate)
+    outside = beyond(one, quantities)
     found = np.nan + 0 * n if one.family.loss is None else one.family.loss(one.coefficients, n, d, x)
     return Point(
         params=n, tokens=d, loss=found, flops=flops, inputs=x, within=inside(one, quantities), outside=outside
