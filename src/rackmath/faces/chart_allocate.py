@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import charts
-from .terminal import column_of
+from .braille import column_of
 
 if TYPE_CHECKING:
     from ..decisions.allocation_ranges import Swing

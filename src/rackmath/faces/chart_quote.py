@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from .chart_file import config
 from .charts import SCHEMA
 from .show import money
-from .terminal import _paint, column_of
+from .braille import _paint, column_of
 
 if TYPE_CHECKING:
     from ..decisions.quote import Line

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ..decisions.reading import number
 from .chart_file import config
 from .charts import SCHEMA
-from .terminal import column_of
+from .braille import column_of
 
 if TYPE_CHECKING:
     from .ask_readings import ReadingsAnswer

@@ -13,7 +13,7 @@ from ..units import show
 from . import charts, records_tiers
 from .chart_file import config
 from .chart_scale import HEIGHT, WIDTH
-from .terminal import _COLORS, _paint
+from .braille import _COLORS, _paint
 
 if TYPE_CHECKING:
     from .ask_tiers import TiersAnswer

@@ -38,7 +38,7 @@ from .chart_scale import (
     trim,
     usable,
 )
-from .terminal import draw
+from .braille import draw
 
 __all__ = ["Axis", "Mark", "Series", "curve", "draw", "number", "save", "scatter", "stack", "themed", "write"]
 
