@@ -252,6 +252,15 @@ def test_every_constant_names_its_fit(model: str, engine: str | None, machine: s
         assert estimate.rule == "root of fourth powers"
 
 
+@pytest.mark.parametrize("machine", ["rtx-4090", "rtx-5090", "l4", "l40s", "dgx-spark"])
+def test_cards_with_gddr_name_where_their_bandwidth_was_seen(machine: str) -> None:
+    tree = explain_plan.forward(ask.forward("meta-llama/Llama-3.1-8B", machine, batch=1))
+    assert wrong(tree) == []
+    told = node(tree, "fit gemm.bf16.default").children[1].children[1]
+    assert (told.name, told.value) == ("factor in serving", pytest.approx(1.001 * 1.087))
+    assert "cards with GDDR: data/llamacpp.toml [geforce], [workstation]" in told.source
+
+
 def test_constants_set_by_hand_say_so() -> None:
     sets = {"efficiency.memory_share.gemm": 0.5, "efficiency.step_overhead": "2ms"}
     answer = ask.forward("meta-llama/Llama-3.1-8B", "h100", sets=sets)

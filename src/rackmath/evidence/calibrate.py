@@ -255,7 +255,7 @@ def _prompt_seconds(of: Setup, tokens: float, depth: float, chunk: float) -> flo
 def widths(chosen: Chosen) -> Column:
     """Log widths of the priors of `NAMES` for an engine on a machine."""
     measured = tuned()["generation"].get(chosen.machine.generation.replace("-ultra", ""), {})
-    known = chosen.key in tuned()["engine"] and measured
+    known = chosen.key in tuned()["engine"] and "points" in measured  # not a share of bandwidth alone
     return np.array([WIDTHS[n] if known else UNKNOWN.get(n, WIDTHS[n]) for n in NAMES])
 
 

@@ -45,6 +45,7 @@ LOSS_SCALE = 0.3
 TURNS = 3
 GDDR = ("ada", "blackwell-gddr")
 """Generations sold with GDDR, whose kernels nobody measured apart: llama.cpp shows the bandwidth they reach."""
+GDDR_SOURCE = "cards with GDDR: data/llamacpp.toml [geforce], [workstation]"
 
 SOURCE = (
     "TPOT of the aggregated rows without drafts of aiconfigurator-core 0.12.0 systems/silicon_sample.csv (the ids in"
@@ -348,7 +349,7 @@ def tuning_text(fit: Fit, x: Column, queue: dict[str, float], tpot: Column) -> s
                 lines.append(f"queue = {queue.get(name, queue['']):.4g}")
             lines += _quality(fit, tpot, names, name)
     for name in GDDR:
-        lines += ["", f"[generation.{name}] # cards with GDDR, from data/llamacpp.toml", f"memory = {gddr():.4g}"]
+        lines += ["", f"[generation.{name}]", f"memory = {gddr():.4g}", f'source = "{GDDR_SOURCE}"']
     return "\n".join(lines) + "\n"
 
 

@@ -198,6 +198,8 @@ class Fits:
         part = told
         for key in name.split("."):
             part = part[key]
+        if "points" not in part:
+            return f"[{name}] {part['source']}"
         return f"[{name}] {part['points']:,} runs, median error {part['median']:.1%}"
 
     def seconds(self, name: str) -> Node:
