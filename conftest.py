@@ -1,6 +1,11 @@
-"""Where PyTorch is not installed, what needs it is left out of the tests, and one line says so."""
+"""What holds for all tests: no test depends on the clock, and without PyTorch what needs it is left out and named."""
 
 from importlib.util import find_spec
+
+from hypothesis import HealthCheck, settings
+
+settings.register_profile("unhurried", deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("unhurried")
 
 NEEDS_TORCH = ["tests/lab"] + [
     f"src/rackmath/lab/{name}.py"

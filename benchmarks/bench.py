@@ -21,6 +21,7 @@ for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[name] = "1"
 
 import numpy as np  # noqa: E402
+import ratios  # noqa: E402
 
 ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent / "rackmath"
@@ -191,6 +192,10 @@ def main() -> None:
         f" for an aggregated point through its public call and {PEER_CORE * 1e3:.2f} ms for the innermost one with"
         " everything prepared (`python benchmarks/peer_aiconfigurator.py`, 25 November 2026),"
         f" {PEER_POINT * rate:,.0f} and {PEER_CORE * rate:,.0f} times ours; 824 MB of memory.",
+        "",
+        "Ratios of processor times of one run, which hold on any machine:",
+        "",
+        *ratios.table(ratios.measured()),
         "",
         "Each command, start included; one second beyond start-up is the target for those of cost and memory."
         " The second `cadence` has 100,000 seats, the most it takes; with two threads of NumPy it was seen to take"

@@ -1,6 +1,5 @@
 """Compute split between pre-training, RL and inference; the cheapest architecture of a quality."""
 
-import time
 from dataclasses import replace
 
 import numpy as np
@@ -170,11 +169,9 @@ def test_columns_and_numbers_agree(mode):
 # --- how sure -------------------------------------------------------------------------------------------------------
 
 
-def test_ten_thousand_draws_are_quick_and_hold_the_answer():
+def test_ten_thousand_draws_hold_the_answer():
     of = lecture(per_hour=2.0)
-    start = time.process_time()
     spans = intervals(of, "optimum", ranges(of), n=10_000)
-    assert time.process_time() - start < 5
     best = split(of, "optimum")
     for key in ("params", "tokens", "tokens_per_param", "share", "dollars"):
         low, high = spans[key]

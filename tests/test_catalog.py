@@ -9,7 +9,6 @@ import math
 import os
 import subprocess
 import sys
-import time
 import tomllib
 from dataclasses import fields
 from pathlib import Path
@@ -266,7 +265,7 @@ def test_machine_errors(text, says):
         catalog.machine(text)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.text(max_size=40))
 def test_any_text_is_a_machine_or_one_sentence(text):
     for ask in (catalog.machine, catalog.find_model):
@@ -512,23 +511,10 @@ def test_override_model():
 # --- speed and honesty of the files -------------------------------------------------------------------------------
 
 
-def test_the_whole_catalogue_loads_fast():
-    code = (
-        "import time\nfrom rackmath.world import catalog\nt = time.process_time()\n"
-        "catalog.machine('NVIDIA H100-SXM-80GB')\ncatalog.machines()\ncatalog.models()\n"
-        "print(time.process_time() - t)"
-    )
-    run = [sys.executable, "-c", code]
-    best = min(float(subprocess.run(run, check=True, capture_output=True, text=True).stdout) for _ in range(3))
-    assert best < 0.15  # some 45 ms on an idle 2-core machine
-
-
 def test_one_machine_does_not_load_the_others():
     catalog._parsed.cache_clear()
-    start = time.process_time()
     catalog.machine("8xh100")
     assert catalog._parsed.cache_info().currsize == 1
-    assert time.process_time() - start < 0.05
 
 
 def test_unverified_values_say_so():

@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from models import deepseek_v3, llama_70b
 from test_properties import EFFICIENCY, ROUNDING, machines, models, precisions
@@ -38,7 +38,7 @@ from rackmath.world.lora import Lora, adapter, parse_lora, with_lora
 from rackmath.world.precision import Precision
 from rackmath.world.workload import Objectives, Traffic
 
-QUIET = settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.too_slow])
+QUIET = settings(max_examples=40)
 TRAFFICS = st.builds(
     Traffic, isl=st.floats(1, 1e5), osl=st.floats(2, 1e4), cached=st.sampled_from([0.0, 0.5]),
     utilisation=st.floats(0.1, 1),

@@ -1,16 +1,15 @@
-"""Bad config.json files: one clear sentence each, never another exception, never a long wait."""
+"""Bad config.json files: one clear sentence each, never another exception."""
 
 from __future__ import annotations
 
 import json
 import math
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hfdata import RECORDED
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rackmath.errors import BadInput
@@ -24,11 +23,9 @@ LLAMA: dict[str, Any] = {
 }  # fmt: skip
 
 
-def refused(raw: Any, *, within: float = 2.0) -> str:
-    began = time.perf_counter()
+def refused(raw: Any) -> str:
     with pytest.raises(BadInput) as caught:
         read_model(raw)
-    assert time.perf_counter() - began < within
     message = str(caught.value)
     assert message
     assert "\n" not in message
@@ -64,7 +61,7 @@ def test_a_huge_file_is_not_parsed(tmp_path: Path) -> None:
     path = tmp_path / "config.json"
     with path.open("wb") as file:
         file.truncate(65 * 10**6)
-    assert "65,000,000 bytes" in refused(path, within=0.5)
+    assert "65,000,000 bytes" in refused(path)
 
 
 def test_what_is_no_file(tmp_path: Path) -> None:
@@ -133,9 +130,7 @@ def test_every_missing_key_is_named(key: str) -> None:
 
 def test_a_slow_pattern_is_not_run() -> None:
     section = {"quant_method": "fp8", "ignore": ["re:" + "(a+)+" * 20 + "$", "*a" * 100 + "b", "re:" + ".*a" * 50]}
-    began = time.perf_counter()
-    model = read_model({**LLAMA, "quantization_config": section}, "slow")
-    assert time.perf_counter() - began < 1
+    model = read_model({**LLAMA, "quantization_config": section}, "slow")  # each would take longer than anybody waits
     assert sum("is not understood" in note for note in model.notes) == 2
 
 
@@ -204,7 +199,7 @@ quantisation = st.fixed_dictionaries(
 )  # fmt: skip
 
 
-@settings(deadline=None, max_examples=400, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=400)
 @given(
     base=st.sampled_from(BASES),
     changes=st.dictionaries(st.sampled_from(KEYS), nonsense, max_size=4),
@@ -227,7 +222,7 @@ def test_any_config_is_a_model_or_one_sentence(
     _is_sane(model)
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(
     st.recursive(
         st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),

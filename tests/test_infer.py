@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import multivariate_normal
 
@@ -52,7 +52,6 @@ def a_list(**prices: float) -> PriceList:
 # --- the closed form ------------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=60, deadline=None)
 @given(st.floats(1.05, 20), st.floats(0.0, 0.8))
 def test_costs_follow_the_bill(times: float, idle: float) -> None:
     """Rental is in proportion, idle hours are paid, bigger models and faster users cost more."""

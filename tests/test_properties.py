@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from rackmath.arrays import take
@@ -24,9 +24,6 @@ from rackmath.world.machine import Machine
 from rackmath.world.model import Model, Stream
 from rackmath.world.precision import Precision
 from rackmath.world.workload import Traffic
-
-settings.register_profile("ours", deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("ours")
 
 EFFICIENCY = default_efficiency()
 ROUNDING = 1 + 1e-9

@@ -167,7 +167,7 @@ def test_a_measurement_never_changes_a_prediction(kind: str) -> None:
         assert {k: without[k] for k in with_them} == with_them
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.sampled_from(sorted(MADE)), st.floats(1e-6, 1e6), st.data())
 def test_any_measured_cell_may_hold_anything(kind: str, value: float, data: st.DataObject) -> None:
     rows = NOT_PALM if kind == "palm" else MADE[kind]

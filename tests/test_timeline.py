@@ -109,7 +109,7 @@ def test_a_micro_batch_goes_through_the_stages_in_order():
         assert after.start - here.start == pytest.approx(t.busy[stage] + t.hop, rel=1e-9)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     pp=st.sampled_from([1, 2, 3, 4, 5, 7, 8, 80]),
     micro=st.integers(1, 12),

@@ -24,14 +24,14 @@ def batch():
     return torch.randn(8, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
 
 
-PATIENCE = 90.0  # seconds until the two processes are given up
+PATIENCE = 1800.0  # seconds until the two processes are given up
 
 
 def work(rank, kept):
     torch.set_num_threads(1)
     os.environ["GLOO_SOCKET_IFNAME"] = "lo"
     dist.init_process_group(
-        "gloo", init_method=f"file://{kept}/meeting", rank=rank, world_size=2, timeout=timedelta(seconds=60)
+        "gloo", init_method=f"file://{kept}/meeting", rank=rank, world_size=2, timeout=timedelta(seconds=PATIENCE)
     )
     net = DistributedDataParallel(network())
     net(batch().chunk(2)[rank]).square().mean().backward()

@@ -9,9 +9,9 @@ All beginnings of one length are columns; of those that meet in a difference onl
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from time import monotonic
 from typing import Protocol
 
 import numpy as np
@@ -104,7 +104,7 @@ def best(
         raise BadInput(f"a characteristic of {rounds} rounds cannot be searched; give a whole number from 1")
     if not 0 < seconds < float("inf"):
         raise BadInput(f"a search of {seconds} seconds is none; give a number above 0")
-    search = _Search(transitions, time.monotonic() + seconds, progress)
+    search = _Search(transitions, monotonic() + seconds, progress)
     found: list[Characteristic] = []
     bounds = [0.0]
     for r in range(1, int(rounds) + 1):
@@ -149,7 +149,7 @@ class _Search:
         """The bound: what remains weighs at least its own best, and at least the next round and the best after it."""
 
         def keep(after: Differences, total: Weights) -> NDArray[np.bool_]:
-            if time.monotonic() > self.deadline or len(after) > MOST:
+            if monotonic() > self.deadline or len(after) > MOST:
                 raise _Stopped
             rest = np.full(len(after), bounds[left])
             if left:
