@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import re
 import unicodedata
+from collections.abc import Callable
+from typing import Any
 
 LONGEST_QUOTE = 80
 """Letters of foreign text that one message repeats."""
 
 LONGEST_SENTENCE = 2000
 
+_FORMULA = "=+-@\t\r\n＝＋－＠"
+_SUSPECT = re.compile(r"[^\x20-\x7e]")
 _QUOTED = re.compile(rf"""(?<![\w'"])(['"])(.{{{LONGEST_QUOTE + 1},}}?)\1(?!\w)""")
 _WORD = re.compile(rf"\S{{{LONGEST_QUOTE + 20},}}")
 
 
-def legible(text: str, keep: str = "") -> str:
+def legible(text: str, keep: str = "", escape: Callable[[str], str] = repr) -> str:
     r"""Text in which whatever a terminal would obey, or nobody could see, stands as an escape; `keep` stays.
 
     These are the controls of C0 and C1, DEL, marks of writing direction, separators of lines and paragraphs, letters
@@ -27,13 +32,57 @@ def legible(text: str, keep: str = "") -> str:
     """
     if text.isprintable():
         return text
-    return "".join(
-        c if c.isprintable() or c in keep or unicodedata.category(c) == "Zs" else _escaped(c) for c in text
-    )
+
+    def shown(found: re.Match[str]) -> str:
+        c = found[0]
+        seen = c.isprintable() or c in keep or unicodedata.category(c) == "Zs"
+        return c if seen else escape(c)[1:-1]
+
+    return _SUSPECT.sub(shown, text)
 
 
-def _escaped(letter: str) -> str:
-    return letter.encode("unicode_escape").decode("ascii")
+def legible_json(text: str) -> str:
+    r"""JSON whose strings are legible on a terminal and mean the same.
+
+    >>> legible_json('{"name": "\u009b31m\u202e é"}')
+    '{"name": "\\u009b31m\\u202e é"}'
+    """
+    return legible(text, keep="\n", escape=json.dumps)
+
+
+def legible_in(value: Any) -> Any:
+    """Lists and mappings in which every text is legible; lines stay lines.
+
+    >>> legible_in({"title": ["a\\x07"], "y": 1.5})
+    {'title': ['a\\\\x07'], 'y': 1.5}
+    """
+    if isinstance(value, str):
+        return legible(value, keep="\n")
+    if isinstance(value, dict):
+        return {legible_in(key): legible_in(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [legible_in(one) for one in value]
+    return value
+
+
+def cell(text: str) -> str:
+    r"""Text for a cell of a CSV file: legible, and no formula for the spreadsheet that opens it.
+
+    >>> [cell(t) for t in ("=1+1", "+cmd|' /C calc'!A0", "@SUM(A1)", "\t=1", "-1.5e3", "- ", "a-b", "\x1b[2J")]
+    ["'=1+1", "'+cmd|' /C calc'!A0", "'@SUM(A1)", "'\t=1", '-1.5e3', '- ', 'a-b', '\\x1b[2J']
+    """
+    text = legible(text, keep="\n\t")
+    if text.lstrip(" ")[:1] in _FORMULA and text.strip(_FORMULA + " \n") and not _is_number(text):
+        return "'" + text
+    return text
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def sentence(text: str) -> str:

@@ -6,12 +6,13 @@ import html
 import json
 import os
 import re
-import secrets
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from .. import writing
 from ..errors import BadInput, did_you_mean
+from ..text import legible_in
 from .chart_scale import FONT
 
 Spec = dict[str, Any]
@@ -114,12 +115,12 @@ def write(spec: Spec, path: str | os.PathLike[str], *, theme: str = "light") -> 
         named = f"the ending {suffix!r}" if suffix else "no ending"
         raise BadInput(f"cannot write a chart to '{target}': it has {named}; use one of {', '.join(SUFFIXES)}")
     _folder(target)
-    chosen = themed(spec, theme)
+    chosen = legible_in(themed(spec, theme))
     if suffix == ".json":
         return save(target, json.dumps(chosen, indent=1, ensure_ascii=False, allow_nan=False).encode() + b"\n")
     convert = _converter(target)
     if suffix == ".html":
-        return save(target, _page(spec, convert.javascript_bundle()).encode())
+        return save(target, _page(chosen, convert.javascript_bundle()).encode())
     still = _still(chosen)
     if suffix == ".svg":
         return save(target, convert.vegalite_to_svg(still, allowed_base_urls=[]).encode())
@@ -136,20 +137,8 @@ def _still(spec: Spec) -> Spec:
 
 
 def save(path: str | os.PathLike[str], data: bytes) -> Path:
-    """Write a file complete or not at all: to a neighbour first, then renamed over the target."""
-    target = Path(os.path.realpath(path))
-    _folder(target)
-    part = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
-    try:
-        try:
-            with open(part, "xb") as file:
-                file.write(data)
-            os.replace(part, target)
-        finally:
-            part.unlink(missing_ok=True)
-    except OSError as error:
-        raise BadInput(f"cannot write '{path}': {error.strerror or error}; choose another path") from error
-    return Path(path)
+    """Write a file: `rackmath.writing.write`."""
+    return writing.write(path, data)
 
 
 def _folder(target: Path) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..economics import caching
+from ..text import legible
 from ..units import show
 from . import charts, records_tiers
 from .chart_file import config
@@ -148,7 +149,7 @@ def terminal_map(answer: TiersAnswer, *, width: int, color: bool) -> str:
     hold, reuse, best = records_tiers.grid(answer, columns, rows)
     cells = [[FILLS[int(i) % len(FILLS)] for i in row] for row in best]
     for index, r, c in _centres(best):
-        text = f" {answer.options[index].label} "
+        text = f" {legible(answer.options[index].label)} "
         start = c - len(text) // 2
         if start >= 0 and start + len(text) <= columns and len(set(best[r, start : start + len(text)].tolist())) == 1:
             cells[r][start : start + len(text)] = text
@@ -176,7 +177,7 @@ def terminal_map(answer: TiersAnswer, *, width: int, color: bool) -> str:
     present = [int(i) for i in np.unique(best)]
     key = "   ".join(
         _paint(FILLS[i % len(FILLS)] * 2, _COLORS[i % len(_COLORS)] if color else None)
-        + f" {answer.options[i].label}"
+        + f" {legible(answer.options[i].label)}"
         for i in present
     )
     return "\n".join([*lines, f"{'hold time':^{width}}".rstrip(), " " * gutter + key])

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import BadInput
+from ..text import cell, legible, legible_json
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -128,7 +129,7 @@ class Output:
 
 def _said(file: Path | None) -> None:
     if sys.stderr.isatty():
-        print(f"wrote {file}", file=sys.stderr)
+        print(f"wrote {legible(str(file))}", file=sys.stderr)
 
 
 def _tree(face: Face) -> Node:
@@ -230,11 +231,13 @@ def plain(value: Any) -> Any:
 
 def json_text(record: Any) -> str:
     """Strict JSON with a line break at the end."""
-    return json.dumps(plain(record), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    return legible_json(json.dumps(plain(record), indent=2, ensure_ascii=False, allow_nan=False)) + "\n"
 
 
 def csv_text(rows: Sequence[Record]) -> str:
     """A table with a header of the keys of all rows, in order of appearance; unknown values are empty.
+
+    What a spreadsheet would take for a formula gets a `'` in front (`rackmath.text.cell`).
 
     >>> csv_text([{"batch": 1.0, "tpot": 0.02}, {"batch": 2.0}])
     'batch,tpot\\n1,0.02\\n2,\\n'
@@ -242,9 +245,10 @@ def csv_text(rows: Sequence[Record]) -> str:
     names = list(dict.fromkeys(name for row in rows for name in row))
     out = io.StringIO()
     writer = csv.DictWriter(out, names, lineterminator="\n", restval="")
-    writer.writeheader()
+    writer.writerow({name: cell(name) for name in names})
     for row in rows:
-        writer.writerow({k: "" if (p := plain(v)) is None else p for k, v in row.items()})
+        writer.writerow({k: cell(p) if isinstance(p := plain(v), str) else "" if p is None else p
+                         for k, v in row.items()})  # fmt: skip
     return out.getvalue()
 
 

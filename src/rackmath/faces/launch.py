@@ -11,6 +11,7 @@ and nodes_ray (several ranks, each over nodes); first and others (the node). Pla
 from __future__ import annotations
 
 import math
+import shlex
 import tomllib
 from dataclasses import dataclass
 from functools import cache
@@ -20,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.markup import escape
 
+from ..text import legible
 from .show import heading, line, notes
 
 if TYPE_CHECKING:
@@ -158,13 +160,13 @@ def command(
     facts, values = _facts(q, precision, layout, batch, pool)
     values["file"] = f"{pool or 'plan'}.yaml"
 
-    def kept(rules: list[Rule], *, first: bool = True) -> tuple[str, ...]:
-        known = facts | {"first": first, "others": not first}
-        return tuple(r["text"].format(**values) for r in rules if _holds(r.get("when", ""), known))
+    def kept(rules: list[Rule], *, first: bool = True, quote: bool = False) -> tuple[str, ...]:
+        known, given = facts | {"first": first, "others": not first}, _quoted(values) if quote else values
+        return tuple(r["text"].format(**given) for r in rules if _holds(r.get("when", ""), known))
 
     lines = kept(one.get("file", []))
     words, others = (
-        tuple(w for w in kept(one["words"], first=first) if lines or values["file"] not in w)
+        tuple(w for w in kept(one["words"], first=first, quote=True) if lines or values["file"] not in w)
         for first in (True, False)
     )
     apart = facts["nodes"] and not ("one_command" in one and facts[one["one_command"]])
@@ -174,6 +176,20 @@ def command(
         nodes=values["nodes"], others=others if apart else (),
         cannot=kept(one.get("cannot", [])), notes=kept(one.get("notes", [])),
     )  # fmt: skip
+
+
+def _quoted(values: dict[str, Any]) -> dict[str, Any]:
+    """Values as words for a shell: nothing in a name is a command, an option or a second word.
+
+    >>> _quoted({"model": "x; touch Y #", "tp": 8, "memory": "0.9"})
+    {'model': "'x; touch Y #'", 'tp': 8, 'memory': '0.9'}
+    >>> _quoted({"model": "-rf"})["model"]
+    './-rf'
+    """
+    found = {key: shlex.quote(legible(one)) if isinstance(one, str) else one for key, one in values.items()}
+    if str(values["model"]).startswith("-"):
+        found["model"] = shlex.quote(legible(f"./{values['model']}"))
+    return found
 
 
 def _holds(when: str, facts: dict[str, bool]) -> bool:

@@ -5,6 +5,7 @@ Typer and the standard library only.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Annotated
@@ -18,6 +19,10 @@ FLEET = "Fleet"
 OUTPUT = "Output"
 
 
+PLAIN = re.compile(r"[\w.][\w.:/@+-]*")
+"""Names that a shell completes: nothing in them means anything to it."""
+
+
 def _completion(listing: str) -> Callable[[str], list[str]]:
     """Names of the catalogue that begin with what was typed; the catalogue is opened only when a shell asks."""
 
@@ -26,7 +31,7 @@ def _completion(listing: str) -> Callable[[str], list[str]]:
 
         try:
             found: Iterable[str] = (one.name for one in getattr(catalog, listing)())
-            return [name for name in found if name.lower().startswith(incomplete.lower())]
+            return [name for name in found if name.lower().startswith(incomplete.lower()) and PLAIN.fullmatch(name)]
         except Exception:  # a broken user file must not break the shell
             return []
 

@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from shutil import get_terminal_size
-from typing import IO
+from typing import IO, Any
 
 from rich.box import SIMPLE_HEAD, Box
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.markup import escape
 from rich.measure import Measurement
 from rich.padding import Padding
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
 from ..arrays import Number
+from ..text import legible
 from ..units import show
 
 WIDEST = 110
 """Tables and bars do not grow beyond this many columns; lines of more are hard to read."""
+
+LEAST = 40
+"""Below this many columns nothing can be laid out; lines are then left to the terminal."""
 
 NARROW = 72
 """Below this many columns words give way to numbers."""
@@ -39,27 +44,48 @@ _FILLS = "█▓▒░·"
 _COLOURS = ("blue", "yellow", "green", "magenta", "bright_black")
 
 
+class Legible(Console):
+    """A console on which text from files cannot obey: whatever is no letter stands as an escape.
+
+    All that is printed passes through `render`, so this is the one door; a table is laid out with the escapes.
+    """
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        for segment in super().render(renderable, options):
+            text = segment.text
+            if segment.control or text.isprintable():
+                yield segment
+            else:
+                yield Segment(legible(text, keep="\n"), segment.style)
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        return super().render_str(legible(text, keep="\n"), **options)
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
+
+
 def console(file: IO[str] | None = None, *, width: int | None = None) -> Console:
-    """A console as wide as the terminal, at most `WIDEST`; colour only on a terminal and without NO_COLOR."""
+    """A console as wide as the terminal, `LEAST` to `WIDEST`; colour only on a terminal and without NO_COLOR."""
     terminal = None if file is None else False
-    made = Console(file=file or sys.stdout, width=width, highlight=False, emoji=False, force_terminal=terminal)
-    if width is None and made.width > WIDEST:
-        made.width = WIDEST
+    made = Legible(file=file or sys.stdout, width=width, highlight=False, emoji=False, force_terminal=terminal)
+    if width is None:
+        made.width = min(max(made.width, LEAST), WIDEST)
     return made
 
 
 def heading(c: Console, title: str, aside: str = "") -> None:
     """A line that opens a block: bold words, then an aside."""
     text = Text("\n")
-    text.append(title, style="bold cyan")
+    text.append(legible(title), style="bold cyan")
     if aside:
-        text.append(f"  {aside}", style="dim")
+        text.append(f"  {legible(aside)}", style="dim")
     c.print(text)
 
 
 def line(c: Console, markup: str, *, indent: int = 2) -> None:
     """A paragraph, wrapped with its indent kept."""
-    c.print(Padding(Text.from_markup(markup), (0, 0, 0, indent), expand=False))
+    c.print(Padding(Text.from_markup(legible(markup)), (0, 0, 0, indent), expand=False))
 
 
 def numbers(*columns: str, title_width: int | None = None) -> Table:
@@ -152,7 +178,7 @@ def notes(c: Console, found: Sequence[str]) -> None:
         return
     c.print()
     for note in found:
-        c.print(Padding(Text.assemble(("• ", "dim"), (note, "dim")), (0, 0, 0, 2), expand=False))
+        c.print(Padding(Text.assemble(("• ", "dim"), (legible(note), "dim")), (0, 0, 0, 2), expand=False))
 
 
 def money(value: Number | None, *, digits: int = 3) -> str:

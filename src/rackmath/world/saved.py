@@ -11,15 +11,14 @@ Such a name is used wherever an engine can be named.
 
 from __future__ import annotations
 
-import os
 import re
-import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .. import writing
 from ..errors import BadInput, did_you_mean, shown
 from ..files import is_regular, parse_toml, read_text
 from .overlay import leave_out
@@ -171,18 +170,9 @@ def write(name: str, text: str, *, force: bool = False) -> Path:
     target = path_of(name)
     if target.exists() and not force:
         raise exists(name)
-    part = target.with_name(f".{name}.{secrets.token_hex(4)}.part")
+    advice = "RACKMATH_HOME names another folder"
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with open(part, "x", encoding="utf-8", newline="\n") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(part, target)
-        finally:
-            part.unlink(missing_ok=True)
     except OSError as error:
-        where = "RACKMATH_HOME names another folder"
-        raise BadInput(f"cannot write '{target}': {error.strerror or error}; {where}") from error
-    return target
+        raise BadInput(f"cannot write '{target}': {error.strerror or error}; {advice}") from error
+    return writing.write(target, text.encode(), advice=advice)
