@@ -415,3 +415,66 @@ def test_beliefs_are_checked() -> None:
     with pytest.raises(BadInput, match="below 1"):
         believing({"idle": (0.2, 1.5)})
     assert believing({"active_params": (1e9, 2e9)}).quantity("active_params").high == 2e9
+
+
+# --- who sells ------------------------------------------------------------------------------------------------------
+
+
+def test_who_sells_informs_beliefs_about_hardware():
+    """Google says that Gemini runs on its TPUs: a prior of 95 %, not of 5 %; the reading without it stands beside."""
+    from rackmath.faces.ask_infer import infer as ask
+
+    answer = ask("google/gemini-3.1-pro-preview", draws="100k")
+    odds = answer.inference.odds["hardware"]
+    assert sum(p for k, p in odds.prior.items() if k.startswith("tpu")) == pytest.approx(0.95, abs=0.01)
+    assert sum(p for k, p in odds.posterior.items() if k.startswith("tpu")) > 0.9
+    assert answer.sold.firm == "stated"
+    without = answer.without.odds["hardware"].posterior
+    assert sum(p for k, p in without.items() if k.startswith("tpu")) < 0.1
+    plain = ask("google/gemini-3.1-pro-preview", draws="100k", anonymous=True)
+    assert plain.sold is plain.without is None
+    assert plain.inference.odds["hardware"].posterior == pytest.approx(without, abs=0.1)
+    known = ask("google/gemini-3.1-pro-preview", draws="100k", know={"hardware": "tpu-v6e"})
+    assert known.sold is None
+
+
+def test_what_is_said_of_sellers_is_dated_sourced_and_marked_how_firm():
+    from rackmath.decisions.beliefs import beliefs
+    from rackmath.decisions.sellers import informed, seller, sellers
+    from rackmath.world import catalog
+
+    for one in sellers().values():
+        assert one.firm in ("stated", "reported", "supposed")
+        assert one.says
+        assert one.source
+        assert one.date
+        assert all(catalog.machine(name) for name in (*one.absent, *one.hardware))
+        odds = informed(one, beliefs()).choices["hardware"].odds
+        assert sum(odds.values()) == pytest.approx(1)
+        assert tuple(odds) == beliefs().kinds("hardware")
+    assert informed(seller("deepseek/deepseek-chat"), beliefs()).choices["hardware"].odds["h800"] > 0.999
+    assert seller("google/some-open-model", own=False) is None  # what it hosts for others need not run on TPUs
+    assert seller("novita/deepseek-v3") is None
+    assert seller("groq/llama", own=False).chip
+
+
+def test_the_blind_test_knows_no_sellers(monkeypatch):
+    """Its beliefs were committed before the reported half was read: what is known of sellers plays no part in it."""
+    import inspect
+
+    from rackmath.evidence import blind, fit_margins, open_models
+
+    for module in (blind, fit_margins, open_models):
+        assert "sellers" not in inspect.getsource(module)
+
+
+def test_the_screen_says_who_sells(capsys):
+    from rackmath.faces.cli import run
+
+    assert run(["infer", "google/gemini-3.1-pro-preview", "--draws", "100k"]) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    for words in ("Who sells stated", "Google's TPUs", "Without it (--anonymous): hardware", "effective sample size"):
+        assert words in out
+    assert run(["infer", "google/gemini-3.1-pro-preview", "--draws", "100k", "--anonymous"]) == 0
+    assert "Who sells" not in capsys.readouterr().out
+    assert run(["infer", "--blind", "--anonymous"]) == 2

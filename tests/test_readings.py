@@ -465,3 +465,44 @@ def test_fits_agree_with_the_modes_command(opus: Readings) -> None:
     fit = fit_fast_mode(6, 2.5, input_price_ratio=6)
     assert opus.present["weights_fast"].value == pytest.approx(1 - fit.memory_bound.cache_share)
     assert opus.present["fastest"].value == pytest.approx(fit.memory_bound.largest_speed)
+
+
+# --- prices in place of a list --------------------------------------------------------------------------------------
+
+
+def test_single_prices_read_as_a_list_of_them(tmp_path):
+    """The options of `infer`, same names and rules."""
+    from rackmath.faces.ask_readings import readings as ask
+
+    named = ask("anthropic/claude-opus-4-6").readings
+    own = ask(input="5", output="25", cache_read="0.5", write_5m="6.25", write_1h="10").readings
+    for name in ("hit_over_recompute", "output_balance", "mfu_ratio"):
+        if name in named.present:
+            assert own.present[name].value == pytest.approx(named.present[name].value)
+    assert own.present.keys() <= named.present.keys()
+    assert own.present
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        ("--input-price 2 --output-price 12 --cached-price 0.2 --write-5m-price 2.5 --write-1h-price 4", 0, ""),
+        ("--input-price 0.000002 --output-price 0.000012 --unit token", 0, ""),
+        ("--input-price 2", 2, "give both --input-price and --output-price"),
+        ("", 2, "give --input-price and --output-price"),
+        ("anthropic/claude-opus-4-6 --input-price 2 --output-price 12", 2, "give one of them"),
+        ("anthropic/claude-opus-4-6 --unit 1K", 2, "leave it out"),
+        ("--input-price 2 --output-price 12 --on-date 2026-03-01", 2, "have no day"),
+        ("--input-price nan --output-price 12", 2, ""),
+        ("--input-price -2 --output-price 12", 2, ""),
+    ],
+)
+def test_price_options_as_infer_has_them(words, code, said, capsys):
+    from rackmath.faces.cli import run
+
+    for command in ("readings", "infer"):
+        more = ["--draws", "20k"] if command == "infer" else []
+        assert run([command, *words.split(), *more]) == code, command
+        error = capsys.readouterr().err
+        assert said in error
+        assert "Traceback" not in error

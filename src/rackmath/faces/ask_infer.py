@@ -8,29 +8,35 @@ True
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from ..errors import BadInput, unknown
+from ..errors import BadInput, Infeasible, unknown
 from ..units import parse
+from .ask_prices import list_meant
 from .question import Quantity
 
 if TYPE_CHECKING:
     from ..decisions.beliefs import Beliefs
     from ..decisions.inverse import Inference
+    from ..decisions.sellers import Seller
     from ..economics.pricelist import PriceList
     from ..evidence.blind import Blind
     from .export import Face
 
 MOST_DRAWS = 20_000_000
 FEWEST_DRAWS = 10_000
+COMPARED_DRAWS = 500_000
+"""Draws of the reading without what is known of the seller, which stands beside."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InferAnswer:
     """A price list read backwards. `known` and `priors` hold what was given, as it was given.
 
-    `truth`: what is known of a model whose weights are open, by the names of unknowns.
+    `truth`: what is known of a model whose weights are open, by the names of unknowns. `sold`: what is known of the
+    seller's machines, and `without` the reading that leaves it out, if beliefs took it in.
     """
 
     prices: PriceList
@@ -40,6 +46,8 @@ class InferAnswer:
     known: Mapping[str, str]
     priors: Mapping[str, str]
     truth: Mapping[str, float]
+    sold: Seller | None = None
+    without: Inference | None = None
 
     def face(self) -> Face:
         from . import show_infer
@@ -69,6 +77,7 @@ def infer(
     on_date: str | None = None,
     source: str = "snapshot",
     seller: str | None = None,
+    anonymous: bool = False,
     draws: Quantity = "2M",
     seed: int = 1,
     unit: str | None = None,
@@ -80,15 +89,18 @@ def infer(
     write_1h: dollars per million tokens, or as `unit` says). `know`: what is known, as in {"active_params": "37e9",
     "hardware": "h800"}; `prior`: another range of 5 to 95 %, as in {"active_params": "100e9..600e9"}. `speed` and
     `ttft`: measured tokens per second of a user, and time to first token. `seller`: "host" of open weights or "maker"
-    of a closed model, whose markups differ; by the list, if not given.
+    of a closed model, whose markups differ; by the list, if not given. `anonymous`: leave out what is known of the
+    machines that this seller serves from.
     """
     from ..decisions.beliefs import believing
     from ..decisions.inverse import infer as read
     from ..decisions.likelihood import margins, observations
+    from ..decisions.sellers import informed
+    from ..decisions.sellers import seller as known_of
 
     if know and "speed" in know and speed is not None:
         raise BadInput("speed is given both as known and as measured; give one of them")
-    prices = _prices(name, {k: v for k, v in listed.items() if v is not None}, on_date, source, unit)
+    prices = list_meant(name, {k: v for k, v in listed.items() if v is not None}, on_date, source, unit)
     prices = replace(
         prices,
         output_speed=prices.output_speed if speed is None else _positive(speed, "1/s", "speed"),
@@ -104,10 +116,19 @@ def infer(
     if seed < 0:
         raise BadInput(f"a seed of {seed} is negative; give a whole number from 0")
     who = seller or ("host" if prices.weights else "maker")
-    found = read(observations(prices), known=known, of=of, markups=margins(who), draws=round(wanted), seed=seed)
+    seen, markups = observations(prices), margins(who)
+    sold = None if anonymous or "hardware" in known else known_of(prices.model, own=who == "maker")
+    taken = of if sold is None else informed(sold, of)
+    found = read(seen, known=known, of=taken, markups=markups, draws=round(wanted), seed=seed)
+    without = None
+    if taken is not of:
+        few = round(min(wanted, COMPARED_DRAWS))
+        with suppress(Infeasible):
+            without = read(seen, known=known, of=of, markups=markups, draws=few, seed=seed)
     return InferAnswer(
-        prices=prices, seller=who, inference=found, beliefs=of, known={k: str(v) for k, v in (know or {}).items()},
-        priors=dict(prior or {}), truth=_truth(prices.weights),
+        prices=prices, seller=who, inference=found, beliefs=taken,
+        known={k: str(v) for k, v in (know or {}).items()}, priors=dict(prior or {}), truth=_truth(prices.weights),
+        sold=sold, without=without,
     )  # fmt: skip
 
 
@@ -116,32 +137,6 @@ def blind() -> BlindAnswer:
     from ..evidence import blind as evidence
 
     return BlindAnswer(blind=evidence.blind())
-
-
-def _prices(
-    name: str | None, listed: Mapping[str, Quantity], on_date: str | None, source: str, unit: str | None
-) -> PriceList:
-    """The list meant: by name, from a file, or as given."""
-    from ..economics import pricelist_file
-
-    if name is None and not listed:
-        raise BadInput("no price list was given; name a model or a file, or give --input-price and --output-price")
-    if name is not None and listed:
-        raise BadInput(f"both a list ({name}) and single prices were given; give one of them")
-    if name is not None and unit is not None:
-        raise BadInput(f"the unit {unit} is of single prices; leave it out, or say it in the file of {name}")
-    if name is None:
-        if on_date is not None or source != "snapshot":
-            raise BadInput("single prices have no day and no source; leave those out, or name a list")
-        if not listed.keys() >= {"input", "output"}:
-            raise BadInput("an input and an output price are needed; give both --input-price and --output-price")
-        keys = {"input": "input_mtok", "output": "output_mtok", "cache_read": "cache_read_mtok",
-                "write_5m": "cache_write_5m_mtok", "write_1h": "cache_write_1h_mtok"}  # fmt: skip
-        for key in listed:
-            if key not in keys:
-                raise unknown("price", key, keys)
-        return pricelist_file.from_prices(**{keys[k]: v for k, v in listed.items()}, unit=unit)
-    return pricelist_file.find(name, on=on_date, source=source)
 
 
 def _truth(weights: str) -> dict[str, float]:

@@ -8,7 +8,9 @@ True
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import BadInput, unknown
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from ..economics.pricelist import Medium, PriceList
     from ..world.machine import Machine
     from .export import Face
+    from .question import Quantity
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,3 +151,33 @@ def _machines(name: str | None) -> tuple[Machine, ...]:
         return (one,)
     every = (catalog.machine(listing.name) for listing in catalog.machines())
     return tuple(one for one in every if one.price_kind != "none")
+
+
+def list_meant(
+    name: str | Path | PriceList | None,
+    listed: Mapping[str, Quantity],
+    on_date: str | None = None,
+    source: str = "snapshot",
+    unit: str | None = None,
+) -> PriceList:
+    """The list meant: by name, from a file, a record, or single prices as given."""
+    from ..economics import pricelist_file
+
+    if name is None and not listed:
+        raise BadInput("no price list was given; name a model or a file, or give --input-price and --output-price")
+    if name is not None and listed:
+        raise BadInput(f"both a list ({name}) and single prices were given; give one of them")
+    if name is not None and unit is not None:
+        raise BadInput(f"the unit {unit} is of single prices; leave it out, or say it in the file of {name}")
+    if name is None:
+        if on_date is not None or source != "snapshot":
+            raise BadInput("single prices have no day and no source; leave those out, or name a list")
+        if not listed.keys() >= {"input", "output"}:
+            raise BadInput("an input and an output price are needed; give both --input-price and --output-price")
+        keys = {"input": "input_mtok", "output": "output_mtok", "cache_read": "cache_read_mtok",
+                "write_5m": "cache_write_5m_mtok", "write_1h": "cache_write_1h_mtok"}  # fmt: skip
+        for key in listed:
+            if key not in keys:
+                raise unknown("price", key, keys)
+        return pricelist_file.from_prices(**{keys[k]: v for k, v in listed.items()}, unit=unit)
+    return pricelist_file.find(str(name), on=on_date, source=source) if isinstance(name, str | Path) else name

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import BadInput, unknown
 from ..units import parse
+from .ask_prices import list_meant
 from .question import Quantity, machine_of
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ class ReadingsAnswer:
 
 
 def readings(
-    prices: str | Path | PriceList,
+    prices: str | Path | PriceList | None = None,
     on: str | Machine | None = None,
     *,
     on_date: str | None = None,
@@ -60,8 +61,13 @@ def readings(
     batch: Quantity | None = None,
     price: str | None = None,
     sets: Mapping[str, Quantity] | None = None,
+    unit: str | None = None,
+    **listed: Quantity | None,
 ) -> ReadingsAnswer:
-    """Every reading of a price list, by its name, from a file, or as a record.
+    """Every reading of a price list: by its name, from a file, as a record, or as prices by keyword.
+
+    Prices by keyword are those of `infer`: input, output, cache_read, write_5m, write_1h, in dollars per million
+    tokens or as `unit` says.
 
     `on`: the machine it is known to run on. `active`: parameters, as one number or "low,value,high". What is not
     given stands at the lecture's figure with a range, except for an open model, whose configuration is counted.
@@ -71,7 +77,8 @@ def readings(
     from ..kernel.counts import cache_bytes
     from ..world import catalog
 
-    given = _prices(prices, on_date)
+    asked = {k: v for k, v in listed.items() if v is not None}
+    given = list_meant(prices, asked, on_date, unit=unit)
     machine, notes = _machine(on, price, sets or {})
     known = _known(given, notes)
     found = read(
@@ -87,15 +94,6 @@ def readings(
     others = (catalog.model(name) for name in OPEN if known is None or known.name != name)
     beside = tuple(Reference(name=m.name, kv_bytes_per_token=float(cache_bytes(m, at)) / at) for m in others)
     return ReadingsAnswer(readings=found, references=beside, notes=tuple(dict.fromkeys(notes)))
-
-
-def _prices(given: str | Path | PriceList, day: str | None) -> PriceList:
-    """The list of a name, or of a file, which has no other days."""
-    if not isinstance(given, str | Path):
-        return given
-    from ..economics.pricelist_file import find
-
-    return find(str(given), on=day)
 
 
 def _machine(

@@ -9,7 +9,6 @@ import typer
 from . import options as o
 from .cli_prices import complete_lists
 
-LISTED = "Prices, in place of a list"
 KNOWN = "What is known or believed"
 
 
@@ -30,25 +29,12 @@ def infer(
             autocompletion=complete_lists,
         ),
     ] = None,
-    input_: Annotated[
-        str | None, typer.Option("--input-price", help="Dollars per million input tokens.", rich_help_panel=LISTED)
-    ] = None,
-    output_: Annotated[
-        str | None, typer.Option("--output-price", help="Dollars per million output tokens.", rich_help_panel=LISTED)
-    ] = None,
-    cache_read: Annotated[
-        str | None, typer.Option("--cached-price", help="The same for a cached read.", rich_help_panel=LISTED)
-    ] = None,
-    write_5m: Annotated[
-        str | None, typer.Option("--write-5m-price", help="For a cache write of 5 minutes.", rich_help_panel=LISTED)
-    ] = None,
-    write_1h: Annotated[
-        str | None, typer.Option("--write-1h-price", help="For a cache write of 1 hour.", rich_help_panel=LISTED)
-    ] = None,
-    unit: Annotated[
-        str | None,
-        typer.Option(help="What the prices are per: 1M (the default), 1K or token.", rich_help_panel=LISTED),
-    ] = None,
+    input_: o.InputPrice = None,
+    output_: o.OutputPrice = None,
+    cache_read: o.CachedPrice = None,
+    write_5m: o.Write5mPrice = None,
+    write_1h: o.Write1hPrice = None,
+    unit: o.PriceUnit = None,
     speed: Annotated[
         str | None, typer.Option(help="Measured output speed of a user: 55 tok/s.", rich_help_panel=KNOWN)
     ] = None,
@@ -85,6 +71,14 @@ def infer(
             rich_help_panel=KNOWN,
         ),
     ] = None,
+    anonymous: Annotated[
+        bool,
+        typer.Option(
+            "--anonymous",
+            help="Leave out what is known of this seller's machines (Google: TPUs, ...).",
+            rich_help_panel=KNOWN,
+        ),
+    ] = False,
     draws: Annotated[
         str, typer.Option(metavar="COUNT", help="Suppositions drawn.", rich_help_panel=o.CHOICES)
     ] = "2M",
@@ -114,7 +108,7 @@ def infer(
         "write_1h": write_1h,
     }
     if blind:
-        others = (name, *listed.values(), know, prior, unit, speed, ttft, on_date, seller)
+        others = (name, *listed.values(), know, prior, unit, speed, ttft, on_date, seller, anonymous)
         if any(others) or (source, draws, seed) != ("snapshot", "2M", "1"):
             raise BadInput("--blind reads the lists of open-weight models; leave the rest out")
         if explain:
@@ -127,7 +121,8 @@ def infer(
         found = ask_infer.infer(
             name, know=o.pairs(know, "--know", "active_params=37e9"),
             prior=o.pairs(prior, "--prior", "active_params=100e9..600e9"), speed=speed, ttft=ttft,
-            on_date=on_date, source=source, seller=seller, draws=draws, seed=o.whole(seed, "seed"), unit=unit,
+            on_date=on_date, source=source, seller=seller, anonymous=anonymous, draws=draws,
+            seed=o.whole(seed, "seed"), unit=unit,
             **listed,
         )  # fmt: skip
     out.deliver(found)

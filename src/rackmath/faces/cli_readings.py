@@ -23,13 +23,19 @@ def register(app: typer.Typer) -> None:
 
 def readings(
     prices: Annotated[
-        str,
+        str | None,
         typer.Argument(
-            metavar="MODEL|FILE",
+            metavar="[MODEL|FILE]",
             help="A model with a public price list (anthropic/claude-opus-4-6), or the path of a list of your own.",
             autocompletion=complete_lists,
         ),
-    ],
+    ] = None,
+    input_: o.InputPrice = None,
+    output_: o.OutputPrice = None,
+    cache_read: o.CachedPrice = None,
+    write_5m: o.Write5mPrice = None,
+    write_1h: o.Write1hPrice = None,
+    unit: o.PriceUnit = None,
     on_date: Annotated[
         str | None,
         typer.Option(metavar="DAY", help="The list of that day: 2026-03-01. The newest known if not given."),
@@ -93,7 +99,8 @@ def readings(
     out.deliver(
         ask(
             prices, on, on_date=on_date, active=active, context=context, mfu=mfu, batch=batch, price=price,
-            sets=o.pairs(sets),
+            sets=o.pairs(sets), unit=unit, input=input_, output=output_, cache_read=cache_read, write_5m=write_5m,
+            write_1h=write_1h,
         )
     )  # fmt: skip
     return 0

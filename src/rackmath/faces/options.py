@@ -308,3 +308,25 @@ def no_extrapolate(given: bool) -> None:
             " wider",
             err=True,
         )
+
+
+LISTED = "Prices, in place of a list"
+InputPrice = Annotated[
+    str | None, typer.Option("--input-price", help="Dollars per million input tokens.", rich_help_panel=LISTED)
+]
+OutputPrice = Annotated[
+    str | None, typer.Option("--output-price", help="Dollars per million output tokens.", rich_help_panel=LISTED)
+]
+CachedPrice = Annotated[
+    str | None, typer.Option("--cached-price", help="The same for a cached read.", rich_help_panel=LISTED)
+]
+Write5mPrice = Annotated[
+    str | None, typer.Option("--write-5m-price", help="For a cache write of 5 minutes.", rich_help_panel=LISTED)
+]
+Write1hPrice = Annotated[
+    str | None, typer.Option("--write-1h-price", help="For a cache write of 1 hour.", rich_help_panel=LISTED)
+]
+PriceUnit = Annotated[
+    str | None,
+    typer.Option("--unit", help="What the prices are per: 1M (the default), 1K or token.", rich_help_panel=LISTED),
+]

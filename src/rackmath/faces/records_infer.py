@@ -14,7 +14,7 @@ QUANTILES = ("p5", "p25", "p50", "p75", "p95")
 
 
 def record(answer: InferAnswer) -> Record:
-    """{model, day, seller, listed, known, beliefs, unknowns, choices, weights, draws, effective_draws}."""
+    """{model, day, seller, listed, known, beliefs, seller_machines, unknowns, choices, weights, draws, ...}."""
     r = answer.inference
     return {
         "model": answer.prices.model,
@@ -23,6 +23,7 @@ def record(answer: InferAnswer) -> Record:
         "listed": [{"name": o.name, "value": o.value, "unit": o.unit, "says": o.says} for o in r.seen],
         "known": dict(answer.known),
         "beliefs": dict(answer.priors),
+        "seller_machines": sold(answer),
         "unknowns": {k: unknown(p, answer.truth.get(k)) for k, p in r.unknowns.items()},
         "choices": {
             k: {"prior": dict(o.prior), "posterior": dict(o.posterior), "bits": o.bits, "known": o.known}
@@ -34,6 +35,21 @@ def record(answer: InferAnswer) -> Record:
         "draws": r.draws,
         "effective_draws": r.effective,
     }
+
+
+def sold(answer: InferAnswer) -> Record | None:
+    """What is known of the seller's machines, and the reading without it."""
+    s, r = answer.sold, answer.without
+    if s is None:
+        return None
+    return {
+        "seller": s.name, "says": s.says, "firm": s.firm, "source": s.source, "date": s.date,
+        "absent": list(s.absent),
+        "without": None if r is None else {
+            "hardware": dict(r.odds["hardware"].posterior),
+            "unknowns": {k: dict(zip(QUANTILES, p.posterior, strict=True)) for k, p in r.unknowns.items()},
+        },
+    }  # fmt: skip
 
 
 def unknown(p: Posterior, truth: float | None = None) -> Record:

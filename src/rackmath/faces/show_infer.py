@@ -51,6 +51,7 @@ def screen(c: Console, answer: InferAnswer) -> None:
         c.print(Text("believed: " + ", ".join(f"{k} {v}" for k, v in answer.priors.items()), style="dim"))
     _unknowns(c, answer)
     _choices(c, r)
+    _seller(c, answer)
     _weights(c, r)
     heading(c, "In words")
     for sentence in words(answer):
@@ -129,7 +130,7 @@ def _true(p: Posterior, truth: float | None) -> str:
 
 
 def _choices(c: Console, r: Inference) -> None:
-    heading(c, "Kinds", "odds with the prices, before them in brackets")
+    heading(c, "Kinds", "posterior odds, prior in brackets")
     for o in r.odds.values():
         kinds = sorted(o.posterior, key=lambda k: -o.posterior[k])
         if o.known:
@@ -142,6 +143,27 @@ def _choices(c: Console, r: Inference) -> None:
         line(
             c, f"{escape(o.says)}: {said}{f', others {rest:.0%}' if rest > 0.005 else ''} [dim]· {o.bits:.2f} bits[/]"
         )
+
+
+def _seller(c: Console, answer: InferAnswer) -> None:
+    """What is known of the seller's machines, and the posterior without it."""
+    s, without = answer.sold, answer.without
+    if s is None:
+        return
+    heading(c, "Who sells", f"{s.firm} · {s.date}")
+    line(c, f"{escape(s.says)} [dim]({escape(s.source)})[/]")
+    if s.absent:
+        line(c, f"[dim]not in the prior, for want of a known price of an hour: {', '.join(s.absent)}[/]")
+    if without is None:
+        return
+    odds = without.odds["hardware"].posterior
+    kinds = sorted(odds, key=lambda k: -odds[k])[:4]
+    told = [
+        f"{p.says} [bold]{value(p, p.median)}[/] ({span(p, p.low, p.high)})"
+        for p in (without[name] for name in ("active_params", "total_params", "margin")) if math.isfinite(p.median)
+    ]  # fmt: skip
+    hardware = ", ".join(f"{k} {odds[k]:.0%}" for k in kinds)
+    line(c, f"Without it (--anonymous): hardware {hardware}; {'; '.join(told)}")
 
 
 def _weights(c: Console, r: Inference) -> None:
@@ -192,7 +214,7 @@ def _notes(answer: InferAnswer) -> list[str]:
     r = answer.inference
     who = {"host": "a host of open weights", "maker": "the maker of a closed model, whose markups are a judgement"}
     said = [
-        f"{r.draws:,} suppositions drawn, which count as {r.effective:,.0f}; sold by {who[answer.seller]}",
+        f"{r.draws:,} draws, an effective sample size of {r.effective:,.0f}; sold by {who[answer.seller]}",
         "cache bytes are at 16 bits and over 32K of context; a request has one output token for eight of input, and"
         " its cost holds the idle hours",
         "beliefs and markups were chosen on half of the open models that hosts sell; on the other half the intervals"
@@ -200,7 +222,8 @@ def _notes(answer: InferAnswer) -> list[str]:
     ]
     if answer.prices.provider in OTHER_MACHINES:
         said.append(
-            f"{answer.prices.provider} serves from on-chip memory, and no such machine is among the suppositions"
+            f"{answer.prices.provider} serves from on-chip memory, and no such machine is in the prior: read as if"
+            " from GPUs"
         )
     if answer.truth:
         said.append("the weights are open, so the truth is shown beside; it was not used unless given with --know")
