@@ -16,6 +16,7 @@ from rackmath.layout.footprint import footprint
 from rackmath.layout.forward import forward
 from rackmath.search.grid import Question
 from rackmath.search.preferred import Policy, layout_for_pass, legal_layouts, pace, preferred_layout
+from rackmath.world.huggingface import read_model
 from rackmath.world.workload import Traffic
 
 V3 = "deepseek-ai/DeepSeek-V3"
@@ -134,3 +135,73 @@ def test_a_replica_smaller_than_the_machine_is_named() -> None:
 def test_what_does_not_fit_is_still_computed(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["batch", "meta-llama/Llama-3.1-405B", "--on", "8xh100", "--json"]) == 1
     assert json.loads(capsys.readouterr().out)["layout"]["label"] == "TP8"
+
+
+# --- lengths: one rule for every command that takes one ------------------------------------------------------------
+
+QWEN = ("Qwen/Qwen3-30B-A3B", "--on", "8xh100")  # made for 40,960 tokens
+LENGTHS = {
+    "plan": ("--isl", "200000", "--osl", "1000"),
+    "plan --mode disaggregated": ("--isl", "200000", "--osl", "1000"),
+    "quote": ("--isl", "200000"),
+    "forward": ("--context", "200000"),
+    "forward --context 1": ("--prefill", "200000"),
+    "batch": ("--context", "200000"),
+    "memory": ("--contexts", "200000"),
+    "context": ("--max-context", "200000"),
+    "timeline": ("--context", "200000", "--batch", "4"),
+    "speculate --draft ngram": ("--context", "200000"),
+    "speculate --draft ngram --context 1k": ("--contexts", "1k,200k"),
+    "pipeline": ("--context", "200000"),
+    "racks": ("--context", "200000"),
+    "cadence --occupancy 0.5": ("--isl", "200000"),
+    "modes": ("--isl", "200000"),
+    "tiers": ("--context", "200000"),
+}
+
+
+@pytest.mark.parametrize("command", LENGTHS)
+def test_a_length_beyond_the_model_is_refused_and_the_error_names_both_ways_out(
+    command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    verb, *rest = command.split()
+    words = [verb, *QWEN, *rest, *LENGTHS[command]]
+    assert run(words) == 2
+    said = " ".join(capsys.readouterr().err.split())
+    asked_for = LENGTHS[command][0][2:].replace("-", "_")
+    assert "more than the 40,960 that Qwen/Qwen3-30B-A3B was made for; shorten" in said
+    assert asked_for in said.partition("shorten")[2].partition(",")[0]
+    assert "--extrapolate" in said
+    assert "--set model.max_context=2" in said
+    assert run([*words, "--extrapolate", "--json"]) == 0
+    notes = " ".join(json.loads(capsys.readouterr().out)["notes"])
+    assert "beyond 40,960 tokens this is arithmetic only" in notes
+    assert run([*words, "--set", "model.max_context=262144", "--json"]) == 0
+    notes = " ".join(json.loads(capsys.readouterr().out)["notes"])
+    assert "max_context set to 262144 (was 40960)" in notes
+    assert "beyond" not in notes
+
+
+@pytest.mark.parametrize(
+    ("scaling", "limit"),
+    [
+        (None, 40960),
+        ({"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 32768}, 131072),
+        ({"type": "yarn", "factor": 2, "original_max_position_embeddings": 32768}, 65536),
+        ({"rope_type": "linear", "factor": 2.0}, 81920),
+        ({"rope_type": "dynamic", "factor": 4.0}, 163840),
+        ({"rope_type": "llama3", "factor": 8.0, "original_max_position_embeddings": 8192}, 40960),
+        ({"rope_type": "longrope", "factor": 32.0, "original_max_position_embeddings": 4096}, 40960),
+        ({"type": "mrope", "mrope_section": [16, 24, 24]}, 40960),
+        ({"rope_type": "yarn", "factor": None}, 40960),
+        ({"full_attention": {"rope_type": "linear", "factor": 8.0}}, 40960),
+    ],
+)
+@pytest.mark.parametrize("key", ["rope_scaling", "rope_parameters"])
+def test_scaled_positions_of_a_config_reach_as_far_as_engines_let_them(key: str, scaling: Any, limit: int) -> None:
+    config = {
+        "architectures": ["Qwen3ForCausalLM"], "model_type": "qwen3", "hidden_size": 64, "num_hidden_layers": 2,
+        "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 16, "intermediate_size": 128,
+        "vocab_size": 1000, "max_position_embeddings": 40960, key: scaling,
+    }  # fmt: skip
+    assert read_model(config).max_context == limit

@@ -399,7 +399,7 @@ def test_a_picture(ending: str, tmp_path: Path) -> None:
         ([LLAMA, "--on", NODE, "--fast", "1"], "above 1"),
         ([LLAMA, "--on", NODE, "--fast", "inf"], "fast"),
         ([LLAMA, "--on", NODE, "--long-step", "0"], "long_step"),
-        ([LLAMA, "--on", NODE, "--long-isl", "1M"], "beyond meta-llama"),
+        ([LLAMA, "--on", NODE, "--long-isl", "1M"], "shorten long_isl or osl, give --extrapolate"),
         ([LLAMA, "--on", NODE, "--long-isl", "4k"], "not longer"),
         ([LLAMA, "--on", NODE, "--isl", "1M"], "made for"),
         ([LLAMA, "--on", NODE, "--osl", "1"], "osl"),

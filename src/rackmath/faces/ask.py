@@ -17,7 +17,6 @@ from ..units import parse
 from .question import (
     Quantity,
     at_least,
-    fits_context,
     layout_taken,
     max_tpot_of,
     named,
@@ -102,6 +101,7 @@ def plan(
     acceptance: Quantity = 0.7,
     engine: str | None = None,
     sets: Mapping[str, Quantity] | None = None,
+    extrapolate: bool = False,
 ) -> PlanAnswer:
     """The cheapest layout, batch and precision for a model on one machine or the best of several.
 
@@ -112,6 +112,7 @@ def plan(
     """
     from ..economics.fleet import fleet_of
     from ..search import plan as search
+    from ..world.lengths import within
     from ..world.workload import Objectives, Traffic
     from .ask_speculate import speculation_of
 
@@ -153,7 +154,8 @@ def plan(
                         f" {float(spec.kept):.3g} tokens kept on average")  # fmt: skip
         questions.append(q)
         notes += said if len(machines) == 1 else named(said, q.machine)
-    fits_context(questions[0].model, float(traffic.isl) + float(traffic.osl))
+    needed = float(traffic.isl) + float(traffic.osl)
+    notes += within(questions[0].model, needed, "isl or osl", extrapolate=extrapolate)
     answer = search.plan(questions, objectives)
     best = answer.best
     if best is not None and best.precision != best.question.model.precision:
@@ -218,12 +220,14 @@ def forward(
     kv: str | None = None,
     engine: str | None = None,
     sets: Mapping[str, Quantity] | None = None,
+    extrapolate: bool = False,
 ) -> ForwardAnswer:
     """One forward pass of `batch` decoding sequences (and `prefill` prompt tokens), term by term."""
     from ..kernel.counts import Pass
     from ..layout.footprint import footprint
     from ..layout.forward import forward as run
     from ..search.preferred import layout_for_pass
+    from ..world.lengths import within
     from ..world.workload import Traffic
 
     decode = at_least(parse(batch, "count", name="batch"), 0, "batch")
@@ -234,7 +238,8 @@ def forward(
     q, notes = question(
         model, on, traffic=Traffic(isl=max(cached, 1.0), osl=1), precision=precision, kv=kv, engine=engine, sets=sets
     )
-    fits_context(q.model, max(cached, prompt), "context" if cached >= prompt else "prefill")
+    given = "context" if cached >= prompt else "prefill"
+    notes += within(q.model, max(cached, prompt), given, extrapolate=extrapolate)
     whole = Pass(decode=decode, context=cached, prefill=prompt, prompt=max(prompt, 1.0))
     chosen = layout_taken(layout, q, lambda: layout_for_pass(q, q.precisions[0], whole), notes)
     work = replace(whole, decode=decode / float(chosen.pp), busiest=1 / float(chosen.dp) if prompt else 1.0)
@@ -258,16 +263,18 @@ def batch(
     kv: str | None = None,
     engine: str | None = None,
     sets: Mapping[str, Quantity] | None = None,
+    extrapolate: bool = False,
 ) -> BatchAnswer:
     """Latency and cost of decoding against batch, with floor, balance point and capacity limit."""
     from ..search.curve import batch_curve
     from ..search.preferred import layout_for_curve
+    from ..world.lengths import within
     from ..world.workload import Traffic
 
     length = at_least(parse(context, "count", name="context"), 1, "context")
     q, notes = question(
         model, on, traffic=Traffic(isl=length, osl=1), precision=precision, kv=kv, engine=engine, sets=sets
     )
-    fits_context(q.model, length, "context")
+    notes += within(q.model, length, "context", extrapolate=extrapolate)
     chosen = layout_taken(layout, q, lambda: layout_for_curve(q, q.precisions[0], length), notes)
     return BatchAnswer(curve=batch_curve(q, chosen, q.precisions[0], length), notes=tuple(dict.fromkeys(notes)))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ..errors import BadInput, unknown
 from ..units import parse
 from .ask_allocate import between, rate
-from .question import Quantity, fits_context, max_tpot_of, paid_for
+from .question import Quantity, max_tpot_of, paid_for
 
 if TYPE_CHECKING:
     from ..decisions.design import Design
@@ -50,6 +50,7 @@ def design(
     min_interactivity: Quantity | None = 20,
     precision: str | None = None,
     price: str | None = None,
+    extrapolate: bool = False,
 ) -> DesignAnswer:
     """The member of a family that reaches the quality of a model for the least dollars of training and serving.
 
@@ -63,6 +64,7 @@ def design(
     from ..scaling.laws import law as named
     from ..scaling.points import WORTHS
     from ..world import catalog
+    from ..world.lengths import within
     from ..world.precision import Precision
     from ..world.workload import Objectives, Traffic
 
@@ -73,7 +75,7 @@ def design(
         osl=between(osl, 2, 1e8, "osl", "count"),
         cached=parse(cached, "share", name="cached"),
     )
-    fits_context(model, float(asked.isl) + float(asked.osl))
+    notes = within(model, float(asked.isl) + float(asked.osl), "isl or osl", extrapolate=extrapolate)
     routed_law = named(routed)
     if routed_law.form not in WORTHS:
         raise BadInput(f"{routed} knows no experts; ask tian, clark-s-base, clark-rl-r or clark-hash")
@@ -98,7 +100,7 @@ def design(
         kinds=_kinds(caches),
         expansions=_expansions(experts),
     )
-    return DesignAnswer(design=of(need), tokens_source=source, notes=tuple(machine.notes))
+    return DesignAnswer(design=of(need), tokens_source=source, notes=(*notes, *machine.notes))
 
 
 def _tokens(model: Model, given: Quantity | None) -> tuple[float, str]:

@@ -22,9 +22,6 @@ if TYPE_CHECKING:
     from .export import Face
     from .question import Quantity
 
-UNLIMITED = 1_048_576.0
-"""The longest context drawn for a model that states no limit."""
-
 KINDS = ("dense", "window", "sqrt", "top-k")
 """Kinds of attention a model can be asked about beside its own."""
 
@@ -114,22 +111,24 @@ def memory(
 
     from ..search.memory import memory as of_model
     from ..search.preferred import Policy, preferred_layout
+    from ..world.lengths import longest, within
     from ..world.workload import Traffic
     from .question import parse_layout, question
 
     q, notes = question(
         model, on, traffic=Traffic(isl=1024, osl=1), precision=precision, kv=kv, price=price, engine=engine, sets=sets
     )
-    limit = q.model.max_context if math.isfinite(q.model.max_context) else UNLIMITED
+    limit = longest(q.model)
     reference = min(8192.0, limit) if context is None else _length(context, "context")
-    given = contexts.split(",") if isinstance(contexts, str) else contexts
-    if given is None:
+    named = contexts.split(",") if isinstance(contexts, str) else contexts
+    if named is None:
         rows = [2.0**i for i in range(10 if limit >= 8192 else 7, 41) if 2.0**i <= limit]
         rows = sorted({*rows, limit, reference})
     else:
-        rows = sorted({_length(one, "contexts") for one in given})
-    _within(q.model, max(*rows, reference), extrapolate, notes)
-    asked = max(rows) if context is None and given is not None else reference
+        rows = sorted({_length(one, "contexts") for one in named})
+    given = "context" if max(rows) <= reference else "contexts"
+    notes += within(q.model, max(*rows, reference), given, extrapolate=extrapolate)
+    asked = max(rows) if context is None and contexts is not None else reference
     used = q.precisions[0]
     chosen = parse_layout(layout, q) if layout else preferred_layout(q, used, asked, Policy())
     found = of_model(q, used, np.asarray(rows), reference=reference, layout=chosen)
@@ -168,16 +167,16 @@ def context(
     """
     from ..search.context import SHORTEST, context_curves, price_step
     from ..search.preferred import Policy, preferred_layout
+    from ..world.lengths import longest, within
     from ..world.workload import Traffic
     from .question import layout_taken, max_tpot_of, question
 
     q, notes = question(
         model, on, traffic=Traffic(isl=1024, osl=1), precision=precision, kv=kv, price=price, engine=engine, sets=sets
     )
-    own_limit = q.model.max_context if math.isfinite(q.model.max_context) else UNLIMITED
-    longest = own_limit if max_context is None else _length(max_context, "max_context", least=2)
-    _within(q.model, longest, extrapolate, notes)
-    border = 200e3 if longest >= 400e3 else max(longest / 4, min(SHORTEST, longest / 2))
+    end = longest(q.model) if max_context is None else _length(max_context, "max_context", least=2)
+    notes += within(q.model, end, "max_context", extrapolate=extrapolate)
+    border = 200e3 if end >= 400e3 else max(end / 4, min(SHORTEST, end / 2))
     if threshold is not None:
         border = _length(threshold, "threshold")
     policy = Policy(
@@ -199,7 +198,7 @@ def context(
     chosen = layout_taken(layout, q, lambda: preferred_layout(q, used, border, policy), notes)
     extra = parse(step, "share", name="step")
     curves = context_curves(
-        q, used, models, longest=longest, threshold=border, policy=policy, layout=chosen, points=points
+        q, used, models, longest=end, threshold=border, policy=policy, layout=chosen, points=points
     )
     return ContextAnswer(
         curves=curves,
@@ -252,17 +251,3 @@ def _length(value: Quantity, name: str, *, least: float = 1) -> float:
     if not least <= found <= 1e9:
         raise BadInput(f"{name} = {value!r} is out of range; give tokens from {least:g} to 1e9")
     return found
-
-
-def _within(model: Model, needed: float, extrapolate: bool, notes: list[str]) -> None:
-    """Refuse contexts beyond the model's own unless they were asked for."""
-    if needed <= model.max_context:
-        return
-    if not extrapolate:
-        raise BadInput(
-            f"{needed:,.0f} tokens are more than the {model.max_context:,.0f} that {model.name} was made for; shorten"
-            " the context, or give --extrapolate to compute beyond it"
-        )
-    notes.append(
-        f"beyond {model.max_context:,.0f} tokens this is arithmetic only: {model.name} was not made for them"
-    )

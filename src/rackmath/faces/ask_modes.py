@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import BadInput, Infeasible
 from ..units import parse, plural, show
-from .question import Quantity, at_least, fits_context, layout_taken, question
+from .question import Quantity, at_least, layout_taken, question
 
 if TYPE_CHECKING:
     from ..decisions.cadence import Train
@@ -88,6 +88,7 @@ def cadence(
     price: str | None = None,
     engine: str | None = None,
     sets: Mapping[str, Quantity] | None = None,
+    extrapolate: bool = False,
 ) -> CadenceAnswer:
     """The train of a replica at `rate` requests per second, or with a mean share `occupancy` of its seats taken.
 
@@ -101,6 +102,7 @@ def cadence(
     from ..layout.footprint import device_weight_bytes
     from ..search.preferred import Policy, preferred_layout
     from ..serving.queueing import MOST_VARIED
+    from ..world.lengths import within
     from ..world.workload import Traffic
 
     if rate is not None and occupancy is not None:
@@ -132,7 +134,7 @@ def cadence(
         q, notes = question(
             model, on, traffic=traffic, precision=precision, kv=kv, price=price, engine=engine, sets=sets
         )
-        fits_context(q.model, float(traffic.isl) + length)
+        notes += within(q.model, float(traffic.isl) + length, "isl or osl", extrapolate=extrapolate)
         how = q.precisions[0]
         chosen = layout_taken(layout, q, lambda: preferred_layout(q, q.precisions[0], context, Policy()), notes)
         times = decode_steps(q, chosen, how, context)
@@ -193,6 +195,7 @@ def modes(
     price: str | None = None,
     engine: str | None = None,
     sets: Mapping[str, Quantity] | None = None,
+    extrapolate: bool = False,
 ) -> ModesAnswer:
     """What faster, slower and deferred modes reach and must cost at cost; and a pair of ratios read backwards.
 
@@ -234,7 +237,7 @@ def modes(
     found, notes = _menu(
         model, on, isl=isl, osl=osl, cached=cached, normal_speed=normal_speed, batch=batch, layout=layout,
         speculation=(tokens_per_pass, draft_tokens), precision=precision, kv=kv, gpus=gpus, price=price,
-        engine=engine, sets=sets,
+        engine=engine, sets=sets, extrapolate=extrapolate,
     )  # fmt: skip
     from ..economics.cost import energy_mtok
 
@@ -269,11 +272,13 @@ def _menu(
     price: str | None,
     engine: str | None,
     sets: Mapping[str, Quantity] | None,
+    extrapolate: bool,
 ) -> tuple[Menu, list[str]]:
     from ..decisions.menu import menu, normal_plan
     from ..kernel.counts import Pass
     from ..search.plan import evaluate_plan
     from ..search.preferred import layout_for_pass
+    from ..world.lengths import within
     from ..world.workload import Traffic
 
     if normal_speed is not None and batch is not None:
@@ -289,7 +294,7 @@ def _menu(
     q, notes = question(
         model, on, traffic=traffic, precision=precision, kv=kv, gpus=gpus, price=price, engine=engine, sets=sets
     )
-    fits_context(q.model, float(traffic.isl) + float(traffic.osl))
+    notes += within(q.model, float(traffic.isl) + float(traffic.osl), "isl or osl", extrapolate=extrapolate)
     if not float(q.machine.price_per_hour) > 0:
         raise BadInput(
             f"{q.machine.name} has no known price, and a menu is made of prices; give one like"

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import BadInput
 from ..units import parse, plural
-from .question import Quantity, at_least, fits_context, parse_layout, question
+from .question import Quantity, at_least, parse_layout, question
 
 if TYPE_CHECKING:
     from ..search.pipeline import Pipelines
@@ -49,6 +49,7 @@ def pipeline(
     price: str | None = None,
     engine: str | None = None,
     sets: Mapping[str, Quantity] | None = None,
+    extrapolate: bool = False,
 ) -> PipelineAnswer:
     """How many pipeline stages: memory, pace and cost for each number of them, in both readings.
 
@@ -57,6 +58,7 @@ def pipeline(
     to look at.
     """
     from ..search.pipeline import dependencies, pipelines
+    from ..world.lengths import within
     from ..world.workload import Traffic
 
     length = at_least(parse(context, "count", name="context"), 1, "context")
@@ -70,7 +72,7 @@ def pipeline(
         engine=engine,
         sets=sets,
     )
-    fits_context(q.model, length, "context")
+    notes += within(q.model, length, "context", extrapolate=extrapolate)
     stage = parse_layout(layout, q) if layout else None
     if stage is not None and float(stage.pp) > 1:
         raise BadInput(f"layout {stage.label()} is of {stage.pp:g} stages; name the devices of one stage, without PP")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import BadInput, unknown
 from ..units import parse
-from .question import Quantity, fits_context, max_tpot_of, named, question, with_prices
+from .question import Quantity, max_tpot_of, named, question, with_prices
 
 if TYPE_CHECKING:
     from ..economics.fleet import Fleet, FleetNeed
@@ -161,9 +161,9 @@ def plan(
     first = [] if prefill_on is None else machines_of(prefill_on, max_domain)
     traffic, objectives = asked(options)
     choices = {k: options.get(k) for k in ("precision", "kv", "gpus", "price", "engine")} | {"sets": sets}
-    fleet = {k: options[k] for k in ("spare", "power_limit") if k in options}
+    more = {k: options[k] for k in ("spare", "power_limit", "extrapolate") if k in options}
     return _plan_pools(
-        model, machines, first, traffic, objectives, mode=mode, aggregated=one, choices=choices, **fleet
+        model, machines, first, traffic, objectives, mode=mode, aggregated=one, choices=choices, **more
     )
 
 
@@ -202,12 +202,14 @@ def _plan_pools(
     choices: Mapping[str, Any],
     spare: int = 1,
     power_limit: Quantity | None = None,
+    extrapolate: bool = False,
 ) -> ModesAnswer:
     """The cheapest pair of pools over all pairs of machines, against the plan with one pool where there is one.
 
     Without `prefill_machines` both pools run on the same kind of machine. `choices` are those of `question`.
     """
     from ..search.disaggregated import search
+    from ..world.lengths import within
     from .ask import fleet_need
 
     pairs: list[tuple[Question, Question]] = []
@@ -225,7 +227,8 @@ def _plan_pools(
             first, also = (own, []) if other is machine else question(model, other, traffic=traffic, **paid_first)
             notes += also
             pairs.append((first, own))
-    fits_context(pairs[0][0].model, float(traffic.isl) + float(traffic.osl))
+    needed = float(traffic.isl) + float(traffic.osl)
+    notes += within(pairs[0][0].model, needed, "isl or osl", extrapolate=extrapolate)
     need = fleet_need(traffic.rate, spare, power_limit)
     answers = [(pair, _within(search(pair, objectives), need)) for pair in pairs]
     found = [(pair, a) for pair, a in answers if a.best is not None]

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ..units import parse
-from .question import Quantity, at_least, fits_context, max_tpot_of, question
+from .question import Quantity, at_least, max_tpot_of, question
 
 if TYPE_CHECKING:
     from ..decisions.hosts import Host
@@ -65,6 +65,7 @@ def quote(
     price: str | None = None,
     engine: str | None = None,
     sets: Mapping[str, Quantity] | None = None,
+    extrapolate: bool = False,
 ) -> QuoteAnswer:
     """The price list of a model on a machine at a gross `margin`, where a share `idle` of paid hours is empty.
 
@@ -76,6 +77,7 @@ def quote(
     from ..decisions.hosts import hosts
     from ..decisions.quote import Terms
     from ..decisions.quote import quote as of
+    from ..world.lengths import within
     from ..world.workload import Objectives, Traffic
     from .ask import QUALITY
 
@@ -106,7 +108,13 @@ def quote(
     q, notes = question(
         model, on, traffic=traffic, precision=precision, kv=kv, gpus=gpus, price=price, engine=engine, sets=sets
     )
-    fits_context(q.model, float(traffic.isl) + float(traffic.osl))
+    notes += within(q.model, float(traffic.isl) + float(traffic.osl), "isl or osl", extrapolate=extrapolate)
+    if terms.long_isl is not None:
+        needed = terms.long_isl + float(traffic.osl)
+        notes += within(q.model, needed, "long_isl or osl", extrapolate=extrapolate)
+    if extrapolate:  # tiers are looked for up to the longest prompt asked about
+        reach = max(terms.long_isl or 0.0, float(traffic.isl)) + float(traffic.osl)
+        q = replace(q, model=replace(q.model, max_context=max(q.model.max_context, reach)))
     found = of(q, objectives, terms)
     if found.standard.precision != q.model.precision:
         notes.append(QUALITY)

@@ -91,6 +91,7 @@ def racks(
     price: str | None = None,
     engine: str | None = None,
     sets: Mapping[str, Quantity] | None = None,
+    extrapolate: bool = False,
 ) -> RacksAnswer:
     """Placement of experts, their exchange over domains, what crossing costs, and latency against domain size.
 
@@ -101,6 +102,7 @@ def racks(
     from ..search.racks import copies_of, experts_of, layout_for_work
     from ..search.racks import racks as of_model
     from ..world import catalog
+    from ..world.lengths import within
     from ..world.workload import Traffic
     from .question import layout_taken, question
 
@@ -118,6 +120,7 @@ def racks(
     length = min(4096.0, q.model.max_context) if context is None else parse(context, "count", name="context")
     if not 1 <= length <= 1e9:
         raise BadInput(f"context = {context!r} is out of range; give tokens from 1 to 1e9")
+    notes += within(q.model, length, "context", extrapolate=extrapolate)
     asked = _work(q, phase, batch, tokens, length)
     chosen = layout_taken(layout, q, lambda: layout_for_work(q, used, asked), notes)
     copies = None if redundant is None else parse(redundant, "count", name="redundant")

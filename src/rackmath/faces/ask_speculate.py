@@ -7,7 +7,6 @@ True
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -23,9 +22,6 @@ if TYPE_CHECKING:
     from ..world.precision import Precision
     from .export import Face
     from .question import Quantity
-
-UNLIMITED = 131_072.0
-"""The longest context listed for a model that states no limit."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +53,7 @@ def speculate(
     price: str | None = None,
     engine: str | None = None,
     sets: Mapping[str, Quantity] | None = None,
+    extrapolate: bool = False,
 ) -> SpeculationAnswer:
     """Speed-up and cost of speculative decoding against batch, for one layout (the preferred one by default).
 
@@ -64,6 +61,7 @@ def speculate(
     """
     from ..search.preferred import layout_for_curve
     from ..search.speculation import speculation_curve
+    from ..world.lengths import longest, within
     from ..world.workload import Traffic
     from .question import layout_taken, question
 
@@ -72,14 +70,12 @@ def speculate(
     )
     used = q.precisions[0]
     length = _length(context, "context")
-    if length > q.model.max_context:
-        raise BadInput(
-            f"{length:,.0f} tokens are more than the {q.model.max_context:,.0f} {q.model.name} was made for"
-        )
-    limit = q.model.max_context if math.isfinite(q.model.max_context) else UNLIMITED
     given = contexts.split(",") if isinstance(contexts, str) else contexts
-    rows = [_length(x, "contexts") for x in given] if given else [1024.0 * 4**i for i in range(8)]
-    rows = sorted({x for x in (*rows, length) if x <= limit})
+    named = [_length(x, "contexts") for x in given] if given else []
+    notes += within(q.model, length, "context", extrapolate=extrapolate)
+    notes += within(q.model, max([*named, 0.0]), "contexts", extrapolate=extrapolate)
+    rows = named or [row for row in (1024.0 * 4**i for i in range(8)) if row <= longest(q.model)]
+    rows = sorted({*rows, length})
     spec, words = speculation_of(q.model, used, draft, depth=depth, acceptance=acceptance)
     chosen = layout_taken(layout, q, lambda: layout_for_curve(q, used, length), notes)
     curve = speculation_curve(q, chosen, used, spec, length, tuple(rows))

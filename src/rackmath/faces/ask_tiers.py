@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import BadInput, Infeasible, unknown
 from ..units import parse, show
-from .question import Quantity, at_least, fits_context, question
+from .question import Quantity, at_least, question
 
 if TYPE_CHECKING:
     from ..economics.caching import Option, Thinking
@@ -85,6 +85,7 @@ def tiers(
     price: str | None = None,
     engine: str | None = None,
     sets: Mapping[str, Quantity] | None = None,
+    extrapolate: bool = False,
 ) -> TiersAnswer:
     """Hold, fetch or recompute the cache of a prefix of `context` tokens: cost of each and the cheapest.
 
@@ -98,6 +99,7 @@ def tiers(
     from ..search.balance import weight_format
     from ..search.plan import plan as search
     from ..serving import kvtiers
+    from ..world.lengths import within
     from ..world.workload import Objectives, Traffic
 
     length = at_least(parse(context, "count", name="context"), 1, "context")
@@ -115,7 +117,7 @@ def tiers(
     if of_tiers:
         q = replace(q, machine=_with_tiers(q.machine, of_tiers))
         notes.append("changed by hand: " + ", ".join(f"{k} = {v}" for k, v in of_tiers.items()))
-    fits_context(q.model, length + output)
+    notes += within(q.model, length + output, "context or osl", extrapolate=extrapolate)
     found = search([q], Objectives())
     if found.best is None:
         raise Infeasible("; ".join(found.reasons))

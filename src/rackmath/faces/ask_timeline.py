@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import BadInput
 from ..units import parse
-from .question import Quantity, at_least, fits_context, layout_taken, question
+from .question import Quantity, at_least, layout_taken, question
 
 if TYPE_CHECKING:
     from ..search.grid import Question
@@ -53,6 +53,7 @@ def timeline(
     kv: str | None = None,
     engine: str | None = None,
     sets: Mapping[str, Quantity] | None = None,
+    extrapolate: bool = False,
 ) -> TimelineAnswer:
     """What each device does while `batch` sequences get one token each, beside `prefill` prompt tokens.
 
@@ -65,6 +66,7 @@ def timeline(
     from ..search.preferred import layout_for_pass
     from ..serving.timeline import pass_of
     from ..serving.timeline import timeline as run
+    from ..world.lengths import within
     from ..world.workload import Traffic
 
     decode = at_least(parse(batch, "count", name="batch"), 0, "batch")
@@ -75,7 +77,8 @@ def timeline(
     q, notes = question(
         model, on, traffic=Traffic(isl=max(cached, 1.0), osl=1), precision=precision, kv=kv, engine=engine, sets=sets
     )
-    fits_context(q.model, max(cached, prompt), "context" if cached >= prompt else "prefill")
+    given = "context" if cached >= prompt else "prefill"
+    notes += within(q.model, max(cached, prompt), given, extrapolate=extrapolate)
     whole = Pass(decode=decode, context=cached, prefill=prompt, prompt=max(prompt, 1.0))
     chosen = layout_taken(layout, q, lambda: layout_for_pass(q, q.precisions[0], whole), notes)
     if reason := disconnected(q.machine, chosen):

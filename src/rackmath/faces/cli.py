@@ -96,6 +96,7 @@ def plan(
     price: o.PriceKind = None,
     engine: o.EngineName = None,
     sets: o.Sets = None,
+    extrapolate: o.Extrapolate = False,
     rate: o.Rate = None,
     spare: o.Spare = "1",
     power_limit: o.PowerLimit = None,
@@ -116,9 +117,10 @@ def plan(
         answer = ask_pools.plan(
             model, o.machine_names(on), isl=isl, osl=osl, cached=cached, utilisation=utilisation, max_ttft=max_ttft,
             max_tpot=max_tpot, min_interactivity=min_interactivity, precision=precision, kv=kv, gpus=gpus,
-            price=price, engine=engine, sets=o.pairs(sets), rate=rate, spare=o.whole(spare, "spare"),
-            power_limit=power_limit, max_domain=max_domain, lora=lora, mode=mode, draft=draft, depth=depth,
-            acceptance=acceptance, prefill_on=o.machine_names(prefill_on) if prefill_on else None,
+            price=price, engine=engine, sets=o.pairs(sets), extrapolate=extrapolate, rate=rate,
+            spare=o.whole(spare, "spare"), power_limit=power_limit, max_domain=max_domain, lora=lora, mode=mode,
+            draft=draft, depth=depth, acceptance=acceptance,
+            prefill_on=o.machine_names(prefill_on) if prefill_on else None,
         )  # fmt: skip
     if launch and answer.best is not None:
         from .launch import launched
@@ -145,6 +147,7 @@ def forward(
     lora: o.Lora = None,
     engine: o.EngineName = None,
     sets: o.Sets = None,
+    extrapolate: o.Extrapolate = False,
     json: o.Json = False,
     csv: o.Csv = False,
     output: o.DataFile = None,
@@ -161,7 +164,7 @@ def forward(
     out.deliver(
         ask.forward(
             chosen, on, batch=batch, context=context, prefill=prefill, layout=layout, precision=precision, kv=kv,
-            engine=engine, sets=values,
+            engine=engine, sets=values, extrapolate=extrapolate,
         )
     )  # fmt: skip
     return 0
@@ -180,6 +183,7 @@ def batch(
     kv: o.OneKv = None,
     engine: o.EngineName = None,
     sets: o.Sets = None,
+    extrapolate: o.Extrapolate = False,
     json: o.Json = False,
     csv: o.Csv = False,
     output: o.File = None,
@@ -193,8 +197,9 @@ def batch(
 
     out = export.Output.of(json=json, csv=csv, file=output, explain=explain)
     answer = ask.batch(
-        model, on, context=context, layout=layout, precision=precision, kv=kv, engine=engine, sets=o.pairs(sets)
-    )
+        model, on, context=context, layout=layout, precision=precision, kv=kv, engine=engine, sets=o.pairs(sets),
+        extrapolate=extrapolate,
+    )  # fmt: skip
     out.deliver(answer)
     return 0 if answer.curve.capacity >= 1 else 1
 

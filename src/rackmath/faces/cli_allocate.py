@@ -52,7 +52,7 @@ def allocate(
         str,
         typer.Option(metavar="MODE", help="The rule that intervals are of: equal, exponent, optimum or same-cost."),
     ] = "optimum",
-    extrapolate: o.Extrapolate = False,
+    extrapolate: o.FormerExtrapolate = False,
     shares: Annotated[
         str | None,
         typer.Option(

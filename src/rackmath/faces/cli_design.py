@@ -81,13 +81,12 @@ def design(
     from . import export
     from .ask_design import design as ask
 
-    o.no_extrapolate(extrapolate)
     out = export.Output.of(json=json, csv=csv, file=output, explain=explain)
     with export.progress("training and serving the family"):
         answer = ask(
             quality_of, on, traffic=traffic, months=months, tokens=tokens, law=law, routed=routed,
             caches=caches, experts=experts, isl=isl, osl=osl, cached=cached,
-            min_interactivity=min_interactivity, precision=precision, price=price,
+            min_interactivity=min_interactivity, precision=precision, price=price, extrapolate=extrapolate,
         )  # fmt: skip
     out.deliver(answer)
     return 0

@@ -70,7 +70,7 @@ def law(
             metavar="COUNT", help="Tokens that are new; the rest repeats (muennighoff).", rich_help_panel=ROUTED
         ),
     ] = None,
-    extrapolate: o.Extrapolate = False,
+    extrapolate: o.FormerExtrapolate = False,
     printed: Annotated[
         bool, typer.Option("--printed", help="Use the rounded coefficients of the paper, where they differ.")
     ] = False,

@@ -10,10 +10,6 @@ from . import options as o
 
 ASK = "Questions"
 
-Extrapolate = Annotated[
-    bool, typer.Option("--extrapolate", help="Allow contexts longer than the model was made for.")
-]
-
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the application."""
@@ -45,7 +41,6 @@ def memory(
         str | None,
         typer.Option(help="Rows of the table: 8k,32k,128k. Powers of two to the model's limit if not given."),
     ] = None,
-    extrapolate: Extrapolate = False,
     layout: Annotated[
         str | None,
         typer.Option(
@@ -59,6 +54,7 @@ def memory(
     price: o.PriceKind = None,
     engine: o.EngineName = None,
     sets: o.Sets = None,
+    extrapolate: o.Extrapolate = False,
     json: o.Json = False,
     csv: o.Csv = False,
     output: o.File = None,
@@ -101,7 +97,6 @@ def context(
     max_context: Annotated[
         str | None, typer.Option(help="Longest context drawn: 128k. The model's own limit if not given.")
     ] = None,
-    extrapolate: Extrapolate = False,
     max_tpot: Annotated[
         str | None,
         typer.Option(help="Time per output token the batch must keep: 40ms.", rich_help_panel=o.OBJECTIVES),
@@ -144,6 +139,7 @@ def context(
     price: o.PriceKind = None,
     engine: o.EngineName = None,
     sets: o.Sets = None,
+    extrapolate: o.Extrapolate = False,
     json: o.Json = False,
     csv: o.Csv = False,
     output: o.File = None,

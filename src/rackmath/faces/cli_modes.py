@@ -75,6 +75,7 @@ def cadence(
     price: o.PriceKind = None,
     engine: o.EngineName = None,
     sets: o.Sets = None,
+    extrapolate: o.Extrapolate = False,
     json: o.Json = False,
     csv: o.Csv = False,
     output: o.File = None,
@@ -92,7 +93,7 @@ def cadence(
         ask(
             model, on, rate=rate, occupancy=occupancy, isl=isl, osl=osl, osl_cv=osl_cv, step=step, seats=seats,
             list_output=list_output, layout=layout, precision=precision, kv=kv, price=price, engine=engine,
-            sets=o.pairs(sets),
+            sets=o.pairs(sets), extrapolate=extrapolate,
         )
     )  # fmt: skip
     return 0
@@ -164,6 +165,7 @@ def modes(
     price: o.PriceKind = None,
     engine: o.EngineName = None,
     sets: o.Sets = None,
+    extrapolate: o.Extrapolate = False,
     json: o.Json = False,
     csv: o.Csv = False,
     output: o.File = None,
@@ -184,6 +186,7 @@ def modes(
             electricity=electricity, price_ratio=price_ratio, speed_ratio=speed_ratio,
             input_price_ratio=input_price_ratio, list_input=list_input, list_output=list_output,
             precision=precision, kv=kv, gpus=gpus, price=price, engine=engine, sets=o.pairs(sets),
+            extrapolate=extrapolate,
         )
     )  # fmt: skip
     return 0

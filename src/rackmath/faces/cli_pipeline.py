@@ -64,6 +64,7 @@ def pipeline(
     price: o.PriceKind = None,
     engine: o.EngineName = None,
     sets: o.Sets = None,
+    extrapolate: o.Extrapolate = False,
     json: o.Json = False,
     csv: o.Csv = False,
     output: o.File = None,
@@ -81,6 +82,7 @@ def pipeline(
         ask_pipeline.pipeline(
             model, on, context=context, batch=batch, users=users, micro_batches=micro_batches, stages=stages,
             layout=layout, precision=precision, kv=kv, price=price, engine=engine, sets=o.pairs(sets),
+            extrapolate=extrapolate,
         )
     )  # fmt: skip
     return 0

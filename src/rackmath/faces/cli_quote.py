@@ -101,6 +101,7 @@ def quote(
     price: o.PriceKind = None,
     engine: o.EngineName = None,
     sets: o.Sets = None,
+    extrapolate: o.Extrapolate = False,
     json: o.Json = False,
     csv: o.Csv = False,
     output: o.File = None,
@@ -120,6 +121,7 @@ def quote(
             max_ttft=max_ttft, min_interactivity=min_interactivity, long_isl=long_isl, long_step=long_step,
             fast=fast, filled=filled, electricity=electricity, reuse=reuse, max_fetch=max_fetch,
             precision=precision, kv=kv, gpus=gpus, price=price, engine=engine, sets=o.pairs(sets),
+            extrapolate=extrapolate,
         )  # fmt: skip
     out.deliver(answer)
     return 0

@@ -121,6 +121,7 @@ def racks(
     price: o.PriceKind = None,
     engine: o.EngineName = None,
     sets: o.Sets = None,
+    extrapolate: o.Extrapolate = False,
     json: o.Json = False,
     csv: o.Csv = False,
     output: o.File = None,
@@ -150,7 +151,7 @@ def racks(
             experts_per_gpu=experts_per_gpu, expert_loads=expert_loads, exchange=exchange,
             overlap=overlap, dispatch=dispatch, combine=combine, min_interactivity=min_interactivity,
             max_domain=max_domain, floor_batch=floor_batch, beside=beside, precision=precision, kv=kv, price=price,
-            engine=engine, sets=o.pairs(sets),
+            engine=engine, sets=o.pairs(sets), extrapolate=extrapolate,
         )
     )  # fmt: skip
     return 0

@@ -55,6 +55,7 @@ def speculate(
     price: o.PriceKind = None,
     engine: o.EngineName = None,
     sets: o.Sets = None,
+    extrapolate: o.Extrapolate = False,
     json: o.Json = False,
     csv: o.Csv = False,
     output: o.File = None,
@@ -72,6 +73,7 @@ def speculate(
         ask_speculate.speculate(
             model, on, draft=draft, depth=depth, acceptance=acceptance, context=context, contexts=contexts,
             layout=layout, precision=precision, kv=kv, price=price, engine=engine, sets=o.pairs(sets),
+            extrapolate=extrapolate,
         )
     )  # fmt: skip
     return 0

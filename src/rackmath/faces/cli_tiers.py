@@ -69,6 +69,7 @@ def tiers(
     price: o.PriceKind = None,
     engine: o.EngineName = None,
     sets: o.Sets = None,
+    extrapolate: o.Extrapolate = False,
     json: o.Json = False,
     csv: o.Csv = False,
     output: o.File = None,
@@ -86,7 +87,7 @@ def tiers(
         answer = ask(
             model, on, context=context, osl=osl, hold=hold, reuse=reuse, tier=tier or (), max_wait=max_wait,
             hit_share=hit_share, thinking_share=thinking_share, against=against, precision=precision, kv=kv,
-            gpus=gpus, price=price, engine=engine, sets=o.pairs(sets),
+            gpus=gpus, price=price, engine=engine, sets=o.pairs(sets), extrapolate=extrapolate,
         )  # fmt: skip
     out.deliver(answer)
     return 0

@@ -41,6 +41,7 @@ def timeline(
     kv: o.OneKv = None,
     engine: o.EngineName = None,
     sets: o.Sets = None,
+    extrapolate: o.Extrapolate = False,
     trace: Annotated[
         Path | None,
         typer.Option(
@@ -69,7 +70,7 @@ def timeline(
     out = export.Output.of(json=json, csv=csv, file=None if only else output, explain=explain)
     answer = ask_timeline.timeline(
         model, on, batch=batch, context=context, prefill=prefill, layout=layout, micro_batches=micro_batches,
-        precision=precision, kv=kv, engine=engine, sets=o.pairs(sets),
+        precision=precision, kv=kv, engine=engine, sets=o.pairs(sets), extrapolate=extrapolate,
     )  # fmt: skip
     for file in [output] * only + [trace] * (trace is not None):
         assert file is not None

@@ -214,6 +214,14 @@ Sets = Annotated[
         rich_help_panel=CHOICES,
     ),
 ]
+Extrapolate = Annotated[
+    bool,
+    typer.Option(
+        "--extrapolate",
+        help="Allow contexts longer than the model was made for; what is computed then is arithmetic.",
+        rich_help_panel=CHOICES,
+    ),
+]
 Rate = Annotated[
     str | None,
     typer.Option(metavar="RATE", help="Requests per second to serve: 30/s. Sizes a fleet.", rich_help_panel=FLEET),
@@ -295,7 +303,7 @@ def machine_names(given: list[str]) -> list[str]:
     return list(dict.fromkeys(part.strip() for word in given for part in word.split(",") if part.strip()))
 
 
-Extrapolate = Annotated[
+FormerExtrapolate = Annotated[
     bool, typer.Option("--extrapolate", hidden=True, help="Nothing: laws answer beyond their runs.")
 ]
 

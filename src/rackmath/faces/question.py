@@ -242,15 +242,6 @@ def max_tpot_of(max_tpot: Quantity | None, min_interactivity: Quantity | None) -
     return min(limits)
 
 
-def fits_context(model: Model, needed: float, shorten: str = "isl or osl") -> None:
-    """Refuse more tokens than the model was made for; `shorten` names what was given."""
-    if needed > model.max_context:
-        raise BadInput(
-            f"{needed:,.0f} tokens are more than the {model.max_context:,.0f} that {model.name} was made for;"
-            f" shorten {shorten}, or describe the model with a larger max_context"
-        )
-
-
 def at_least(value: float, least: float, name: str) -> float:
     if not least <= value <= 1e9:
         raise BadInput(f"{name} = {value:g} is out of range; give a number from {least:g} to 1e9")

@@ -21,6 +21,7 @@ from ...files import CONFIG, parse_json, read_text
 from ..description import build
 from ..model import Model
 from .config import Config, group_layers
+from .context import context_limit
 from .quantization import read_precision
 from .registry import FAMILIES, Family, family
 
@@ -54,7 +55,7 @@ def describe(config: Mapping[str, Any], *, name: str, quant: Mapping[str, Any] |
     text = Config({**_inherited(config), **config[key]}, name) if key else outer
     found, reader = _reader(text, outer)
     description: dict[str, Any] = {"name": name, "family": found, **reader(text)}
-    context = text.maybe("max_position_embeddings", "n_positions", "max_seq_len", "seq_length")
+    context = context_limit(text)
     if context and "max_context" not in description:
         description["max_context"] = context
     precision, remarks = read_precision(outer, text, description, quant)
