@@ -7,10 +7,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from .braille import _paint, column_of
 from .chart_file import config
 from .charts import SCHEMA
 from .show import money
-from .braille import _paint, column_of
 
 if TYPE_CHECKING:
     from ..decisions.quote import Line

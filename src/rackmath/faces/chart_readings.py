@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..decisions.reading import number
+from .braille import column_of
 from .chart_file import config
 from .charts import SCHEMA
-from .braille import column_of
 
 if TYPE_CHECKING:
     from .ask_readings import ReadingsAnswer

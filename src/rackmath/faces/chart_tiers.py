@@ -12,9 +12,9 @@ from ..economics import caching
 from ..text import legible
 from ..units import show
 from . import charts, records_tiers
+from .braille import _COLORS, _paint
 from .chart_file import config
 from .chart_scale import HEIGHT, WIDTH
-from .braille import _COLORS, _paint
 
 if TYPE_CHECKING:
     from .ask_tiers import TiersAnswer

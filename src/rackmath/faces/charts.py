@@ -19,6 +19,7 @@ from typing import Any
 
 from ..errors import BadInput, did_you_mean
 from ..units import show
+from .braille import draw
 from .chart_file import config, save, themed, write
 from .chart_scale import (
     HEIGHT,
@@ -38,7 +39,6 @@ from .chart_scale import (
     trim,
     usable,
 )
-from .braille import draw
 
 __all__ = ["Axis", "Mark", "Series", "curve", "draw", "number", "save", "scatter", "stack", "themed", "write"]
 
