@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from rackmath.answers.scale import HEIGHT, LINE, WIDTH, Scale, text_width, tick_labels, ticks
 from rackmath.errors import BadInput
 from rackmath.faces import chart_file
-from rackmath.faces.chart_scale import HEIGHT, LINE, WIDTH, Scale, text_width, tick_labels, ticks
 from rackmath.faces.charts import Axis, Mark, Series, curve, draw, number, save, scatter, themed, write
 
 BATCH = [2**i for i in range(14)]

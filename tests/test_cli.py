@@ -307,7 +307,7 @@ def test_a_machine_without_a_price_is_unknown_not_free(rackmath: Command, tmp_pa
 
 
 def test_v3_does_not_fit_eight_h100(rackmath: Command) -> None:
-    """671 GB of weights do not fit in the 680 GB that eight drivers show with an engine beside: exit 1, by how much, and the nearest plan that does."""
+    """671 GB of weights and an engine do not fit 680 GB: exit 1, by how much, and the nearest plan that does."""
     said = rackmath("plan", V3, "--on", "8xh100")
     text = " ".join(said.out.split())
     assert said.code == 1
@@ -380,7 +380,7 @@ BAD: list[tuple[tuple[str, ...], str]] = [
     (("forward", LLAMA, "--on", NODE, "--layout", "XP9"), "write it like 'TP8"),
     (("forward", LLAMA, "--on", NODE, "--layout", "TP16"), "needs 16 devices"),
     (("forward", LLAMA, "--on", NODE, "--batch", "0"), "the pass is empty"),
-    (("forward", LLAMA, "--on", NODE, "-o", "a.svg"), "use one of .json"),
+    (("models", LLAMA, "-o", "a.svg"), "use one of .json"),
     (("batch", LLAMA, "--on", NODE, "--context", "inf"), "context = 'inf'"),
     (("batch", LLAMA, "--on", NODE, "--context", "0"), "context = 0"),
     (("models", "nope"), "unknown model 'nope'"),

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rackmath.faces import ask, ask_memory, ask_modes, ask_pipeline, ask_racks, ask_speculate, ask_timeline
+import rackmath
+from rackmath.faces import ask, ask_memory, ask_modes, ask_pipeline, ask_speculate, ask_timeline
 from rackmath.faces.cli import run
 from rackmath.faces.question import question
 from rackmath.kernel.counts import Pass
@@ -62,7 +63,7 @@ def test_every_command_takes_the_same_layout() -> None:
         "batch": ask.batch(V3, HALL).curve.layout,
         "memory": ask_memory.memory(V3, HALL).memory.layout,
         "context": ask_memory.context(V3, HALL).curves.layout,
-        "racks": ask_racks.racks(V3, HALL).racks.cases[0].layout,
+        "racks": rackmath.racks(V3, on=HALL).subject.cases[0].layout,
         "speculate": ask_speculate.speculate(V3, HALL).curve.layout,
         "cadence": ask_modes.cadence(V3, HALL, occupancy=0.8).layout,
     }

@@ -13,14 +13,14 @@ from typing import Any
 
 import typer
 
-from rackmath.faces.cli import app
+from rackmath.faces.cli import application
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 
 
 def reference() -> str:
     """The whole page: the hand-written head, then one section for each command."""
-    root: Any = typer.main.get_command(app)
+    root: Any = typer.main.get_command(application(every=True))
     head = (DOCS / "cli.head.md").read_text(encoding="utf-8").rstrip()
     return "\n\n".join([head, *_sections(root)]) + "\n"
 

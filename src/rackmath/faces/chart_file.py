@@ -11,96 +11,13 @@ from types import ModuleType
 from typing import Any
 
 from .. import writing
-from ..errors import BadInput, did_you_mean
+from ..answers.theme import THEMES, config, themed
+from ..errors import BadInput
 from ..text import legible_in
-from .chart_scale import FONT
 
 Spec = dict[str, Any]
 
 SUFFIXES = (".html", ".json", ".png", ".svg")
-
-_THEMES: dict[str, dict[str, Any]] = {
-    "light": {
-        "ground": "#ffffff",
-        "ink": "#1c2330",
-        "soft": "#5b6472",
-        "grid": "#e3e7ed",
-        "series": ["#1f63c6", "#d9571c", "#1b8f5a", "#7d4cc2", "#c22f6d", "#97730a", "#1690a7", "#6b7280"],
-    },
-    "dark": {
-        "ground": "#12161d",
-        "ink": "#e8ecf2",
-        "soft": "#a3adbb",
-        "grid": "#2a313c",
-        "series": ["#6ea8ff", "#ff9a62", "#58cf98", "#b794f6", "#f57fb0", "#e0bb4d", "#58c8de", "#aab2bf"],
-    },
-}
-
-
-def config(theme: str) -> Spec:
-    """The Vega-Lite `config` of a theme, "light" or "dark": every colour and font of a chart."""
-    if theme not in _THEMES:
-        raise BadInput(f"unknown theme {theme!r}{did_you_mean(theme, _THEMES) or '; known: light, dark'}")
-    of = _THEMES[theme]
-    return {
-        "background": of["ground"],
-        "font": "Inter, system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif",
-        "padding": 16,
-        "view": {"stroke": None},
-        "title": {
-            "anchor": "start",
-            "frame": "group",
-            "fontSize": 16,
-            "fontWeight": 600,
-            "offset": 12,
-            "color": of["ink"],
-        },
-        "axis": {
-            "labelColor": of["soft"],
-            "labelFontSize": 11.5,
-            "labelPadding": 5,
-            "titleColor": of["ink"],
-            "titleFontSize": 12.5,
-            "titleFontWeight": 500,
-            "titlePadding": 10,
-            "gridColor": of["grid"],
-            "domainColor": of["soft"],
-            "tickColor": of["soft"],
-            "tickSize": 4,
-        },
-        "axisY": {"domain": False, "ticks": False},
-        "legend": {
-            "orient": "top",
-            "direction": "horizontal",
-            "labelColor": of["ink"],
-            "labelFontSize": 12,
-            "labelLimit": 260,
-            "symbolStrokeWidth": 2.2,
-            "columnPadding": 18,
-            "offset": 10,
-            "padding": 0,
-        },
-        "range": {"category": of["series"]},
-        "style": {
-            "label": {"color": of["ink"], "fontSize": FONT, "fontWeight": 500},
-            "halo": {
-                "color": of["ground"],
-                "stroke": of["ground"],
-                "strokeWidth": 4,
-                "strokeJoin": "round",
-                "fontSize": FONT,
-                "fontWeight": 500,
-            },
-            "rule-mark": {"color": of["soft"], "strokeWidth": 1.2, "strokeDash": [2, 3]},
-            "spot": {"color": of["ink"]},
-            "ring": {"color": of["ink"], "strokeWidth": 1.8},
-        },
-    }
-
-
-def themed(spec: Spec, theme: str) -> Spec:
-    """The same chart in another theme."""
-    return spec | {"config": config(theme)}
 
 
 def write(spec: Spec, path: str | os.PathLike[str], *, theme: str = "light") -> Path:
@@ -159,10 +76,10 @@ def _converter(target: Path) -> ModuleType:
 
 def _page(spec: Spec, script: str) -> str:
     """A page with the chart and the code that draws it; a `<` in the data cannot end the script."""
-    data = {"spec": spec, "themes": {name: config(name) for name in _THEMES}}
+    data = {"spec": spec, "themes": {name: config(name) for name in THEMES}}
     text = json.dumps(data, allow_nan=False).replace("<", "\\u003c")
     parts = {"data": text, "script": script, "title": html.escape(" ".join(spec["title"]["text"]))}
-    parts |= {theme: of["ground"] for theme, of in _THEMES.items()}
+    parts |= {theme: of["ground"] for theme, of in THEMES.items()}
     return re.sub("@([a-z]+)@", lambda found: parts[found[1]], _PAGE)
 
 

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ..answers.theme import config
 from .braille import _paint, column_of
-from .chart_file import config
 from .charts import SCHEMA
 from .show import money
 

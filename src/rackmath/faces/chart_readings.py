@@ -6,9 +6,9 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ..answers.theme import config
 from ..decisions.reading import number
 from .braille import column_of
-from .chart_file import config
 from .charts import SCHEMA
 
 if TYPE_CHECKING:

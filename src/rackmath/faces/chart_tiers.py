@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..answers.scale import HEIGHT, WIDTH
+from ..answers.theme import config
 from ..economics import caching
 from ..text import legible
 from ..units import show
 from . import charts, records_tiers
 from .braille import _COLORS, _paint
-from .chart_file import config
-from .chart_scale import HEIGHT, WIDTH
 
 if TYPE_CHECKING:
     from .ask_tiers import TiersAnswer

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ..answers.scale import WIDTH
+from ..answers.theme import config
 from ..units import show
-from .chart_file import config
-from .chart_scale import WIDTH
 from .charts import SCHEMA
 
 Spec = dict[str, Any]

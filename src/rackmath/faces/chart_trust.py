@@ -10,8 +10,8 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from ..answers.theme import config
 from ..errors import BadInput
-from .chart_file import config
 
 if TYPE_CHECKING:
     from ..evidence.answer import Answer

@@ -6,11 +6,14 @@ How it ends, and with which exit code: `endings`.
 
 from __future__ import annotations
 
+import os
 import sys
-from typing import Annotated
+from collections.abc import Iterable
+from typing import Annotated, Any
 
 import typer
 
+from ..questions.registry import entries
 from . import (
     cli_allocate,
     cli_calibrate,
@@ -24,7 +27,6 @@ from . import (
     cli_pipeline,
     cli_prices,
     cli_quote,
-    cli_racks,
     cli_readings,
     cli_schedule,
     cli_score,
@@ -33,19 +35,33 @@ from . import (
     cli_timeline,
     cli_train,
     cli_validate,
+    commandline,
     endings,
 )
 from . import options as o
 
-app = typer.Typer(
-    name="rackmath",
-    help="Latency, throughput, memory and cost of serving large language models, from first principles.",
-    epilog="Example: rackmath plan deepseek-ai/DeepSeek-V3 --on gb200-nvl72 --min-interactivity 20",
-    context_settings={"help_option_names": ["-h", "--help"]},
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
-)
+ABOUT: dict[str, Any] = {
+    "name": "rackmath",
+    "help": "Latency, throughput, memory and cost of serving large language models, from first principles.",
+    "epilog": "Example: rackmath plan deepseek-ai/DeepSeek-V3 --on gb200-nvl72 --min-interactivity 20",
+    "context_settings": {"help_option_names": ["-h", "--help"]},
+    "no_args_is_help": True,
+    "pretty_exceptions_enable": False,
+    "rich_markup_mode": "rich",
+}
+
+app = typer.Typer(**ABOUT)
+
+
+def application(words: Iterable[str] = (), *, every: bool = False) -> typer.Typer:
+    """The application with the options of the commands that `words` name, or of every command."""
+    made = typer.Typer(**ABOUT)
+    made.registered_callback = app.registered_callback
+    made.registered_commands += app.registered_commands
+    made.registered_groups += app.registered_groups
+    commandline.register(made, words, every=every)
+    return made
+
 
 ASK = "Questions"
 CATALOGUE = "Catalogue"
@@ -129,45 +145,6 @@ def plan(
         return 0
     out.deliver(answer)
     return 0 if answer.best is not None else 1
-
-
-@app.command(
-    rich_help_panel=ASK,
-    epilog="Example: rackmath forward deepseek-ai/DeepSeek-V3 --on gb200-nvl72 --batch 2048 --layout 'TP1 DP64 EP64'",
-)
-def forward(
-    model: o.Model,
-    on: o.OneMachine,
-    batch: Annotated[str, typer.Option(metavar="COUNT", help="Sequences that decode one token each.")] = "64",
-    context: Annotated[str, typer.Option(metavar="TOKENS", help="Tokens already in each sequence.")] = "8192",
-    prefill: Annotated[str, typer.Option(metavar="TOKENS", help="Prompt tokens processed in the same pass.")] = "0",
-    layout: o.LayoutWords = None,
-    precision: o.OnePrecision = None,
-    kv: o.OneKv = None,
-    lora: o.Lora = None,
-    engine: o.EngineName = None,
-    sets: o.Sets = None,
-    extrapolate: o.Extrapolate = False,
-    json: o.Json = False,
-    csv: o.Csv = False,
-    output: o.DataFile = None,
-    explain: o.Explain = False,
-) -> int:
-    """One forward pass, term by term: FLOPs, bytes and seconds of every operation, and what binds it.
-
-    With --lora also the bytes and FLOPs per token of an adapter; in the pass adapters are operations of their own.
-    """
-    from . import ask, ask_pools, export
-
-    out = export.Output.of(json=json, csv=csv, file=output, explain=explain, charts=False)
-    chosen, values = ask_pools.lora_model(model, lora, o.pairs(sets))
-    out.deliver(
-        ask.forward(
-            chosen, on, batch=batch, context=context, prefill=prefill, layout=layout, precision=precision, kv=kv,
-            engine=engine, sets=values, extrapolate=extrapolate,
-        )
-    )  # fmt: skip
-    return 0
 
 
 @app.command(
@@ -260,7 +237,6 @@ cli_modes.register(app)
 cli_pipeline.register(app)
 cli_prices.register(app)
 cli_quote.register(app)
-cli_racks.register(app)
 cli_readings.register(app)
 cli_schedule.register(app)
 cli_score.register(app)
@@ -293,6 +269,7 @@ def explain_(
     known = [str(one.name or one.callback.__name__) for one in app.registered_commands if one.callback]
     known.remove("explain")
     known += [str(group.name) for group in app.registered_groups]
+    known += dict.fromkeys(name.split(" ")[0] for name in entries())
     if command in ("", "-h", "--help"):
         typer.echo(context.get_help())
         return 0
@@ -302,7 +279,9 @@ def explain_(
 
     shown = export.DEPTH.set(None if levels is None else o.whole(levels, "levels"))
     try:
-        done = app(args=[command, *context.args, "--explain"], standalone_mode=False)
+        done = application([command, *context.args])(
+            args=[command, *context.args, "--explain"], standalone_mode=False
+        )
     finally:
         export.DEPTH.reset(shown)
     return done if isinstance(done, int) else 0
@@ -311,8 +290,9 @@ def explain_(
 def run(args: list[str] | None = None) -> int:
     """The exit code of one command; every mistake becomes one sentence on stderr."""
     endings.sane_width()
+    words = [*(sys.argv[1:] if args is None else args), *os.environ.get("COMP_WORDS", "").split()]
     try:
-        return endings.code_of(lambda: app(args=args, prog_name="rackmath", standalone_mode=False))
+        return endings.code_of(lambda: application(words)(args=args, prog_name="rackmath", standalone_mode=False))
     finally:
         _warn()
 

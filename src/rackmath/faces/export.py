@@ -5,27 +5,28 @@ JSON holds SI units and the field's own names; what is unknown or infinite is nu
 
 from __future__ import annotations
 
-import csv
 import io
-import json
-import math
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..answers.parts import Answer
+from ..answers.record import csv_text, json_text, plain
 from ..errors import BadInput
-from ..text import cell, legible, legible_json
+from ..text import legible
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from ..world.catalog import Listing
     from .explain import Node
+
+__all__ = ["Face", "Listed", "Output", "csv_text", "face_of", "json_text", "plain", "progress"]
 
 Record = dict[str, Any]
 
@@ -62,9 +63,19 @@ class Output:
     form: str  # "text", "json", "csv" or "chart"
     file: Path | None = None
     explain: bool = False
+    levels: int | None = None
 
     @classmethod
-    def of(cls, *, json: bool, csv: bool, file: Path | None, explain: bool, charts: bool = True) -> Output:
+    def of(
+        cls,
+        *,
+        json: bool,
+        csv: bool,
+        file: Path | None,
+        explain: bool,
+        charts: bool = True,
+        levels: int | None = None,
+    ) -> Output:
         """The output that the options ask for; contradictions are refused before any work is done."""
         if json and csv:
             raise BadInput("--json and --csv exclude each other; give one of them")
@@ -72,7 +83,7 @@ class Output:
             raise BadInput("a tree cannot be written as CSV; use --json")
         asked = "json" if json else "csv" if csv else None
         if file is None:
-            return cls(form=asked or "text", explain=explain)
+            return cls(form=asked or "text", explain=explain, levels=levels)
         suffix = file.suffix.lower()
         allowed = (*DATA, *CHARTS) if charts and not explain else (".json", ".txt") if explain else DATA
         if suffix not in allowed:
@@ -81,7 +92,7 @@ class Output:
         form = "chart" if suffix in CHARTS else {".txt": "text"}.get(suffix, suffix[1:])
         if asked is not None and asked != form:
             raise BadInput(f"--{asked} and -o {file} contradict each other; leave one out")
-        return cls(form=form, file=file, explain=explain)
+        return cls(form=form, file=file, explain=explain, levels=levels)
 
     def deliver(self, answer: Any) -> None:
         """Print the answer, or write it to the file."""
@@ -101,7 +112,9 @@ class Output:
             if self.file is not None or not console.is_terminal:
                 console = show.console(io.StringIO(), width=FILE_WIDTH if self.file is not None else console.width)
             if self.explain:
-                _tree(face).show(console)
+                from .terminal import tree
+
+                tree(console, _tree(face, self.levels))
             else:
                 face.screen(console)
             if isinstance(console.file, io.StringIO):
@@ -111,7 +124,7 @@ class Output:
         if self.form == "csv":
             text = csv_text(face.rows())
         else:
-            text = json_text(_tree(face).record() if self.explain else face.record())
+            text = json_text(_tree(face, self.levels).record() if self.explain else face.record())
         self._write(text)
 
     def _write(self, text: str) -> None:
@@ -132,15 +145,38 @@ def _said(file: Path | None) -> None:
         print(f"wrote {legible(str(file))}", file=sys.stderr)
 
 
-def _tree(face: Face) -> Node:
+def _tree(face: Face, levels: int | None) -> Node:
     if face.tree is None:
         raise BadInput("a listing has no terms to explain; name one of its entries")
-    depth = DEPTH.get()
+    depth = DEPTH.get() if levels is None else levels
     return face.tree() if depth is None else face.tree().to_depth(depth)
+
+
+def _generic(answer: Answer) -> Face:
+    """The faces of an answer made of blocks."""
+    from .terminal import screen
+
+    return Face(
+        record=lambda: answer.record,
+        rows=answer.rows,
+        screen=lambda c: screen(c, answer),
+        tree=answer.terms,
+        chart=(lambda: _picture(answer)) if answer.charts else None,
+    )
+
+
+def _picture(answer: Answer) -> Record:
+    from ..answers.text import sentence
+    from .charts import stack
+
+    specs = [dict(spec) for spec in answer.charts]
+    return specs[0] if len(specs) == 1 else stack(specs, title=sentence(answer.title))
 
 
 def face_of(answer: Any) -> Face:
     """The faces of any answer, or of a catalogue entry; an answer with a method `face` brings its own."""
+    if isinstance(answer, Answer):
+        return _generic(answer)
     if callable(own := getattr(answer, "face", None)):
         found: Face = own()
         return found
@@ -204,52 +240,6 @@ def face_of(answer: Any) -> Face:
             tree=None,
         )
     raise TypeError(f"no face is known for {type(answer).__name__}")
-
-
-# --- plain data ---------------------------------------------------------------------------------------------------
-
-
-def plain(value: Any) -> Any:
-    """A value of plain JSON types: numpy scalars become numbers, what is not finite becomes None.
-
-    >>> plain({"a": float("inf"), "b": (1.0, 2.5), "c": None})
-    {'a': None, 'b': [1, 2.5], 'c': None}
-    """
-    if value is None or isinstance(value, bool | str):
-        return value
-    if isinstance(value, Mapping):
-        return {str(k): plain(v) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(v) for v in value]
-    if hasattr(value, "tolist"):
-        return plain(value.tolist())
-    number = float(value)
-    if not math.isfinite(number):
-        return None
-    return int(number) if number == int(number) and abs(number) < 2**53 else number
-
-
-def json_text(record: Any) -> str:
-    """Strict JSON with a line break at the end."""
-    return legible_json(json.dumps(plain(record), indent=2, ensure_ascii=False, allow_nan=False)) + "\n"
-
-
-def csv_text(rows: Sequence[Record]) -> str:
-    """A table with a header of the keys of all rows, in order of appearance; unknown values are empty.
-
-    What a spreadsheet would take for a formula gets a `'` in front (`rackmath.text.cell`).
-
-    >>> csv_text([{"batch": 1.0, "tpot": 0.02}, {"batch": 2.0}])
-    'batch,tpot\\n1,0.02\\n2,\\n'
-    """
-    names = list(dict.fromkeys(name for row in rows for name in row))
-    out = io.StringIO()
-    writer = csv.DictWriter(out, names, lineterminator="\n", restval="")
-    writer.writerow({name: cell(name) for name in names})
-    for row in rows:
-        writer.writerow({k: cell(p) if isinstance(p := plain(v), str) else "" if p is None else p
-                         for k, v in row.items()})  # fmt: skip
-    return out.getvalue()
 
 
 @contextmanager

@@ -1,0 +1,254 @@
+"""The parts of an answer. They are plain data: no part knows of terminals, pages or files.
+
+A `key` is where a part's values stand in the record of the answer; dots nest it ("memory.room"). A part without a key
+is for people alone, and every number it shows must stand in the record under another key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from .record import Record, csv_text, json_text, nested, plain, put
+from .terms import Term
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figure:
+    """A number people look at: SI value with its unit, the interval it lies in, the bound it cannot beat.
+
+    `note`: what it means, in a few words. `strong`: the figure people came for.
+    """
+
+    key: str
+    label: str
+    value: float | None
+    unit: str = ""
+    low: float | None = None
+    high: float | None = None
+    bound: float | None = None
+    note: str = ""
+    strong: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figures:
+    """Figures under each other. `against`: key of the figure that the others of its unit are multiples of."""
+
+    key: str
+    figures: tuple[Figure, ...]
+    title: str = ""
+    aside: str = ""
+    against: str = ""
+    head: str = "estimate"
+
+    def record(self) -> Record:
+        """Each value under its key; ends of the interval and the bound beside it."""
+        found: Record = {}
+        for figure in self.figures:
+            put(found, figure.key, figure.value)
+            for name in ("low", "high", "bound"):
+                if (value := getattr(figure, name)) is not None:
+                    put(found, f"{figure.key}_{name}", value)
+        return found
+
+    def table(self) -> list[Record]:
+        """A row for each figure."""
+        names = ("key", "value", "unit", "low", "high", "bound")
+        return [{name: getattr(figure, name) for name in names} for figure in self.figures]
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of a table: `unit` says how its values become words; "" for words.
+
+    `optional`: left out first where there is little room, lowest number first; 0 is kept longest.
+    """
+
+    key: str
+    head: str
+    unit: str = ""
+    optional: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """Rows of SI values with typed columns.
+
+    `rows` are the record's. `shown`: the rows for people, where they are others (equal ones merged, the last ones
+    summed up). `strong` and `faint`: places of rows in what is shown. `total`: a last row, set apart. `marks`: a
+    few words behind a row. `void`: what a faint row says in place of its values ("does not fit").
+    """
+
+    key: str
+    columns: tuple[Column, ...]
+    rows: Sequence[Mapping[str, Any]]
+    title: str = ""
+    aside: str = ""
+    shown: Sequence[Mapping[str, Any]] | None = None
+    total: Mapping[str, Any] | None = None
+    strong: int | None = None
+    faint: frozenset[int] = frozenset()
+    marks: Mapping[int, str] = field(default_factory=dict)
+    headless: bool = False
+
+    @property
+    def visible(self) -> Sequence[Mapping[str, Any]]:
+        """The rows people see."""
+        return self.rows if self.shown is None else self.shown
+
+    def record(self) -> list[Record]:
+        """The rows of the record."""
+        return [dict(row) for row in self.rows]
+
+    table = record
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bar:
+    """A whole split into named parts; `whole` where the parts need not fill it."""
+
+    key: str
+    parts: Mapping[str, float]
+    unit: str
+    title: str = ""
+    aside: str = ""
+    whole: float | None = None
+
+    def record(self) -> Record:
+        """Each part by its name, and the whole where it is given."""
+        return dict(self.parts) | ({} if self.whole is None else {"whole": self.whole})
+
+
+@dataclass(frozen=True, slots=True)
+class Say:
+    """A sentence whose numbers are data: `Say("{factor:x} as long", {"factor": 2.4}, key="crossing")`.
+
+    Fields of the text name values and, behind the colon, the unit that makes words of them (`text.cell`). `*words*`
+    stand out. Values the text does not name are for the record alone.
+    """
+
+    text: str
+    values: Mapping[str, Any] = field(default_factory=dict)
+    key: str = ""
+    faint: bool = False
+    title: str = ""
+    aside: str = ""
+
+    def record(self) -> Record:
+        """The values of the sentence."""
+        return dict(self.values)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chart:
+    """A picture as a Vega-Lite specification; `lines`: its height in a terminal."""
+
+    spec: Mapping[str, Any]
+    key: str = ""
+    title: str = ""
+    aside: str = ""
+    lines: int = 15
+
+    def record(self) -> Record:
+        """The specification."""
+        return dict(self.spec)
+
+
+Block = Figures | Table | Bar | Say | Chart
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """What a command answers: blocks for people, a record for programs, terms for who asks why.
+
+    `data`: what the record holds beside the blocks' values. `table`: key of the table that `rows` and CSV give.
+    `remarks`: notes for people that only repeat what the record says elsewhere. `command` and `question` are set at
+    the door (`questions.registry.ask`): the keyword arguments that give this answer again.
+
+    Tables and figures are attributes: `answer.memory.room`, `answer.front[0]["tpot"]`.
+    """
+
+    title: Say
+    subtitle: str = ""
+    blocks: tuple[Block, ...] = ()
+    table: str = ""
+    data: Mapping[str, Any] = field(default_factory=dict)
+    terms: Callable[[], Term] | None = None
+    notes: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
+    exit_code: int = 0
+    command: str = ""
+    question: Mapping[str, Any] = field(default_factory=dict)
+    subject: Any = None  # the domain's own record, for hand-set screens; no part of the record of the answer
+
+    @cached_property
+    def record(self) -> Record:
+        """Everything as plain SI values: {question, data, a key for each block, notes}."""
+        found: Record = {"question": dict(self.question), **self.data}
+        for block in self.blocks:
+            if block.key:
+                put(found, block.key, block.record())
+        record: Record = plain(found | {"notes": list(self.notes)})
+        return record
+
+    def to_dict(self) -> dict[str, Any]:
+        """The record as nested dicts and lists of plain values; what is unknown or infinite is None."""
+        return self.record
+
+    def to_json(self) -> str:
+        """The record as strict JSON: what `--json` prints, to the byte."""
+        return json_text(self.record)
+
+    def to_csv(self) -> str:
+        """The main table as CSV: what `--csv` prints, to the byte."""
+        return csv_text(self.rows())
+
+    def rows(self) -> list[dict[str, Any]]:
+        """The rows of the main table."""
+        for block in self.blocks:
+            if block.key == self.table and isinstance(block, Table | Figures):
+                return block.table()
+        return [dict(row) for row in self.data.get(self.table, ())]
+
+    def explain(self, levels: int | None = None) -> Term:
+        """The answer as a tree of named terms, at most so many levels deep."""
+        from ..errors import BadInput
+
+        if self.terms is None:
+            raise BadInput("a listing has no terms to explain; name one of its entries")
+        tree = self.terms()
+        return tree if levels is None else tree.to_depth(levels)
+
+    @property
+    def charts(self) -> tuple[Mapping[str, Any], ...]:
+        """The Vega-Lite specifications of its pictures."""
+        return tuple(b.spec for b in self.blocks if isinstance(b, Chart))
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
+        return {kind: shown for kind, make in FORMS.items() if (shown := make(self)) is not None}
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_") or name == "record":
+            raise AttributeError(name)
+        try:
+            return nested(self.record[name])
+        except KeyError:
+            from ..errors import did_you_mean
+
+            near = did_you_mean(name, self.record)
+            raise AttributeError(f"the answer of {self.command or 'this command'} has no {name!r}{near}") from None
+
+    def __dir__(self) -> list[str]:
+        return sorted({*super().__dir__(), *self.record})
+
+    def __repr__(self) -> str:
+        from .text import sentence
+
+        return f"<{self.command or 'answer'}: {sentence(self.title)}>"
+
+
+FORMS: dict[str, Callable[[Answer], Any]] = {}
+"""Ways to show an answer by MIME type; faces add theirs (`faces.notebook`)."""

@@ -1,0 +1,121 @@
+"""An SI value as people read it, by its unit: the one place for terminal, page, notebook and report."""
+
+from __future__ import annotations
+
+import math
+import re
+from string import Formatter
+from typing import Any
+
+from ..units import show
+from .parts import Figure, Say
+
+PREFIXED = ("s", "B", "B/s", "FLOP", "FLOP/s", "W", "J", "params", "tok/s", "FLOP/B")
+"""Units that take a prefix: 16.3 ms, 7.66 GB."""
+
+
+def cell(value: Any, unit: str = "") -> str:
+    """The text of a value in a unit; empty where it is unknown.
+
+    Units beside those of `units.show`: "share" (0.287 is 28.7%), "percent" (29%), "x" (2.39x), "number" (three
+    digits), "count" and "tokens" (whole, with commas), "yes" (a check of what does not hold), "$" (dollars).
+
+    >>> cell(0.0163, "s"), cell(0.287, "share"), cell(2.39, "x"), cell(1549.2, "tokens"), cell(None, "s")
+    ('16.3 ms', '28.7%', '2.39x', '1,549', '')
+    >>> cell(0.115, "$"), cell(12.5, "$"), cell("direct"), cell(float("inf"), "s")
+    ('$0.115', '$12.50', 'direct', '∞')
+    """
+    if value is None or value == "" or (isinstance(value, float) and math.isnan(value)):
+        return ""
+    if unit == "yes":
+        return "" if value else "no"
+    if not unit or isinstance(value, str):
+        return str(value)
+    number = float(value)
+    if unit in _WORDS and math.isfinite(number):
+        return str(_WORDS[unit](number))
+    return money(number, unit) if unit.startswith("$") else show(number, "" if unit in _WORDS else unit)
+
+
+def _count(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 1000 or value == int(value) else f"{value:,.1f}"
+
+
+_WORDS: dict[str, Any] = {
+    "share": lambda v: f"{v:.1%}",
+    "percent": lambda v: f"{v:.0%}",
+    "x": lambda v: f"{v:.3g}x",
+    "x2": lambda v: f"{v:.2f}x",
+    "ratio": lambda v: f"{v:.2f}",
+    "number": lambda v: show(v) if abs(v) >= 1000 else f"{v:.3g}",
+    "count": _count,
+    "whole": lambda v: f"{v:,.0f}",
+    "tokens": lambda v: f"{v:,.0f}",
+}
+
+
+def money(value: float | None, unit: str = "$", *, digits: int = 3) -> str:
+    """Dollars with at least two places behind a point, or "unknown".
+
+    >>> money(0.5), money(4.0), money(None), money(2.1, "$/h")
+    ('$0.500', '$4.00', 'unknown', '$2.10/h')
+    """
+    if value is None:
+        return "unknown"
+    text = show(float(value), "$", digits=digits)
+    whole, dot, cents = text.partition(".")
+    return (f"{whole}.{cents}0" if dot and len(cents) == 1 else text) + unit[1:]
+
+
+def between(low: float | None, high: float | None, unit: str) -> str:
+    """An interval, its unit said once where both ends share it; empty where an end is unknown.
+
+    >>> between(0.0346, 0.0785, "s"), between(0.0005, 0.002, "s"), between(0.156, 0.354, "$")
+    ('34.6 to 78.5 ms', '500 µs to 2.00 ms', '$0.156 to 0.354')
+    """
+    if low is None or high is None:
+        return ""
+    first, last = cell(low, unit), cell(high, unit)
+    if unit.startswith("$"):
+        return f"{first} to {last.removeprefix('$')}"
+    number, _, of = first.partition(" ")
+    return f"{number if of and last.endswith(' ' + of) else first} to {last}"
+
+
+def interval(figure: Figure) -> str:
+    """The interval of a figure in words."""
+    return between(figure.low, figure.high, figure.unit)
+
+
+class _Sentence(Formatter):
+    """Fields whose format is a unit: `{memory:B}`; other formats are Python's."""
+
+    def format_field(self, value: Any, spec: str) -> str:
+        if spec in _WORDS or spec in PREFIXED or spec.startswith("$"):
+            return cell(value, spec)
+        return str(super().format_field(value, spec))
+
+
+_STRONG = re.compile(r"\*([^*]+)\*")
+
+
+def pieces(say: Say) -> list[tuple[str, bool]]:
+    """The sentence in pieces of plain and of strong words.
+
+    >>> pieces(Say("crossing takes *{factor:x2}* as long", {"factor": 2.779}))
+    [('crossing takes ', False), ('2.78x', True), (' as long', False)]
+    """
+    found: list[tuple[str, bool]] = []
+    for i, part in enumerate(_STRONG.split(say.text)):
+        if part:
+            found.append((_Sentence().vformat(part, (), say.values), i % 2 == 1))
+    return found
+
+
+def sentence(say: Say) -> str:
+    """The sentence with its numbers put in.
+
+    >>> sentence(Say("{bytes:B} over all layers", {"bytes": 7.66e9}))
+    '7.66 GB over all layers'
+    """
+    return "".join(text for text, _ in pieces(say))

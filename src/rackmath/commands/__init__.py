@@ -1,0 +1,1 @@
+"""One module a command: its question, its answer, its terms."""

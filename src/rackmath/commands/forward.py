@@ -1,0 +1,180 @@
+"""One forward pass, term by term: FLOPs, bytes and seconds of every operation, and what binds it.
+
+Group: Serving
+Example: rackmath forward deepseek-ai/DeepSeek-V3 --on gb200-nvl72 --batch 2048 --layout 'TP1 DP64 EP64'
+
+With --lora also the bytes and FLOPs per token of an adapter; in the pass adapters are operations of their own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from ..answers.charts import Axis, Mark, Series, curve
+from ..answers.parts import Answer, Bar, Chart, Column, Figure, Figures, Say, Table
+from ..answers.text import cell
+from ..faces import ask, ask_pools, explain_plan, records
+from ..faces.show import RESOURCES
+from ..faces.show_plan import formats
+from ..kernel.roofline import binding
+from ..questions.common import Adapters, LayoutWords, OnMachine
+from ..questions.fields import count, tokens
+
+MOST_ROWS = 24
+"""Operations a person is shown; the others are summed up."""
+
+LEAST_SHARE = 0.0005
+"""Share of the pass below which an operation is one of the smaller ones."""
+
+
+MOST_MARKS = 6
+"""Operations named on the roofline."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Forward(OnMachine):
+    """What a pass does, and how it is cut."""
+
+    batch: Annotated[float, count("Sequences that decode one token each.")] = 64
+    context: Annotated[float, tokens("Tokens already in each sequence.", least=0)] = 8192
+    prefill: Annotated[float, tokens("Prompt tokens processed in the same pass.", least=0)] = 0
+    layout: LayoutWords = None
+    lora: Adapters = None
+
+
+def answer(q: Forward) -> Answer:
+    """The pass on its layout."""
+    chosen, values = ask_pools.lora_model(q.model, q.lora, q.sets)
+    p = ask.forward(
+        chosen, q.on, batch=q.batch, context=q.context, prefill=q.prefill, layout=q.layout, precision=q.precision,
+        kv=q.kv, engine=q.engine, sets=values, extrapolate=q.extrapolate,
+    )  # fmt: skip
+    return Answer(
+        title=_title(p),
+        subtitle=" · ".join([f"{p.layout.label()}, {formats(p.precision)}", _load(p)]),
+        blocks=(_times(p), _use(p), _shares(p), _operations(p), _roofline(p), _memory(p)),
+        table="terms",
+        data={k: v for k, v in records.forward(p).items() if k not in ("question", "notes", "terms")},
+        terms=lambda: explain_plan.forward(p),
+        notes=p.notes,
+        remarks=tuple(_remarks(p)),
+    )
+
+
+def _title(p: Any) -> Say:
+    q = p.question
+    under = "" if q.engine.name == "typical" else f" under {q.engine.name} {q.engine.version}".rstrip()
+    names = {"model": q.model.name, "machine": q.machine.name}
+    return Say("One forward pass of *{model}* on *{machine}*" + under, names)
+
+
+def _load(p: Any) -> str:
+    doing = []
+    if decoding := records.decoding(p):
+        at = cell(float(p.work.context), "count")
+        doing.append(f"{cell(decoding, 'count')} sequences decode one token each at {at}")
+    if float(p.work.prefill):
+        doing.append(f"{cell(float(p.work.prefill), 'count')} prompt tokens")
+    return " + ".join(doing)
+
+
+def _remarks(p: Any) -> list[str]:
+    said = ["FLOPs and bytes are those of the busiest device"]
+    if float(p.layout.pp) > 1 and float(p.work.decode):
+        said.append("the time is that of one micro-batch through all pipeline stages")
+    return said
+
+
+def _times(p: Any) -> Figures:
+    t, span = p.time, records.step_span(p)
+    low, high = span["estimate"] or (None, None)
+    parts = {"compute": float(t.compute), "memory": float(t.memory), "network": max(float(t.up), float(t.out))}
+    each = ", ".join(f"{name} {cell(value, 's')}" for name, value in parts.items())
+    rows = (
+        ("bound", "bound", t.bound, f"the largest of {each}"),
+        ("per_operation_sum", "per-operation sum", t.per_operation, "every operation at its own roofline"),
+        ("plain_sum", "plain sum", t.plain_sum, "nothing overlaps"),
+    )
+    figures = [Figure(key=key, label=name, value=float(v), unit="s", note=why) for key, name, v, why in rows]
+    figures.append(
+        Figure(
+            key="estimate", label="estimate", value=float(t.estimate), unit="s", low=low, high=high, strong=True,
+            note="achieved shares of peak, launches, step overhead",
+        )
+    )  # fmt: skip
+    return Figures(key="time", head="seconds", against="bound", figures=tuple(figures), aside=_reason(span, low))
+
+
+def _reason(span: Any, low: float | None) -> str:
+    return f"Intervals are made to hold 9 of 10 runs ({span['reason']})." if low is not None else span["reason"]
+
+
+def _use(p: Any) -> Say:
+    use, t = records.use(p), p.time
+    values = {"mfu": use["mfu"], "mbu": use["mbu"], "flops": float(t.flops), "bytes": float(t.bytes)}
+    return Say("MFU *{mfu:share}*   MBU *{mbu:share}*   {flops:FLOP} and {bytes:B} per device", values)
+
+
+def _shares(p: Any) -> Bar:
+    shares = {RESOURCES[name]: float(value) for name, value in p.time.shares.items()}
+    name = binding(p.time)
+    share = float(p.time.shares[name]) / float(p.time.estimate)
+    aside = f"{RESOURCES[name]}: {share:.0%} of the pass"
+    return Bar(key="", title="What binds", aside=aside, parts=shares, unit="s")
+
+
+def _memory(p: Any) -> Bar:
+    held = records.memory(p.footprint, float(p.footprint.used(records.decoding(p), p.layout)))
+    parts = {name: held[name] for name in ("weights", "cache", "reserve", "free")}
+    aside = cell(float(p.footprint.capacity), "B")
+    return Bar(key="", title="Memory per GPU", aside=aside, parts=parts, unit="B", whole=held["capacity"])
+
+
+def _roofline(p: Any) -> Chart:
+    """Operations by arithmetic intensity and achieved rate, under the roofline of the formats they run in."""
+    on, rows = p.question.machine, [r for r in records.terms(p) if r["flops"] and r["bytes"]]
+    found = {r["operation"]: (r["flops"] / r["bytes"], r["flops"] / r["seconds"]) for r in rows}
+    bandwidth = float(on.hbm_bandwidth)
+    used = {float(f"{float(op.flops) / float(op.compute):.6g}") for op, _ in p.time.terms if op.compute}
+    peaks = {name: float(on.peak(name)) for name in ("bf16", "fp8", "fp4") if float(f"{on.peak(name):.6g}") in used}
+    low = min([x for x, _ in found.values()], default=1.0) / 3
+    high = 3 * max([x for x, _ in found.values()] + [peak / bandwidth for peak in peaks.values()])
+    xs, ys = [x for x, _ in found.values()], [y for _, y in found.values()]
+    series = [Series("operations", xs, ys, look="dots", labels=tuple(found))]
+    for name, peak in peaks.items():
+        corner = peak / bandwidth
+        series.append(Series(name, [low, corner, high], [low * bandwidth, peak, peak], look="line"))
+    spec = curve(
+        series, title=f"Operations under the roofline of {on.name}", x=Axis("FLOPs per byte moved", log=True),
+        y=Axis("Achieved rate per device", "FLOP/s", log=True),
+        marks=[Mark(name, x, y) for name, (x, y) in list(found.items())[:MOST_MARKS]],
+    )  # fmt: skip
+    return Chart(title="Roofline", aside="under the slope memory binds, under the roof computing", spec=spec)
+
+
+def _operations(p: Any) -> Table:
+    rows = records.terms(p)
+    summed = ("layers", "flops", "bytes", "seconds", "share")
+    merged: dict[tuple[str, str, str], dict[str, Any]] = {}
+    for row in rows:  # layers of one name that cost the same are one line
+        key = (row["operation"], row["binds"], f"{row['seconds'] / row['layers']:.9e}")
+        kept = merged.setdefault(key, dict(row) | dict.fromkeys(summed, 0.0))
+        for name in summed:
+            kept[name] += row[name]
+    shown = sorted((r for r in merged.values() if r["share"] >= LEAST_SHARE), key=lambda r: -r["seconds"])[:MOST_ROWS]
+    left = [r for r in merged.values() if r not in shown]
+    rest = {name: sum(r[name] for r in left) for name in summed}
+    if left:
+        shown.append({"operation": f"{len(left)} smaller ones", "binds": ""} | rest)
+    for row in shown:  # an operation without FLOPs or bytes says nothing there
+        row |= {name: row[name] or None for name in ("flops", "bytes") if name in row}
+    t = p.time
+    return Table(
+        key="terms", title="Operations", aside="all layers together, slowest first", rows=rows, shown=shown,
+        columns=(Column("operation", "operation"), Column("layers", "layers", "whole", optional=1),
+                 Column("flops", "FLOPs", "FLOP", optional=2), Column("bytes", "bytes", "B"),
+                 Column("seconds", "seconds", "s"), Column("share", "share", "share"), Column("binds", "binds")),
+        total={"operation": "sum", "flops": float(t.flops), "bytes": float(t.bytes), "seconds": float(t.estimate),
+               "share": 1.0},
+    )  # fmt: skip

@@ -1,0 +1,463 @@
+"""Experts over devices and racks: placement, the exchange each way, what crossing a rack costs, domain sizes.
+
+Group: Serving
+Example: rackmath racks deepseek-ai/DeepSeek-V3 --on 144xh800
+
+The same layout is priced as it lies and as it would lie in one domain; their ratio is what crossing costs. Below, the
+same chip in domains of other sizes: all weights read once, the bound, and the estimate with its collectives. Link
+ratios of machines alone: rackmath links.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from typing import Annotated, Any
+
+from ..answers.charts import Axis, Mark, Series, curve
+from ..answers.parts import Answer, Block, Chart, Column, Say, Table
+from ..answers.terms import Term, product, quotient, stated
+from ..answers.terms import count as number
+from ..answers.text import cell
+from ..errors import BadInput
+from ..faces import records
+from ..faces.explain import of_machine
+from ..faces.question import layout_taken, question
+from ..faces.show_plan import formats
+from ..layout.experts import SCHEMES, imbalance_of
+from ..questions.common import LayoutWords, OnMachine, PriceKind, model
+from ..questions.fields import count, flag, one_of, tokens, words
+from ..search.racks import TYPICAL_BATCH, Case, Work, copies_of, experts_of, layout_for_work, racks
+from ..search.racks import Racks as Found
+from ..units import plural
+from ..world import catalog
+from ..world.lengths import within
+from ..world.loads import expert_loads
+from ..world.precision import Precision, format_named
+from ..world.workload import Traffic
+
+WORK, EXPERTS, DOMAINS = "Work", "Experts", "Domain sizes"
+
+WAYS = ("direct", "hierarchical", "scale-out", "all-gather")
+BESIDE = ("8xh100", "gb200-nvl72", "rubin-ultra-nvl576")
+"""Machines whose weight floors stand side by side: domains of 8, 72 and 144 packages."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Racks(OnMachine):
+    """What is done, how experts are placed and exchanged, and which domains are compared."""
+
+    model: Annotated[Any, model("link ratios of machines alone: rackmath links")]
+    phase: Annotated[str, one_of("What is done.", "decode", "prefill", panel=WORK)] = "decode"
+    batch: Annotated[
+        float | None,
+        count("Sequences that decode together. 64 for each device, or as many as fit.", above=0, panel=WORK),
+    ] = None
+    tokens: Annotated[
+        float | None, tokens("Prompt tokens that a device prefills in a pass.", above=0, panel=WORK)
+    ] = None
+    context: Annotated[float | None, tokens("Tokens a sequence holds, or of a prompt. 4096.", panel=WORK)] = None
+    redundant: Annotated[
+        float | None, count("Second copies of experts. What an even split needs if not given.", panel=EXPERTS)
+    ] = None
+    experts_per_gpu: Annotated[
+        float | None,
+        count("Slots for routed experts of a layer on each device; those left over hold copies.", panel=EXPERTS),
+    ] = None
+    expert_loads: Annotated[
+        Any,
+        words(
+            "JSON of measured loads: a number for each expert, or such a row for each layer.",
+            "FILE",
+            panel=EXPERTS,
+        ),
+    ] = None
+    exchange: Annotated[
+        str | None, one_of("How tokens travel. The cheapest if not given.", *SCHEMES, "cheapest", panel=EXPERTS)
+    ] = None
+    overlap: Annotated[
+        bool, flag("Two half batches: one computes while the other exchanges, where that pays.", panel=EXPERTS)
+    ] = False
+    dispatch: Annotated[
+        str | None,
+        words("Format of tokens sent to experts. Their operand type if not given.", "FORMAT", panel=EXPERTS),
+    ] = None
+    combine: Annotated[
+        str | None, words("Format of results sent back. bf16 if not given.", "FORMAT", panel=EXPERTS)
+    ] = None
+    min_interactivity: Annotated[
+        float | None,
+        count("Tokens per second and user: names the smallest domain.", above=0, metavar="TOK/S", panel=DOMAINS),
+    ] = None
+    max_domain: Annotated[int, count("Largest domain drawn.", least=1, most=10_000, whole=True, panel=DOMAINS)] = 576
+    floor_batch: Annotated[float, count("Sequences decoded by a domain of any size.", above=0, panel=DOMAINS)] = 256
+    beside: Annotated[
+        tuple[str, ...],
+        words("Machines whose weight floors stand side by side.", "MACHINES", complete="machines", panel=DOMAINS),
+    ] = BESIDE
+    layout: LayoutWords = None
+    price: PriceKind = None
+
+
+def answer(q: Racks) -> Answer:
+    """Placement of experts, their exchange over domains, what crossing costs, and latency against domain size."""
+    r, notes = _found(q)
+    machine = r.question.machine
+    doing = (
+        f"decoding {plural(round(r.cases[0].tokens), 'sequence')}"
+        if r.work.phase == "decode"
+        else f"prefilling {cell(r.work.per_device, 'count')} tokens a device"
+    )
+    halves = ", two half batches" if r.question.efficiency.overlap else ""
+    return Answer(
+        title=Say(
+            "*{model}* over the racks of *{machine}*", {"model": r.question.model.name, "machine": machine.name}
+        ),
+        subtitle=f"{r.cases[0].layout.label()}, {formats(r.precision)}, {doing} at"
+        f" {cell(r.work.context, 'count')} tokens{halves}",
+        blocks=tuple(_blocks(r)),
+        table="domains",
+        data=_data(r),
+        terms=lambda: _terms(r),
+        notes=notes,
+        subject=r,
+    )
+
+
+def _found(q: Racks) -> tuple[Found, tuple[str, ...]]:
+    if q.phase == "prefill" and q.batch is not None:
+        raise BadInput("batch is for decoding; give tokens, those that each device prefills in a pass")
+    if q.phase == "decode" and q.tokens is not None:
+        raise BadInput("tokens is for --phase prefill; give batch, the sequences that decode together")
+    asked, notes = question(
+        q.model, q.on, traffic=Traffic(isl=1024, osl=1), precision=q.precision, kv=q.kv, price=q.price,
+        engine=q.engine, sets=q.sets,
+    )  # fmt: skip
+    used = _formats(q, asked.precisions[0])
+    efficiency = asked.efficiency
+    if q.overlap:
+        efficiency = replace(efficiency, overlap=1.0)
+    if q.exchange is not None:
+        efficiency = replace(efficiency, exchange=q.exchange)
+    each = _work(q, asked)
+    notes += within(asked.model, each.context, "context", extrapolate=q.extrapolate)
+    chosen = layout_taken(q.layout, asked, lambda: layout_for_work(asked, used, each), notes)
+    if q.expert_loads is not None:
+        imbalance, copies = _measured(q, asked, chosen)
+        efficiency = replace(efficiency, imbalance=imbalance)
+        notes.append(f"imbalance {imbalance:.3g} from measured loads of experts, {copies} copies on the hottest")
+    work = None if q.phase == "decode" and q.batch is None and q.context is None else each
+    if q.batch is not None:  # all of it on the devices of the layout
+        work = replace(each, per_device=each.per_device * asked.max_gpus / float(chosen.gpus))
+    found = racks(
+        replace(asked, efficiency=efficiency), used, layout=chosen, work=work,
+        placing={"redundant": q.redundant, "per_device": q.experts_per_gpu}, target=q.min_interactivity,
+        largest=q.max_domain, floor_batch=q.floor_batch, others=[catalog.machine(name) for name in q.beside],
+    )  # fmt: skip
+    return found, tuple(dict.fromkeys(notes))
+
+
+def _work(q: Racks, asked: Any) -> Work:
+    """What every device of the machine is asked for."""
+    context = min(4096.0, asked.model.max_context) if q.context is None else q.context
+    if q.phase == "prefill":
+        return Work(phase="prefill", per_device=q.tokens or asked.engine.chunk_tokens, context=context)
+    each = float(TYPICAL_BATCH) if q.batch is None else q.batch / asked.max_gpus
+    return Work(phase="decode", per_device=each, context=context)
+
+
+def _formats(q: Racks, used: Precision) -> Precision:
+    if q.dispatch is not None:
+        used = replace(used, dispatch=format_named(q.dispatch))
+    return used if q.combine is None else replace(used, combine=format_named(q.combine))
+
+
+def _measured(q: Racks, asked: Any, lies: Any) -> tuple[float, int]:
+    """The imbalance of measured loads over the ranks, and the copies placed on the hottest experts."""
+    ffn = experts_of(asked.model)
+    loads = expert_loads(q.expert_loads, 0 if ffn is None else int(ffn.n_experts), asked.model.name)
+    if not float(lies.ep) > 1:
+        raise BadInput(f"layout {lies.label()} has no expert parallelism to unbalance; give one with EP")
+    made = copies_of(asked.model, lies, q.redundant, q.experts_per_gpu)
+    spare = -int(ffn.n_experts) % int(lies.ep) if made is None and ffn else int(made or 0)
+    return imbalance_of(loads, int(lies.ep), spare), spare
+
+
+def _data(r: Found) -> dict[str, Any]:
+    reached = r.floors.reaching(r.target) if r.target else None
+    domain = None if reached is None else r.floors.devices[reached]
+    return {
+        "precision": records.precision(r.precision),
+        "dispatch": r.precision.sent.name,
+        "combine": r.precision.combine.name,
+        "imbalance": r.question.efficiency.imbalance,
+        "overlap": bool(r.question.efficiency.overlap),
+        "price_per_gpu_hour": records.known_price(r.question.machine),
+        "link_ratio": r.ratio,
+        "placement": None,
+        "crossing": {
+            "exchange_factor": r.exchange_factor,
+            "pass_factor": r.pass_factor,
+            "links_alone": r.least_factor,
+        },
+        "target": None if r.target is None else {"interactivity": r.target, "domain": domain},
+    }
+
+
+def _blocks(r: Found) -> Iterator[Block]:
+    if r.placed is not None:
+        yield from _placement(r)
+    if r.cases[0].moved is not None:
+        yield from _exchange(r)
+    elif r.cases[0].scheme == "all-reduce":
+        yield Say("every rank holds every token: results are summed by an all-reduce", title="Exchange of one layer")
+    yield _layouts(r)
+    yield from _crossing(r)
+    yield from _domains(r)
+    if r.steps:
+        yield _beside(r)
+
+
+def _placement(r: Found) -> Iterator[Block]:
+    p = r.placed
+    assert p is not None
+    share = r.resident / float(r.question.machine.hbm_capacity)
+    shared = " + {n_shared:g} shared" if p.n_shared else ""
+    held = "on each device, {expert_bytes_per_device:B} over all layers ({memory_share:percent} of its memory)"
+    values = asdict(p) | {"expert_bytes_per_device": r.resident, "memory_share": share, "remainder": p.remainder}
+    yield Say(
+        "*{per_device:g} routed" + shared + "* " + held,
+        values,
+        key="placement",
+        title="Placement",
+        aside=f"{p.n_experts:g} experts of a layer on {p.devices:g} devices",
+    )
+    split = "an even split leaves {remainder:g} over: {emptiest:g} or {fullest:g} different experts on a device"
+    copies = "; {redundant:g} second copies" if p.redundant else "; no copies"
+    idle = ", {idle:g} slots idle" if p.idle else ""
+    kept = "; {n_shared:g} shared" if p.n_shared else "; none shared"
+    yield Say((split if p.remainder else "the split is even") + copies + idle + kept, values, faint=True)
+
+
+def _exchange(r: Found) -> Iterator[Block]:
+    here, moved = r.cases[0], r.cases[0].moved
+    assert moved is not None
+    over = " in {domains:ratio} distinct domains" if here.crosses else ""
+    yield Say(
+        "a token visits {devices:ratio} distinct devices" + over + "; the busiest rank gets {imbalance:number} times"
+        " the mean; {own:count} tokens leave each device",
+        {"devices": float(moved.devices), "domains": float(moved.domains), "own": float(moved.own),
+         "imbalance": r.question.efficiency.imbalance},
+        title="Exchange of one layer",
+        aside=f"out in {r.precision.sent.name}, back in {r.precision.combine.name}",
+    )  # fmt: skip
+    rows = [
+        {
+            "way": "scale-up links" if name == "direct" and not here.crosses else name,
+            "seconds": float(moved.times[name]),
+        }
+        for name in WAYS
+        if math.isfinite(float(moved.times[name])) and (here.crosses or name != "hierarchical")
+    ]
+    taken = next((i for i, row in enumerate(rows) if row["seconds"] == float(moved.times[here.scheme])), None)
+    inside = f"over {here.domains:g} domains" if here.crosses else "in one domain"
+    columns = (Column("way", inside), Column("seconds", "seconds", "s"))
+    yield Table(key="", columns=columns, rows=rows, strong=taken, marks={} if taken is None else {taken: "<- taken"})
+    hidden = float(here.time.hidden)
+    if hidden > 0:
+        yield Say("two half batches hide {hidden:s} of the pass's {whole:s} of exchange",
+                  {"hidden": hidden, "whole": float(here.time.hideable)})  # fmt: skip
+    elif r.question.efficiency.overlap:
+        yield Say("two half batches do not pay here: reading the weights twice takes longer than what they hide")
+
+
+def _case(c: Case) -> dict[str, Any]:
+    moved = c.moved
+    return {
+        "case": c.label, "layout": records.layout(c.layout) | {"redundant": c.layout.redundant},
+        "domain": c.machine.domain, "domains": c.domains, "exchange": c.exchange if c.scheme else None,
+        "exchange_by": c.scheme or None,
+        "exchanges": None if moved is None else {k: float(v) for k, v in moved.times.items()},
+        "distinct_devices": None if moved is None else moved.devices,
+        "distinct_domains": None if moved is None else moved.domains,
+        "hidden": c.time.hidden, "time": c.time.estimate, "time_bound": c.time.bound, "tokens": c.tokens,
+        "tokens_per_second": c.rate, "tokens_per_second_per_gpu": c.rate / float(c.layout.gpus), "mtok": c.mtok,
+        "memory": c.memory, "fits": c.fits,
+    }  # fmt: skip
+
+
+def _floor(r: Found, i: int) -> dict[str, Any]:
+    f = r.floors
+    return {
+        "domain": f.devices[i], "layout": f.layouts[i].label(), "weights": f.weights[i], "tpot_bound": f.bound[i],
+        "tpot": f.estimate[i], "network": f.network[i], "overhead": f.overhead[i],
+        "interactivity": 1 / f.estimate[i], "fits": bool(f.fits[i]),
+    }  # fmt: skip
+
+
+def _step(s: Any) -> dict[str, Any]:
+    names = ("floor", "times", "by_domain", "by_chip", "fits")
+    return {"machine": s.machine.name, "domain": s.devices} | {name: getattr(s, name) for name in names}
+
+
+def _layouts(r: Found) -> Table:
+    rows = [_case(c) for c in r.cases]
+    shown = [
+        row | {"case": c.label if c.layout == r.cases[0].layout else f"{c.label}: {c.layout.label()}"}
+        | ({"exchange": "-"} if not c.scheme else {})
+        | ({} if c.fits else {"exchange": "does", "time": "not fit", "time_bound": None, "mtok": "-",
+                              "tokens_per_second_per_gpu": "-"})
+        for row, c in zip(rows, r.cases, strict=True)
+    ]  # fmt: skip
+    paid = (Column("mtok", "$/M tokens", "$"),) if records.known_price(r.question.machine) is not None else ()
+    return Table(
+        key="layouts", title="What crossing costs", aside="the same work on each device", rows=rows, shown=shown,
+        columns=(Column("case", ""), Column("domains", "domains", "whole"), Column("exchange", "exchange", "s"),
+                 Column("time", "pass", "s"), Column("time_bound", "bound", "s", optional=1),
+                 Column("tokens_per_second_per_gpu", "tok/s/GPU", "tokens"), *paid),
+        faint=frozenset(i for i, c in enumerate(r.cases) if not c.fits),
+    )  # fmt: skip
+
+
+def _crossing(r: Found) -> Iterator[Block]:
+    here = r.cases[0]
+    if here.crosses and here.scheme:
+        links = "; the links alone would say {links:x2}, (1 - 1/{domains:g}) x {ratio:number}"
+        yield Say(
+            "crossing makes the exchange *{exchange:x2}* and the pass *{whole:x2}* as long"
+            + (links if math.isfinite(r.ratio) else ""),
+            {"exchange": r.exchange_factor, "whole": r.pass_factor, "links": r.least_factor, "domains": here.domains,
+             "ratio": r.ratio},
+        )  # fmt: skip
+    elif math.isfinite(r.ratio):
+        text = "it stays in one domain; the link beyond it is {ratio:number} times slower per device"
+        yield Say(text, {"ratio": r.ratio}, faint=True)
+
+
+def _domains(r: Found) -> Iterator[Block]:
+    f = r.floors
+    reached = f.reaching(r.target) if r.target else None
+    aside = f"{cell(f.batch, 'count')} sequences, fastest layout of each size"
+    yield Chart(title="The same chip in other domains", aside=aside, spec=_chart(r))
+    rows = [_floor(r, i) for i in range(len(f.devices))]
+    shown = [row if row["fits"] else row | {"interactivity": "-", "layout": "does not fit"} for row in rows]
+    yield Table(
+        key="domains", rows=rows, shown=shown, strong=reached,
+        columns=(Column("domain", "domain", "whole"), Column("weights", "weights read", "s"),
+                 Column("tpot_bound", "bound", "s", optional=1), Column("tpot", "step", "s"),
+                 Column("network", "collectives", "s"), Column("overhead", "launches", "s"),
+                 Column("interactivity", "tok/s/user", "number"), Column("layout", "layout", optional=2)),
+        faint=frozenset(i for i, fits in enumerate(f.fits) if not fits),
+    )  # fmt: skip
+    if r.target is None:
+        return
+    if reached is not None:
+        yield Say("*{domain:g}* devices in one domain give {target:g} tok/s to each user",
+                  {"domain": f.devices[reached], "target": r.target})  # fmt: skip
+    elif f.fastest is not None:
+        most = 1 / float(f.estimate[f.fastest])
+        yield Say("no domain tried gives {target:g} tok/s to each user; {domain:g} devices give {most:.0f}",
+                  {"target": r.target, "domain": f.devices[f.fastest], "most": most})  # fmt: skip
+    else:
+        yield Say("no domain tried holds the model and its users")
+
+
+def _beside(r: Found) -> Table:
+    factor = {"times": "faster", "by_domain": "by size", "by_chip": "by chip"}
+    return Table(
+        key="beside", title="All weights read once", rows=[_step(s) for s in r.steps],
+        aside=f"by one domain of each machine, {r.precision.name} weights",
+        columns=(Column("machine", "machine"), Column("domain", "packages", "whole"), Column("floor", "floor", "s"),
+                 *(Column(key, head, "x") for key, head in factor.items())),
+        marks={i: "too small for the weights" for i, s in enumerate(r.steps) if not s.fits},
+    )  # fmt: skip
+
+
+def _chart(r: Found) -> dict[str, Any]:
+    """A decode step against the size of the domain."""
+    f, x = r.floors, r.floors.devices.tolist()
+    machine = r.question.machine
+    domain = float(machine.domain)
+    lines = {"bound": f.bound, "all weights read once": f.weights, "collectives in the step": f.network}
+    series = [Series("step", x, f.estimate.tolist())]
+    series += [Series(name, x, y.tolist(), look="dashed") for name, y in lines.items()]
+    if r.target is not None:
+        series.append(Series(f"{r.target:g} tok/s/user", [x[0], x[-1]], [1 / r.target] * 2, look="dashed"))
+    return curve(
+        series,
+        title=f"{r.question.model.name}: decode step against domain size",
+        x=Axis("Devices in one domain", log=True),
+        y=Axis("Time per step", "s", log=True),
+        marks=[Mark(f"{machine.accelerator}: {domain:g}", domain)] if x[0] <= domain <= x[-1] else [],
+    )
+
+
+def _terms(r: Found) -> Term:
+    """Placement, the exchange of each case with its copies, the crossing factors, and the weight floors."""
+    q, machine = r.question, r.question.machine
+    nodes: list[Term] = []
+    if r.placed is not None:
+        p = r.placed
+        slots = stated("product", "slots for experts", p.slots, "", number("per device", p.per_device),
+                       number("devices", p.devices))  # fmt: skip
+        nodes.append(
+            Term(name="placement", note=f"shared experts {p.shared}",
+                 children=(slots, number("experts", p.n_experts), number("copies", p.redundant),
+                           number("idle", p.idle), Term(name="experts on one device", value=r.resident, unit="B")))
+        )  # fmt: skip
+    for c in r.cases:
+        terms: list[Term] = []
+        if c.moved is not None:
+            m = c.moved
+            ways = tuple(
+                Term(name=name, value=float(v), unit="s", note="taken" if name == c.scheme else "")
+                for name, v in m.times.items()
+                if float(v) < float("inf")
+            )
+            terms += [
+                Term(name="dispatch and combine of one layer", value=c.exchange, unit="s", note=c.scheme,
+                     children=(Term(name="tokens a device sends", value=float(m.own)),
+                               Term(name="distinct devices of a token", value=float(m.devices)),
+                               Term(name="distinct domains of a token", value=float(m.domains)),
+                               Term(name="bytes per value, out and back",
+                                    value=r.precision.sent.bytes + r.precision.combine.bytes,
+                                    note=f"{r.precision.sent.name} and {r.precision.combine.name}"),
+                               Term(name="imbalance", value=q.efficiency.imbalance,
+                                    source=q.efficiency.source),
+                               *ways)),
+            ]  # fmt: skip
+        parts = tuple(Term(name=k, value=float(v), unit="s") for k, v in c.time.shares.items())
+        time = stated("sum", "pass", float(c.time.estimate), "s", *parts)
+        bound = Term(name="bound of the pass", value=float(c.time.bound), unit="s")
+        stages = number("stages", float(c.layout.pp))
+        under_way = product("tokens under way", "", number("tokens in a pass", c.tokens), stages)
+        rate = stated("quotient", "tokens per second", c.rate, "tok/s", under_way, time)
+        terms += [bound, rate]
+        if c.mtok == c.mtok:
+            paid = product("dollars an hour", "$", number("GPUs", float(c.layout.gpus)),
+                           of_machine(machine, "price_per_hour", "price"))  # fmt: skip
+            million = quotient("per token", "$", paid, number("3600", 3600.0), number("tokens per second", c.rate))
+            terms.append(stated("product", "$/M tokens", c.mtok, "$", million, number("1e6", 1e6)))
+        nodes.append(Term(name=f"{c.label}: {c.layout.label()}, domains {c.domains:g}", children=tuple(terms)))
+    if r.cases[0].crosses and r.cases[0].exchange > 0 and len(r.cases) > 1:
+        here, one = r.cases[0], r.cases[1]
+        nodes.append(
+            stated("quotient", "crossing: exchange", r.exchange_factor, "",
+                   Term(name="as it lies", value=here.exchange, unit="s"),
+                   Term(name="in one domain", value=one.exchange, unit="s"))
+        )  # fmt: skip
+        nodes.append(
+            stated("quotient", "crossing: pass", r.pass_factor, "",
+                   Term(name="as it lies", value=float(here.time.estimate), unit="s"),
+                   Term(name="in one domain", value=float(one.time.estimate), unit="s"))
+        )  # fmt: skip
+    for s in r.steps:
+        weights = Term(name="weights, one copy", value=s.floor * s.devices * float(s.machine.hbm_bandwidth), unit="B",
+                       source=q.model.source)  # fmt: skip
+        nodes.append(
+            stated("quotient", f"weight floor on {s.machine.name}", s.floor, "s", weights,
+                   of_machine(s.machine, "domain", "domain"),
+                   of_machine(s.machine, "hbm_bandwidth", "memory bandwidth"))
+        )  # fmt: skip
+    return Term(name=f"{q.model.name} over the racks of {machine.name}", children=tuple(nodes))

@@ -1,0 +1,135 @@
+"""Commands on the command line: their options are the fields of their questions.
+
+Typer and the standard library only; a command's module is imported when that command is called.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ..questions.registry import Entry, command, entries
+from . import options as o
+
+OUTPUT: dict[str, tuple[Any, Any]] = {
+    "json": (o.Json, False),
+    "csv": (o.Csv, False),
+    "output": (o.File, None),
+    "explain": (o.Explain, False),
+    "levels": (
+        Annotated[
+            str | None,
+            typer.Option(metavar="COUNT", help="Show so many levels of --explain.", rich_help_panel=o.OUTPUT),
+        ],
+        None,
+    ),
+}
+"""Options that say how an answer is shown; they are no part of a question."""
+
+COMPLETE = {"models": o.complete_models, "machines": o.complete_machines, "engines": o.complete_engines}
+
+
+def register(app: typer.Typer, words: Iterable[str], *, every: bool = False) -> None:
+    """Put the commands of the registry on an application: in full where `words` name them, else as a line of help."""
+    said = set(words)
+    groups: dict[str, typer.Typer] = {}
+    for entry in entries().values():
+        group, _, name = entry.name.rpartition(" ")
+        on = app
+        if group:
+            if group not in groups:
+                groups[group] = typer.Typer(no_args_is_help=True)
+                app.add_typer(groups[group], name=group, rich_help_panel=entry.group)
+            on = groups[group]
+        full = every or name in said
+        on.command(
+            name,
+            help=None if full else entry.summary,
+            rich_help_panel=entry.group,
+            epilog=f"Example: {entry.example}",
+        )(_function(entry) if full else _stub)
+
+
+def _stub() -> None:
+    """A command that was not called."""
+
+
+def _function(entry: Entry) -> Callable[..., int]:
+    """The function that typer reads the options of a command from."""
+    one = command(entry.name)
+
+    def run(**given: Any) -> int:
+        from . import export
+
+        shown = {name: given.pop(name) for name in OUTPUT}
+        levels = shown.pop("levels")
+        file: Path | None = shown.pop("output")
+        out = export.Output.of(**shown, file=file, levels=None if levels is None else o.whole(levels, "levels"))
+        with export.progress(f"working out {entry.name}"):
+            answer = one.ask(given)
+        out.deliver(answer)
+        return answer.exit_code
+
+    params = [_parameter(spec) for spec in one.specs.values()]
+    params += [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=kind)
+        for name, (kind, default) in OUTPUT.items()
+    ]
+    run.__signature__ = inspect.Signature(params)  # type: ignore[attr-defined]
+    run.__annotations__ = {p.name: p.annotation for p in params}
+    run.__doc__ = one.details
+    return run
+
+
+def _parameter(spec: Any) -> inspect.Parameter:
+    of = spec.field
+    flag = spec.kind == "flag"
+    kind: Any = bool if flag else list[str] if spec.many or spec.kind == "pairs" else str
+    kind = kind if flag else kind | None  # what is required is asked for by the question, in its own words
+    default = None if spec.required else spec.default if flag else _written(spec.default)
+    shared: dict[str, Any] = {
+        "help": of.help + _taken(of.choices) + (" Required." if spec.required else ""),
+        "metavar": of.metavar or None,
+        "autocompletion": COMPLETE.get(of.complete),
+        "rich_help_panel": of.panel or None,
+    }
+    info = typer.Argument(**shared) if of.argument else typer.Option(spec.option, **shared)
+    return inspect.Parameter(
+        spec.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, info]
+    )
+
+
+def _taken(choices: tuple[str, ...]) -> str:
+    return f" One of {', '.join(choices)}." if choices else ""
+
+
+def _written(default: Any) -> Any:
+    """A default as somebody would type it; None where there is none."""
+    if default in (None, (), {}):
+        return None
+    if isinstance(default, tuple):
+        return [_written(one) for one in default]
+    return f"{default:g}" if isinstance(default, float) else str(default)
+
+
+def given_of(name: str, line: list[str]) -> dict[str, Any]:
+    """The inputs that a command line gives: what its options say, without their defaults.
+
+    >>> given_of("racks", ["rackmath", "racks", "deepseek-ai/DeepSeek-V3", "--on", "144xh800", "--overlap"])
+    {'model': 'deepseek-ai/DeepSeek-V3', 'on': '144xh800', 'overlap': True}
+    """
+    one = command(name)
+    words = line[1 + len(name.split(" ")) :]
+    options = {spec.option: spec for spec in one.specs.values() if not spec.field.argument}
+    places = [spec for spec in one.specs.values() if spec.field.argument]
+    found: dict[str, Any] = {}
+    while words:
+        word = words.pop(0)
+        spec = options[word] if word.startswith("-") else places.pop(0)
+        value: Any = True if spec.kind == "flag" else words.pop(0) if word.startswith("-") else word
+        found[spec.name] = [*found.get(spec.name, []), value] if spec.many or spec.kind == "pairs" else value
+    return found

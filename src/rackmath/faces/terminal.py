@@ -1,0 +1,168 @@
+"""Any answer on a terminal. A face of answers: it knows blocks, not commands.
+
+Screens set by hand stand in `faces.screens` by command; the others are drawn block by block.
+"""
+
+from __future__ import annotations
+
+from functools import singledispatch
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.padding import Padding
+from rich.text import Text
+from rich.tree import Tree
+
+from ..answers.parts import Answer, Bar, Chart, Figure, Figures, Say, Table
+from ..answers.terms import LONGEST, Term
+from ..answers.text import cell, interval, pieces
+from . import braille
+from .show import BETWEEN, bar, heading, indented, line, notes, numbers, wants_colour
+
+SMALL = 0.05
+"""On a screen, a term below this share of the sum it belongs to is shown without its own terms."""
+
+
+def screen(c: Console, answer: Answer) -> None:
+    """Print an answer: title, blocks, notes."""
+    c.print(_styled(answer.title, "bold"))
+    if answer.subtitle:
+        c.print(Text(answer.subtitle, style="dim"))
+    for block in answer.blocks:
+        if block.title:
+            heading(c, block.title, block.aside)
+        draw(block, c)
+    notes(c, (*answer.notes, *answer.remarks))
+
+
+def _styled(say: Say, strong: str = "bold", style: str = "") -> Text:
+    text = Text(style=style)
+    for words, loud in pieces(say):
+        text.append(words, style=strong if loud else "")
+    return text
+
+
+@singledispatch
+def draw(block: Any, c: Console) -> None:
+    """One block on a console."""
+    raise TypeError(f"no way is known to print a {type(block).__name__}")
+
+
+@draw.register
+def _(block: Say, c: Console) -> None:
+    text = _styled(block, style="dim" if block.faint else "")
+    c.print(Padding(text, (0, 0, 0, 2), expand=False))
+
+
+@draw.register
+def _(block: Bar, c: Console) -> None:
+    bar(c, block.parts, unit=block.unit, total=block.whole)
+
+
+@draw.register
+def _(block: Chart, c: Console) -> None:
+    drawn = braille.draw(dict(block.spec), width=c.width, height=block.lines, color=wants_colour(c))
+    c.print(Text.from_ansi(drawn))
+
+
+@draw.register
+def _(block: Figures, c: Console) -> None:
+    base = next((f for f in block.figures if f.key == block.against), None)
+    spans = any(f.low is not None for f in block.figures)
+    heads = ["", block.head, *([BETWEEN] if spans else []), *([f"x {base.label}"] if base else [])]
+    table = numbers(*heads, title_width=20)
+    if not block.head:
+        table.show_header = False
+    table.add_column("")
+    for f in block.figures:
+        cells = [
+            f.label,
+            cell(f.value, f.unit),
+            *([interval(f)] if spans else []),
+            *([_times(f, base)] if base else []),
+        ]
+        table.add_row(*cells, Text(f.note, style="dim"), style="bold" if f.strong else None)
+    if not block.title:
+        c.print()
+    indented(c, table)
+    if block.aside and not block.title:
+        line(c, f"[dim]{escape(block.aside)}[/]")
+
+
+def _times(figure: Figure, base: Figure) -> str:
+    if figure.unit != base.unit or not base.value or figure.value is None:
+        return ""
+    return f"{figure.value / base.value:.2f}"
+
+
+@draw.register
+def _(block: Table, c: Console) -> None:
+    rows = block.visible
+    columns = [k for k in block.columns if k.unit != "yes" or not all(r.get(k.key, True) for r in rows)]
+    table = numbers(*(k.head for k in columns))
+    table.show_header = not block.headless
+    for i, (k, made) in enumerate(zip(columns, table.columns, strict=True)):
+        made.justify = "left" if k.unit in ("", "yes") else "right"
+        made.no_wrap = made.no_wrap if i == 0 else True
+    if block.marks:
+        table.add_column("")
+    for i, row in enumerate(rows):
+        style = "bold" if i == block.strong else "dim" if i in block.faint else None
+        marks = [block.marks.get(i, "")] if block.marks else []
+        table.add_row(*(cell(row.get(k.key), k.unit) for k in columns), *marks, style=style)
+    if block.total is not None:
+        table.add_section()
+        table.add_row(*(cell(block.total.get(k.key), k.unit) for k in columns), style="bold")
+    optional = sorted((k for k in columns if k.optional), key=lambda k: k.optional)
+    indented(c, table, drop=[k.head for k in optional])
+
+
+# --- the tree of terms ----------------------------------------------------------------------------------------------
+
+
+def tree(c: Console, term: Term) -> None:
+    """Print a tree of terms, and the sources it numbers."""
+    sources: list[str] = []
+    c.print(_branch(term, set(), sources, True))
+    if sources:
+        c.print(Text("\nSources", style="bold cyan"))
+    for i, source in enumerate(sources, 1):
+        c.print(Padding(Text(f"[{i}] {source}", style="dim"), (0, 0, 0, 2), expand=False))
+
+
+def _branch(term: Term, seen: set[int], sources: list[str], full: bool) -> Tree:
+    label = _label(term, sources)
+    grown = Tree(label, guide_style="dim")
+    if not full or (term.children and id(term) in seen):
+        if term.children and full:
+            label.append("  as above", style="dim")
+        return grown
+    seen.add(id(term))
+    whole = abs(term.value) if term.value else 0.0
+    many = len(term.terms) > LONGEST
+    for child in term.children:
+        told = term.rule and not many and not (child.children or child.source or child.note)
+        if not told:  # a bare number stands in the formula already
+            small = term.rule == "sum" and many and abs(child.value or 0.0) < SMALL * whole
+            grown.children.append(_branch(child, seen, sources, not small))
+    return grown
+
+
+def _label(term: Term, sources: list[str]) -> Text:
+    label = Text(term.name, style="bold" if term.children else "")
+    if term.value is not None:
+        label.append(f"  {term.shown}", style="cyan")
+    if term.rule and len(term.terms) <= LONGEST:
+        label.append(f"  = {term.formula}")
+        if term.worked != term.formula and len(term.terms) > 1:
+            label.append(f" = {term.worked}", style="dim")
+    elif term.rule:
+        label.append(f"  = {term.rule} of {len(term.terms)} terms")
+    if term.note:
+        label.append(f"  {term.note}", style="dim italic")
+    if term.source:
+        if term.source not in sources:
+            sources.append(term.source)
+        label.append(f"  [{sources.index(term.source) + 1}]", style="dim")
+    return label

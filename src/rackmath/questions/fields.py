@@ -1,0 +1,246 @@
+"""A question is a frozen dataclass; each field says its unit, limits, choices, help, panel and completion once.
+
+Every face reads them: options of the command line, keyword arguments of Python, forms, JSON Schema and the reference.
+Standard library and the ground floor only.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import MISSING, dataclass
+from types import NoneType
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
+
+from ..errors import BadInput, shown, unknown
+from ..units import parse
+
+LONGEST_TEXT = 4096
+"""Characters of a word that a question takes; a longer one is no name, path or list of names."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Field:
+    """What a field says about itself.
+
+    `unit`: a key of `units.UNITS`, "" for words. `least`, `above`, `most`: limits in SI, `whole` numbers only.
+    `choices`: the words that are taken. `flag`: its option where that is not its name; `argument`: given by place.
+    `panel`: the group it stands in. `complete`: what its words name: "models", "machines", "engines", "files".
+    `repeat` is how a list is written in one word: "," for names, "" where each takes an option of its own. `missing`:
+    what to say where a required one is not given.
+    """
+
+    help: str
+    unit: str = ""
+    least: float = -math.inf
+    above: float = -math.inf
+    most: float = math.inf
+    whole: bool = False
+    choices: tuple[str, ...] = ()
+    metavar: str = ""
+    panel: str = ""
+    flag: str = ""
+    argument: bool = False
+    complete: str = ""
+    repeat: str = ","
+    example: str = ""
+    missing: str = ""
+
+    @property
+    def range(self) -> str:
+        """The values that are taken, in words.
+
+        >>> Field(help="", unit="count", least=1, most=576, whole=True).range
+        'a whole number from 1 to 576'
+        """
+        kind = "a whole number" if self.whole else "a number"
+        if self.least > -math.inf:
+            ends = f"from {_end(self.least)}" + (f" to {_end(self.most)}" if self.most < math.inf else "")
+        elif self.above > -math.inf:
+            ends = f"above {_end(self.above)}" + (f", at most {_end(self.most)}" if self.most < math.inf else "")
+        else:
+            ends = f"up to {_end(self.most)}" if self.most < math.inf else ""
+        return f"{kind} {ends}".strip()
+
+
+def _end(value: float) -> str:
+    """A limit in few letters.
+
+    >>> _end(1e9), _end(10000.0), _end(0.5)
+    ('1e9', '10,000', '0.5')
+    """
+    if abs(value) >= 1e7:
+        return f"{value:g}".replace("e+0", "e").replace("e+", "e")
+    return f"{value:,.0f}" if value == int(value) else f"{value:g}"
+
+
+def count(help: str, *, least: float = 0, most: float = 1e9, metavar: str = "COUNT", **more: Any) -> Field:
+    """A field of how many."""
+    return Field(
+        help=help, unit="count", least=-math.inf if "above" in more else least, most=most, metavar=metavar, **more
+    )
+
+
+def tokens(help: str, *, least: float = 1, **more: Any) -> Field:
+    """A field of tokens: 8192, 8k."""
+    return count(help, least=least, metavar="TOKENS", **more)
+
+
+def seconds(help: str, **more: Any) -> Field:
+    """A field of time: 40ms, 2s."""
+    return Field(help=help, unit="s", above=0, most=1e9, metavar="TIME", **more)
+
+
+def share(help: str, **more: Any) -> Field:
+    """A field from 0 to 1: 0.6 or 60%."""
+    return Field(help=help, unit="share", least=0, most=1, metavar="SHARE", **more)
+
+
+def words(help: str, metavar: str = "", **more: Any) -> Field:
+    """A field of words."""
+    return Field(help=help, metavar=metavar, **more)
+
+
+def one_of(help: str, *choices: str, **more: Any) -> Field:
+    """A field that takes one of a few words."""
+    return Field(help=help, choices=choices, metavar="WORD", **more)
+
+
+def flag(help: str, **more: Any) -> Field:
+    """A field that is on or off."""
+    return Field(help=help, **more)
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """A field with its name and type: `kind` is "flag", "number", "text", "pairs" or "any"; `many`: a list."""
+
+    name: str
+    field: Field
+    kind: str
+    default: Any
+    many: bool
+
+    @property
+    def required(self) -> bool:
+        return self.default is ...
+
+    @property
+    def option(self) -> str:
+        """How the command line calls it."""
+        return self.name.upper() if self.field.argument else self.field.flag or f"--{self.name.replace('_', '-')}"
+
+    def read(self, given: Any) -> Any:
+        """Words or a number as the value the question holds; refused in one sentence where it is out of range."""
+        if given is None:
+            return None if self.default in (..., None) else self.default
+        if self.kind == "pairs":
+            return _pairs(self, given)
+        if self.many:
+            return self._list(given)
+        return self._one(given)
+
+    def _list(self, given: Any) -> tuple[Any, ...]:
+        parts: Iterable[Any] = given if isinstance(given, list | tuple) else [given]
+        if self.field.repeat:
+            split = ([w.strip() for w in p.split(self.field.repeat)] if isinstance(p, str) else [p] for p in parts)
+            parts = [w for words in split for w in words if w != ""]
+        return tuple(dict.fromkeys(self._one(p) for p in parts))
+
+    def _one(self, given: Any) -> Any:
+        of, name = self.field, self.name
+        if self.kind == "flag":
+            return _flag(name, given)
+        if self.kind == "number":
+            return self._number(given)
+        if not isinstance(given, str):
+            if self.kind == "any":
+                return given  # a record of the package, or data in place of a file of it
+            raise BadInput(f"{name} = {shown(given)} is not text; give words")
+        if len(given) > LONGEST_TEXT:
+            raise BadInput(f"{name} has {len(given):,} characters; give at most {LONGEST_TEXT:,}")
+        if of.choices and given not in of.choices:
+            match = [c for c in of.choices if c.lower() == given.strip().lower().replace("-", "_")]
+            if not match:
+                raise unknown(name, given, of.choices)
+            return match[0]
+        if not given.strip():
+            raise BadInput(f"{name} is empty; give {self.field.metavar.lower() or 'a word'}, or leave it out")
+        return given
+
+    def _number(self, given: Any) -> float | int:
+        of, name = self.field, self.name
+        value = parse(given, of.unit, name=name)
+        inside = of.least <= value <= of.most and value > of.above
+        if not inside or (of.whole and value != int(value)):
+            raise BadInput(f"{name} = {given} is out of range; give {of.range}")
+        return int(value) if of.whole or (value == int(value) and abs(value) < 2**53) else value
+
+
+_TRUE, _FALSE = ("true", "1", "yes", "on"), ("false", "0", "no", "off", "")
+
+
+def _flag(name: str, given: Any) -> bool:
+    if isinstance(given, bool):
+        return given
+    word = str(given).lower()
+    if word not in (*_TRUE, *_FALSE):
+        raise BadInput(f"{name} = {shown(given)} is neither true nor false; give one of them")
+    return word in _TRUE
+
+
+def _pairs(spec: Spec, given: Any) -> dict[str, Any]:
+    """KEY=VALUE words, or a mapping, as a mapping; a key given twice is refused."""
+    if isinstance(given, Mapping):
+        return {str(k): v for k, v in given.items()}
+    found: dict[str, Any] = {}
+    for word in [given] if isinstance(given, str) else given:
+        key, equals, value = (part.strip() for part in str(word).partition("="))
+        if not equals or not key or not value:
+            example = spec.field.example
+            raise BadInput(f"{spec.option} {shown(word)} is not KEY=VALUE; write it like {spec.option} {example}")
+        if key in found:
+            raise BadInput(f"{spec.option} names {key} twice; give it once")
+        found[key] = value
+    return found
+
+
+def specs(question: type) -> dict[str, Spec]:
+    """Every field of a question with what it says about itself; required ones first, arguments before options."""
+    hints, found = get_type_hints(question, include_extras=True), {}
+    for f in dataclasses.fields(question):
+        hint = hints[f.name]
+        if get_origin(hint) is not Annotated:
+            raise TypeError(f"{question.__name__}.{f.name} says nothing about itself")
+        base, field = get_args(hint)[0], next(m for m in get_args(hint)[1:] if isinstance(m, Field))
+        inner = [a for a in get_args(base) if a is not NoneType] if NoneType in get_args(base) else [base]
+        many = get_origin(inner[0]) is tuple
+        of = get_args(inner[0])[0] if many else inner[0]
+        kinds = {bool: "flag", Any: "any"}
+        kind = "pairs" if get_origin(of) is dict else kinds.get(of, "number" if field.unit else "text")
+        default = f.default_factory() if f.default_factory is not MISSING else f.default
+        found[f.name] = Spec(f.name, field, kind, ... if default is MISSING else default, many)
+    return dict(sorted(found.items(), key=lambda kv: (not kv[1].required, not kv[1].field.argument)))
+
+
+def read(question: type, given: Mapping[str, Any], name: str) -> Any:
+    """The question that words or numbers make; `name` is the command's, for messages."""
+    known = specs(question)
+    for key in given:
+        if key not in known:
+            raise unknown(f"input of {name}", key, known)
+    for key, spec in known.items():
+        if spec.required and given.get(key) is None:
+            instead = f"; {spec.field.missing}" if spec.field.missing else ""
+            raise BadInput(f"{name} needs {spec.option}: {_lower(spec.field.help)}{instead}")
+    return question(**{key: known[key].read(value) for key, value in given.items()})
+
+
+def _lower(text: str) -> str:
+    return text[:1].lower() + text[1:].rstrip(".")
+
+
+def asked(question: Any) -> dict[str, Any]:
+    """The keyword arguments that make this question again: every field with its value in SI."""
+    return {f.name: getattr(question, f.name) for f in dataclasses.fields(question)}

@@ -1,0 +1,77 @@
+"""What holds of every input of every command: what it says of itself, and how it refuses."""
+
+from __future__ import annotations
+
+import math
+import shlex
+from typing import Any
+
+import pytest
+
+from rackmath.errors import BadInput, Infeasible
+from rackmath.faces import cli
+from rackmath.faces.commandline import given_of
+from rackmath.questions.fields import Spec
+from rackmath.questions.registry import command, entries
+from rackmath.units import UNITS
+
+INPUTS = [(name, spec) for name in entries() for spec in command(name).specs.values()]
+IDS = [f"{name}-{spec.name}" for name, spec in INPUTS]
+
+
+@pytest.mark.parametrize(("name", "spec"), INPUTS, ids=IDS)
+def test_an_input_says_what_it_is(name: str, spec: Spec) -> None:
+    of = spec.field
+    assert of.help.endswith((".", "...")), of.help
+    if spec.kind == "number":
+        assert of.unit in UNITS
+        assert math.isfinite(max(of.least, of.above)), "a number needs a least value"
+        assert math.isfinite(of.most), "a number needs a largest value"
+        if isinstance(spec.default, int | float):
+            assert spec.read(spec.default) == spec.default
+    if of.choices and spec.default not in (None, ...):
+        assert spec.default in of.choices
+
+
+def bad_values(spec: Spec) -> list[Any]:
+    """Values beyond every limit of an input, and words it cannot take."""
+    of = spec.field
+    if spec.kind == "number":
+        low = [of.least - max(1.0, abs(of.least))] if math.isfinite(of.least) else [of.above, of.above - 1]
+        half = [max(of.least, 1.0) + 0.5] if of.whole else []
+        return [*low, of.most * 2 + 1, "nan", "inf", "-inf", "", "x", "8 parsecs", "1e400", *half]
+    if of.choices:
+        return [of.choices[0] + "x", "", "\x1b[31m"]
+    empty = [] if spec.many else [""]
+    return {"pairs": ["novalue", "=1"], "flag": ["maybe"]}.get(spec.kind, [*empty, "x" * 5000])
+
+
+BAD = [(name, spec, value) for name, spec in INPUTS for value in bad_values(spec)]
+
+
+@pytest.mark.parametrize(("name", "spec", "value"), BAD, ids=[f"{n}-{s.name}-{str(v)[:12]!r}" for n, s, v in BAD])
+def test_a_bad_value_is_refused_in_one_sentence(name: str, spec: Spec, value: Any) -> None:
+    given = given_of(name, shlex.split(entries()[name].example))
+    with pytest.raises((BadInput, Infeasible)) as caught:
+        command(name).read({**given, spec.name: value})
+    text = str(caught.value)
+    assert spec.name in text or spec.option in text
+    assert "\n" not in text
+    assert "\x1b" not in text
+    assert len(text) < 400
+
+
+@pytest.mark.parametrize("name", entries())
+def test_an_unknown_input_is_refused_with_the_nearest(name: str) -> None:
+    first = next(iter(command(name).specs))
+    with pytest.raises(BadInput, match="did you mean"):
+        command(name).read({first + "x": 1})
+
+
+@pytest.mark.parametrize("name", entries())
+def test_the_command_line_refuses_with_two(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    line = shlex.split(entries()[name].example)[1:]
+    assert cli.run([*line, "--no-such-option"]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ")
+    assert error.count("\n") == 1
