@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from dataclasses import field as default
 from typing import Annotated, Any
 
-from .fields import Field
+from .fields import Field, flag
 
 TRAFFIC, OBJECTIVES, CHOICES, FLEET = "Traffic", "Objectives", "Choices", "Fleet"
 """Panels of the help."""
