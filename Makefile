@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 LAB ?= .venv-lab
 ARGS ?= plan deepseek-ai/DeepSeek-V3 --on gb200-nvl72 --isl 8192 --osl 1024 --min-interactivity 20
 
-.PHONY: run test test-lab check bench docs clean
+.PHONY: run test test-lab check bench docs size clean
 
 run: $(VENV)/.run
 	$(BIN)/rackmath $(ARGS)
@@ -36,6 +36,9 @@ docs: $(VENV)/.dev
 	$(BIN)/python tools/block_keys.py
 	$(BIN)/python tools/trust_page.py
 	$(BIN)/python tools/blind_page.py
+
+size:
+	$(PYTHON) tools/size.py
 
 bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/bench.py

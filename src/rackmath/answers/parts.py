@@ -13,6 +13,7 @@ from typing import Any
 
 from .record import Record, csv_text, json_text, nested, plain, put
 from .terms import Term
+from .text import between, pieces
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +32,11 @@ class Figure:
     bound: float | None = None
     note: str = ""
     strong: bool = False
+
+    @property
+    def interval(self) -> str:
+        """The interval in words."""
+        return between(self.low, self.high, self.unit)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,6 +142,20 @@ class Say:
     faint: bool = False
     title: str = ""
     aside: str = ""
+
+    @property
+    def pieces(self) -> list[tuple[str, bool]]:
+        """The sentence in pieces of plain and of strong words."""
+        return pieces(self.text, self.values)
+
+    @property
+    def words(self) -> str:
+        """The sentence with its numbers put in.
+
+        >>> Say("{bytes:B} over all layers", {"bytes": 7.66e9}).words
+        '7.66 GB over all layers'
+        """
+        return "".join(text for text, _ in self.pieces)
 
     def record(self) -> Record:
         """The values of the sentence."""
@@ -245,9 +265,7 @@ class Answer:
         return sorted({*super().__dir__(), *self.record})
 
     def __repr__(self) -> str:
-        from .text import sentence
-
-        return f"<{self.command or 'answer'}: {sentence(self.title)}>"
+        return f"<{self.command or 'answer'}: {self.title.words}>"
 
 
 FORMS: dict[str, Callable[[Answer], Any]] = {}

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Mapping
 from string import Formatter
 from typing import Any
 
 from ..units import show
-from .parts import Figure, Say
 
 PREFIXED = ("s", "B", "B/s", "FLOP", "FLOP/s", "W", "J", "params", "tok/s", "FLOP/B")
 """Units that take a prefix: 16.3 ms, 7.66 GB."""
@@ -82,11 +82,6 @@ def between(low: float | None, high: float | None, unit: str) -> str:
     return f"{number if of and last.endswith(' ' + of) else first} to {last}"
 
 
-def interval(figure: Figure) -> str:
-    """The interval of a figure in words."""
-    return between(figure.low, figure.high, figure.unit)
-
-
 class _Sentence(Formatter):
     """Fields whose format is a unit: `{memory:B}`; other formats are Python's."""
 
@@ -99,23 +94,11 @@ class _Sentence(Formatter):
 _STRONG = re.compile(r"\*([^*]+)\*")
 
 
-def pieces(say: Say) -> list[tuple[str, bool]]:
-    """The sentence in pieces of plain and of strong words.
+def pieces(text: str, values: Mapping[str, Any]) -> list[tuple[str, bool]]:
+    """A sentence with its numbers put in, in pieces of plain and of strong words.
 
-    >>> pieces(Say("crossing takes *{factor:x2}* as long", {"factor": 2.779}))
+    >>> pieces("crossing takes *{factor:x2}* as long", {"factor": 2.779})
     [('crossing takes ', False), ('2.78x', True), (' as long', False)]
     """
-    found: list[tuple[str, bool]] = []
-    for i, part in enumerate(_STRONG.split(say.text)):
-        if part:
-            found.append((_Sentence().vformat(part, (), say.values), i % 2 == 1))
-    return found
-
-
-def sentence(say: Say) -> str:
-    """The sentence with its numbers put in.
-
-    >>> sentence(Say("{bytes:B} over all layers", {"bytes": 7.66e9}))
-    '7.66 GB over all layers'
-    """
-    return "".join(text for text, _ in pieces(say))
+    parts = enumerate(_STRONG.split(text))
+    return [(_Sentence().vformat(part, (), values), i % 2 == 1) for i, part in parts if part]

@@ -166,11 +166,10 @@ def _generic(answer: Answer) -> Face:
 
 
 def _picture(answer: Answer) -> Record:
-    from ..answers.text import sentence
     from .charts import stack
 
     specs = [dict(spec) for spec in answer.charts]
-    return specs[0] if len(specs) == 1 else stack(specs, title=sentence(answer.title))
+    return specs[0] if len(specs) == 1 else stack(specs, title=answer.title.words)
 
 
 def face_of(answer: Any) -> Face:

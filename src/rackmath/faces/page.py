@@ -9,7 +9,7 @@ from typing import Any
 
 from ..answers.parts import Answer, Bar, Chart, Figures, Say, Table
 from ..answers.terms import Term
-from ..answers.text import cell, interval, pieces
+from ..answers.text import cell
 
 
 def body(answer: Answer, *, terms: bool = True) -> str:
@@ -29,7 +29,7 @@ def body(answer: Answer, *, terms: bool = True) -> str:
 
 
 def _words(say: Say) -> str:
-    return "".join(f"<strong>{escape(t)}</strong>" if loud else escape(t) for t, loud in pieces(say))
+    return "".join(f"<strong>{escape(t)}</strong>" if loud else escape(t) for t, loud in say.pieces)
 
 
 def _class(name: str) -> str:
@@ -71,7 +71,7 @@ def _(block: Chart) -> str:
 def _(block: Figures) -> str:
     rows = (
         f"<tr{_class('strong' if f.strong else '')}><th scope=row>{escape(f.label)}</th>"
-        f"<td>{escape(cell(f.value, f.unit))}</td><td>{escape(interval(f))}</td><td>{escape(f.note)}</td></tr>"
+        f"<td>{escape(cell(f.value, f.unit))}</td><td>{escape(f.interval)}</td><td>{escape(f.note)}</td></tr>"
         for f in block.figures
     )
     return f"<table{_class('figures')}>{''.join(rows)}</table>"

@@ -16,7 +16,7 @@ from rich.tree import Tree
 
 from ..answers.parts import Answer, Bar, Chart, Figure, Figures, Say, Table
 from ..answers.terms import LONGEST, Term
-from ..answers.text import cell, interval, pieces
+from ..answers.text import cell
 from . import braille
 from .show import BETWEEN, bar, heading, indented, line, notes, numbers, wants_colour
 
@@ -38,7 +38,7 @@ def screen(c: Console, answer: Answer) -> None:
 
 def _styled(say: Say, strong: str = "bold", style: str = "") -> Text:
     text = Text(style=style)
-    for words, loud in pieces(say):
+    for words, loud in say.pieces:
         text.append(words, style=strong if loud else "")
     return text
 
@@ -79,7 +79,7 @@ def _(block: Figures, c: Console) -> None:
         cells = [
             f.label,
             cell(f.value, f.unit),
-            *([interval(f)] if spans else []),
+            *([f.interval] if spans else []),
             *([_times(f, base)] if base else []),
         ]
         table.add_row(*cells, Text(f.note, style="dim"), style="bold" if f.strong else None)
