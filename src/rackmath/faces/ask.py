@@ -92,6 +92,7 @@ def plan(
     kv: str | Sequence[str] | None = None,
     utilisation: Quantity = 1.0,
     rate: Quantity | None = None,
+    users: Quantity | None = None,
     spare: int = 1,
     power_limit: Quantity | None = None,
     gpus: Quantity | None = None,
@@ -109,6 +110,8 @@ def plan(
     "30/s", "5MW"). `precision` and `kv`: formats to try, "any" for all the machine multiplies natively; by default
     as published. `sets` overrides single values, e.g. {"machine.hbm_bandwidth": "8TB/s"}. `draft` decodes
     speculatively ("mtp", "ngram" or a smaller model), `depth` drafts a pass, each kept with chance `acceptance`.
+    `users`: so many people who each send the next request when the last is answered, 1 on a home machine; otherwise
+    requests arrive at random and fill what they are given.
     """
     from ..economics.fleet import fleet_of
     from ..search import plan as search
@@ -122,7 +125,11 @@ def plan(
         cached=parse(cached, "share", name="cached"),
         utilisation=parse(utilisation, "share", name="utilisation"),
         rate=None if rate is None else parse(rate, "1/s", name="rate"),
+        users=None if users is None else parse(users, "count", name="users"),
+        closed=users is not None,
     )
+    if users is not None and rate is not None:
+        raise BadInput("users and a rate say two things about the same load; give one of them")
     objectives = Objectives(
         max_ttft=math.inf if max_ttft is None else parse(max_ttft, "s", name="max_ttft"),
         max_tpot=max_tpot_of(max_tpot, min_interactivity),
@@ -145,8 +152,11 @@ def plan(
             engine=engine,
             sets=sets,
             need=need,
+            personal=draft is None and rate is None,
             **paid,
         )
+        if q.engine.local and q.traffic.users is None:
+            q = replace(q, traffic=replace(traffic, users=1.0, closed=True))
         if draft is not None:
             spec, by = speculation_of(q.model, q.precisions[0], draft, depth=depth, acceptance=acceptance)
             q = replace(q, speculation=spec)
@@ -187,7 +197,9 @@ def _narrower(answer: Answer, objectives: Objectives) -> Plan | None:
     from ..search import plan as search
 
     q = answer.question
-    return search.plan([replace(q, precisions=precisions(q.model, q.machine, "any", "any"))], objectives).best
+    return search.plan(
+        [replace(q, precisions=precisions(q.model, q.machine, "any", "any", local=q.engine.local))], objectives
+    ).best
 
 
 def narrower_note(other: Plan | None, spent: float | None) -> list[str]:
@@ -236,8 +248,9 @@ def forward(
     if not decode and not prompt:
         raise BadInput("batch and prefill are both 0: the pass is empty; give at least one token")
     q, notes = question(
-        model, on, traffic=Traffic(isl=max(cached, 1.0), osl=1), precision=precision, kv=kv, engine=engine, sets=sets
-    )
+        model, on, traffic=Traffic(isl=max(cached, 1.0), osl=1), precision=precision, kv=kv, engine=engine, sets=sets,
+        personal=True,
+    )  # fmt: skip
     given = "context" if cached >= prompt else "prefill"
     notes += within(q.model, max(cached, prompt), given, extrapolate=extrapolate)
     whole = Pass(decode=decode, context=cached, prefill=prompt, prompt=max(prompt, 1.0))
@@ -273,8 +286,9 @@ def batch(
 
     length = at_least(parse(context, "count", name="context"), 1, "context")
     q, notes = question(
-        model, on, traffic=Traffic(isl=length, osl=1), precision=precision, kv=kv, engine=engine, sets=sets
-    )
+        model, on, traffic=Traffic(isl=length, osl=1), precision=precision, kv=kv, engine=engine, sets=sets,
+        personal=True,
+    )  # fmt: skip
     notes += within(q.model, length, "context", extrapolate=extrapolate)
     chosen = layout_taken(layout, q, lambda: layout_for_curve(q, q.precisions[0], length), notes)
     return BatchAnswer(curve=batch_curve(q, chosen, q.precisions[0], length), notes=tuple(dict.fromkeys(notes)))

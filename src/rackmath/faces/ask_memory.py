@@ -116,8 +116,9 @@ def memory(
     from .question import parse_layout, question
 
     q, notes = question(
-        model, on, traffic=Traffic(isl=1024, osl=1), precision=precision, kv=kv, price=price, engine=engine, sets=sets
-    )
+        model, on, traffic=Traffic(isl=1024, osl=1), precision=precision, kv=kv, price=price, engine=engine,
+        sets=sets, personal=True,
+    )  # fmt: skip
     limit = longest(q.model)
     reference = min(8192.0, limit) if context is None else _length(context, "context")
     named = contexts.split(",") if isinstance(contexts, str) else contexts

@@ -149,6 +149,12 @@ def plan(
     mode = check_mode(mode)
     if mode != "aggregated" and options.get("draft") is not None:
         raise BadInput("drafts are planned for one pool of replicas; leave --mode aggregated with --draft")
+    if mode != "aggregated" and options.get("users") is not None:
+        raise BadInput(
+            "a fixed number of users is planned for one pool of replicas; leave --mode aggregated with --users"
+        )
+    if mode != "aggregated" and options.get("engine") is None:
+        options = {**options, "engine": "typical"}  # two pools are a server's
     if mode == "aggregated" and prefill_on is not None:
         raise BadInput("prefill_on names the machine of a prefill pool; give --mode disaggregated or any with it")
     machines = machines_of(on, max_domain)

@@ -113,6 +113,7 @@ def plan(
     engine: o.EngineName = None,
     sets: o.Sets = None,
     extrapolate: o.Extrapolate = False,
+    users: o.Users = None,
     rate: o.Rate = None,
     spare: o.Spare = "1",
     power_limit: o.PowerLimit = None,
@@ -133,7 +134,7 @@ def plan(
         answer = ask_pools.plan(
             model, o.machine_names(on), isl=isl, osl=osl, cached=cached, utilisation=utilisation, max_ttft=max_ttft,
             max_tpot=max_tpot, min_interactivity=min_interactivity, precision=precision, kv=kv, gpus=gpus,
-            price=price, engine=engine, sets=o.pairs(sets), extrapolate=extrapolate, rate=rate,
+            price=price, engine=engine, sets=o.pairs(sets), extrapolate=extrapolate, rate=rate, users=users,
             spare=o.whole(spare, "spare"), power_limit=power_limit, max_domain=max_domain, lora=lora, mode=mode,
             draft=draft, depth=depth, acceptance=acceptance,
             prefill_on=o.machine_names(prefill_on) if prefill_on else None,

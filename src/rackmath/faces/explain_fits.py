@@ -54,9 +54,9 @@ class Fits:
     @cached_property
     def _unchanged(self) -> Efficiency:
         """The efficiency nobody changed by hand."""
-        from ..kernel.efficiency import calibrated
+        from ..kernel.llamacpp import constants
 
-        return calibrated(self.q.machine.generation, self.q.engine)
+        return constants(self.q.machine, self.q.engine)
 
     # --- kernels ------------------------------------------------------------------------------------------------
 

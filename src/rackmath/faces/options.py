@@ -86,6 +86,15 @@ Cached = Annotated[
 Utilisation = Annotated[
     str, typer.Option(metavar="SHARE", help="Share of paid machine time that carries load.", rich_help_panel=TRAFFIC)
 ]
+Users = Annotated[
+    str | None,
+    typer.Option(
+        metavar="COUNT",
+        help="So many people, each sending the next request when the last is answered; 1 on a home machine. Otherwise"
+        " requests arrive at random.",
+        rich_help_panel=TRAFFIC,
+    ),
+]
 MaxTtft = Annotated[
     str | None,
     typer.Option(

@@ -37,12 +37,14 @@ def question(
     engine: str | None = None,
     sets: Mapping[str, Quantity] | None = None,
     need: FleetNeed | None = None,
+    personal: bool = False,
 ) -> tuple[Question, list[str]]:
     """A question about one machine, and the notes that go with its inputs.
 
-    `engine`: a serving engine with its version or without ("vllm 0.15.1"), the typical one if none is named.
+    `engine`: a serving engine with its version or without ("vllm 0.15.1"), the typical one if none is named; with
+    `personal`, llama.cpp where the machine is a home one or the weights are those of a GGUF file.
     """
-    from ..kernel.efficiency import calibrated
+    from ..kernel.llamacpp import constants
     from ..search.grid import Question
     from ..world import catalog
     from ..world.engine import TYPICAL
@@ -53,21 +55,34 @@ def question(
     of = _by_room(sets or {})
     chosen = catalog.override(chosen, of["model"]) if of["model"] else chosen
     machine = catalog.override(machine, of["machine"]) if of["machine"] else machine
-    software = TYPICAL if engine is None else engine_of(engine)
+    software, said = TYPICAL if engine is None else engine_of(engine), list[str]()
+    tries = precisions(chosen, machine, precision, kv, local=software.local)
+    if engine is None and personal and _at_home(machine, tries):
+        software = engine_of("llama.cpp")
+        said = ["llama.cpp is taken, as people run it at home; --engine vllm asks for a server instead"]
+        tries = precisions(chosen, machine, precision, kv, local=True)
+    elif software.local:
+        tries, said = _loadable(chosen, software, tries, precision)
     software = _replaced(software, "engine", of["engine"])
-    efficiency = _replaced(calibrated(machine.generation, software), "efficiency", of["efficiency"])
+    efficiency = _replaced(constants(machine, software), "efficiency", of["efficiency"])
     limit = machine.n_devices
     if gpus is not None:
         limit = parse(gpus, "count", name="gpus")
         if not 1 <= limit <= machine.n_devices or limit != int(limit):
             most = plural(machine.n_devices, "device")
             raise BadInput(f"gpus = {limit:g} is out of range; {machine.name} has {most}: give a whole number")
-    tries = precisions(chosen, machine, precision, kv)
     if need is not None and need.power_limit < math.inf and not float(machine.power) > 0:
         raise BadInput(
             f"the power of {machine.name} is unknown, so no limit can be kept; give machine.power with --set"
         )
-    notes = [*_read_as(model, chosen), *chosen.notes, *machine.notes, *_emulated(machine, tries), *_dated(software)]
+    notes = [
+        *_read_as(model, chosen),
+        *chosen.notes,
+        *machine.notes,
+        *_emulated(machine, tries),
+        *_dated(software),
+        *said,
+    ]
     if not float(machine.price_per_hour) > 0:
         notes.append(NO_PRICE)
     if sets:
@@ -153,13 +168,25 @@ def _dated(engine: Engine) -> list[str]:
     return [f"{name} {engine.version} is of unknown age: it is taken to be as fast as current software"]
 
 
+LOCAL = ("bf16", "q8_0", "q6_k", "q4_k_m")
+"""Formats that "any" stands for under a local engine."""
+
+
 def precisions(
-    model: Model, machine: Machine, weights: str | Sequence[str] | None, kv: str | Sequence[str] | None
+    model: Model,
+    machine: Machine,
+    weights: str | Sequence[str] | None,
+    kv: str | Sequence[str] | None,
+    *,
+    local: bool = False,
 ) -> tuple[Precision, ...]:
-    """The number formats to try: as published by default; "any" stands for what the machine multiplies natively."""
+    """The number formats to try: as published by default; "any" stands for what the machine multiplies natively, or
+    for those of usual files under a local engine."""
     from ..world.gguf import served_in
 
     native = [name for name, peak in (("bf16", 1), ("fp8", machine.peak_fp8), ("nvfp4", machine.peak_fp4)) if peak]
+    if local:
+        native = list(LOCAL)
     named = _names(weights)
     if named == ["any"]:
         named = ["native", *native]
@@ -169,7 +196,7 @@ def precisions(
     ]
     caches = _names(kv)
     if caches == ["any"]:
-        caches = ["native", *(n for n in native if n != "nvfp4")]
+        caches = ["native", "q8_0"] if local else ["native", *(n for n in native if n != "nvfp4")]
     found: dict[tuple[Any, ...], Precision] = {}
     for base in bases:
         for cache in caches or ["native"]:
@@ -178,6 +205,41 @@ def precisions(
             if key not in found:
                 found[key] = one
     return tuple(found.values())
+
+
+def _files_only(one: Precision) -> bool:
+    """Whether GGUF files hold these weights: 16 bits, a file's own mixture, or experts in MXFP4."""
+    from ..world.gguf import mixture
+
+    parts = (one.attention, one.mlp, one.shared_experts)
+    return all(f.name == "bf16" or mixture(f.name) for f in parts) and (
+        one.experts.name in ("bf16", "mxfp4") or mixture(one.experts.name) is not None
+    )
+
+
+def _at_home(machine: Machine, tries: Sequence[Precision]) -> bool:
+    """Whether a person would run these weights in llama.cpp there."""
+    from ..world.gguf import mixture
+
+    files = any(mixture(f.name) for one in tries for f in (one.attention, one.mlp, one.experts))
+    return (machine.home or files) and all(_files_only(one) for one in tries)
+
+
+def _loadable(
+    model: Model, engine: Engine, tries: tuple[Precision, ...], asked: str | Sequence[str] | None
+) -> tuple[tuple[Precision, ...], list[str]]:
+    """The formats a local engine loads; published ones that it does not become a file of 8 bits, with a note."""
+    from ..world.engine import titles
+    from ..world.gguf import in_file
+
+    bad = [one for one in tries if not _files_only(one)]
+    if not bad:
+        return tries, []
+    name = titles().get(engine.name, engine.name)
+    if asked is not None:
+        raise BadInput(f"{name} does not run {bad[0].name} weights; give those of a file, like --precision q4_k_m")
+    eight = in_file(model, "q8_0", bad[0].kv.name)
+    return (eight,), [f"{name} runs no {bad[0].name} weights: a file in q8_0 is taken (--precision names another)"]
 
 
 def _names(given: str | Sequence[str] | None) -> list[str]:

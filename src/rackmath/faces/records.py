@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..economics.fleet import fleet_of
 from ..kernel.roofline import binding
+from ..search.closed import longest_context
 from ..search.plan import spent
 from ..search.trust import Span, Trust, rate_span, time_span, trust
 from ..search.unbatched import unbatched
@@ -123,6 +124,7 @@ def _question(found: Answer) -> Record:
         "cached": traffic.cached,
         "utilisation": traffic.utilisation,
         "rate": traffic.rate,
+        "users": traffic.users,
         "max_ttft": found.objectives.max_ttft,
         "max_tpot": found.objectives.max_tpot,
         "max_gpus": q.max_gpus,
@@ -161,6 +163,7 @@ def chosen(p: Plan) -> Record:
         "layout": layout(p.layout),
         "precision": precision(p.precision),
         "batch": p.batch,
+        **({} if p.question.traffic.users is None else {"context_fits": longest_context(p)}),
         "estimate": {
             "ttft": s.ttft,
             "ttft_mean": s.ttft_mean,

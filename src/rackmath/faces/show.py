@@ -219,6 +219,28 @@ def tokens(value: float) -> str:
     return f"{value:,.0f}" if value >= 1000 or value == int(value) else f"{value:,.1f}"
 
 
+def decoding(batch: float) -> str:
+    """How many sequences decode at once, in words; fewer than one is one now and then.
+
+    >>> decoding(1.0), decoding(3024.0), decoding(0.6)
+    ('1 sequence decodes', '3,024 sequences decode', 'a sequence at a time decodes, 60% of the time')
+    """
+    if batch < 1:
+        return f"a sequence at a time decodes, {batch:.0%} of the time"
+    return "1 sequence decodes" if batch == 1 else f"{tokens(batch)} sequences decode"
+
+
+def on_devices(used: float, have: float) -> str:
+    """Which part of a machine a replica takes.
+
+    >>> on_devices(1, 1), on_devices(72, 72), on_devices(4, 8)
+    ('on its one GPU', 'on all 72 GPUs', 'on 4 of 8 GPUs per replica')
+    """
+    if used == have:
+        return "on its one GPU" if have == 1 else f"on all {have:,.0f} GPUs"
+    return f"on {used:,.0f} of {have:,.0f} GPUs per replica"
+
+
 def wants_colour(c: Console | None = None) -> bool:
     """Whether a chart may use colour on this console, or else on stdout."""
     c = c or console()

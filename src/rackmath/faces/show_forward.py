@@ -9,7 +9,7 @@ from ..kernel.roofline import binding
 from ..units import show
 from . import records
 from .ask import ForwardAnswer
-from .show import BETWEEN, RESOURCES, bar, between, heading, indented, line, notes, numbers, tokens
+from .show import BETWEEN, RESOURCES, bar, between, decoding, heading, indented, line, notes, numbers, tokens
 from .show_plan import adapters, formats, interval_line, under
 
 MOST_ROWS = 24
@@ -43,9 +43,7 @@ def _load(answer: ForwardAnswer) -> str:
     work = answer.work
     parts = []
     if float(work.decode):
-        parts.append(
-            f"{tokens(records.decoding(answer))} sequences decode one token each at {tokens(float(work.context))}"
-        )
+        parts.append(f"{decoding(records.decoding(answer))} one token each at {tokens(float(work.context))}")
     if float(work.prefill):
         parts.append(f"{tokens(float(work.prefill))} prompt tokens")
     return " + ".join(parts)

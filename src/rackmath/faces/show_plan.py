@@ -12,7 +12,7 @@ from rich.panel import Panel
 from rich.text import Text
 
 from ..units import show
-from . import charts, records
+from . import charts, records, show_users
 from .ask import PlanAnswer
 from .show import (
     BETWEEN,
@@ -20,12 +20,14 @@ from .show import (
     RESOURCES,
     bar,
     between,
+    decoding,
     heading,
     indented,
     line,
     money,
     notes,
     numbers,
+    on_devices,
     times,
     tokens,
     wants_colour,
@@ -61,6 +63,13 @@ def screen(c: Console, answer: PlanAnswer) -> None:
 
 def chosen(c: Console, best: Plan, found: Answer) -> None:
     """What to run, its numbers, what binds it, its memory and load."""
+    if best.question.traffic.users is not None:
+        show_users.head(c, best, found, formats(best.precision))
+        interval_line(c, best.intervals.reason, best.intervals.tpot.low is not None)
+        _why(c, best, found)
+        _memory(c, best)
+        show_users.tail(c, best)
+        return
     _chosen(c, best)
     _numbers(c, best, found)
     _why(c, best, found)
@@ -101,13 +110,17 @@ def adapters(c: Console, model: Model) -> None:
 
 def traffic_words(traffic: Traffic, limits: Objectives) -> str:
     """Traffic and objectives in a line."""
+    from ..units import plural
+
     cached = f"{float(traffic.cached):.0%} cached" if float(traffic.cached) > 0 else "nothing cached"
     words = [f"{tokens(float(traffic.isl))} tokens in ({cached})", f"{tokens(float(traffic.osl))} out"]
+    if traffic.users is not None:
+        words.append("one user" if traffic.users == 1 else plural(traffic.users, "user"))
     if limits.max_ttft < math.inf:
         words.append(f"TTFT ≤ {show(limits.max_ttft, 's')}")
     if limits.max_tpot < math.inf:
         words.append(f"TPOT ≤ {show(limits.max_tpot, 's')} ({1 / limits.max_tpot:.3g} tok/s/user)")
-    if limits.max_ttft == limits.max_tpot == math.inf:
+    if limits.max_ttft == limits.max_tpot == math.inf and traffic.users != 1:
         words.append("no limits on latency: the cheapest of all")
     if traffic.utilisation < 1:
         words.append(f"{traffic.utilisation:.0%} utilised")
@@ -129,7 +142,7 @@ def formats(p: Precision) -> str:
 def _chosen(c: Console, p: Plan) -> None:
     gpus, most = float(p.layout.gpus), float(p.machine.n_devices)
     text = Text.assemble((p.layout.label(), "bold green"), f"   {formats(p.precision)}\n")
-    text.append(f"{tokens(p.batch)} sequences decode on {gpus:.0f} of {most:.0f} GPUs per replica")
+    text.append(f"{decoding(p.batch)} {on_devices(gpus, most)}")
     paid = records.known_price(p.machine)
     if paid is not None:
         text.append(f", at {money(paid)} per GPU-hour ({p.machine.price_kind.replace('_', '-')})")
@@ -198,7 +211,13 @@ def _why(c: Console, p: Plan, found: Answer) -> None:
     moves = [(what, change) for what, change in found.movers if change <= -0.001]
     if moves:
         words = ", ".join(f"{escape(what)} [bold]{_percent(change)}[/]" for what, change in moves)
-        what = "price" if records.known_price(p.machine) is not None else "device time per request"
+        what = (
+            "time of a request"
+            if p.question.engine.local
+            else "price"
+            if records.known_price(p.machine) is not None
+            else "device time per request"
+        )
         line(c, f"What would move the {what}: {words}")
 
 
@@ -223,7 +242,7 @@ def _load(c: Console, p: Plan) -> None:
     )
     line(
         c,
-        f"{tokens(p.batch)} of them decode; {float(s.mixed):.0%} of steps also carry prefill, in chunks of"
+        f"{decoding(p.batch)}; {float(s.mixed):.0%} of steps also carry prefill, in chunks of"
         f" {tokens(round(float(s.chunk)))} tokens",
     )
 
@@ -303,7 +322,7 @@ def spread(front: Front, most: int = MOST_ROWS) -> list[int]:
 
 def _front(c: Console, found: Answer) -> None:
     front, best = found.by_price, found.best
-    if best is None or len(front.batch) == 0:
+    if best is None or len(front.batch) < (1 if best.question.traffic.users is None else 2):
         return
     heading(c, "Pareto front", "speed for one user against throughput and price")
     c.print(Text.from_ansi(charts.draw(chart_of(found), width=c.width, height=16, color=wants_colour(c))))

@@ -17,7 +17,7 @@ from .ask_timeline import TimelineAnswer
 from .chart_timeline import Bar, lanes, page
 from .explain import Node, count, stated
 from .export import Face, plain
-from .show import heading, indented, line, notes, numbers, tokens
+from .show import decoding, heading, indented, line, notes, numbers, tokens
 from .show_plan import formats
 
 Record = dict[str, Any]
@@ -166,7 +166,7 @@ def screen(c: Console, answer: TimelineAnswer) -> None:
 def _load(answer: TimelineAnswer) -> str:
     work, parts = answer.timeline.work, []
     if answer.batch:
-        parts.append(f"{tokens(answer.batch)} sequences decode at {tokens(float(work.context))} tokens")
+        parts.append(f"{decoding(answer.batch)} at {tokens(float(work.context))} tokens")
     if float(work.prefill):
         parts.append(f"{tokens(float(work.prefill))} prompt tokens")
     return " + ".join(parts)

@@ -12,9 +12,10 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
+from ..world.engine import Engine
 from ..world.machine import Machine
 from ..world.precision import GGUF
-from .efficiency import Efficiency
+from .efficiency import Efficiency, calibrated
 
 CLASSES = ("geforce", "workstation", "hbm", "unified")
 """Classes of devices that llama.cpp's kernels treat alike; see `data/llamacpp.toml`."""
@@ -69,3 +70,14 @@ def of_machine(machine: Machine) -> Efficiency:
     """
     found = _fitted()[class_of(machine)]
     return constants_of(found["memory_share"], found["launch"], found["compute_share"], found.get("packed", 1.0))
+
+
+def constants(machine: Machine, engine: Engine) -> Efficiency:
+    """Constants of a device under an engine: those of llama.cpp for local ones, else the generation's.
+
+    >>> from rackmath.world import catalog
+    >>> from rackmath.world.engine import engine
+    >>> constants(catalog.machine("rtx-4090"), engine("ollama")).source
+    'fitted: llama.cpp'
+    """
+    return of_machine(machine) if engine.local else calibrated(machine.generation, engine)

@@ -14,6 +14,7 @@ from ..world.machine import Machine
 from ..world.model import COMPONENTS, FeedForward, Model
 from ..world.padding import PLAIN, Padding, padding
 from ..world.precision import Precision
+from . import local
 from .parallelism import Layout, kv_heads_of, slots, split, stage_share
 
 
@@ -55,6 +56,8 @@ def footprint(
     `RUNTIME_SHARE` of a small memory), and the activations of the largest step. As many prompts as fill a step, at
     least one, are in progress on every attention-DP rank.
     """
+    if engine.local:
+        return _local(model, machine, precision, layout, engine, context)
     weights = device_weight_bytes(model, precision, layout, padding(engine, machine.generation, precision.experts))
     per_sequence = device_cache_bytes(model, precision, layout, context)
     activations = engine.chunk_tokens * model.d_model * precision.activation_bytes * ACTIVATION_COPIES
@@ -73,6 +76,30 @@ def footprint(
         per_sequence=per_sequence,
         capacity=machine.hbm_capacity,
         batch_max=each * layout.dp,
+    )
+
+
+def _local(
+    model: Model, machine: Machine, precision: Precision, layout: Layout, engine: Engine, context: Number
+) -> Footprint:
+    """The same under a local engine, whose slots have room for `context` tokens each, prompt and answer alike."""
+    weights = device_weight_bytes(local.resident(model), precision, layout)
+    if engine.on_device or machine.unified:
+        weights = weights + local.shared_bytes(model, precision)
+    kept = local.padded(model, engine.chunk_tokens)
+    per_sequence = device_cache_bytes(kept, precision, layout, local.cells(context))
+    driver = local.driver_bytes(machine)
+    # scratch grows with the cells of all slots: what one slot adds counts with its cache
+    one = local.compute_buffer(model, layout, engine, context)
+    more = local.compute_buffer(model, layout, engine, 2 * context) - one
+    free = machine.usable - weights - driver - (one - more)
+    return Footprint(
+        weights=weights,
+        reserved=driver + one - more + (machine.hbm_capacity - machine.usable),
+        prompts=0.0,
+        per_sequence=per_sequence + more,
+        capacity=machine.hbm_capacity,
+        batch_max=np.floor(np.maximum(free, 0.0) / np.maximum(per_sequence + more, 1.0)),
     )
 
 

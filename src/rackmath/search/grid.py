@@ -18,7 +18,7 @@ from ..layout.parallelism import Layout, illegal
 from ..serving.seats import open_seats
 from ..serving.speculative import Speculation
 from ..serving.steady import steady
-from ..world.engine import Engine
+from ..world.engine import TYPICAL, Engine
 from ..world.machine import Machine
 from ..world.model import Model
 from ..world.precision import Precision
@@ -85,13 +85,17 @@ def device_counts(machine: Machine, limit: float) -> list[int]:
     return sorted(s for s in sizes if s <= most)
 
 
-def layouts(model: Model, machine: Machine, limit: float) -> Layout:
+def layouts(model: Model, machine: Machine, limit: float, engine: Engine = TYPICAL) -> Layout:
     """Every legal layout of at most `limit` devices, as columns.
 
     Tensor parallelism stays inside the scale-up domain (beyond it two all-reduces a layer cross the slow network);
     the stage is cut into any number of expert-parallel groups that divides it. Without experts attention-DP groups
-    share nothing, they are replicas, so none are tried.
+    share nothing, they are replicas, so none are tried. A local engine puts whole layers on each card.
     """
+    if engine.local:
+        stages = np.array([float(n) for n in device_counts(machine, min(limit, model.n_layers))])
+        ones = np.ones_like(stages)
+        return Layout(tp=ones, pp=stages, dp=ones, ep=ones)
     sizes = device_counts(machine, limit)
     rows: set[tuple[int, int, int, int]] = set()
     for size in sizes:
@@ -125,6 +129,8 @@ def with_batches(
     question: Question, precision: Precision, every: Layout, batches: Sequence[float] = RANK_BATCHES
 ) -> tuple[Layout, Column]:
     """Each layout with the batches worth trying: those of `batches` per rank that fit, and the largest that does."""
+    if question.traffic.users is not None:
+        return _shared_out(question, every, question.traffic.users)
     context = question.traffic.isl + question.traffic.osl / 2
     held = footprint(
         question.model, question.machine, precision, every, question.engine, context, question.traffic.isl
@@ -145,6 +151,20 @@ def with_batches(
     index = np.repeat(np.arange(n), ranks.shape[1])[keep]
     chosen = take(every, index)
     return chosen, ranks.ravel()[keep] * chosen.dp * chosen.pp
+
+
+def _shared_out(question: Question, every: Layout, users: float) -> tuple[Layout, Column]:
+    """Each layout with the numbers of users a replica can have where all users are spread over alike replicas.
+
+    Whole users only. A local engine is one process: all users share it.
+    """
+    replicas = np.arange(1.0, 1 + (1 if question.engine.local else min(users, 4096.0)))
+    shares = np.unique(np.ceil(users / replicas))
+    gpus = np.asarray(every.gpus)
+    index, of = np.meshgrid(np.arange(len(gpus)), shares, indexing="ij")
+    room = np.ceil(users / of) * gpus[:, None] <= question.machine.n_devices
+    keep = room.ravel()
+    return take(every, index.ravel()[keep]), of.ravel()[keep]
 
 
 def evaluate(question: Question, which: int, layout: Layout, batch: Number) -> Candidates:

@@ -112,7 +112,7 @@ def _on_more_devices(question: Question, objectives: Objectives) -> Plan | None:
 def _plan_one(question: Question, objectives: Objectives) -> Answer:
     if float(question.traffic.osl) < 2:
         objectives = replace(objectives, max_tpot=math.inf)  # there is no second token to wait for
-    every = layouts(question.model, question.machine, question.max_gpus)
+    every = layouts(question.model, question.machine, question.max_gpus, question.engine)
     if not len(np.asarray(every.tp)):
         return _nothing(question, objectives, ("no layout divides this model over this machine",))
     table = join([c for c in chunks(question, every) if len(c)])
@@ -225,6 +225,8 @@ def _refine(
         rank = float(table.batch[row]) / unit
         spread = np.geomspace(rank / 1.5, rank * 2.05, 400)
         tries = np.unique(np.append(np.where(spread < 1, spread, np.round(spread)), rank)) * unit
+        if question.traffic.users is not None:
+            tries = table.batch[row : row + 1]
         one = take(table.layout, np.full(len(tries), row))
         rows = evaluate(question, int(table.precision[row]), one, tries)
         good = rows.fits & rows.keeps_pace & _meets(rows, objectives) & np.isfinite(rows.objective)
@@ -407,6 +409,8 @@ def _why(best: Plan, other: Plan, objectives: Objectives) -> str:
 
 def _stopped_by(p: Plan, objectives: Objectives) -> str:
     """What a batch 10 % larger would break, in words; empty if nothing."""
+    if p.question.traffic.users is not None:
+        return ""
     unit = float(p.layout.dp) * float(p.layout.pp)
     rank = p.batch / unit
     larger = (math.ceil(rank * 1.1 + 1e-9) if rank >= 1 else rank * 1.1) * unit

@@ -57,7 +57,7 @@ class Rows:
 
 def prefill_layouts(question: Question) -> Layout:
     """Legal layouts of a prefill replica; for prompts of several chunks also those with context parallelism."""
-    every = layouts(question.model, question.machine, question.max_gpus)
+    every = layouts(question.model, question.machine, question.max_gpus, question.engine)
     fresh = float(question.traffic.isl) * (1 - float(question.traffic.cached))
     if fresh <= question.engine.chunk_tokens:
         return every
@@ -122,7 +122,7 @@ def prefill_part(q: Question, which: int, at: PrefillReplica, prompts: Column, p
 
 def decode_rows(question: Question, per_hour: float) -> Rows:
     """Layouts x the batches per rank of the aggregated search that fit, and the largest that does."""
-    every = layouts(question.model, question.machine, question.max_gpus)
+    every = layouts(question.model, question.machine, question.max_gpus, question.engine)
     parts = []
     n, unit = len(np.asarray(every.tp)), np.asarray(every.dp * every.pp)
     for which, precision in enumerate(question.precisions):

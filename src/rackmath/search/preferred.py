@@ -64,7 +64,7 @@ def served(
     model, machine = question.model, question.machine
 
     def step(batch: Number) -> PassTime:
-        micro = np.maximum(batch / layout.pp, 1.0)
+        micro = np.maximum(batch / (1.0 if question.engine.local else layout.pp), 1.0)
         return forward(model, machine, precision, layout, Pass(decode=micro, context=context), question.efficiency)
 
     room = footprint(model, machine, precision, layout, question.engine, context)
@@ -170,7 +170,7 @@ def layout_for_curve(question: Question, precision: Precision, context: float) -
 
 def legal_layouts(question: Question) -> Layout:
     """Every legal layout of the question's machine; refused where there is none."""
-    every = layouts(question.model, question.machine, question.max_gpus)
+    every = layouts(question.model, question.machine, question.max_gpus, question.engine)
     if not len(np.asarray(every.tp)):
         raise BadInput(
             f"no layout divides {question.model.name} over {question.machine.name}; try another number of devices"

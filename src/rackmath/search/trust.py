@@ -41,6 +41,9 @@ def trust(question: Question, *, devices: Number, context: Number, users: Number
     True
     """
 
+    if question.engine.local:
+        return _local(question, users=float(users))
+
     def of(quantity: str) -> Interval:
         found = serving_interval(
             quantity, question.model, question.machine, question.engine, devices=float(devices),
@@ -49,6 +52,23 @@ def trust(question: Question, *, devices: Number, context: Number, users: Number
         return found if question.speculation is None else _unfitted(quantity, found, "aggregated, MTP", "with drafts")
 
     return Trust(tpot=of("tpot"), ttft=of("ttft"))
+
+
+FEW_KERNELS = 4.0
+"""Factor on the log width for mixtures of experts: their kernels are many and small, and newer software fuses them."""
+
+
+def _local(question: Question, *, users: float) -> Trust:
+    """Errors of llama.cpp's published speeds, of one sequence through dense models."""
+
+    def of(mode: str) -> Interval:
+        found = kind_interval("llamacpp", "value", f"batch 1 {mode}").inverse
+        found = replace(found, reason="errors of 178 published speeds of llama.cpp, one sequence through dense models")
+        if question.model.has_experts:
+            found = found.wider(FEW_KERNELS, "of mixtures of experts none was published there")
+        return found if users <= 1 else found.wider(BEYOND**2, "nor several sequences at once")
+
+    return Trust(tpot=of("decode"), ttft=of("prefill"))
 
 
 def trust_pools(

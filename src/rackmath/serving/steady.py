@@ -14,6 +14,10 @@ is a micro-batch's way through all stages; none overtakes another, so a chunk sl
 for the next mixed step, for the chunks of requests before it (one server with constant service time, so the median
 wait is zero below half load), then for its own. Arrivals are at random unless `Traffic.closed`: a row then fits only
 if at least half of them find memory free, so that the median wait for a seat is zero.
+
+With `Traffic.users` the loop is closed over `batch` users of a replica: while one's prompt is read the others decode,
+so a user alone is never slowed by a prompt, and request rate = users / (ttft + (osl - 1) tpot). A step is charged as if
+all users decoded in it. A local engine's cards work in turn: one micro-batch goes through all of them.
 """
 
 from __future__ import annotations
@@ -135,12 +139,16 @@ def steady(
     steps = np.maximum((traffic.osl - 1) / per_pass, 1.0)
     fresh = np.maximum(traffic.isl * (1 - traffic.cached), 1.0)
     cached = traffic.isl - fresh
-    flow = batch / layout.pp  # below 1 where a replica decodes less than one sequence at a time, on average
+    alone = traffic.users is not None
+    flow = batch / (
+        1.0 if engine.local else layout.pp
+    )  # below 1 where a replica decodes less than one sequence at a time, on average
     micro = np.maximum(flow, 1.0)
     rank = np.ceil(micro / layout.dp)
     room = np.maximum(engine.chunk_tokens - rank * width, 1.0)
     chunks = np.ceil(fresh / room)
-    needed = flow / layout.dp * fresh / steps  # prefill tokens per step and rank
+    others = np.maximum(1 - 1 / np.maximum(batch, 1.0), 0.0) if alone else 1.0  # prompts that are somebody else's
+    needed = flow / layout.dp * fresh / steps * others  # prefill tokens per step and rank
     chunk = np.maximum(fresh / chunks, np.minimum(needed, room))
     busy = needed / chunk  # share of a rank's steps that carry a chunk
     busy_one = np.minimum(busy, 1.0)
@@ -162,7 +170,7 @@ def steady(
     plain = timed(Pass(decode=micro, context=context, width=width))
     both = timed(
         Pass(
-            decode=micro,
+            decode=micro * others,
             context=context,
             width=width,
             prefill=chunk * ranks,
@@ -181,21 +189,29 @@ def steady(
     wait, median_wait = waiting(service, load)
     # an arrival at random meets a step in proportion to its length: it waits half of the mean square over the mean
     rest = ((1 - slow) * t_plain * t_plain + slow * t_both * t_both) / step / 2
-    to_next = efficiency.request_overhead + np.maximum(rest, np.where(ranks > 1, gather * step / 2, 0.0))
-    held = held_tokens(traffic, batch / layout.dp)
+    to_next = efficiency.request_overhead + others * np.maximum(rest, np.where(ranks > 1, gather * step / 2, 0.0))
+    held = held_tokens(traffic, batch / layout.dp) if not engine.local else traffic.isl + traffic.osl
     holds = footprint(model, machine, precision, layout, engine, held, traffic.isl)
     if speculation is not None:
         holds = beside(holds, speculation, layout, held)
     seat = np.where(traffic.closed, 0.0, seat_wait(holds.batch_max, batch, steps * step + service))
     ttft_mean = to_next + wait + service + seat
     ttft = to_next + median_wait + service
+    period = steps * step  # between two requests of a sequence
+    if alone:
+        period = period + ttft_mean
+        request_rate = batch / period
 
     cached_share: Number = 0.0
     if bounds and np.any(np.asarray(traffic.cached) > 0):
-        alone = timed(
-            Pass(decode=micro, context=context, width=width, prefill=chunk * ranks, prompt=fresh, busiest=1 / ranks)
-        )
-        cached_share = slow * np.maximum(t_both - alone.estimate * uneven, 0.0) / step
+        cold = timed(
+            Pass(
+                decode=micro * others, context=context, width=width, prefill=chunk * ranks, prompt=fresh,
+                busiest=1 / ranks,
+            )
+        )  # fmt: skip
+        saved = np.maximum(t_both - cold.estimate * uneven, 0.0)
+        cached_share = chunks * saved / period if alone else slow * saved / step
 
     # Bounds. Work is linear in prefill tokens, so a mean step is read off between the passes: a rank carries a chunk
     # in a share `busy` of its steps. A lone prompt is prefilled by one rank, its chunks in all stages at once.
@@ -229,7 +245,7 @@ def steady(
         mixed=slow,
         chunk=chunk,
         carried=chunk * ranks,
-        decode_share=np.minimum(np.minimum(flow, 1.0), traffic.osl - 1) * t_plain / step,
+        decode_share=np.minimum(np.minimum(flow, 1.0), traffic.osl - 1) * t_plain / step * (steps * step / period),
         cached_share=cached_share,
         footprint=holds,
         memory=memory,

@@ -33,6 +33,10 @@ class Engine:
         16  # longest that attention-DP ranks hold back prefill so that it runs on many of them at once
     )
     prefill_first: bool = False  # whether prompts are prefilled to the end before decoding goes on
+    local: bool = False  # a runtime for one to a few users: layers over cards in turn, all memory, see `layout.local`
+    flash: bool = True  # whether attention needs no room for its scores (local engines)
+    mask_bytes: float = 2  # of the attention mask, for each token of a step and cell of the cache (local engines)
+    on_device: bool = False  # whether the table of embeddings lies with the layers (local engines)
 
 
 TYPICAL = Engine()
@@ -47,7 +51,7 @@ def engine_key(words: str) -> str:
     """The engine that words of a benchmark or a person mean; "" where none is known.
 
     >>> engine_key("dynamo-trt"), engine_key("mori-sglang"), engine_key("vLLM"), engine_key("llama.cpp")
-    ('trtllm', 'sglang', 'vllm', '')
+    ('trtllm', 'sglang', 'vllm', 'llamacpp')
     """
     own = saved(words)
     return packaged_key(own.base if own else words)
@@ -91,7 +95,10 @@ def packaged(words: str) -> Engine:
     if not key:
         raise unknown("engine", words, ["typical", *_engines(), *names()])
     of = _engines()[key]
-    return Engine(name=key, version=version, chunk_tokens=of["chunk_tokens"], prefill_first=of["prefill_first"])
+    return Engine(
+        name=key, version=version, chunk_tokens=of["chunk_tokens"], prefill_first=of["prefill_first"],
+        local=of.get("local", False), on_device=of.get("on_device", False),
+    )  # fmt: skip
 
 
 # --- what it costs ------------------------------------------------------------------------------------------------

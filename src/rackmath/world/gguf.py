@@ -85,7 +85,8 @@ def in_file(model: Model, name: str, kv: str = "bf16") -> Precision:
     for component, tensor, d_in, parameters, layers in _tensors(model):
         total[component] += parameters * _average(recipe, tensor, d_in, layers, facts)
         held[component] += parameters
-    parts: dict[str, Any] = {c: kept(total[c] / held[c]) for c in COUNTED if held[c]}
+    base = _fitting(recipe["all"], 256)
+    parts: dict[str, Any] = {c: kept(total[c] / held[c] if held[c] else base) for c in COUNTED}
     one = Precision(
         name=key, head=kept(head), embedding=kept(embedding), norm=FORMATS["fp32"], router=FORMATS["fp32"], **parts
     )

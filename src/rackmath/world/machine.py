@@ -79,6 +79,7 @@ class Machine:
     year: int = 0
     dies: float = 1  # dies per package
     memory_type: str = "HBM"
+    home: bool = False  # sold to people rather than to data centres: one to a few users, and a runtime for them
     generation: str = ""  # key into fitted efficiencies; a chip nobody measured has its own
     notes: tuple[str, ...] = ()
     sources: Mapping[str, Source] = field(default_factory=dict, repr=False, compare=False)
@@ -92,6 +93,11 @@ class Machine:
         """
         known = bool(np.any(np.asarray(self.hbm_nominal) > 0))
         return self.hbm_nominal if known else self.hbm_capacity
+
+    @property
+    def unified(self) -> bool:
+        """Whether device and host share one memory."""
+        return self.vendor == "Apple" or self.memory_type.startswith("LPDDR")
 
     @property
     def usable(self) -> Number:

@@ -53,7 +53,7 @@ PRICE_KINDS = ("on_demand", "reserved", "owned", "spot")
 """Kinds of price; without a choice the first of the first three that is known is in force."""
 
 _TEXTS = {"name", "vendor", "generation", "memory_type", "status", "scaleup", "scaleout", "host"}
-_OTHER = {"aliases", "year", "notes", "source", "sources", "price", "slice_unit"}
+_OTHER = {"aliases", "year", "notes", "source", "sources", "price", "slice_unit", "home"}
 KEYS = {*DIMENSIONS, *_TEXTS, *_OTHER} - {"price_per_hour"}
 
 OTHER_PRICE = "no on-demand price is known:"
@@ -107,6 +107,7 @@ def build_machine(
         name=key,
         accelerator=str(given.get("name", key)),
         year=int(given.get("year", 0)),
+        home=_yes(given.get("home", given.get("status") == "consumer"), key),
         prices=prices,
         tiers=_tiers(key, given, tiers),
         notes=tuple(str(n) for n in given.get("notes", ())),
@@ -183,6 +184,12 @@ def reprice(machine: Machine, given: Mapping[str, Any], tiers: Mapping[str, Any]
 def plain_notes(machine: Machine) -> tuple[str, ...]:
     """The notes without those about which price is in force."""
     return tuple(n for n in machine.notes if n != NO_PRICE and not n.startswith(OTHER_PRICE))
+
+
+def _yes(value: Any, where: str) -> bool:
+    if not isinstance(value, bool):
+        raise BadInput(f"{where}: home = {value!r:.80} is not true or false")
+    return value
 
 
 def _source(given: Any, where: str) -> Source:
