@@ -215,6 +215,9 @@ def narrower_note(other: Plan | None, spent: float | None) -> list[str]:
     saved = 1 - search.spent(other) / spent
     if saved < 0.03:
         return []
+    if other.question.engine.local:
+        speed = f"{float(other.serving.interactivity):.3g} tok/s"
+        return [f"{words} would give {speed}: --precision any --kv any (answers may change)"]
     price = float(other.cost.blended_mtok)
     cost = f"{show(price, '$')} per million tokens, " if price else ""
     return [f"{words} would cost {cost}{saved:.0%} less: --precision any --kv any (answers may change)"]

@@ -130,6 +130,8 @@ class Fits:
         nodes = []
         if eff.generation is None:
             told, note = eff.source, "documented, not fitted"
+            if self.q.engine.local:
+                note = "data/llamacpp.toml, by class of device"
             for name, field, unit in fields:
                 value = float(getattr(use, field))
                 by = told if value == float(getattr(before, field)) else BY_HAND
@@ -219,6 +221,7 @@ class Fits:
         raw = tuned()
         pooled = float(raw["pooled"][name])
         documented = self.q.efficiency.generation is None and name in ("launch", "host", "exchange")
+        documented = documented or self.q.engine.local
         if not value or not pooled or documented:
             return Node(name=title, value=value, unit="s", source=self.q.efficiency.source)
         parts = []

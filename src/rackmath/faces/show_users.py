@@ -78,7 +78,8 @@ def _numbers(c: Console, p: Plan, found: Answer) -> None:
     def row(name: str, key: str, estimate: float, bound: float, unit: str, limit: str) -> None:
         gap = times(max(estimate, bound), min(estimate, bound))
         table.add_row(
-            name, f"[bold]{show(estimate, unit)}[/]", between(spans[key], unit), show(bound, unit), f"[dim]{gap}[/]", limit
+            name, f"[bold]{show(estimate, unit)}[/]", between(spans[key], unit), show(bound, unit),
+            f"[dim]{gap}[/]", limit,
         )  # fmt: skip
 
     ttft = f"≤ {show(limits.max_ttft, 's')}" if limits.max_ttft < math.inf else ""

@@ -33,7 +33,7 @@ COPIES = 4.0
 
 
 DRIVER = 0.5 * 2**30
-"""Bytes of the driver's context and its libraries on a card: 0.3 to 0.7 GiB by generation (0.73 on a Blackwell one)."""
+"""Bytes of the driver's context and its libraries on a card: 0.3 to 0.7 GiB by generation."""
 
 
 def resident(model: Model) -> Model:
@@ -89,12 +89,14 @@ def compute_buffer(model: Model, layout: Layout, engine: Engine, context: Number
     >>> from rackmath.world import catalog
     >>> from rackmath.world.engine import Engine
     >>> older = Engine(chunk_tokens=512, flash=False, mask_bytes=4)
-    >>> llama = catalog.model("deepseek-ai/DeepSeek-R1-Distill-Llama-8B")
+    >>> llama = catalog.model("meta-llama/Llama-3.1-8B")
     >>> float(compute_buffer(llama, Layout(), older, 8192.0)) / 2**20      # logged: 560 MiB
     560.0
     """
     u, room = engine.chunk_tokens, cells(context)
-    copies = np.where(np.asarray(layout.pp) > 1, COPIES, 1.0)
+    if engine.on_device:
+        return _lazy_buffer(model, u, room)
+    copies = np.where((np.asarray(layout.pp) > 1) & engine.pipelined, COPIES, 1.0)
     heads = max((g.mixer.heads for g in model.groups if g.mixer and g.mixer.streams), default=0.0)
     mask, hidden = u * room * engine.mask_bytes, 4 * u * model.d_model
     logits = 4 * u * model.vocab + copies * (mask + hidden)
@@ -102,6 +104,18 @@ def compute_buffer(model: Model, layout: Layout, engine: Engine, context: Number
     passed = np.where(copies > 1, copies * (mask + hidden), mask)
     layer = scores + passed + 4 * hidden
     found: Number = np.maximum(logits, layer)
+    return found
+
+
+SCORES = 4.5
+"""Bytes of a score of latent attention in MLX, which does not fuse it: 16 bits before and after the softmax."""
+
+
+def _lazy_buffer(model: Model, ubatch: float, room: Number) -> Number:
+    """MLX's: logits of one token alone; a layer's widest moment in 16 bits, and latent attention's scores."""
+    latent = max((g.mixer.heads for g in model.groups if g.mixer and g.mixer.kind == "mla"), default=0.0)
+    wide = max((max(g.ffn.d_dense, g.ffn.top_k * g.ffn.d_expert) for g in model.groups if g.ffn), default=0.0)
+    found: Number = ubatch * (2 * (4 * model.d_model + 3 * wide) + SCORES * latent * room)
     return found
 
 

@@ -55,7 +55,7 @@ def trust(question: Question, *, devices: Number, context: Number, users: Number
 
 
 FEW_KERNELS = 4.0
-"""Factor on the log width for mixtures of experts: their kernels are many and small, and newer software fuses them."""
+"""Factor on the log width for mixtures of experts: they have many small kernels, which newer software fuses."""
 
 
 def _local(question: Question, *, users: float) -> Trust:
@@ -63,9 +63,13 @@ def _local(question: Question, *, users: float) -> Trust:
 
     def of(mode: str) -> Interval:
         found = kind_interval("llamacpp", "value", f"batch 1 {mode}").inverse
-        found = replace(found, reason="errors of 178 published speeds of llama.cpp, one sequence through dense models")
+        found = replace(
+            found, reason="errors of 178 published speeds of llama.cpp, one sequence through dense models"
+        )
         if question.model.has_experts:
-            found = found.wider(FEW_KERNELS, "of mixtures of experts none was published there")
+            found = found.wider(
+                FEW_KERNELS if mode == "decode" else BEYOND, "of mixtures of experts none was published there"
+            )
         return found if users <= 1 else found.wider(BEYOND**2, "nor several sequences at once")
 
     return Trust(tpot=of("decode"), ttft=of("prefill"))

@@ -16,8 +16,8 @@ wait is zero below half load), then for its own. Arrivals are at random unless `
 if at least half of them find memory free, so that the median wait for a seat is zero.
 
 With `Traffic.users` the loop is closed over `batch` users of a replica: while one's prompt is read the others decode,
-so a user alone is never slowed by a prompt, and request rate = users / (ttft + (osl - 1) tpot). A step is charged as if
-all users decoded in it. A local engine's cards work in turn: one micro-batch goes through all of them.
+so a user alone is never slowed by a prompt, and request rate = users / (ttft + (osl - 1) tpot). A step is charged as
+if all users decoded in it. A local engine's cards work in turn: one micro-batch goes through all of them.
 """
 
 from __future__ import annotations

@@ -36,6 +36,7 @@ class Engine:
     local: bool = False  # a runtime for one to a few users: layers over cards in turn, all memory, see `layout.local`
     flash: bool = True  # whether attention needs no room for its scores (local engines)
     mask_bytes: float = 2  # of the attention mask, for each token of a step and cell of the cache (local engines)
+    pipelined: bool = True  # whether cards that hold different layers work on a prompt at once (local engines)
     on_device: bool = False  # whether the table of embeddings lies with the layers (local engines)
 
 
