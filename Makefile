@@ -34,6 +34,7 @@ docs: $(VENV)/.dev
 	$(BIN)/python tools/law_table.py
 	$(BIN)/python tools/machine_table.py
 	$(BIN)/python tools/block_keys.py
+	$(BIN)/python tools/home_table.py
 	$(BIN)/python tools/trust_page.py
 	$(BIN)/python tools/blind_page.py
 

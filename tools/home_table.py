@@ -1,0 +1,53 @@
+"""Write the table of home engines' memory into docs/home.md: python tools/home_table.py [--check]."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from rackmath.evidence.local_logs import LocalLog, local_logs
+from rackmath.world.engine import titles
+
+DOCS = Path(__file__).resolve().parent.parent / "docs" / "home.md"
+BEGIN, END = "<!-- begin generated: python tools/home_table.py -->", "<!-- end generated -->"
+TERMS = {"weights": "weights", "cache": "cache", "scratch": "scratch", "whole": "all of it"}
+
+
+def table() -> str:
+    """Predicted beside logged, GiB, with the signed error; what a row cannot say in its own words."""
+    lines = [
+        BEGIN, "", f"| log | engine | {' | '.join(TERMS.values())} | what stands in the way |",
+        f"|---|---|{'---|' * len(TERMS)}---|",
+    ]  # fmt: skip
+    lines += [
+        f"| {log.id}: {log.source} | {titles()[log.engine]} | {_cells(log)} | {log.why} |" for log in local_logs()
+    ]
+    return "\n".join([*lines, "", END])
+
+
+def _cells(log: LocalLog) -> str:
+    found = [
+        f"{log.predicted[term]:.2f} / {log.logged[term]:.2f} ({_signed(log.errors[term])})"
+        if term in log.logged
+        else ""
+        for term in TERMS
+    ]
+    return " | ".join(found)
+
+
+def _signed(error: float) -> str:
+    return "0.0 %" if abs(error) < 5e-4 else f"{error * 100:+.1f} %"
+
+
+def main() -> None:
+    text = DOCS.read_text(encoding="utf-8")
+    new = text[: text.index(BEGIN)] + table() + text[text.index(END) + len(END) :]
+    if "--check" in sys.argv[1:]:
+        if new != text:
+            raise SystemExit("docs/home.md is out of step: run python tools/home_table.py")
+        return
+    DOCS.write_text(new, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
