@@ -265,6 +265,8 @@ def memory(holds: Footprint, batch: float, layout: Layout, q: Question) -> Node:
     sequences = count("sequences per rank", held, "batch / dp, rounded up")
     prompts = Node(name="prompts in progress", value=float(holds.prompts), unit="B", note="being prefilled")
     engine = f"{q.engine.name} engine: {1 - q.engine.memory_share:.0%} unfilled, runtime, activations"
+    if q.engine.local:
+        engine = f"{q.engine.name}: the driver's context and the compute buffer"
     return stated(
         "sum", "memory in use", used, "B",
         Node(name="weights", value=float(holds.weights), unit="B", note="of the fullest stage"),

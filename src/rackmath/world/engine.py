@@ -98,7 +98,7 @@ def packaged(words: str) -> Engine:
     of = _engines()[key]
     return Engine(
         name=key, version=version, chunk_tokens=of["chunk_tokens"], prefill_first=of["prefill_first"],
-        local=of.get("local", False), on_device=of.get("on_device", False),
+        local=of.get("local", False), memory_share=of.get("memory_share", 0.9), on_device=of.get("on_device", False),
     )  # fmt: skip
 
 
