@@ -241,6 +241,7 @@ def forward(
     from ..kernel.counts import Pass
     from ..layout.footprint import footprint
     from ..layout.forward import forward as run
+    from ..layout.parallelism import under_way
     from ..search.preferred import layout_for_pass
     from ..world.lengths import within
     from ..world.workload import Traffic
@@ -258,7 +259,9 @@ def forward(
     notes += within(q.model, max(cached, prompt), given, extrapolate=extrapolate)
     whole = Pass(decode=decode, context=cached, prefill=prompt, prompt=max(prompt, 1.0))
     chosen = layout_taken(layout, q, lambda: layout_for_pass(q, q.precisions[0], whole), notes)
-    work = replace(whole, decode=decode / float(chosen.pp), busiest=1 / float(chosen.dp) if prompt else 1.0)
+    work = replace(
+        whole, decode=decode / float(under_way(q.engine, chosen)), busiest=1 / float(chosen.dp) if prompt else 1.0
+    )
     time = run(q.model, q.machine, q.precisions[0], chosen, work, q.efficiency, keep=True)
     holds = footprint(q.model, q.machine, q.precisions[0], chosen, q.engine, cached, prompt)
     if not holds.used(decode, chosen) <= holds.capacity:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..economics.fleet import fleet_of
 from ..kernel.roofline import binding
+from ..layout.parallelism import under_way
 from ..search.closed import longest_context
 from ..search.plan import spent
 from ..search.trust import Span, Trust, rate_span, time_span, trust
@@ -352,7 +353,7 @@ def step_span(answer: ForwardAnswer) -> Record:
 
 def decoding(answer: ForwardAnswer) -> float:
     """Sequences the replica decodes, over all micro-batches."""
-    return float(answer.work.decode) * float(answer.layout.pp)
+    return float(answer.work.decode) * float(under_way(answer.question.engine, answer.layout))
 
 
 def use(answer: ForwardAnswer) -> Record:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..arrays import Mask, Number
+from ..world.engine import Engine
 from ..world.model import FeedForward, Matrix, Model, Stream
 
 
@@ -80,6 +81,16 @@ def uncut(model: Model, tp: Number) -> dict[str, Mask]:
         "KV heads neither divide by tp nor divide it": kv,
         "feed-forward width does not divide by tp": width,
     }
+
+
+def under_way(engine: Engine, layout: Layout) -> Number:
+    """Micro-batches under way in a replica: one in each stage, or a single one where cards work in turn.
+
+    >>> from rackmath.world.engine import Engine
+    >>> under_way(Engine(), Layout(pp=4)), under_way(Engine(local=True), Layout(pp=4))
+    (4, 1.0)
+    """
+    return 1.0 if engine.local else layout.pp
 
 
 def illegal(model: Model, layout: Layout) -> dict[str, Mask]:

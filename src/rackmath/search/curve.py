@@ -16,7 +16,7 @@ from ..kernel.counts import Pass
 from ..kernel.roofline import PassTime
 from ..layout.footprint import device_weight_bytes, footprint
 from ..layout.forward import forward
-from ..layout.parallelism import Layout
+from ..layout.parallelism import Layout, under_way
 from ..world.precision import Precision
 from .balance import balance, balance_context, balance_with_cache, multiplies_per_weight
 from .grid import Column, Question
@@ -53,7 +53,7 @@ def batch_curve(
     best = balance(*where)
     top = max(64.0, 4 * min(capacity, 1e5), 2 * best)
     batch = np.unique(np.round(np.geomspace(1, min(top, 1e6), points)))
-    micro = np.maximum(batch / float(layout.pp), 1.0)
+    micro = np.maximum(batch / float(under_way(question.engine, layout)), 1.0)
     time = forward(model, machine, precision, layout, Pass(decode=micro, context=context), question.efficiency)
     dollars = float(billed_devices(layout.gpus, machine)) * float(machine.price_per_hour) / HOUR * MTOK
     return BatchCurve(

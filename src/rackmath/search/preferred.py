@@ -21,7 +21,7 @@ from ..kernel.counts import Pass, weight_bytes
 from ..kernel.roofline import PassTime
 from ..layout.footprint import footprint
 from ..layout.forward import forward
-from ..layout.parallelism import Layout, stage_share
+from ..layout.parallelism import Layout, stage_share, under_way
 from ..world.model import Model
 from ..world.precision import Precision
 from .grid import Column, Question, layouts
@@ -64,7 +64,7 @@ def served(
     model, machine = question.model, question.machine
 
     def step(batch: Number) -> PassTime:
-        micro = np.maximum(batch / (1.0 if question.engine.local else layout.pp), 1.0)
+        micro = np.maximum(batch / under_way(question.engine, layout), 1.0)
         return forward(model, machine, precision, layout, Pass(decode=micro, context=context), question.efficiency)
 
     room = footprint(model, machine, precision, layout, question.engine, context)
@@ -146,7 +146,9 @@ def layout_for_pass(question: Question, precision: Precision, work: Pass) -> Lay
     model, machine = question.model, question.machine
     prompt = work.prompt if float(work.prefill) else 0.0
     room = footprint(model, machine, precision, every, question.engine, work.context, prompt)
-    each = replace(work, decode=work.decode / every.pp, busiest=1 / every.dp if prompt else 1.0)
+    each = replace(
+        work, decode=work.decode / under_way(question.engine, every), busiest=1 / every.dp if prompt else 1.0
+    )
     time = forward(model, machine, precision, every, each, question.efficiency)
     seconds = np.asarray(time.estimate) * pace(model, every)
     runs = np.asarray(room.used(work.decode, every) <= room.capacity) & np.isfinite(seconds)

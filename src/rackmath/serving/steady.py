@@ -32,7 +32,7 @@ from ..kernel.efficiency import Efficiency
 from ..kernel.roofline import PassTime
 from ..layout.footprint import Footprint, footprint
 from ..layout.forward import forward
-from ..layout.parallelism import Layout, stage_share
+from ..layout.parallelism import Layout, stage_share, under_way
 from ..world.engine import Engine
 from ..world.machine import Machine
 from ..world.model import Model
@@ -140,8 +140,8 @@ def steady(
     fresh = np.maximum(traffic.isl * (1 - traffic.cached), 1.0)
     cached = traffic.isl - fresh
     alone = traffic.users is not None
-    flow = batch / (
-        1.0 if engine.local else layout.pp
+    flow = batch / under_way(
+        engine, layout
     )  # below 1 where a replica decodes less than one sequence at a time, on average
     micro = np.maximum(flow, 1.0)
     rank = np.ceil(micro / layout.dp)
