@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from ..arrays import Number
 from ..errors import BadInput, unknown
+from ..world.meaning import not_found
 from .listings import ListPrice as ListPrice
 from .listings import PriceList as PriceList
 from .listings import day_of, holds, listings, on_day, table, today
@@ -52,7 +53,7 @@ def price_list(name: str, *, on: str | None = None, source: str = "snapshot") ->
         names = [m for one in every.values() for m in (one.model, *one.bare)]
         sells = any(one.startswith(f"{key}/") for one in every)
         hint = f"; rackmath prices --provider {key} lists what it sells" if sells else "; rackmath prices lists all"
-        raise unknown("list price", name, names, hint=hint)
+        raise not_found("price", "list price", name, names, hint=hint)
     told = ", ".join(one.model for one in found[:6])
     more = f" or {len(found) - 6} more, which rackmath prices {name} shows" if len(found) > 6 else ""
     raise BadInput(f"{name!r} has {len(found)} price lists; name one of them: {told}{more}")

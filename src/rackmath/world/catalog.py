@@ -19,6 +19,7 @@ from ..errors import BadInput, shown, unknown
 from ..files import parse_toml, read_text
 from .description import build
 from .machine import Machine, Source
+from .meaning import not_found
 from .model import Model
 from .modelnames import forms, in_format, known_forms
 from .names import Match, counts, match_machine, slug, words
@@ -60,7 +61,7 @@ def machine(name: str) -> Machine:
     found = _find(name, 0)
     if found is None:
         _why_left_out(slug(name), "machines")
-        raise unknown("machine", name, [*_files(), *presets()], hint="; rackmath machines lists all")
+        raise not_found("machine", "machine", name, [*_files(), *presets()], hint="; rackmath machines lists all")
     count, one = found
     total = count * one.n_devices
     if not 1 <= total <= MOST_DEVICES:
@@ -196,7 +197,9 @@ def find_model(text: str) -> tuple[str, str | None]:
             return table[form.key], form.format
     short = {name.rpartition("/")[2] for name in names}
     _why_left_out(text, "models")
-    raise unknown("model", text, [*names, *short], hint="; rackmath models lists all, or give a config.json")
+    raise not_found(
+        "model", "model", text, [*names, *short], hint="; rackmath models lists all, or give a config.json"
+    )
 
 
 def models() -> tuple[Listing, ...]:
