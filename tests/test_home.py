@@ -214,3 +214,30 @@ def test_no_screen_speaks_of_part_of_a_sequence_or_one_of_one():
     assert show.decoding(0.6) == "a sequence at a time decodes, 60% of the time"
     assert show.on_devices(1, 1) == "on its one GPU"
     assert engine("mlx").local
+
+
+def test_a_plan_at_home_is_started_by_llama_server():
+    from rackmath.faces.launch import launched
+
+    answer = ask.plan("Qwen/Qwen3-8B", "2xrtx-4090", precision="q8_0", kv="q8_0", users=3, isl=8000, osl=1000)
+    (one,) = launched(answer).commands
+    assert one.words[0] == "llama-server --model Qwen3-8B-Q8_0.gguf"
+    assert {"--parallel 3", "--ctx-size 27000", "--cache-type-k q8_0 --cache-type-v q8_0"} <= set(one.words)
+
+
+def test_a_home_machine_beside_a_server_is_asked_as_one():
+    mixed = ask.plan("Qwen/Qwen3-8B", ["rtx-4090", "8xh100"], isl=2000, osl=500).answer
+    engines = {a.question.engine.name for a in (mixed, *mixed.others)}
+    assert engines == {"typical"}
+    homes = ask.plan("Qwen/Qwen3-8B", ["rtx-4090", "m4-max"], precision="q4_k_m", isl=2000, osl=500).answer
+    assert {a.question.engine.name for a in (homes, *homes.others)} == {"llamacpp"}
+
+
+@pytest.mark.parametrize(("model", "users"), [("Qwen/Qwen3-30B-A3B", 1), ("Qwen/Qwen3.5-9B", 3)])
+def test_the_tree_of_a_closed_loop_adds_up(model: str, users: int):
+    from test_explain import wrong
+
+    from rackmath.faces import explain_plan
+
+    answer = ask.plan(model, "2xrtx-3090", precision="q4_k_m", users=users, isl=2000, osl=500)
+    assert wrong(explain_plan.plan(answer)) == []

@@ -16,6 +16,7 @@ from ..errors import BadInput
 from ..units import parse
 from .question import (
     Quantity,
+    all_at_home,
     at_least,
     layout_taken,
     max_tpot_of,
@@ -140,6 +141,7 @@ def plan(
     need = fleet_need(traffic.rate, spare, power_limit)
     machines, unpriced = with_prices(machines, price)
     paid: dict[str, Any] = {"price": price if len(machines) == 1 else None}
+    personal = draft is None and rate is None and (len(machines) == 1 or all_at_home(machines))
     questions, notes = [], unpriced
     for machine in machines:
         q, said = question(
@@ -152,7 +154,7 @@ def plan(
             engine=engine,
             sets=sets,
             need=need,
-            personal=draft is None and rate is None,
+            personal=personal,
             **paid,
         )
         if q.engine.local and q.traffic.users is None:

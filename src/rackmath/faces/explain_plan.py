@@ -32,11 +32,15 @@ def plan(answer: PlanAnswer) -> Node:
 
 
 def _serving(p: Plan) -> tuple[Node, ...]:
+    from ..layout.parallelism import under_way
+
     s, q, traffic = p.serving, p.question, p.question.traffic
     steps = count("steps per request", max(float(traffic.osl) - 1, 1.0), "osl − 1: the prefill gives the first token")
     batch = count("batch", p.batch, "decoding sequences in the replica, chosen")
     mixed = explain_serving.mixed(p, batch, steps)
-    load = explain_pass.Load(layout=p.layout, precision=p.precision, sequences=max(p.batch / float(p.layout.pp), 1.0))
+    load = explain_pass.Load(
+        layout=p.layout, precision=p.precision, sequences=max(p.batch / float(under_way(q.engine, p.layout)), 1.0)
+    )
     of = (q, p.precision, load.sequences / float(p.layout.dp))
     plain = _paced("a step that only decodes", explain_pass.pass_nodes("decode pass", s.decode, *of, load), p)
     both = _paced("a step with prefill", explain_pass.pass_nodes("mixed pass", s.mixed_pass, *of), p)
@@ -48,7 +52,6 @@ def _serving(p: Plan) -> tuple[Node, ...]:
         kept = count("tokens kept per step", float(q.speculation.kept), "(1 - a^(depth+1)) / (1 - a)")
         tpot = stated("quotient", "TPOT", float(s.tpot), "s", total("a step", "s", *parts), kept)
     osl, isl = given("osl", float(traffic.osl)), given("isl", float(traffic.isl))
-    rate = stated("quotient", "request rate", float(s.request_rate), "/s", batch, steps, tpot)
     to_next = Node(name="to the next mixed step", value=float(s.to_next), unit="s", note="and the request overhead")
     service = Node(
         name="own chunks", value=float(s.service), unit="s",
@@ -59,6 +62,8 @@ def _serving(p: Plan) -> tuple[Node, ...]:
     seat = Node(name="waiting for a seat, mean", value=float(s.seat), unit="s", note="until memory has room")
     ttft_mean = stated("sum", "TTFT, mean", float(s.ttft_mean), "s", to_next, mean_line, seat, service)
     life = total("time in the system", "s", ttft_mean, product("decoding", "s", steps, tpot))
+    in_turn = (steps, tpot) if traffic.users is None else (life,)
+    rate = stated("quotient", "request rate", float(s.request_rate), "/s", batch, *in_turn)
     concurrency = stated("product", "concurrency", float(s.concurrency), "", rate, life, note="Little's law")
     gpus = stated(
         "product", "GPUs", float(p.layout.gpus), "", count("tp", float(p.layout.tp)), count("pp", float(p.layout.pp)),

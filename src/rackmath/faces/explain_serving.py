@@ -24,9 +24,15 @@ def proven(node: Node, note: str) -> Node:
 def due(p: Plan, batch: Node, steps: Node) -> Node:
     """Prompt tokens a rank must prefill in a mean step, to replace the sequences that finish."""
     traffic = p.question.traffic
+    from ..layout.parallelism import under_way
+
     fresh = count("fresh tokens of a prompt", max(float(traffic.isl) * (1 - float(traffic.cached)), 1.0))
-    of_all = product("prompt tokens in a life", "", batch, fresh)
-    ways = [count("pp", float(p.layout.pp)), count("dp", float(p.layout.dp))]
+    others = (
+        [] if traffic.users is None else [count("of others", 1 - 1 / p.batch, "a user's own prompt slows nobody")]
+    )
+    of_all = product("prompt tokens in a life", "", batch, fresh, *others)
+    micro = count("micro-batches", float(under_way(p.question.engine, p.layout)), "pp, or 1 where cards work in turn")
+    ways = [micro, count("dp", float(p.layout.dp))]
     return quotient("prompt tokens due per step and rank", "", of_all, steps, *ways)
 
 

@@ -102,13 +102,13 @@ def node_of(machine: Machine) -> int:
 
 
 @cache
-def engines() -> dict[str, dict[str, Any]]:
-    """The templates, by short name.
+def engines(local: bool = False) -> dict[str, dict[str, Any]]:
+    """The templates, by short name: of servers, or of local engines.
 
-    >>> sorted(engines())
-    ['sglang', 'trtllm', 'vllm']
+    >>> sorted(engines()), sorted(engines(local=True))
+    (['sglang', 'trtllm', 'vllm'], ['llamacpp'])
     """
-    return {name: one for name, one in _data().items() if name != "nodes"}
+    return {name: one for name, one in _data().items() if name != "nodes" and one.get("local", False) == local}
 
 
 def launched(answer: PlanAnswer | ModesAnswer) -> LaunchAnswer:
@@ -134,7 +134,8 @@ def launched(answer: PlanAnswer | ModesAnswer) -> LaunchAnswer:
     plan = answer.aggregated if isinstance(answer, ModesAnswer) else answer
     replicas = 1.0 if plan is None or plan.fleet is None else float(plan.fleet.replicas)
     commands = [
-        command(name, best.question, best.precision, best.layout, best.batch, replicas=replicas) for name in engines()
+        command(name, best.question, best.precision, best.layout, best.batch, replicas=replicas)
+        for name in engines(best.question.engine.local)
     ]
     return _answer(best.question, best.precision, commands)
 
@@ -146,7 +147,7 @@ def _under_way(p: PrefillReplica) -> float:
 
 def _answer(q: Question, p: Precision, commands: list[Command]) -> LaunchAnswer:
     said = ["the plan is an estimate: measure before you rely on it"]
-    if p != q.model.precision:
+    if p != q.model.precision and not q.engine.local:
         said.append(f"the plan keeps weights in {p.name}: give a checkpoint in that format")
     return LaunchAnswer(model=q.model.name, commands=tuple(commands), notes=tuple(said))
 
@@ -156,7 +157,7 @@ def command(
     replicas: float = 1.0,
 ) -> Command:  # fmt: skip
     """One engine's command for a replica that decodes `batch` sequences."""
-    one = engines()[engine]
+    one = _data()[engine]
     facts, values = _facts(q, precision, layout, batch, pool)
     values["file"] = f"{pool or 'plan'}.yaml"
 
@@ -234,6 +235,8 @@ def _facts(
         "gpus": gpus, "nodes": nodes, "node": gpus // nodes, "local": local,
         "weights": show(float(held.weights), "B"),
         "free_share": f"{max(after - float(held.reserved), 0.0) / after:.2f}",
+        "gguf": f"{q.model.name.rpartition('/')[2]}-{precision.name.upper()}.gguf", "format": precision.name.upper(),
+        "context_all": math.ceil(float(traffic.isl) + float(traffic.osl)) * math.ceil(batch - 1e-9),
         "cache": kv, "rank": int(lora.rank) if lora else 0, "adapters": int(lora.adapters) if lora else 0,
     }  # fmt: skip
     return facts, values

@@ -217,6 +217,11 @@ def _files_only(one: Precision) -> bool:
     )
 
 
+def all_at_home(on: Iterable[str | Machine]) -> bool:
+    """Whether all of several machines are sold to people: only then are they compared as such."""
+    return all(machine_of(one, None).home for one in on)
+
+
 def _at_home(machine: Machine, tries: Sequence[Precision]) -> bool:
     """Whether a person would run these weights in llama.cpp there."""
     from ..world.gguf import mixture
