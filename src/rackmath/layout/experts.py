@@ -222,7 +222,7 @@ def least_layers(link_ratio: Number, experts: Number, **widths: Number) -> Numbe
     >>> float(least_layers(18, 8)), float(least_layers(8, 4))
     (2.0, 1.0)
     """
-    return np.maximum(np.ceil(1 / crossing_ratio(link_ratio, experts, 1.0, **widths) - 1e-9), 1.0)
+    return np.maximum(np.ceil(link_ratio / crossing_ratio(1.0, experts, 1.0, **widths) - 1e-9), 1.0)
 
 
 def crossing_factor(domains: Number, link_ratio: Number) -> Number:

@@ -160,9 +160,10 @@ def crossing_of(model: Model, machine: Machine, precision: Precision, layout: La
             per_layer = per_layer + reduced
         sent = sent + part * per_layer
     layers = np.ceil(model.n_layers / layout.pp)
+    links = np.maximum(link_ratio, 1e-300)  # a device alone in its domain has no link, and exchanges nothing
     return Crossing(
-        ratio=crossing_ratio(link_ratio, sent, layers),
-        per_layer=crossing_ratio(link_ratio, sent),
+        ratio=crossing_ratio(links, sent, layers),
+        per_layer=crossing_ratio(links, sent),
         layers=layers,
         targets=hit / routed if routed else 0.0 * np.asarray(layout.ep),
         link_ratio=link_ratio,
