@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rackmath.arrays import take
@@ -15,7 +15,7 @@ from rackmath.economics.cost import cost
 from rackmath.kernel.counts import Pass, attended_entries, attended_sum, parameters, stored_entries
 from rackmath.kernel.efficiency import calibrated, default_efficiency
 from rackmath.layout.forward import forward
-from rackmath.layout.parallelism import Layout, illegal
+from rackmath.layout.parallelism import Layout, illegal, stage_share
 from rackmath.search.grid import layouts
 from rackmath.serving.steady import at_concurrency, steady
 from rackmath.world.description import build
@@ -154,6 +154,59 @@ def test_more_of_anything_never_slows_a_pass(model, machine, precision, traffic,
     fast = forward(model, better, precision, layout, work, EFFICIENCY)
     assert fast.estimate <= slow.estimate * ROUNDING
     assert fast.bound <= slow.bound * ROUNDING
+
+
+BETTER = st.sampled_from(
+    ["hbm_bandwidth", "peaks", "scaleup_bandwidth", "scaleout_bandwidth", "scaleup_latency", "scaleout_latency"]
+)
+FACTORS = st.floats(1.05, 3)
+
+
+def _better(machine: Machine, what: str, factor: float) -> Machine:
+    """The machine with one of its numbers better by a factor: a latency lower, everything else higher."""
+    if what == "peaks":
+        changed = {
+            name: getattr(machine, name) * factor for name in ("peak_bf16", "peak_fp8", "peak_fp4", "peak_int8")
+        }
+    else:
+        changed = {what: getattr(machine, what) * (1 / factor if what.endswith("latency") else factor)}
+    return dataclasses.replace(machine, **changed)
+
+
+@given(models(), machines(), precisions, traffics, batches, st.integers(0, 10_000), BETTER, FACTORS)
+def test_at_a_fixed_batch_only_the_wait_for_a_step_can_grow(
+    m, machine, precision, traffic, batch, pick, what, factor
+):
+    """Rates, steps, line and own chunks never worsen; the wait for a step by at most half of what a chunk adds."""
+    layout = _some_layout(m, machine, pick)
+    a, b = (
+        steady(m, on, precision, layout, TYPICAL, EFFICIENCY, traffic, batch)
+        for on in (machine, _better(machine, what, factor))
+    )
+    for name in ("tpot", "service", "wait", "wait_median", "tpot_bound", "ttft_bound"):
+        assert getattr(b, name) <= getattr(a, name) * ROUNDING, name
+    assert b.request_rate >= a.request_rate / ROUNDING
+    uneven = stage_share(m, layout) * layout.pp
+    allowed = np.maximum(b.mixed_pass.estimate - a.decode.estimate, 0.0) * uneven / 2
+    assert b.to_next <= (a.to_next + allowed) * ROUNDING
+    assert b.ttft <= (a.ttft + allowed) * ROUNDING
+
+
+@settings(max_examples=25)
+@given(models(), machines(), precisions, st.floats(1, 4000), st.floats(2, 2000), st.floats(1, 500), BETTER, FACTORS)
+def test_at_a_fixed_rate_no_token_comes_later(m, machine, precision, isl, osl, batch, what, factor):
+    """The same requests per second on a better machine: fewer sequences at once, and no first token later."""
+    traffic, layout = Traffic(isl=isl, osl=osl), Layout()
+    a = steady(m, machine, precision, layout, TYPICAL, EFFICIENCY, traffic, batch)
+    on, low, high = _better(machine, what, factor), 1e-9, batch
+    for _ in range(45):
+        middle = math.sqrt(low * high)
+        rate = steady(m, on, precision, layout, TYPICAL, EFFICIENCY, traffic, middle, bounds=False).request_rate
+        low, high = (middle, high) if rate < a.request_rate else (low, middle)
+    b = steady(m, on, precision, layout, TYPICAL, EFFICIENCY, traffic, high)
+    assert b.request_rate == pytest.approx(a.request_rate, rel=1e-6)
+    for name in ("tpot", "ttft"):
+        assert getattr(b, name) <= getattr(a, name) * (1 + 1e-6), name
 
 
 @given(models(), machines(), precisions, traffics, st.lists(batches, min_size=1, max_size=5))

@@ -18,6 +18,11 @@ if at least half of them find memory free, so that the median wait for a seat is
 With `Traffic.users` the loop is closed over `batch` users of a replica: while one's prompt is read the others decode,
 so a user alone is never slowed by a prompt, and request rate = users / (ttft + (osl - 1) tpot). A step is charged as
 if all users decoded in it. A local engine's cards work in turn: one micro-batch goes through all of them.
+
+On better hardware, at the same batch, no pass, step, rate, line or own chunk is worse. The wait for the next step can
+be, by at most half of what a chunk adds to a step: decoding that is quicker serves more requests with the same batch,
+so more of the time is spent in steps with a chunk, and that is where more arrivals fall. A batch is held; at the same
+rate of requests a better machine decodes fewer at once, and no first token comes later.
 """
 
 from __future__ import annotations
