@@ -385,3 +385,18 @@ def test_importing_charts_is_light() -> None:
     heavy = ["numpy", "vl_convert", "typer", "rich", "pydantic", "click"]
     done = subprocess.run([sys.executable, "-c", code, *heavy], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""
+
+
+EDGES = [0.0, 1.0, 3.0, -2.0, math.inf, -math.inf, math.nan, 1e300, -1.7e308, 1e-320]
+
+
+@pytest.mark.parametrize("log", [(False, False), (True, False), (False, True), (True, True)])
+@pytest.mark.parametrize("make", [curve, scatter])
+def test_numbers_without_a_place_on_an_axis_are_left_out(make: Any, log: tuple[bool, bool]) -> None:
+    x, y = Axis("x", log=log[0]), Axis("y", "s", log=log[1])
+    for i in range(len(EDGES)):
+        at = EDGES[i:] + EDGES[:i]
+        marks = [Mark("rule", at[0]), Mark("point", at[1], at[2])]
+        spec = make([Series("a", EDGES, at), Series("b", [1, 2], [3, 4])], title="t", x=x, y=y, marks=marks)
+        assert all(abs(v) <= 1e100 for row in spec["datasets"]["points"] for v in (row["x"], row["y"]))
+        assert draw(spec, width=80, color=False).count("\n") >= 10

@@ -129,8 +129,17 @@ def scale_of(axis: Axis, values: list[float], pad: float) -> Scale:
     return Scale(ends.value(start), ends.value(1.0 if axis.high is not None else 1.0 + pad), axis.log)
 
 
+FARTHEST = 1e100
+"""Numbers beyond it, and those as near to zero on a logarithmic axis, are not drawn: infinite for a person's use."""
+
+
 def usable(value: float, log: bool) -> bool:
-    return math.isfinite(value) and (value > 0 or not log)
+    """Whether a number has a place on an axis.
+
+    >>> usable(-3.0, False), usable(-3.0, True), usable(math.inf, False), usable(math.nan, True), usable(1e300, True)
+    (True, False, False, False, False)
+    """
+    return abs(value) <= FARTHEST and (value >= 1 / FARTHEST or not log)
 
 
 def ticks(scale: Scale, most: int = 8) -> tuple[list[float], list[float]]:
