@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 LAB ?= .venv-lab
 ARGS ?= plan deepseek-ai/DeepSeek-V3 --on gb200-nvl72 --isl 8192 --osl 1024 --min-interactivity 20
 
-.PHONY: run test test-lab check bench docs size clean
+.PHONY: run test test-lab check bench scan docs size clean
 
 run: $(VENV)/.run
 	$(BIN)/rackmath $(ARGS)
@@ -43,6 +43,11 @@ size:
 
 bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/bench.py
+
+# Every model x command x vendor x form: hours. It goes on where it stopped; SECONDS bounds it.
+SECONDS ?= inf
+scan: $(VENV)/.dev
+	nice $(BIN)/python tools/scan.py --seconds $(SECONDS)
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
