@@ -19,7 +19,10 @@ from rackmath.evidence.kinds import KINDS, answered, answers, kind_named, recogn
 from rackmath.evidence.maximum import layout_named
 from rackmath.evidence.score import errors, score
 from rackmath.faces.cli import run
+from rackmath.faces.question import changed
+from rackmath.kernel.efficiency import default_efficiency
 from rackmath.world import catalog
+from rackmath.world.engine import TYPICAL
 
 SERVING = DATA / "serving"
 needs = pytest.mark.skipif(not SERVING.is_dir(), reason=f"needs the measured data in {DATA} (set RACKMATH_DATA)")
@@ -356,6 +359,23 @@ def test_every_form_of_the_answer(tmp_path: Path, capsys: pytest.CaptureFixture[
         assert run(["score", str(path), "--json", "--set", f"efficiency.link_share={share}"]) == 0
         tpot.append(json.loads(capsys.readouterr().out)["predictions"][0]["median_tpot_pred"])
     assert tpot[0] < tpot[1]
+
+
+def test_a_constant_set_by_hand_leaves_the_others_as_they_are(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Set to what a row's fit says, nothing moves; a constant that plays no part in a row moves nothing either."""
+    engine, change = changed(TYPICAL, {"efficiency.overlap": 0})
+    for machine, name in (("h200", "vllm"), ("mi300x", "sglang"), ("b200", "trtllm")):
+        fitted = Asked().on(catalog.machine(machine), name)
+        assert Asked(engine=engine, change=change).on(catalog.machine(machine), name) == fitted
+        assert fitted != default_efficiency()
+    path = written(MADE["inferencex"], tmp_path / "a.csv")
+    said = []
+    for words in ([], ["--set", "efficiency.overlap=0"]):
+        assert run(["score", str(path), "--json", *words]) == 0
+        said.append([p["median_tpot_pred"] for p in json.loads(capsys.readouterr().out)["predictions"]])
+    assert said[0] == said[1]
 
 
 @pytest.mark.parametrize(

@@ -94,28 +94,43 @@ class Answer:
         return tuple(m for m, value in self.measured.items() if m in found and found[m].broken_by(value))
 
 
+def unchanged(efficiency: Efficiency) -> Efficiency:
+    """The same."""
+    return efficiency
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """What every reader is given beside the queries; `efficiency` is None where each row's fitted one is meant."""
+    """What every reader is given beside the queries.
+
+    `efficiency` is None where each row's fitted one is meant; `change` replaces single constants of either.
+    """
 
     engine: Engine = TYPICAL
     efficiency: Efficiency | None = None
+    change: Callable[[Efficiency], Efficiency] = unchanged
     path: Path | None = None
+
+    def under(self, fitted: Efficiency) -> Efficiency:
+        """The constants in force for a row whose fitted ones are these."""
+        return self.change(self.efficiency or fitted)
 
     def compiled(self, machine: Machine) -> Efficiency:
         """The efficiency of a machine where a runtime works off a batch by itself."""
-        return self.efficiency or bare(machine.generation)
+        return self.under(bare(machine.generation))
 
     def offline(self, machine: Machine, engine: str, version: str = "") -> Efficiency:
         """That of a machine under an engine that works off a queue: no answers are streamed."""
-        return self.efficiency or replace(self.on(machine, engine, version), sequence_overhead=0.0)
+        return self.under(replace(_fitted(machine, engine, version), sequence_overhead=0.0))
 
     def on(self, machine: Machine, engine: str, version: str = "") -> Efficiency:
         """The efficiency of a machine under an engine: one place, for constants that are known for both."""
-        if self.efficiency is not None:
-            return self.efficiency
-        key = engine_key(engine)
-        return of_age(machine.generation, key, released(key, version.lstrip("v")))
+        return self.under(_fitted(machine, engine, version))
+
+
+def _fitted(machine: Machine, engine: str, version: str) -> Efficiency:
+    key = engine_key(engine)
+    return of_age(machine.generation, key, released(key, version.lstrip("v")))
 
 
 Reader = Callable[[Sequence[Text], Asked], Sequence[Said]]
@@ -198,12 +213,18 @@ MOST = 1e9
 
 
 def needed(row: Text, column: str) -> float:
-    """A positive number, at most `MOST`, that a row must state."""
+    """A positive number, at most `MOST`, that a row must state.
+
+    >>> needed({"osl": "2e9"}, "osl")
+    Traceback (most recent call last):
+        ...
+    rackmath.errors.BadInput: osl = 2e+09 is out of range; it must be above 0 and at most 1e+09
+    """
     found = number(row, column)
     if found is None:
         raise BadInput(f"{column} is not stated")
     if not 0 < found <= MOST:
-        raise BadInput(f"{column} = {found:g} is out of range; it must be above 0")
+        raise BadInput(f"{column} = {found:g} is out of range; it must be above 0 and at most {MOST:g}")
     return found
 
 

@@ -74,7 +74,7 @@ def _one(row: Text, asked: Asked) -> Said:
         )
     of = Setup(
         model=model, machine=replace(machine, domain=max(machine.domain, cards)), precision=model.precision,
-        layout=Layout(pp=min(cards, model.n_layers)), efficiency=asked.efficiency or of_machine(machine),
+        layout=Layout(pp=min(cards, model.n_layers)), efficiency=asked.under(of_machine(machine)),
     )  # fmt: skip
     stated = _TOKENS.search(metric)
     if metric.startswith("decode"):

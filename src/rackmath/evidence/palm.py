@@ -21,7 +21,7 @@ import numpy as np
 
 from ..errors import BadInput
 from ..kernel.counts import Pass, total_parameters, weight_bytes
-from ..kernel.efficiency import Efficiency, bare
+from ..kernel.efficiency import Efficiency
 from ..kernel.roofline import PassTime
 from ..layout.collectives import all_gather, links
 from ..layout.footprint import device_cache_bytes
@@ -51,7 +51,7 @@ def is_inference(row: Text) -> bool:
 
 def read(rows: Sequence[Text], asked: Asked) -> list[Said]:
     """Answers for rows of this paper: `value` in the row's own unit."""
-    return each(rows, lambda row: replace(_keys(row), estimates={"value": estimate(row, asked.efficiency)}), _keys)
+    return each(rows, lambda row: replace(_keys(row), estimates={"value": estimate(row, asked)}), _keys)
 
 
 def _keys(row: Text) -> Said:
@@ -73,7 +73,7 @@ METRICS = {
 """What each metric of the table is, in words."""
 
 
-def estimate(row: Text, efficiency: Efficiency | None = None) -> Estimate:
+def estimate(row: Text, asked: Asked) -> Estimate:
     """The figure of one row in its own unit, and its bound: a time's least, a share's or a context's most."""
     metric, name = row.get("metric", ""), row.get("model", "")
     if metric not in METRICS:
@@ -87,7 +87,7 @@ def estimate(row: Text, efficiency: Efficiency | None = None) -> Estimate:
     if metric == "max_context_tokens":
         longest = _longest(model, machine, said)
         return Estimate(pred=longest, bound=longest / CACHE_SHARE, most=True)
-    run = _Run(model, machine, _precision(row.get("precision", "")), said, efficiency or bare(machine.generation))
+    run = _Run(model, machine, _precision(row.get("precision", "")), said, asked.compiled(machine))
     if said.table.startswith("Table D"):
         work = (60.0, 20.0 if metric != "prefill_latency_ms" else 0.0)
     elif "prefill" in name:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
@@ -87,9 +87,11 @@ class _Setting:
     speculation: Speculation | None
 
 
-def predict(
-    rows: Sequence[Row], *, engine: Engine = TYPICAL, efficiency: Efficiency | None = None
-) -> tuple[Prediction, ...]:
+Under = Callable[[Efficiency], Efficiency]
+"""The constants in force for a row, given the fitted ones."""
+
+
+def predict(rows: Sequence[Row], *, engine: Engine = TYPICAL, under: Under = lambda e: e) -> tuple[Prediction, ...]:
     """An answer or a reason for every row, in their order."""
     found: list[Prediction | None] = [None] * len(rows)
     groups: dict[tuple[str, ...], list[int]] = defaultdict(list)
@@ -100,7 +102,7 @@ def predict(
             key = (row.model, row.machine, row.engine, row.weights, row.speculation, row.mode)
             groups[*key, str(age(row)), str(row.spread)].append(i)
     for members in groups.values():
-        for i, one in zip(members, _group([rows[i] for i in members], engine, efficiency), strict=True):
+        for i, one in zip(members, _group([rows[i] for i in members], engine, under), strict=True):
             found[i] = one
     return tuple(one for one in found if one is not None)
 
@@ -111,7 +113,7 @@ def age(row: Row) -> float | None:
     return released(engine_key(row.engine), found.group(0) if found else "", row.date)
 
 
-def _group(rows: Sequence[Row], engine: Engine, efficiency: Efficiency | None) -> list[Prediction]:
+def _group(rows: Sequence[Row], engine: Engine, under: Under) -> list[Prediction]:
     first = rows[0]
     try:
         model, machine, precision = named(first.model, first.machine, first.engine, first.weights)
@@ -126,7 +128,7 @@ def _group(rows: Sequence[Row], engine: Engine, efficiency: Efficiency | None) -
         engine = named_engine(first.engine)
     of = _Setting(
         model=model, machine=machine, precision=precision, engine=engine,
-        efficiency=efficiency or of_age(machine.generation, engine.name, age(first)), speculation=drafts,
+        efficiency=under(of_age(machine.generation, engine.name, age(first))), speculation=drafts,
     )  # fmt: skip
     columns, reasons = (_aggregated if first.prefill is None else _disaggregated)(of, rows)
     assumed = (f"depth {MTP_DEPTH:g} and acceptance {MTP_ACCEPTANCE:g} assumed",) if drafts else ()

@@ -69,7 +69,7 @@ def _read(
 def _predicted(rows: Sequence[Row], asked: Asked) -> Sequence[Prediction]:
     """All at once; one by one where a row among them breaks the calculation."""
     try:
-        return predict(rows, engine=asked.engine, efficiency=asked.efficiency)
+        return predict(rows, engine=asked.engine, under=asked.under)
     except (BadInput, ArithmeticError, ValueError, MemoryError) as error:
         if len(rows) == 1:
             why = str(error) if isinstance(error, BadInput) else "the query is out of range: no finite answer"

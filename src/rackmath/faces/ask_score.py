@@ -33,17 +33,16 @@ def score(file: str | Path, *, kind: str | None = None, sets: Mapping[str, Quant
     """An answer or a reason for every row of a file of measured runs, and how far off the answers are.
 
     `kind` is a name of `evidence.kinds.KINDS`, recognised by the header if not given. `sets` overrides values of
-    engine and efficiency, e.g. {"efficiency.link_share": 0.7}.
+    engine and efficiency, e.g. {"efficiency.link_share": 0.7}; what is not named keeps each row's own.
     """
     from ..evidence import kinds
     from ..evidence import score as scores
     from ..evidence.answer import Asked
-    from ..kernel.efficiency import default_efficiency
     from ..world.engine import TYPICAL
     from .question import changed
 
-    engine, efficiency = changed(TYPICAL, default_efficiency(), sets or {})
-    asked = Asked(engine=engine, efficiency=efficiency if efficiency != default_efficiency() else None)
+    engine, change = changed(TYPICAL, sets or {})
+    asked = Asked(engine=engine, change=change)
     known, header, answers = kinds.answers(file, kind, asked=asked)
     return ScoreAnswer(
         file=Path(file).name,

@@ -327,12 +327,15 @@ def whole(given: Quantity, name: str, least: int, most: int, of: str = "") -> in
     return int(found)
 
 
-def changed(engine: Engine, efficiency: Efficiency, sets: Mapping[str, Quantity]) -> tuple[Engine, Efficiency]:
-    """Engine and efficiency with values replaced, where models and machines are named by the data."""
+def changed(engine: Engine, sets: Mapping[str, Quantity]) -> tuple[Engine, Callable[[Efficiency], Efficiency]]:
+    """An engine with values replaced, and what replaces an efficiency's: models and machines are the data's."""
+    from ..kernel.efficiency import default_efficiency
+
     of = _by_room(sets)
     if of["model"] or of["machine"]:
         raise BadInput("the rows name their own models and machines; set values of engine or efficiency only")
-    return _replaced(engine, "engine", of["engine"]), _replaced(efficiency, "efficiency", of["efficiency"])
+    _replaced(default_efficiency(), "efficiency", of["efficiency"])  # refuses what cannot be before rows are read
+    return _replaced(engine, "engine", of["engine"]), lambda e: _replaced(e, "efficiency", of["efficiency"])
 
 
 def _by_room(sets: Mapping[str, Quantity]) -> dict[str, dict[str, Quantity]]:
