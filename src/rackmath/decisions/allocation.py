@@ -30,6 +30,7 @@ from ..scaling.points import lifetime
 
 MODES = ("equal", "exponent", "optimum", "same-cost")
 MONTH = 30 * 86400.0
+"""Seconds of a month of use, as the lecture counts it; machines are billed by `economics.fleet.HOURS_PER_MONTH`."""
 RULE_OF_THUMB = 20.0
 """Tokens per parameter that over-training is counted from."""
 

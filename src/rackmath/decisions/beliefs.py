@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..economics.caching import MONTH
 from ..errors import BadInput, unknown
 from ..units import show
 from ..world import catalog
@@ -28,7 +29,6 @@ from .sampling import Proposal, scores
 
 DATA = Path(__file__).resolve().parent.parent / "data" / "price_priors.toml"
 MIDDLE = 2 * 1.6448536269514722  # standard deviations between the 5th and the 95th percentile
-MONTH = 365.25 / 12 * 86400
 
 MOST = 1e18
 """Values beyond this, or below its inverse, are slips."""

@@ -81,6 +81,8 @@ def waiting(p: Plan, service: Node, batch: Node, steps: Node) -> tuple[Node, Nod
 
 def fleet(f: Fleet, p: Plan, rate: Node, use: Node) -> Node:
     """Replicas, machines, dollars a month, power and energy of a fleet."""
+    from ..economics.fleet import HOURS_PER_MONTH
+
     machine = p.machine
     asked = given("requests per second", f.rate)
     exact = quotient("replicas that carry the rate", "", asked, rate, use)
@@ -94,7 +96,7 @@ def fleet(f: Fleet, p: Plan, rate: Node, use: Node) -> Node:
     found = [billed]
     if float(machine.price_per_hour) > 0:
         price = of_machine(machine, "price_per_hour", f"price ({machine.price_kind.replace('_', '-')})")
-        hours = count("hours of a month", 730.0)
+        hours = count("hours of a month", HOURS_PER_MONTH)
         found.append(stated("product", "dollars a month", float(f.month_dollars), "$", billed, price, hours))
     carried = product("what the replicas could carry", "/s", replicas, rate)
     found.append(stated("quotient", "utilisation of all replicas", float(f.utilisation), "share", asked, carried))

@@ -252,6 +252,8 @@ def _fleet(c: Console, answer: PlanAnswer) -> None:
     if f is None:
         return
     best = answer.best
+    from ..economics.caching import MONTH
+
     heading(c, "Fleet", f"for {show(f.rate)} requests/s")
     spare = f", {f.spare} of them spare" if f.spare else ""
     replicas = float(f.replicas)
@@ -264,7 +266,7 @@ def _fleet(c: Console, answer: PlanAnswer) -> None:
     )
     paid = records.known_price(best.machine) is not None
     month = f"${float(f.month_dollars):,.0f} a month" if paid else "dollars a month unknown"
-    per_mtok = float(f.month_dollars) / (f.tokens_per_s * 730 * 3600) * 1e6 if f.tokens_per_s else math.nan
+    per_mtok = float(f.month_dollars) / (f.tokens_per_s * MONTH) * 1e6 if f.tokens_per_s else math.nan
     real = f" ({money(per_mtok)}/M tokens with the idle share)" if paid else ""
     energy = f", {show(float(f.tokens_per_s_mw))} tok/s/MW, {show(float(f.joules_per_token))} J per token"
     line(c, f"[bold]{month}[/]{real}, {show(f.tokens_per_s)} tok/s{energy if f.power else ''}")
