@@ -188,10 +188,10 @@ def complaint(form: str, code: int, out: str, err: str) -> str:
     >>> complaint("text", 0, "TPOT nan ms", ""), complaint("text", 1, "needs 23.6 GB: -431 MB short", "")
     ("printed 'nan'", "printed '-431 MB short'")
     >>> complaint("text", 2, "", "error: no such model"), complaint("text", 70, "", "error: KeyError")
-    ('', 'exit code 70')
+    ('', 'exit code 70: error: KeyError')
     """
     if code not in (0, 1, 2):
-        return f"exit code {code}"
+        return f"exit code {code}: {' '.join(err.split())[:150]}"
     if code == 2:
         whole = not out and err.startswith("error: ") and err.count("\n") <= 1
         return "" if whole else f"a refusal of more than a sentence: {(out + err)[:100]!r}"
