@@ -11,13 +11,15 @@ from scan import Run
 from typer.main import get_command
 
 from rackmath.faces.cli import app
+from rackmath.questions.registry import entries
+from rackmath.world import catalog
 
 SAMPLE = scan.sample()
 
 
 def commands() -> set[str]:
     """Names of all commands, those of groups with the group's before them."""
-    found = set()
+    found = set(entries())
     for name, one in get_command(app).commands.items():  # type: ignore[attr-defined]
         found |= {f"{name} {inner}" for inner in one.commands} if hasattr(one, "commands") else {name}
     return found
@@ -56,12 +58,11 @@ def test_it_is_an_answer_or_a_refusal_in_a_sentence(run: Run, folder: Path) -> N
 
 def test_a_fault_is_seen(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of a command that fails, warns or divides by nothing, the scan says so."""
-    from rackmath.faces import ask
 
     def fails(*args: object, **options: object) -> None:
         raise ZeroDivisionError("division by zero")
 
-    monkeypatch.setattr(ask, "forward", fails)
+    monkeypatch.setattr(catalog, "model", fails)
     with scan.prepared(folder):
         code, wrong = scan.outcome(Run("forward", "text", "Qwen/Qwen3-0.6B", "h100"))
     assert code not in (0, 1, 2)

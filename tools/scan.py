@@ -49,6 +49,7 @@ ON_A_MACHINE = {
 OF_A_MODEL = {"models": ("models", MODEL)}
 OF_A_MACHINE = {
     "machines": ("machines", ON),
+    "links": ("links", "--on", ON),
     "allocate": ("allocate", "--preset", "lecture", "--on", ON),
 }
 OF_NEITHER = {
