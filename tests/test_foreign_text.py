@@ -7,7 +7,9 @@ import io
 import json
 import shlex
 import unicodedata
+from dataclasses import fields, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -16,6 +18,7 @@ from rich.text import Text
 
 from rackmath import text
 from rackmath.faces import charts, cli, export, show
+from rackmath.world import catalog
 
 EVIL = "=evil\x1b]0;t\x07\x1b[31m\u202e\x9b2J\x7f[/] [bold]b[/bold] \\ ; touch P #\u2028\ud800"
 
@@ -109,63 +112,82 @@ def test_charts_show_escapes(tmp_path: Path) -> None:
 # --- commands -----------------------------------------------------------------------------------------------------
 
 
+MODEL, NODE, TRAFFIC = "meta-llama/Llama-3.1-8B", "8xh100", ("--isl", "100", "--osl", "10")
+
+
 @pytest.fixture
-def described(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """A model whose name is an attack, and a card whose every text is one."""
-    monkeypatch.setenv("RACKMATH_HOME", str(tmp_path / "home"))
+def renamed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A catalogue whose every text is an attack."""
+    model, machine = catalog.model, catalog.machine
+    attack = {"name": EVIL, "accelerator": EVIL, "vendor": EVIL, "memory_type": EVIL, "architecture": EVIL}
+
+    def hostile(found: Any) -> Any:
+        return replace(found, **{f.name: attack[f.name] for f in fields(found) if f.name in attack})
+
+    monkeypatch.setattr(catalog, "model", lambda *a, **of: hostile(model(*a, **of)))
+    monkeypatch.setattr(catalog, "machine", lambda *a, **of: hostile(machine(*a, **of)))
     monkeypatch.setenv("COLUMNS", "100")
-    (tmp_path / "home" / "accelerators").mkdir(parents=True)
-    name = json.dumps(EVIL.rstrip("\ud800")).replace("\x7f", "\\u007f")
-    (tmp_path / "home" / "accelerators" / "evilcard.toml").write_text(
-        f"name = {name}\nvendor = {name}\nmemory_type = {name}\n"
-        'peak_bf16 = "300 TFLOP/s"\nhbm_capacity = "48 GB"\nhbm_bandwidth = "2 TB/s"\ndomain = 8\n'
-        'scaleup_bandwidth = "50 GB/s"\npower = "300 W"\n'
-    )
-    mixer = {"kind": "gqa", "n_heads": 4, "n_kv_heads": 2}
-    groups = [{"count": 2, "mixer": mixer, "ffn": {"kind": "mlp", "d_ff": 128}}]
-    path = tmp_path / "evil.json"
-    path.write_text(json.dumps({"name": EVIL, "d_model": 64, "vocab": 100, "groups": groups}))
-    return str(path)
-
-
-TRAFFIC = ("--isl", "100", "--osl", "10")
 
 
 @pytest.mark.parametrize("form", [(), ("--json",), ("--csv",), ("--explain",)], ids=lambda f: f[0] if f else "screen")
-@pytest.mark.parametrize("command", ["plan", "forward", "batch", "memory", "models", "machines", "quote"])
+@pytest.mark.parametrize("command", ["plan", "forward", "batch", "memory", "models", "machines", "timeline", "tiers"])
 def test_no_command_hands_it_on(
-    command: str, form: tuple[str, ...], described: str, capsys: pytest.CaptureFixture[str]
+    command: str, form: tuple[str, ...], renamed: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = {
-        "plan": [described, "--on", "8xevilcard", *TRAFFIC],
-        "quote": [described, "--on", "8xevilcard", *TRAFFIC],
-        "models": [described],
-        "machines": ["evilcard"],
-    }.get(command, [described, "--on", "8xevilcard"])
-    code = cli.run([command, *words, *form])
+    words = {"models": [MODEL], "machines": [NODE], "plan": [MODEL, "--on", NODE, *TRAFFIC]}
+    assert cli.run([command, *words.get(command, [MODEL, "--on", NODE]), *form]) == 0
     said = capsys.readouterr()
-    assert code in (0, 1, 2), said.err
-    assert not _raw(said.out + said.err)
-    if code == 0 and form == ():
-        assert "\\x1b[31m" in said.out.replace("\n", "") or command not in ("models", "machines")
+    assert said.err == ""
+    assert not _raw(said.out)
+    if form == ():
+        assert "\\x1b[31m" in said.out.replace("\n", "").replace(" ", "")
 
 
-def test_launch_commands_are_words_of_a_shell(described: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.run(["plan", described, "--on", "8xh100", *TRAFFIC, "--launch", "--json"]) == 0
-    commands = json.loads(capsys.readouterr().out)["commands"]
-    assert len(commands) == 3
-    for one in commands:
-        words = shlex.split(one["command"])
-        assert text.legible(EVIL) in words
-        assert not {"touch", ";", "#", "P"} & set(words)
-    assert cli.run(["plan", described, "--on", "8xh100", *TRAFFIC, "--launch"]) == 0
-    shown = capsys.readouterr().out
-    assert not _raw(shown)
-    start = shown.index("vllm serve")
-    words = shlex.split(shown[start : shown.index("SGLang")].replace("\\\n", ""))
-    assert words[:2] == ["vllm", "serve"]
-    assert words[2].startswith("=evil\\x1b")
-    assert words[3] == "--tensor-parallel-size"
+@pytest.mark.parametrize("words", [
+    ["plan", MODEL, "--on", f"{NODE},8xh200", *TRAFFIC], ["memory", "--on", NODE], ["racks", MODEL, "--on", NODE],
+    ["tiers", MODEL, "--on", NODE], ["cadence", MODEL, "--on", NODE], ["machines"], ["models"],
+], ids=lambda w: " ".join(w[:2]))  # fmt: skip
+@pytest.mark.parametrize("attack", ["[/]", "a[bold]b[/bold]c", "\\", "[link=http://x]y[/link]"])
+def test_brackets_of_others_are_no_markup(
+    words: list[str], attack: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model, machine, machines = catalog.model, catalog.machine, catalog.machines
+    monkeypatch.setattr(catalog, "model", lambda *a, **of: replace(model(*a, **of), name=attack))
+    monkeypatch.setattr(
+        catalog, "machine", lambda *a, **of: replace(machine(*a, **of), name=attack, memory_type=attack)
+    )
+    monkeypatch.setattr(catalog, "machines", lambda: [replace(one, name=attack) for one in machines()])
+    monkeypatch.setenv("COLUMNS", "100")
+    assert cli.run(words) == 0
+    out = capsys.readouterr().out
+    assert attack in out.replace("\n", " ") or words[0] == "models"
+
+
+def test_launch_commands_are_words_of_a_shell(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    mixer = {"kind": "gqa", "n_heads": 4, "n_kv_heads": 2}
+    groups = [{"count": 2, "mixer": mixer, "ffn": {"kind": "mlp", "d_ff": 128}}]
+    for name, word in {
+        "x; touch PWNED #": "x; touch PWNED #",
+        "a'b$(touch PWNED)`id`": "a'b$(touch PWNED)`id`",
+        "--config evil.yaml": "./--config evil.yaml",
+        "{model} {0}": "{model} {0}",
+    }.items():
+        path = tmp_path / "evil.json"
+        path.write_text(json.dumps({"name": name, "d_model": 64, "vocab": 100, "groups": groups}))
+        assert cli.run(["plan", str(path), "--on", NODE, *TRAFFIC, "--launch", "--json"]) == 0
+        commands = json.loads(capsys.readouterr().out)["commands"]
+        assert len(commands) == 3
+        for one in commands:
+            assert word in shlex.split(one["command"])
+        assert cli.run(["plan", str(path), "--on", NODE, *TRAFFIC, "--launch"]) == 0
+        shown = capsys.readouterr().out
+        words = shlex.split(shown[shown.index("vllm serve") : shown.index("SGLang")].replace("\\\n", ""))
+        assert words[:4] == ["vllm", "serve", word, "--tensor-parallel-size"]
+
+
+def test_launch_shows_controls_of_a_name_as_escapes(renamed: None, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(["plan", MODEL, "--on", NODE, *TRAFFIC, "--launch"]) == 0
+    assert not _raw(capsys.readouterr().out)
 
 
 def test_errors_show_escapes_and_little_text(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,6 +9,7 @@ from typing import IO, Any
 
 from rich.box import SIMPLE_HEAD, Box
 from rich.console import Console, ConsoleOptions, RenderableType
+from rich.errors import MarkupError
 from rich.markup import escape
 from rich.measure import Measurement
 from rich.padding import Padding
@@ -59,7 +60,11 @@ class Legible(Console):
                 yield Segment(legible(text, keep="\n"), segment.style)
 
     def render_str(self, text: str, **options: Any) -> Text:
-        return super().render_str(legible(text, keep="\n"), **options)
+        text = legible(text, keep="\n")
+        try:
+            return super().render_str(text, **options)
+        except MarkupError:  # brackets of somebody else's
+            return super().render_str(text, **options | {"markup": False})
 
     def on_broken_pipe(self) -> None:
         raise BrokenPipeError
@@ -85,7 +90,14 @@ def heading(c: Console, title: str, aside: str = "") -> None:
 
 def line(c: Console, markup: str, *, indent: int = 2) -> None:
     """A paragraph, wrapped with its indent kept."""
-    c.print(Padding(Text.from_markup(legible(markup)), (0, 0, 0, indent), expand=False))
+    c.print(Padding(c.render_str(legible(markup)), (0, 0, 0, indent), expand=False))
+
+
+class Numbers(Table):
+    """A table whose first column is words, shown as they are; cells of the others may be marked up."""
+
+    def add_row(self, *cells: RenderableType | None, **of: Any) -> None:
+        super().add_row(*(escape(cell) if isinstance(cell, str) else cell for cell in cells[:1]), *cells[1:], **of)
 
 
 def numbers(*columns: str, title_width: int | None = None) -> Table:
@@ -93,7 +105,7 @@ def numbers(*columns: str, title_width: int | None = None) -> Table:
 
     On a narrow terminal the words are wrapped, and `title_width`, their least width, is given up: numbers stay whole.
     """
-    table = Table(box=SLIM, pad_edge=False, show_edge=False, header_style="dim", padding=(0, 2, 0, 0))
+    table = Numbers(box=SLIM, pad_edge=False, show_edge=False, header_style="dim", padding=(0, 2, 0, 0))
     roomy = get_terminal_size().columns >= NARROW
     table.add_column(columns[0], min_width=title_width if roomy else 12, no_wrap=roomy)
     for name in columns[1:]:

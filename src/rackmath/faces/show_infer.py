@@ -173,7 +173,7 @@ def _weights(c: Console, r: Inference) -> None:
     for w in sorted(r.weights, key=lambda w: -w.total):
         most = [k for k in sorted(w.bits, key=lambda k: -w.bits[k])[:2] if w.bits[k] >= 0.01]
         said = ", ".join(f"{names[k]} {w.bits[k]:.2f}" for k in most)
-        table.add_row(escape(listed(w.observation)), f"{w.total:.2f}", escape(said))
+        table.add_row(listed(w.observation), f"{w.total:.2f}", escape(said))
     indented(c, table)
 
 

@@ -231,8 +231,8 @@ def _warned(c: Console, answer: LawAnswer) -> None:
     line(c, f"[bold yellow]Extrapolated:[/] {who}; intervals grow with the distance from those runs", indent=0)
 
 
-def _name(row: Row) -> str:
-    return f"{row.law.name}[yellow]*[/]" if row.point.outside else row.law.name
+def _name(row: Row) -> Text:
+    return Text.assemble(row.law.name, ("*", "yellow") if row.point.outside else "")
 
 
 def _cell(row: Row, key: str, strong: bool) -> str:

@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.padding import Padding
 from rich.text import Text
 
@@ -191,7 +192,7 @@ def drain_screen(c: Console, answer: DrainAnswer) -> None:
     table = numbers("machine", "memory", "capacity", "bandwidth", "drain")
     table.add_column("")
     for d in near:
-        table.add_row(d.machine, d.tier, show(d.capacity, "B"), show(d.bandwidth, "B/s"), show(d.drain, "s"),
+        table.add_row(d.machine, escape(d.tier), show(d.capacity, "B"), show(d.bandwidth, "B/s"), show(d.drain, "s"),
                       Text(_cited(d, sources), style="dim"))  # fmt: skip
     indented(c, table)
     if tiers:

@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.text import Text
 
 from ..serving import kvtiers
@@ -123,7 +124,7 @@ def _break_even(c: Console, answer: TiersAnswer) -> None:
     found = records_tiers.break_evens(answer)
     for n in answer.reuses:
         heading(c, f"Break-even hold times, {_hits_word(n)}", "the row is cheaper than the column up to this long")
-        table = numbers("", *(o.label for o in options[1:]))
+        table = numbers("", *(escape(o.label) for o in options[1:]))
         for i, dear in enumerate(options[:-1]):
             cells = [""] * i
             for cheap in options[i + 1 :]:
