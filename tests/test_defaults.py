@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import numpy as np
@@ -206,3 +207,29 @@ def test_scaled_positions_of_a_config_reach_as_far_as_engines_let_them(key: str,
         "vocab_size": 1000, "max_position_embeddings": 40960, key: scaling,
     }  # fmt: skip
     assert read_model(config).max_context == limit
+
+
+# --- levels of a tree ---------------------------------------------------------------------------------------------
+
+TREES = ("plan", "forward", "batch", "memory", "context", "racks", "timeline", "pipeline", "tiers", "quote", "modes")
+
+
+@pytest.mark.parametrize("command", TREES)
+def test_every_tree_has_levels(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    words = [command, LLAMA, "--on", "8xh200", "--explain"]
+
+    def depth(tree: str) -> int:
+        heads = (re.match(r"[│ ]*[├└]", line) for line in tree.splitlines())
+        return max(len(head.group()) // 4 + 1 for head in heads if head)
+
+    trees = []
+    for more in ([], ["--levels", "1"], ["--levels", "2"]):
+        assert run([*words, *more]) == 0
+        trees.append(capsys.readouterr().out)
+    assert [depth(tree) for tree in trees[1:]] == [1, 2]
+    assert depth(trees[0]) > 2
+    assert run(["explain", *words[:-1], "--levels", "1"]) == 0
+    assert capsys.readouterr().out == trees[1]
+    assert run([*words[:-1], "--levels", "2"]) == 2
+    assert "give --explain" in capsys.readouterr().err
+    assert run([*words, "--levels", "0"]) == 2

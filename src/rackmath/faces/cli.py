@@ -6,6 +6,7 @@ How it ends, and with which exit code: `endings`.
 
 from __future__ import annotations
 
+import inspect
 import os
 import sys
 from collections.abc import Iterable
@@ -247,6 +248,13 @@ cli_timeline.register(app)
 cli_train.register(app)
 cli_validate.register(app)
 
+for _info in [*app.registered_commands, *(c for g in app.registered_groups if g.typer_instance
+                                          for c in g.typer_instance.registered_commands)]:  # fmt: skip
+    if _info.callback is not None and {"explain", "levels"} & {*inspect.signature(_info.callback).parameters} == {
+        "explain"
+    }:
+        _info.callback = o.with_levels(_info.callback)
+
 
 @app.command(
     "explain",
@@ -278,7 +286,7 @@ def explain_(
         raise unknown("command", command, known, hint="; explain takes a command with its own arguments")
     from . import export
 
-    shown = export.DEPTH.set(None if levels is None else o.whole(levels, "levels"))
+    shown = export.DEPTH.set(o.depth(levels, explain=True))
     try:
         done = application([command, *context.args])(
             args=[command, *context.args, "--explain"], standalone_mode=False

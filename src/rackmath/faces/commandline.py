@@ -68,7 +68,7 @@ def _function(entry: Entry) -> Callable[..., int]:
         shown = {name: given.pop(name) for name in OUTPUT}
         levels = shown.pop("levels")
         file: Path | None = shown.pop("output")
-        out = export.Output.of(**shown, file=file, levels=None if levels is None else o.whole(levels, "levels"))
+        out = export.Output.of(**shown, file=file, levels=o.depth(levels, explain=shown["explain"]))
         with export.progress(f"working out {entry.name}"):
             answer = one.ask(given)
         out.deliver(answer)

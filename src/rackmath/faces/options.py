@@ -5,10 +5,12 @@ Typer and the standard library only.
 
 from __future__ import annotations
 
+import functools
+import inspect
 import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -265,6 +267,49 @@ Explain = Annotated[
     bool,
     typer.Option("--explain", help="Show the answer as a tree of named terms with sources.", rich_help_panel=OUTPUT),
 ]
+
+Levels = Annotated[
+    str | None,
+    typer.Option(
+        metavar="COUNT", help="With --explain: so many levels of the tree. All if not given.", rich_help_panel=OUTPUT
+    ),
+]
+
+
+def depth(levels: str | None, *, explain: bool) -> int | None:
+    """Levels of the tree of --explain; None for all of them."""
+    from ..errors import BadInput
+
+    if levels is None:
+        return None
+    if not explain:
+        raise BadInput("levels are those of the tree that --explain shows; give --explain with them")
+    found = whole(levels, "levels")
+    if not 1 <= found <= 1000:
+        raise BadInput(f"levels = {levels!r} is out of range; give a whole number from 1 to 1000")
+    return found
+
+
+def with_levels(command: Callable[..., int]) -> Callable[..., int]:
+    """A command that has --explain with --levels beside it."""
+
+    @functools.wraps(command)
+    def levelled(*args: Any, levels: str | None = None, **options: Any) -> int:
+        from . import export
+
+        if levels is None:
+            return command(*args, **options)
+        shown = export.DEPTH.set(depth(levels, explain=bool(options.get("explain"))))
+        try:
+            return command(*args, **options)
+        finally:
+            export.DEPTH.reset(shown)
+
+    own = inspect.signature(command, eval_str=True)
+    extra = inspect.Parameter("levels", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Levels)
+    levelled.__signature__ = own.replace(parameters=[*own.parameters.values(), extra])  # type: ignore[attr-defined]
+    levelled.__annotations__ = {**command.__annotations__, "levels": Levels}
+    return levelled
 
 
 def pairs(
