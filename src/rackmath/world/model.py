@@ -49,7 +49,8 @@ class Stream:
     stores `min(L, window) / stride` entries per sequence. `chunk` restarts the context every `chunk` tokens
     (Llama 4's chunked layers): inside the first chunk everything is attended, later half a chunk on average.
     `own`: the format of its entries where the precision names none. `narrow_bytes`: bytes of an entry in an 8-bit
-    cache that has a layout of its own (scales, a rotary part in 16 bits); 0 where it has none.
+    cache that has a layout of its own (scales, a rotary part in 16 bits); 0 where it has none. `page`: tokens in a
+    page of an engine with one pool, where its kernels fix that.
     """
 
     name: str
@@ -66,6 +67,7 @@ class Stream:
     precision: Literal["kv", "index", "state"] = "kv"  # "state": a buffer of fixed size, whatever the cache's format
     own: str = "bf16"
     narrow_bytes: float = 0
+    page: float = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

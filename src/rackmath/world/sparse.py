@@ -51,7 +51,8 @@ def compressed(
     overlaps two windows, which doubles its projections. Beside the entries, a layer keeps the projections of tokens
     whose window has not closed (`open`, in 4 bytes): each is written once and read once, when its entry is made.
     In an 8-bit cache an entry keeps its `rope_head_dim` rotary numbers in 16 bits and a 1-byte scale for each 64 of
-    the others (and one to pad): 584 bytes (vLLM `DeepseekCompressor`, "fp8_ds_mla").
+    the others (and one to pad): 584 bytes (vLLM `DeepseekCompressor`, "fp8_ds_mla"). Pages there hold 256 tokens of
+    entries, 64 of the window, and 4 or 8 of projections.
 
     The output projection is low-rank in `o_groups` groups of heads, which tensor parallelism must not split.
     `hyper_streams` parallel residual streams are mixed before and after the attention and the feed-forward part;
@@ -72,12 +73,12 @@ def compressed(
     flops = 2 * n_heads * (head_dim + head_dim)
     narrow = head_dim + rope_head_dim + (head_dim - rope_head_dim) / 64 + 1
     entry = Stream(name="window", elements=head_dim, decode_flops=flops, prefill_flops=flops, narrow_bytes=narrow)
-    streams = [replace(entry, window=window)]
+    streams = [replace(entry, window=window, page=64)]
     extra = n_heads + q_lora_rank + head_dim + extra_parameters  # sinks and two norms
     overlap = 2 if index_n_heads else 1
     if ratio:
         matrices.append(Matrix(name="pool", d_in=d_model, d_out=overlap * head_dim, count=2, shard="replicated"))
-        streams.append(replace(entry, name="compressed", stride=ratio, top_k=top_k))
+        streams.append(replace(entry, name="compressed", stride=ratio, top_k=top_k, page=256))
         extra += ratio * overlap * head_dim + head_dim
         open_elements = 2 * overlap * head_dim
         if index_n_heads:
@@ -86,13 +87,13 @@ def compressed(
                 Matrix(name="index_q", d_in=q_lora_rank, d_out=index_n_heads * index_head_dim, shard="replicated"),
                 Matrix(name="index_weights", d_in=d_model, d_out=index_n_heads, shard="replicated"),
             ]
-            streams.append(index_stream(index_n_heads, index_head_dim, stride=ratio))
+            streams.append(replace(index_stream(index_n_heads, index_head_dim, stride=ratio), page=256))
             extra += ratio * 2 * index_head_dim + index_head_dim
             open_elements += 4 * index_head_dim
         streams.append(
             Stream(
                 name="open", elements=open_elements, decode_flops=0, prefill_flops=0, window=overlap * ratio,
-                top_k=1, precision="state",
+                top_k=1, precision="state", page=4 if index_n_heads else 8,
             )
         )  # fmt: skip
     if hyper_streams:
