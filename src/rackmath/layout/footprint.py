@@ -15,6 +15,7 @@ from ..world.model import COMPONENTS, FeedForward, Model
 from ..world.padding import PLAIN, Padding, padding
 from ..world.precision import Precision
 from . import local
+from .pages import ahead_of, request_bytes
 from .parallelism import Layout, kv_heads_of, slots, split, stage_share
 
 
@@ -59,13 +60,15 @@ def footprint(
     if engine.local:
         return _local(model, machine, precision, layout, engine, context)
     weights = device_weight_bytes(model, precision, layout, padding(engine, machine.generation, precision.experts))
-    per_sequence = device_cache_bytes(model, precision, layout, context)
+    per_sequence = request_bytes(model, precision, layout, engine, context)
     activations = engine.chunk_tokens * model.d_model * precision.activation_bytes * ACTIVATION_COPIES
     runtime = np.minimum(engine.reserved_bytes, RUNTIME_SHARE * machine.hbm_capacity)
     reserved = runtime + activations / layout.tp + (1 - engine.memory_share) * machine.hbm_capacity
     in_progress = np.maximum(np.floor(engine.chunk_tokens / np.maximum(prompt, 1.0)), 1.0)
     prompts = np.where(
-        np.asarray(prompt) > 0, in_progress * device_cache_bytes(model, precision, layout, prompt), 0.0
+        np.asarray(prompt) > 0,
+        in_progress * request_bytes(model, precision, layout, engine, prompt, ahead_of(engine, prompt)),
+        0.0,
     )
     free = machine.hbm_capacity - weights - reserved - prompts
     each = np.floor(np.maximum(free, 0.0) / np.maximum(per_sequence, 1.0))
@@ -144,7 +147,9 @@ def _expert_bytes(ffn: FeedForward, precision: Precision, ways: Number, padded: 
 
 
 def device_cache_bytes(model: Model, precision: Precision, layout: Layout, context: Number) -> Number:
-    """Bytes of cache and state one sequence of `context` tokens takes on one device of its attention-DP group.
+    """Bytes of cache and state one sequence of `context` tokens has on one device of its attention-DP group.
+
+    What an engine sets aside for it is more: see `layout.pages.request_bytes`.
 
     KV heads are split over tp and replicated beyond; a latent cache is one head, so every rank keeps all of it.
     Context-parallel ranks keep a part of the entries each.

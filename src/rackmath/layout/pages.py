@@ -2,8 +2,8 @@
 
 Engines hand out memory in blocks of so many tokens. Where caches of several kinds live in one pool (vLLM: windows
 beside full attention, recurrent states beside caches, the buffers of a compressed cache), its blocks have one size,
-that of a page of every layer that keeps everything; layers of another kind share such blocks, as many of them as
-fit, and what they need less is lost. A state takes one page of its layer: where it is larger than a page of attention,
+that of a page of every layer that keeps everything; layers of another kind share such blocks, as many as fit, and
+what they need less is lost. A state takes one page of its layer: where it is larger than a page of attention,
 pages are made larger (those of a 92-layer hybrid hold 1,056 tokens).
 
 A windowed layer gives blocks back step by step, so while a prompt is prefilled it holds its window and the tokens of
@@ -48,12 +48,15 @@ class Kind:
 
     def blocks(self, context: Number, ahead: Number) -> Number:
         """Pages of a layer for a request of `context` tokens, the last `ahead` of them in steps under way."""
-        whole = np.ceil(np.asarray(context) / self.tokens)
+        whole: Number = np.ceil(np.asarray(context) / self.tokens)
         if self.keeps == np.inf:
             return whole
         kept = np.minimum(self.keeps - 1 + ahead, context)
         # a window need not begin where a page does
-        return np.minimum(np.ceil(kept / self.tokens) + np.where(np.asarray(self.tokens) > 1, 1.0, 0.0), whole)
+        some: Number = np.minimum(
+            np.ceil(kept / self.tokens) + np.where(np.asarray(self.tokens) > 1, 1.0, 0.0), whole
+        )
+        return some
 
 
 def request_bytes(
@@ -157,7 +160,7 @@ def _pooled(kinds: list[Kind], how: Paging, context: Number, ahead: Number, stat
         if others and len(_sizes(first)) > 1:
             size = np.ceil(size / PACKED) * PACKED
         parts = [np.ceil(kind.size / size - 1e-9) for kind in others]
-    blocks = first.blocks(context, ahead)
+    blocks: Number = first.blocks(context, ahead)
     for kind, part in zip(others, parts, strict=True):
         blocks = blocks + part * kind.blocks(context, ahead)
     total: Number = size * (blocks + np.ceil(state_layers / _layers(first) - 1e-9))
