@@ -19,12 +19,13 @@ from hypothesis import strategies as st
 
 from rackmath.decisions.hosts import cheaper, hosts
 from rackmath.decisions.menu import menu
-from rackmath.decisions.quote import KINDS, Quote, Terms, listed, price, quote
+from rackmath.decisions.quote import ABOVE, KINDS, Quote, Terms, listed, price, quote
 from rackmath.economics.pricelist import ListPrice, PriceList, price_lists
 from rackmath.errors import BadInput, Infeasible
 from rackmath.faces.ask_quote import quote as ask
 from rackmath.faces.cli import run
 from rackmath.faces.question import question
+from rackmath.search.disaggregated import search as pools
 from rackmath.search.plan import plan
 from rackmath.world import catalog
 from rackmath.world.workload import Objectives, Traffic
@@ -221,26 +222,61 @@ def test_hits_expected_follow_the_cached_share(usual: Quote) -> None:
 
 
 def test_long_prompts(usual: Quote) -> None:
-    p = usual.standard
-    last = usual.tier("long").plan
-    assert last is not None
-    assert float(last.question.traffic.isl) == 128_000
-    found = plan([replace(p.question, traffic=replace(p.question.traffic, isl=128_000.0))], PACE).best
-    assert found is not None
-    assert usual.line("long", "output").cost == float(found.cost.output_mtok)
+    """The long tier is the cheaper of one pool and two, at the same pace and half a minute to the first token."""
+    p, tier = usual.standard, usual.tier("long")
+    assert tier.served is not None
+    assert tier.isl == 128_000
+    question = replace(p.question, traffic=replace(p.question.traffic, isl=128_000.0))
+    pace = replace(PACE, max_ttft=30.0)
+    one, two = plan([question], pace).best, pools((question, question), pace).best
+    costs = [float(q.cost.request) for q in (one, two) if q is not None]
+    assert float(tier.served.cost.request) == pytest.approx(min(costs))
+    assert float(tier.served.serving.ttft) <= 30
     assert usual.growth[0] == 1
-    assert np.all(usual.growth[1:] > 1)
-    # planned at the threshold itself, the cost is half as much again as standard prices charge at cost
-    at = Traffic(isl=usual.threshold, osl=1024, cached=0.5)
-    there = plan([replace(p.question, traffic=at)], PACE).best
-    assert there is not None
-    c = p.cost
-    half = usual.threshold / 2
+    # planned at the crossing itself, the cost is half as much again as standard prices charge at cost
+    at = replace(p.question, traffic=Traffic(isl=usual.crossing, osl=1024, cached=0.5))
+    there = min(float(q.cost.request) for q in (plan([at], pace).best, pools((at, at), pace).best) if q is not None)
+    c, half = p.cost, usual.crossing / 2
     charged = (half * float(c.input_mtok) + half * float(c.cache_read_mtok) + 1024 * float(c.output_mtok)) / 1e6
-    assert float(there.cost.request) / charged == pytest.approx(1.5, rel=0.05)
-    assert usual.margin_at_threshold == pytest.approx(0.1)  # 1 - 1.5 x 0.6
-    assert asked(step=0.2).threshold < usual.threshold < asked(step=2.0).threshold
-    assert asked(step=50.0).threshold == math.inf
+    assert there / charged == pytest.approx(1.5, rel=0.1)
+    assert asked(step=0.2).crossing < usual.crossing
+    assert usual.threshold in ABOVE
+    assert usual.threshold >= usual.crossing
+    below = ABOVE[ABOVE.index(usual.threshold) - 1] if usual.threshold > ABOVE[0] else 0.0
+    assert below < usual.crossing
+    assert usual.margin_at_threshold <= 0.1 + 1e-9  # 1 - 1.5 x 0.6 at the crossing
+
+
+def test_the_threshold_is_chosen_or_none() -> None:
+    chosen = asked(long_above=100e3)
+    assert chosen.threshold == 100e3
+    assert chosen.of("long")
+    none = asked(step=50.0)  # the price hardly changes: no second one
+    assert none.of("long") == ()
+    assert math.isnan(none.threshold)
+    assert "one price will do" in none.tier("long").why
+
+
+def test_the_long_tier_of_a_rack_is_no_single_sequence() -> None:
+    """DeepSeek-V3 on a rack, 128,000 tokens: one pool decodes 1 sequence on a device, two pools 13: $3.7, not $18."""
+    q, _ = question(V3, RACK, traffic=Traffic(isl=8192, osl=1024, cached=0.5))
+    found = quote(q, PACE, Terms(margin=0.4))
+    tier = found.tier("long")
+    assert tier.pools is not None
+    assert float(tier.pools.serving.decode.batch) > 500
+    assert found.line("long", "output").cost < 5
+    assert found.line("long", "output").price < 20
+    assert found.threshold == 32_000
+
+
+def test_plan_with_a_sellers_traffic_gives_the_standard_costs() -> None:
+    """The words on the screen: the standard lines at margin 0 are what plan says of the same traffic."""
+    from rackmath.faces.ask import plan as ask_plan
+
+    mine = asked(margin=0.0, rounded=False)
+    same = ask_plan(LLAMA, NODE, cached="50%", min_interactivity=20, utilisation="60%").best.cost
+    for name, field in (("input", "input_mtok"), ("cached read", "cache_read_mtok"), ("output", "output_mtok")):
+        assert mine.line("standard", name).price == pytest.approx(float(getattr(same, field)), rel=1e-6)
 
 
 def test_no_longer_prompts() -> None:
@@ -401,6 +437,9 @@ def test_a_picture(ending: str, tmp_path: Path) -> None:
         ([LLAMA, "--on", NODE, "--long-step", "0"], "long_step"),
         ([LLAMA, "--on", NODE, "--long-isl", "1M"], "shorten long_isl or osl, give --extrapolate"),
         ([LLAMA, "--on", NODE, "--long-isl", "4k"], "not longer"),
+        ([LLAMA, "--on", NODE, "--long-above", "4k"], "is not between"),
+        ([LLAMA, "--on", NODE, "--long-above", "200k"], "is not between"),
+        ([LLAMA, "--on", NODE, "--long-above", "nan"], "long_above"),
         ([LLAMA, "--on", NODE, "--isl", "1M"], "made for"),
         ([LLAMA, "--on", NODE, "--osl", "1"], "osl"),
         ([LLAMA, "--on", NODE, "--cached", "100%"], "no fresh input"),

@@ -23,6 +23,7 @@ from ..economics.cost import MTOK, energy_mtok
 from ..economics.pricelist import margin as gross_margin
 from ..errors import BadInput
 from ..search.context import price_step
+from ..search.disaggregated import PoolPlan
 from ..search.grid import Column, Question
 from ..search.plan import Plan
 from ..search.trust import Span, time_span
@@ -35,6 +36,9 @@ from .quote_tiers import Tier
 
 LONG = 128_000.0
 """Prompt length at which the long tier is computed, where the model takes so many tokens."""
+
+ABOVE = (32_000.0, 64_000.0, 128_000.0, 200_000.0, 272_000.0, 512_000.0)
+"""Thresholds of long tiers: those of public lists, from 128,000 tokens, and two below for models that need one."""
 
 LIFETIMES = {"5 min": 300.0, "1 h": 3600.0}
 """How long a cached write is kept, in seconds: the two lifetimes that lists offer."""
@@ -49,8 +53,9 @@ class Terms:
 
     `margin`: gross margin, 1 - cost / price. `idle`: share of paid hours that interactive traffic leaves empty;
     `filled`: share of those that batch work fills. `fast`: speed of the fast tier over the standard one. `step`:
-    growth of the cost at which the long tier begins; `long_isl`: tokens of the prompts it is computed for, `LONG` or
-    the model's limit if None. `reuse`: hits expected of each written token, those of the cached share if None.
+    growth of the cost at which a long tier is needed; `long_above`: tokens above which it holds, the next of
+    `ABOVE` if None; `long_isl`: tokens of the prompts it is computed for, `LONG` or the model's limit if None.
+    `reuse`: hits expected of each written token, those of the cached share if None.
     `max_fetch`: seconds that a hit may wait for its cache, the median TTFT if None. `per_kwh`: dollars. `rounded`:
     list prices in two significant digits.
     """
@@ -61,6 +66,7 @@ class Terms:
     fast: float = 2.0
     step: float = 0.5
     long_isl: float | None = None
+    long_above: float | None = None
     reuse: float | None = None
     max_fetch: float | None = None
     per_kwh: float = 0.1
@@ -125,8 +131,9 @@ class Holding:
 class Quote:
     """A price list. `standard`: the plan behind it. `offer`: batch work's output, with energy as its floor.
 
-    `growth` over `lengths`: the cost of longer prompts over what standard prices charge for them; `threshold`: where
-    it has grown by the step, infinite where it never does, NaN where the long tier is not offered.
+    `growth` over `lengths`: the cost of longer prompts over what standard prices charge for them; `crossing`: where
+    it has grown by the step, infinite where it never does; `threshold`: where the long tier begins, NaN where there
+    is none.
     """
 
     terms: Terms
@@ -138,6 +145,7 @@ class Quote:
     offer: BatchOffer
     lengths: Column
     growth: Column
+    crossing: float
     threshold: float
 
     def tier(self, name: str) -> Tier:
@@ -183,7 +191,9 @@ class Quote:
         """What is left at standard prices of a request just below the long tier; None where there is no threshold."""
         if not math.isfinite(self.threshold):
             return None
-        return 1 - (1 + self.terms.step) * (1 - self.terms.margin)
+        known = np.isfinite(self.growth)
+        grown = np.interp(math.log(self.threshold), np.log(self.lengths[known]), self.growth[known])
+        return 1 - float(grown) * (1 - self.terms.margin)
 
 
 # --- the rule -------------------------------------------------------------------------------------------------------
@@ -214,7 +224,7 @@ def listed(asked: Number) -> Number:
     return rounded
 
 
-def span(p: Plan, cost: float, floor: float = 0.0) -> Span | None:
+def span(p: Plan | PoolPlan, cost: float, floor: float = 0.0) -> Span | None:
     """5 % to 95 % of a cost that goes with the plan's time per token."""
     return time_span(p.intervals.tpot, cost, floor)
 
@@ -228,7 +238,7 @@ def quote(question: Question, objectives: Objectives, terms: Terms) -> Quote:
     first = tiers.standard(question, objectives)
     of = first.plan
     assert of is not None
-    last, lengths, growth, beyond = _long(of, objectives, terms)
+    last, lengths, growth, crossing, beyond = _long(of, objectives, terms)
     every = (first, last, tiers.fast(of, objectives, terms.fast), tiers.batch(of))
     slow = every[-1].plan
     assert slow is not None
@@ -240,7 +250,7 @@ def quote(question: Question, objectives: Objectives, terms: Terms) -> Quote:
     lines[after_input:after_input] = [_write(first, h, i, terms) for i, h in enumerate(holdings)]
     return Quote(
         terms=terms, objectives=objectives, standard=of, tiers=every, lines=tuple(lines), holdings=holdings,
-        offer=offer, lengths=lengths, growth=growth, threshold=beyond,
+        offer=offer, lengths=lengths, growth=growth, crossing=crossing, threshold=beyond,
     )  # fmt: skip
 
 
@@ -259,6 +269,11 @@ def _check(question: Question, terms: Terms) -> None:
             " the length of long prompts, such as 128k"
         )
     room = question.model.max_context - float(traffic.osl)
+    if terms.long_above is not None and not float(traffic.isl) <= terms.long_above < (terms.long_isl or room):
+        raise BadInput(
+            f"long_above = {terms.long_above:,.0f} is not between the standard {float(traffic.isl):,.0f} tokens and"
+            f" the {terms.long_isl or room:,.0f} of the longest prompts; give a threshold between them, such as 128k"
+        )
     if terms.long_isl is not None and terms.long_isl > room:
         raise BadInput(
             f"long_isl = {terms.long_isl:,.0f} is beyond {question.model.name}: with {float(traffic.osl):,.0f} output"
@@ -266,27 +281,35 @@ def _check(question: Question, terms: Terms) -> None:
         )
 
 
-def _long(of: Plan, objectives: Objectives, terms: Terms) -> tuple[Tier, Column, Column, float]:
-    """The long tier, the growth of the cost over lengths, and the length at which the tier begins."""
+def _long(of: Plan, objectives: Objectives, terms: Terms) -> tuple[Tier, Column, Column, float, float]:
+    """The long tier, the growth of the cost over lengths, where that passes the step, and where the tier begins."""
     q = of.question
     isl, most = float(q.traffic.isl), q.model.max_context - float(q.traffic.osl)
-    longest = min(LONG, most) if terms.long_isl is None else terms.long_isl
+    above = terms.long_above
+    longest = min(max(LONG, 2 * (above or 0.0)), most) if terms.long_isl is None else terms.long_isl
+    none = np.array([isl]), np.ones(1), math.nan, math.nan
     if not longest > isl:
         why = f"standard prompts are as long as {q.model.name} takes or as the {LONG:,.0f} tokens of the tier"
-        return Tier(name="long", plan=None, why=why), np.array([isl]), np.ones(1), math.nan
+        return Tier(name="long", plan=None, why=why), *none
     lengths, growth = tiers.growth(of, objectives, longest)
+    crossing = price_step(lengths, growth, isl, terms.step).covers_to
+    if above is None and not math.isfinite(crossing):
+        grown = float(np.nanmax(growth)) - 1 if np.isfinite(growth).any() else math.nan
+        why = f"up to {longest:,.0f} tokens cost grows by {grown:.0%} at most over what standard prices charge"
+        return Tier(name="long", plan=None, why=f"{why}: one price will do"), lengths, growth, crossing, math.nan
+    begins = above if above is not None else next((t for t in ABOVE if crossing <= t < longest), crossing)
     tier = tiers.long(of, objectives, longest)
-    begins = price_step(lengths, growth, isl, terms.step).covers_to
-    return tier, lengths, growth, math.nan if tier.plan is None and begins == math.inf else begins
+    return tier, lengths, growth, crossing, math.nan if tier.served is None else begins
 
 
 def _lines(tier: Tier, terms: Terms) -> list[Line]:
     """Input, cached reads and output of a tier; cached reads only where the traffic has some."""
-    if tier.plan is None:
+    p, found = tier.served, []
+    if p is None:
         return []
-    p, found = tier.plan, []
+    traffic = p.questions[0].traffic if isinstance(p, PoolPlan) else p.question.traffic
     for name, field in KINDS.items():
-        if name == "cached read" and not float(p.question.traffic.cached) > 0:
+        if name == "cached read" and not float(traffic.cached) > 0:
             continue
         cost = float(getattr(p.cost, field))
         floor = cost * float(p.cost.bound_share)
@@ -313,7 +336,10 @@ def _listed(asked: float, terms: Terms) -> float:
     return float(listed(asked)) if terms.rounded else asked
 
 
-def _rests_on(name: str, p: Plan) -> str:
+def _rests_on(name: str, p: Plan | PoolPlan) -> str:
+    if isinstance(p, PoolPlan):
+        pool = "decode" if name == "output" else "prefill"
+        return f"the {pool} pool of {p.label()}"
     s, traffic = p.serving, p.question.traffic
     decode, cached = float(s.decode_share), float(s.cached_share)
     if name == "input":
@@ -372,7 +398,9 @@ def _write(tier: Tier, held: Holding, index: int, terms: Terms) -> Line:
     return Line(
         tier=tier.name, name=f"cache write, {held.words}", floor=floor, cost=plain + extra,
         low=low, high=high, price=asked, listed=_listed(asked, terms), rests_on=_kept(held),
-        moves=tuple((name, cost_of(other) / (plain + extra) - 1) for name, other in tier.moved.items()),
+        moves=tuple(
+            (n, cost_of(other) / (plain + extra) - 1) for n, other in tier.moved.items() if isinstance(other, Plan)
+        ),
     )  # fmt: skip
 
 

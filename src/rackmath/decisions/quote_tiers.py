@@ -1,8 +1,10 @@
 """The tiers of a price list, each with the cheapest steady state that serves it, and what would move its cost.
 
-Standard is the cheapest plan under the objectives. Long serves prompts of a stated length under the same pace, fast
-the standard traffic at a multiple of the standard speed, each on replicas of its own. Batch fills the hours that
-interactive traffic leaves idle, so it runs on the standard replica, with as many sequences as fit.
+Standard is the cheapest plan under the objectives. Long serves prompts of a stated length under the same pace, in one
+pool of replicas or in two, whichever is cheaper: a chunk of a long prompt takes as long as many steps of decoding, so
+in one pool hardly anything can decode beside it. Fast serves the standard traffic at a multiple of its speed. Batch
+fills the hours that interactive traffic leaves idle, so it runs on the standard replica, with as many sequences
+as fit.
 """
 
 from __future__ import annotations
@@ -15,6 +17,8 @@ import numpy as np
 
 from ..economics.cost import MTOK, Cost
 from ..errors import Infeasible
+from ..search.disaggregated import PoolPlan
+from ..search.disaggregated import search as search_pools
 from ..search.grid import Column, Question
 from ..search.plan import Plan, evaluate_plan, plan
 from ..units import plural, show
@@ -23,7 +27,11 @@ from .menu import menu
 
 Search = Callable[[Question, Objectives], Plan | None]
 
-LENGTHS = 12
+LONG_TTFT = 30.0
+"""Seconds that the first token of a long prompt may take at the median, where something can keep to that: two pools
+queue prompts, and nobody waits minutes for the last percent of cost."""
+
+LENGTHS = 8
 """Input lengths at which the growth of the cost is computed."""
 
 HARDWARE: Mapping[str, Mapping[str, float]] = {
@@ -39,14 +47,30 @@ HARDWARE: Mapping[str, Mapping[str, float]] = {
 class Tier:
     """One tier of a list: its plan, or `why` there is none. `says` tells in a few words what it runs on.
 
-    `moved`: its plan after each of the changes worth telling, by their names.
+    `pools`: the plan of two pools, where that is cheaper; then there is no `plan`. `moved`: the plan after each of
+    the changes worth telling, by their names.
     """
 
     name: str
     plan: Plan | None
     says: str = ""
     why: str = ""
-    moved: Mapping[str, Plan] = field(default_factory=dict)
+    pools: PoolPlan | None = None
+    moved: Mapping[str, Plan | PoolPlan] = field(default_factory=dict)
+
+    @property
+    def served(self) -> Plan | PoolPlan | None:
+        """What serves the tier, one pool or two."""
+        return self.plan if self.pools is None else self.pools
+
+    @property
+    def isl(self) -> float:
+        """Tokens of its prompts."""
+        of = self.plan.question if self.pools is None and self.plan is not None else None
+        if of is None:
+            assert self.pools is not None
+            of = self.pools.questions[0]
+        return float(of.traffic.isl)
 
 
 def standard(question: Question, objectives: Objectives) -> Tier:
@@ -68,12 +92,45 @@ def fast(of: Plan, objectives: Objectives, ratio: float) -> Tier:
 
 
 def long(of: Plan, objectives: Objectives, isl: float) -> Tier:
-    """The cheapest plan for prompts of `isl` tokens: same output, same cached share, no limit on TTFT."""
-    wanted = replace(objectives, max_ttft=math.inf)
-    found = plan([at_length(same_formats(of), isl)], wanted)
-    if found.best is None:
-        return Tier(name="long", plan=None, why=f"prompts of {isl:,.0f} tokens: {'; '.join(found.reasons)}")
-    return _served("long", found.best, wanted)
+    """What serves prompts of `isl` tokens cheapest: same output, same cached share, `LONG_TTFT` where it can be."""
+    question = at_length(same_formats(of), isl)
+    one, two, wanted = _either(question, objectives)
+    if two is not None and (one is None or float(two.cost.request) < float(one.cost.request)):
+        return Tier(name="long", plan=None, pools=two, says=_pool_words(two), moved=_pools_moved(two, wanted))
+    if one is None:
+        reasons = plan([question], wanted).reasons
+        return Tier(name="long", plan=None, why=f"prompts of {isl:,.0f} tokens: {'; '.join(reasons)}")
+    return _served("long", one, wanted)
+
+
+def _either(question: Question, objectives: Objectives) -> tuple[Plan | None, PoolPlan | None, Objectives]:
+    """The cheapest of one pool and of two, at the pace of the objectives and, if possible, within `LONG_TTFT`."""
+    for limit in (LONG_TTFT, math.inf):
+        wanted = replace(objectives, max_ttft=limit)
+        one, two = plan([question], wanted).best, search_pools((question, question), wanted).best
+        if one is not None or two is not None:
+            return one, two, wanted
+    return None, None, wanted
+
+
+def _pool_words(p: PoolPlan) -> str:
+    s = p.serving
+    return (
+        f"two pools, {p.label()}, {plural(float(s.decode.batch), 'sequence')} on a decode replica, each at"
+        f" {1 / float(s.tpot):.3g} tok/s, first token after {show(float(s.ttft), 's')}"
+    )
+
+
+def _pools_moved(p: PoolPlan, wanted: Objectives) -> dict[str, PoolPlan]:
+    """Two pools after each change of the machine, planned anew: their ratio follows it."""
+    found = {}
+    q = p.questions[0]
+    for name, factors in HARDWARE.items():
+        other = replace(q, machine=replace(q.machine, **{k: getattr(q.machine, k) * x for k, x in factors.items()}))
+        best = search_pools((other, other), wanted).best
+        if best is not None:
+            found[name] = best
+    return found
 
 
 def batch(of: Plan) -> Tier:
@@ -146,13 +203,12 @@ def growth(of: Plan, objectives: Objectives, longest: float) -> tuple[Column, Co
     q = same_formats(of)
     start = float(q.traffic.isl)
     lengths = np.geomspace(start, longest, LENGTHS)
-    wanted = replace(objectives, max_ttft=math.inf)
     found = [1.0]
     for isl in lengths[1:]:
-        one = at_length(q, float(isl))
-        best = plan([one], wanted).best
-        paid = at_cost(one.traffic, of.cost)
-        found.append(math.nan if best is None else float(best.cost.request) / paid)
+        asked = at_length(q, float(isl))
+        one, two, _ = _either(asked, objectives)
+        costs = [float(p.cost.request) for p in (one, two) if p is not None]
+        found.append(min(costs, default=math.nan) / at_cost(asked.traffic, of.cost))
     return lengths, np.array(found)
 
 

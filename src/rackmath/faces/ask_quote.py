@@ -54,6 +54,7 @@ def quote(
     min_interactivity: Quantity | None = 20,
     long_isl: Quantity | None = None,
     long_step: Quantity = 0.5,
+    long_above: Quantity | None = None,
     fast: Quantity = 2,
     filled: Quantity = 1.0,
     electricity: Quantity = 0.1,
@@ -69,10 +70,10 @@ def quote(
 ) -> QuoteAnswer:
     """The price list of a model on a machine at a gross `margin`, where a share `idle` of paid hours is empty.
 
-    `long_isl`, `long_step`: the prompts that the long tier is computed for, and the growth of the cost at which it
-    begins. `fast`: speed of the fast tier over standard. `filled`: share of the idle hours that batch work fills.
-    `reuse`: hits expected of a cached write, `max_fetch`: how long a hit may wait for its cache. `compare` puts the
-    public lists of this model beside it.
+    `long_isl`, `long_step`: the prompts that the long tier is computed for, and the growth of the cost from which one
+    is needed; `long_above`: where it begins. `fast`: speed of the fast tier over standard. `filled`: share of the
+    idle hours that batch work fills. `reuse`: hits expected of a cached write, `max_fetch`: how long a hit may wait
+    for its cache. `compare` puts the public lists of this model beside it.
     """
     from ..decisions.hosts import hosts
     from ..decisions.quote import Terms
@@ -91,6 +92,7 @@ def quote(
         fast=parse(fast, "count", name="fast"),
         step=parse(long_step, "share", name="long_step"),
         long_isl=some(long_isl, "count", "long_isl"),
+        long_above=some(long_above, "count", "long_above"),
         reuse=some(reuse, "count", "reuse"),
         max_fetch=some(max_fetch, "s", "max_fetch"),
         per_kwh=parse(electricity, "$", name="electricity"),

@@ -62,10 +62,18 @@ def quote(
         str,
         typer.Option(
             metavar="SHARE",
-            help="The long tier begins where cost has grown by this share over what standard prices charge.",
+            help="A long tier is needed where cost has grown by this share over what standard prices charge.",
             rich_help_panel=TIERS,
         ),
     ] = "50%",
+    long_above: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TOKENS",
+            help="Input tokens above which long prices hold: 200k. The next round number, or none, if not given.",
+            rich_help_panel=TIERS,
+        ),
+    ] = None,
     fast: Annotated[
         str, typer.Option(metavar="TIMES", help="Speed of the fast tier over standard.", rich_help_panel=TIERS)
     ] = "2",
@@ -119,6 +127,7 @@ def quote(
         answer = ask(
             model, on, margin=margin, idle=idle, rounded=rounded, compare=compare, isl=isl, osl=osl, cached=cached,
             max_ttft=max_ttft, min_interactivity=min_interactivity, long_isl=long_isl, long_step=long_step,
+            long_above=long_above,
             fast=fast, filled=filled, electricity=electricity, reuse=reuse, max_fetch=max_fetch,
             precision=precision, kv=kv, gpus=gpus, price=price, engine=engine, sets=o.pairs(sets),
             extrapolate=extrapolate,

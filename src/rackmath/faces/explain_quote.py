@@ -26,6 +26,8 @@ def tree(answer: QuoteAnswer) -> Node:
 
 
 def _tier(quote: Quote, tier: Tier) -> Node:
+    if tier.pools is not None:
+        return _pools(quote, tier)
     p = tier.plan
     if p is None:
         return Node(name=f"{tier.name}: not offered", note=tier.why)
@@ -52,6 +54,23 @@ def _tier(quote: Quote, tier: Tier) -> Node:
 
     words = f"{tier.name}: {tier.says}"
     return Node(name=words, children=tuple(priced(line) for line in quote.of(tier.name)))
+
+
+def _pools(quote: Quote, tier: Tier) -> Node:
+    """A tier on two pools: its costs are those of `plan --mode disaggregated`, which has their terms."""
+    idle, margin = quote.terms.idle, quote.terms.margin
+
+    def priced(line: Line) -> Node:
+        used = difference("hours used", "share", count("1", 1.0), given("idle share", idle, "share"))
+        kept = difference("cost's share of the price", "share", count("1", 1.0), given("margin", margin, "share"))
+        cost = Node(name=f"cost of {line.name}", value=line.cost, unit="$", note="explain plan --mode disaggregated")
+        price = stated("quotient", "price", line.price, "$", cost, used, kept)
+        on_list = Node(name="on the list", value=line.listed, unit="$",
+                       note="two significant digits" if quote.terms.rounded else "")  # fmt: skip
+        floor = Node(name="floor", value=line.floor, unit="$", note="cost of the request at the roofline bound")
+        return Node(name=f"{line.name}, $ per M tokens", children=(price, floor, on_list))
+
+    return Node(name=f"{tier.name}: {tier.says}", children=tuple(priced(line) for line in quote.of(tier.name)))
 
 
 def _cost_of_request(p: Plan) -> Node:

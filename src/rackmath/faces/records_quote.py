@@ -36,15 +36,17 @@ def record(answer: QuoteAnswer) -> Record:
             {
                 "name": t.name, "reason": t.why or None,
                 "layout": None if t.plan is None else records.layout(t.plan.layout),
-                "batch": None if t.plan is None else t.plan.batch,
-                "interactivity": None if t.plan is None else t.plan.serving.interactivity,
-                "ttft": None if t.plan is None else t.plan.serving.ttft,
-                "isl": None if t.plan is None else t.plan.question.traffic.isl,
+                "pools": None if t.pools is None else t.pools.label(),
+                "batch": t.plan.batch if t.plan else None if t.pools is None else t.pools.serving.decode.batch,
+                "interactivity": None if t.served is None else t.served.serving.interactivity,
+                "ttft": None if t.served is None else t.served.serving.ttft,
+                "isl": None if t.served is None else t.isl,
             }
             for t in quote.tiers
         ],
         "long": {
             "threshold": quote.threshold,
+            "needed_from": quote.crossing,
             "step": quote.terms.step,
             "margin_at_threshold": quote.margin_at_threshold,
             "growth": [{"isl": a, "cost_over_standard": b} for a, b in zip(quote.lengths, quote.growth, strict=True)],

@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.text import Text
 
 from ..decisions.hosts import cheaper
+from ..decisions.quote_tiers import LONG_TTFT
 from ..units import plural, show
 from . import chart_quote, explain_quote, records_quote
 from .export import Face
@@ -92,8 +93,7 @@ def _price(one: Line, quote: Quote) -> str:
 
 def _where(quote: Quote, tier: Tier) -> str:
     """What sets a tier apart, in a few words."""
-    p = tier.plan
-    if p is None or tier.name == "standard":
+    if tier.served is None or tier.name == "standard":
         return ""
     if tier.name == "fast":
         return f", {quote.terms.fast:g}x the speed"
@@ -101,7 +101,7 @@ def _where(quote: Quote, tier: Tier) -> str:
         return ", in idle hours"
     if math.isfinite(quote.threshold):
         return f", above {tokens(_round(quote.threshold))} in"
-    return f", at {tokens(float(p.question.traffic.isl))} in"
+    return f", at {tokens(tier.isl)} in"
 
 
 def _round(length: float) -> float:
@@ -131,17 +131,16 @@ def _margins(span: tuple[float, float] | None) -> str:
 def _rests(c: Console, quote: Quote) -> None:
     heading(c, "What the prices rest on")
     for tier in quote.tiers:
-        if tier.plan is not None:
+        if tier.served is not None:
             line(c, f"[bold]{tier.name}[/]: {escape(_tier_words(quote, tier))}")
     for one in quote.of("standard"):
         line(c, f"[dim]{one.name}: {escape(one.rests_on)}[/]", indent=4)
 
 
 def _tier_words(quote: Quote, tier: Tier) -> str:
-    p, t = tier.plan, quote.terms
-    assert p is not None
+    t = quote.terms
     if tier.name == "long":
-        isl = tokens(float(p.question.traffic.isl))
+        isl = tokens(tier.isl)
         return f"computed for prompts of {isl} tokens: {tier.says}. {_threshold(quote)}"
     if tier.name == "batch":
         offer = quote.offer
@@ -156,14 +155,18 @@ def _tier_words(quote: Quote, tier: Tier) -> str:
 
 def _threshold(quote: Quote) -> str:
     step, least = quote.terms.step, quote.margin_at_threshold
-    if least is None:
-        times = f"{quote.growth[-1]:.2f}x what standard prices charge at cost"
-        return f"Cost there is {times}: it nowhere grows by {step:.0%}, and no second price is needed"
     shown = ", ".join(f"{quote.growth[i]:.1f}x at {tokens(_round(quote.lengths[i]))}" for i in _spread(quote))
-    left = f"a margin of {least:.0%}" if least >= 0 else f"a loss of {-least:.0%} (a smaller --long-step lessens it)"
+    needed = (
+        f"From {tokens(_round(quote.crossing))} tokens on cost is {step:.0%} above what standard prices charge"
+        if math.isfinite(quote.crossing) else f"Cost nowhere grows by {step:.0%} over what standard prices charge"
+    )  # fmt: skip
+    if least is None:
+        return f"{needed} ({shown})"
+    left = f"a margin of {least:.0%}" if least >= 0 else f"a loss of {-least:.0%}"
+    chosen = "as asked" if quote.terms.long_above is not None else "the next round number of public lists"
     return (
-        f"At {tokens(_round(quote.threshold))} tokens cost is {step:.0%} above what standard prices charge at cost,"
-        f" which leaves {left}; it grows to {shown}. The long prices hold for the whole request"
+        f"{needed} ({shown}). The tier begins at {tokens(_round(quote.threshold))}, {chosen} (--long-above); just"
+        f" below, standard prices leave {left}. The long prices hold for the whole request"
     )
 
 
@@ -242,6 +245,19 @@ def _share(value: float) -> str:
     return f"{value:.0%}".replace("-", "−")
 
 
+def _as_plan(quote: Quote) -> str:
+    """The question to `plan` that gives the same cost: a seller's defaults are not those of a single question."""
+    q, t = quote.standard.question, quote.terms
+    cached, pace = float(q.traffic.cached), quote.objectives.max_tpot
+    words = f"--cached {cached:.0%}" if cached else ""
+    words += f" --min-interactivity {1 / pace:.3g}" if pace < math.inf else ""
+    words += f" --utilisation {1 - t.idle:.0%}" if t.idle else ""
+    return (
+        "a seller's traffic finds prefixes in the cache, keeps a pace and leaves hours idle, which plan counts only"
+        f" when told: plan{' ' + words.strip() if words else ''} gives the standard costs, idle hours included"
+    )
+
+
 def _said(quote: Quote) -> list[str]:
     """What a reader of any quote must know."""
     p, found = quote.standard, []
@@ -264,6 +280,10 @@ def _said(quote: Quote) -> list[str]:
             f"TTFT ≤ {show(quote.objectives.max_ttft, 's')} is kept at the standard length, not for long prompts"
         )
     if quote.of("long"):
-        found.append("every tier runs on one pool of replicas; two may serve long prompts cheaper: plan --mode any")
+        found.append(
+            "the long tier takes one pool of replicas or two, whichever is cheaper, the others one; TTFT of long"
+            f" prompts ≤ {LONG_TTFT:g} s where something keeps to it"
+        )
+    found.append(_as_plan(quote))
     found.append("no failures, free tiers, staff or network egress are in the cost")
     return found
