@@ -159,8 +159,11 @@ def test_what_moves_a_price(usual: Quote) -> None:
             if line.name.startswith("cache write"):
                 continue
             moves = dict(line.moves)
-            assert moves["machine hours 10 % cheaper"] == pytest.approx(-0.1)
-            assert moves["10 % more FLOP/s"] < 0
+            assert moves["machine hours 10 % cheaper"] == pytest.approx(
+                -0.1, abs=1e-9 if tier.pools is None else 0.01
+            )
+            if tier.pools is None or line.name != "output":  # a decode pool has hardly any FLOPs to do
+                assert moves["10 % more FLOP/s"] < 0
     output, read = (dict(usual.line("standard", n).moves) for n in ("output", "cached read"))
     q = replace(p.question, traffic=replace(p.question.traffic, cached=0.8))
     again = plan([q], PACE).best
