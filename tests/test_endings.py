@@ -103,7 +103,7 @@ def _shell(redirection: str, *words: str, **environment: str) -> subprocess.Comp
     """A command under a shell, with something done to its streams; the exit code is that of the command."""
     script = f'"$0" -m rackmath "$@" {redirection}'
     return subprocess.run(
-        ["bash", "-c", script, sys.executable, *words], capture_output=True, text=True, timeout=120, check=False,
+        ["bash", "-c", script, sys.executable, *words], capture_output=True, text=True, timeout=1800, check=False,
         env=os.environ | environment,
     )  # fmt: skip
 
@@ -160,7 +160,7 @@ main()
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_an_interrupt_while_a_module_is_imported(name: str, number: signal.Signals, code: int) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", INTERRUPTED_AT, name, str(int(number))], capture_output=True, text=True, timeout=60,
+        [sys.executable, "-c", INTERRUPTED_AT, name, str(int(number))], capture_output=True, text=True, timeout=1800,
         check=False,
     )  # fmt: skip
     assert (done.returncode, done.stdout, done.stderr) == (code, "", "")
@@ -177,6 +177,6 @@ def test_an_interrupt_in_the_middle(number: signal.Signals, code: int) -> None:
         "endings.process(work)"
     )
     done = subprocess.run(
-        [sys.executable, "-c", script, str(int(number))], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-c", script, str(int(number))], capture_output=True, text=True, timeout=1800, check=False
     )
     assert (done.returncode, done.stdout, done.stderr) == (code, "tidied\n", "")
