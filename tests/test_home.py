@@ -241,3 +241,11 @@ def test_the_tree_of_a_closed_loop_adds_up(model: str, users: int):
 
     answer = ask.plan(model, "2xrtx-3090", precision="q4_k_m", users=users, isl=2000, osl=500)
     assert wrong(explain_plan.plan(answer)) == []
+
+
+def test_a_mixture_of_experts_is_within_its_interval():
+    """51.03 tokens a second of llama-bench (128 generated) on an M1 Max, of a file in Q4_K_M, April 2026."""
+    best = ask.plan("Qwen/Qwen3-30B-A3B", "m1-max", precision="q4_k_m", isl=1, osl=128).best
+    low, high = best.intervals.tpot.inverse.around(float(best.serving.interactivity))
+    assert low < 51.03 < high
+    assert float(best.serving.interactivity) == pytest.approx(51.03, rel=0.15)
