@@ -233,3 +233,16 @@ def test_every_tree_has_levels(command: str, capsys: pytest.CaptureFixture[str])
     assert run([*words[:-1], "--levels", "2"]) == 2
     assert "give --explain" in capsys.readouterr().err
     assert run([*words, "--levels", "0"]) == 2
+
+
+# --- objectives ---------------------------------------------------------------------------------------------------
+
+
+def test_a_plan_without_an_objective_says_what_it_is_best_at_and_offers_a_quicker_one() -> None:
+    answer = ask.plan(LLAMA, "8xh200")
+    said = next(note for note in answer.notes if note.startswith("no objective was given"))
+    assert "the plan with the cheapest tokens" in said
+    assert "add --min-interactivity 30, at $" in said
+    quick = ask.plan(LLAMA, "8xh200", min_interactivity=30)
+    assert f"${float(quick.best.cost.blended_mtok):.3f}" in said
+    assert not any("no objective" in note for note in quick.notes)

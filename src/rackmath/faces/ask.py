@@ -172,6 +172,8 @@ def plan(
     best = answer.best
     if best is not None and best.precision != best.question.model.precision:
         notes.append(QUALITY)
+    if best is not None and objectives == Objectives() and best.question.traffic.users is None:
+        notes += interactive_note(answer)
     narrow = _narrower(answer, objectives) if precision is None and kv is None else None
     notes += narrower_note(narrow, None if best is None else search.spent(best))
     sized = None
@@ -192,6 +194,30 @@ def fleet_need(rate: float | None, spare: int, power_limit: Quantity | None) -> 
         return None
     limit = math.inf if power_limit is None else parse(power_limit, "W", name="power_limit")
     return FleetNeed(rate=rate, spare=spare, power_limit=limit)
+
+
+INTERACTIVE = 30.0
+"""Tokens per second and user that feel quick to a reader: offered where no objective was given."""
+
+
+def interactive_note(answer: Answer) -> list[str]:
+    """Where no objective was given: what the plan is best at, and what quicker answers would cost."""
+    from ..search import plan as search
+    from ..units import show
+    from ..world.workload import Objectives
+
+    best = answer.best
+    assert best is not None
+    speed = float(best.serving.interactivity)
+    said = f"no objective was given: this is the plan with the cheapest tokens, {speed:.3g} tok/s for each user"
+    if speed >= INTERACTIVE:
+        return [said]
+    quick = search.plan([best.question], Objectives(max_tpot=1 / INTERACTIVE)).best
+    if quick is None:
+        return [f"{said}; no plan on {best.machine.name} gives {INTERACTIVE:g}"]
+    price, ratio = float(quick.cost.blended_mtok), search.spent(quick) / search.spent(best)
+    cost = f"{show(price, '$')} per million tokens, {ratio:.2g}x" if price else f"{ratio:.2g}x the device time"
+    return [f"{said}; for interactive use add --min-interactivity {INTERACTIVE:g}, at {cost}"]
 
 
 def _narrower(answer: Answer, objectives: Objectives) -> Plan | None:
