@@ -40,6 +40,7 @@ from . import (
     endings,
 )
 from . import options as o
+from .parts import careful
 
 ABOUT: dict[str, Any] = {
     "name": "rackmath",
@@ -294,6 +295,9 @@ def explain_(
     finally:
         export.DEPTH.reset(shown)
     return done if isinstance(done, int) else 0
+
+
+careful(app)
 
 
 def run(args: list[str] | None = None) -> int:

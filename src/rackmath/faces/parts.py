@@ -1,0 +1,135 @@
+"""Options that play no part: a table of which options count only beside which others, and a command that reads it.
+
+An option that was given and changes nothing is refused, since the answer would not be to the question that was asked.
+So is an option that was given twice, of which one would be dropped in silence. Typer and the standard library only.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import typer
+from typer.core import TyperCommand
+
+Given = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """`options` play a part only where `holds`; `not_` says in words where they play none."""
+
+    options: tuple[str, ...]
+    not_: str
+    holds: Callable[[Given], bool]
+
+
+def _has(*names: str) -> Callable[[Given], bool]:
+    return lambda given: any(given.get(name) for name in names)
+
+
+def _lacks(*names: str) -> Callable[[Given], bool]:
+    return lambda given: not any(given.get(name) for name in names)
+
+
+def _among(name: str, *words: str) -> Callable[[Given], bool]:
+    """Whether an option with commas names one of the words."""
+    return lambda given: any(w.strip().lower() in words for w in str(given.get(name) or "").split(","))
+
+
+PARTS: Mapping[str, tuple[Part, ...]] = {
+    "plan": (
+        Part(options=("prefill_on",), not_="without --mode disaggregated or any",
+             holds=_among("mode", "disaggregated", "any")),
+        Part(options=("depth", "acceptance"), not_="without --draft", holds=_has("draft")),
+        Part(options=("spare", "power_limit"), not_="without --rate", holds=_has("rate")),
+    ),
+    "allocate": (
+        Part(options=("isl", "osl", "min_interactivity", "price"), not_="without --on", holds=_has("on")),
+        Part(options=("months",), not_="without --traffic", holds=_has("traffic", "preset")),
+    ),
+    "memory": (Part(options=("extrapolate",), not_="without a MODEL", holds=_has("model")),),
+    "context": (
+        Part(options=("window", "local"), not_="without window among --kinds", holds=_among("kinds", "window")),
+        Part(options=("top_k", "index_dim"), not_="without top-k among --kinds", holds=_among("kinds", "top-k")),
+    ),
+    "racks": (
+        Part(options=("max_domain", "floor_batch", "beside"), not_="without a MODEL", holds=_has("model")),
+        Part(options=("tokens",), not_="without --phase prefill", holds=_among("phase", "prefill")),
+        Part(options=("batch", "min_interactivity"), not_="without --phase decode", holds=_among("phase", "decode")),
+    ),
+    "cadence": (
+        Part(options=("isl", "layout", "precision", "kv", "price", "engine", "sets"), not_="without a MODEL",
+             holds=_has("model")),
+    ),
+    "modes": (
+        Part(options=("layout",), not_="without --batch", holds=_has("batch")),
+    ),
+    "law": (Part(options=("resamples",), not_="without --fit", holds=_has("fit")),),
+    "calibrate": (Part(options=("force",), not_="without --save", holds=_has("save")),),
+    "lecture": (Part(options=("sets",), not_="without the number of a CLAIM", holds=_has("number")),),
+    "lab memory": (
+        Part(options=("depths", "width", "context", "batch", "steps", "seeds"), not_="with --recorded",
+             holds=_lacks("recorded")),
+    ),
+    "lab parallel": (Part(options=("sizes", "epochs", "seed"), not_="with --recorded", holds=_lacks("recorded")),),
+}  # fmt: skip
+"""By the words of a command; options by the names of its parameters."""
+
+
+class Careful(TyperCommand):
+    """A command that refuses an option given twice, and one that plays no part in the question."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if args and not ctx.resilient_parsing:
+            _once(self.make_parser(ctx).parse_args(args=list(args))[2])
+        rest: list[str] = super().parse_args(ctx, args)
+        if not ctx.resilient_parsing:
+            _all_play(ctx)
+        return rest
+
+
+def careful(app: typer.Typer) -> None:
+    """Let every command of an application, and of those inside it, be a careful one."""
+    for one in app.registered_commands:
+        one.cls = Careful
+    for group in app.registered_groups:
+        if group.typer_instance is not None:
+            careful(group.typer_instance)
+
+
+def _once(order: list[Any]) -> None:
+    from ..errors import BadInput
+
+    for param, times in Counter(p for p in order if p.param_type_name == "option").items():
+        plain = getattr(param, "is_flag", False) and not param.secondary_opts  # said twice it is the same
+        if times > 1 and not param.multiple and not plain:
+            raise BadInput(f"{_name(param)} is given {times} times; give it once")
+
+
+def _all_play(ctx: Any) -> None:
+    from ..errors import BadInput
+
+    params = {param.name: param for param in ctx.command.params}
+    for part in PARTS.get(_words(ctx), ()):
+        if part.holds(ctx.params):
+            continue
+        for name in part.options:
+            if _was_given(ctx, name):
+                raise BadInput(f"{_name(params[name])} plays no part {part.not_}; leave it out")
+
+
+def _words(ctx: Any) -> str:
+    """The words that call a command, without the program's own name."""
+    return f"{_words(ctx.parent)} {ctx.info_name}".strip() if ctx.parent is not None else ""
+
+
+def _was_given(ctx: Any, name: str) -> bool:
+    source = ctx.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
+
+
+def _name(param: Any) -> str:
+    return next((opt for opt in param.opts if opt.startswith("--")), str(param.opts[0]))
