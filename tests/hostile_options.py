@@ -10,7 +10,7 @@ import random
 import signal
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -18,6 +18,8 @@ from typing import Any
 import typer
 
 from rackmath.faces.cli import app, run
+from rackmath.world.engine import Engine
+from rackmath.world.spec import DIMENSIONS
 
 LLAMA, V3, ONE = "meta-llama/Llama-3.1-8B", "deepseek-ai/DeepSeek-V3", "h100"
 CLAUDE = "anthropic/claude-opus-4-6"
@@ -66,6 +68,27 @@ HOSTILE = (
     "1..2", "\u202e", "١٢", "0x10", "-o", "--", "{}", "[" * 2000, "true", "1_000", "+5", "1e", "$", "%",
 )  # fmt: skip
 
+_EFFICIENCY = (
+    "launch", "step_overhead", "sequence_overhead", "exchange_latency", "host", "imbalance", "spread", "overlap",
+    "link_share", "memory_share.gemm",
+)  # fmt: skip
+_MODEL = (
+    "d_model", "vocab", "groups.0.count", "n_heads", "n_kv_heads", "head_dim", "d_ff", "max_context", "precision.kv",
+    "top_k",
+)  # fmt: skip
+SETTINGS = tuple(
+    f"{key}={value}"
+    for key in (
+        *(f"machine.{field}" for field in (*DIMENSIONS, "price_kind", "prices.reserved")),
+        *(f"engine.{field.name}" for field in fields(Engine) if field.name not in ("name", "version")),
+        *(f"efficiency.{name}" for name in _EFFICIENCY),
+        *(f"model.{name}" for name in _MODEL),
+        *("tier.DDR5.capacity", "tier.DDR5.bandwidth", "training.dp", "training.layer"),
+    )
+    for value in ("0", "-1", "nan", "1e300", "1e30", "1e9", "1", "0.5", "1e-17", "1GB", "1e-17s", "10TB/s", "")
+)
+"""Every value that --set replaces, with every kind of nonsense."""
+
 SLOW = {"design", "validate", "lab memory", "lab parallel"}
 OUTPUT = {"help", "output", "out", "trace", "save", "show_completion", "install_completion"}
 """Options that write, or that end the command by themselves: not a matter of values."""
@@ -112,7 +135,7 @@ def cases() -> list[Case]:
             if param.name in OUTPUT or getattr(param, "is_flag", False):
                 continue
             names = [n for n in getattr(param, "opts", ()) if n.startswith("--")] or [""]
-            for value in HOSTILE:
+            for value in (*HOSTILE, *(SETTINGS if names[0] == "--set" and command != "lecture" else ())):
                 if param.param_type_name == "argument":
                     line = (value, *base[1:]) if base and not base[0].startswith("-") else (value, *base)
                 else:

@@ -115,7 +115,7 @@ def test_too_large_a_file_is_not_read(tmp_path: Path) -> None:
     path = tmp_path / "large.json"
     with path.open("wb") as file:
         file.truncate(CONFIG + 1)
-    with pytest.raises(BadInput, match="8,000,001 bytes; at most 8,000,000"):
+    with pytest.raises(BadInput, match="4,000,001 bytes; at most 4,000,000"):
         read_text(path, most=CONFIG)
 
 

@@ -18,11 +18,11 @@ from typing import IO, Any
 
 from .errors import BadInput, shown, shown_path
 
-DESCRIPTION = 1_000_000
+DESCRIPTION = 500_000
 """Most bytes of a file written by hand: a model, a machine, an engine, a price list."""
 
-CONFIG = 8_000_000
-"""Most bytes of a config.json; the largest published ones, with a format for every expert, have about 3 million."""
+CONFIG = 4_000_000
+"""Most bytes of a config.json, where formats of every expert may be listed by name."""
 
 RUNS = 32_000_000
 """Most bytes of results of benchmarks or training runs."""

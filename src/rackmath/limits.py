@@ -71,6 +71,23 @@ OPTION_MOST: dict[str, float] = {
 """Tighter ends for options by their name: a fleet's requests per second, tokens of a request, devices, ..."""
 
 
+SETTINGS: dict[str, Limit] = {
+    "bytes": Limit(most=1e15), "s": Limit(most=3600), "share": Limit(least=1e-6, most=1), "count": Limit(most=1e6),
+    "engine.chunk_tokens": Limit(least=1, most=1e9), "efficiency.imbalance": Limit(least=1, most=1e4),
+    "efficiency.overlap": Limit(most=1), "efficiency.spread": Limit(most=1),
+}  # fmt: skip
+"""Limits of what --set gives engines and efficiencies, by its whole name, or else by its dimension.
+
+An `imbalance` is the load of the busiest rank over the mean. `overlap`: a pass is split into two half batches or it
+is not. `spread`: no more tokens than there are choose their experts. Models, machines and training have their own.
+"""
+
+
+def check_setting(value: float, dimension: str, name: str) -> float:
+    """A value that --set gives, within the limits of its name or of its dimension."""
+    return (SETTINGS.get(name) or SETTINGS[dimension]).check(value, name)
+
+
 def check_size(value: float, given: object, dimension: str, name: str) -> float:
     """A quantity within the limits of its option, or of its dimension.
 

@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import csv
 import math
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -15,11 +14,12 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from ..errors import BadInput
+from ..errors import BadInput, shown_path
 from . import score
 from .answer import Answer
 from .published import listed
 from .score import Column, Errors
+from .table import table
 
 COLUMNS = {"silicon_tpot_ms": "tpot_ms", "silicon_ttft_ms": "ttft_ms"}
 """Measured column of the silicon sample -> the peer's."""
@@ -56,23 +56,17 @@ class Peer:
 
 def read(path: Path) -> Theirs:
     """The peer's answers from a file with the columns id, tpot_ms and ttft_ms; blank where it refused."""
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as handle:
-            table = csv.DictReader(handle)
-            if lacking := {"id", *COLUMNS.values()} - set(table.fieldnames or ()):
-                raise BadInput(
-                    f"'{path}' has no column {min(lacking)!r}; --peer takes the output of"
-                    " benchmarks/peer_aiconfigurator.py"
-                )
-            found: dict[str, dict[str, float]] = {}
-            for row in table:
-                values = {ours: _number(row[theirs], path) for ours, theirs in COLUMNS.items()}
-                if said := {name: value for name, value in values.items() if value is not None}:
-                    found[row["id"]] = said
-    except OSError as error:
-        raise BadInput(f"cannot read '{path}': {error.strerror or error}") from None
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise BadInput(f"'{path}' is not a CSV file: {error}") from None
+    columns, rows = table(path)
+    if lacking := {"id", *COLUMNS.values()} - set(columns):
+        raise BadInput(
+            f"{shown_path(path)} has no column {min(lacking)!r}; --peer takes the output of"
+            " benchmarks/peer_aiconfigurator.py"
+        )
+    found: dict[str, dict[str, float]] = {}
+    for row in rows:
+        values = {ours: _number(row[theirs], path) for ours, theirs in COLUMNS.items()}
+        if said := {name: value for name, value in values.items() if value is not None}:
+            found[row["id"]] = said
     return found
 
 

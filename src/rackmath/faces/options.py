@@ -348,13 +348,21 @@ def whole(given: str, name: str) -> int:
     return int(number)
 
 
+MOST_MACHINES = 64
+
+
 def machine_names(given: list[str]) -> list[str]:
     """Machines from repeated and comma-separated words, each once.
 
     >>> machine_names(["8xh100,8xh200", "8xh100"])
     ['8xh100', '8xh200']
     """
-    return list(dict.fromkeys(part.strip() for word in given for part in word.split(",") if part.strip()))
+    from ..errors import BadInput
+
+    found = list(dict.fromkeys(part.strip() for word in given for part in word.split(",") if part.strip()))
+    if len(found) > MOST_MACHINES:
+        raise BadInput(f"{len(found):,} machines are named; give at most {MOST_MACHINES}")
+    return found
 
 
 FormerExtrapolate = Annotated[

@@ -39,6 +39,16 @@ def _among(name: str, *words: str) -> Callable[[Given], bool]:
     return lambda given: any(w.strip().lower() in words for w in str(given.get(name) or "").split(","))
 
 
+def _above_zero(name: str) -> Callable[[Given], bool]:
+    """Whether a share is given that is not nothing."""
+    return lambda given: bool(str(given.get(name) or "").strip(" 0.%"))
+
+
+def _one(name: str) -> Callable[[Given], bool]:
+    """Whether an option that may be repeated, or given with commas, names exactly one thing."""
+    return lambda given: len({w.strip() for word in given.get(name) or () for w in word.split(",") if w.strip()}) == 1
+
+
 PARTS: Mapping[str, tuple[Part, ...]] = {
     "plan": (
         Part(options=("prefill_on",), not_="without --mode disaggregated or any",
@@ -49,6 +59,9 @@ PARTS: Mapping[str, tuple[Part, ...]] = {
     "allocate": (
         Part(options=("isl", "osl", "min_interactivity", "price"), not_="without --on", holds=_has("on")),
         Part(options=("months",), not_="without --traffic", holds=_has("traffic", "preset")),
+        Part(options=("input_weight", "cached_share"), not_="without --input-share",
+             holds=_above_zero("input_share")),
+        Part(options=("cached_weight",), not_="without --cached-share", holds=_above_zero("cached_share")),
     ),
     "memory": (Part(options=("extrapolate",), not_="without a MODEL", holds=_has("model")),),
     "context": (
@@ -61,11 +74,21 @@ PARTS: Mapping[str, tuple[Part, ...]] = {
         Part(options=("batch", "min_interactivity"), not_="without --phase decode", holds=_among("phase", "decode")),
     ),
     "cadence": (
-        Part(options=("isl", "layout", "precision", "kv", "price", "engine", "sets"), not_="without a MODEL",
-             holds=_has("model")),
+        Part(options=("isl", "layout", "precision", "kv", "price", "engine", "sets", "list_output"),
+             not_="without a MODEL", holds=_has("model")),
     ),
     "modes": (
+        Part(options=("isl", "osl", "cached", "normal_speed", "batch", "layout", "tokens_per_pass", "draft_tokens",
+                      "idle", "filled", "electricity", "list_input", "list_output", "precision", "kv", "gpus",
+                      "price", "engine", "sets"), not_="without a MODEL", holds=_has("model")),
         Part(options=("layout",), not_="without --batch", holds=_has("batch")),
+        Part(options=("filled",), not_="where nothing is --idle", holds=_above_zero("idle")),
+    ),
+    "quote": (Part(options=("filled",), not_="where nothing is --idle", holds=_above_zero("idle")),),
+    "lab ciphers": (
+        Part(options=("samples", "seed"), not_="without --cipher where an --sbox is shown",
+             holds=lambda given: bool(given.get("cipher") or not given.get("sbox"))),
+        Part(options=("pairs", "limit"), not_="unless one --cipher is named", holds=_one("cipher")),
     ),
     "law": (Part(options=("resamples",), not_="without --fit", holds=_has("fit")),),
     "calibrate": (Part(options=("force",), not_="without --save", holds=_has("save")),),
@@ -87,6 +110,7 @@ class Careful(TyperCommand):
             _once(self.make_parser(ctx).parse_args(args=list(args))[2])
         rest: list[str] = super().parse_args(ctx, args)
         if not ctx.resilient_parsing:
+            _short(ctx)
             _all_play(ctx)
         return rest
 
@@ -107,6 +131,26 @@ def _once(order: list[Any]) -> None:
         plain = getattr(param, "is_flag", False) and not param.secondary_opts  # said twice it is the same
         if times > 1 and not param.multiple and not plain:
             raise BadInput(f"{_name(param)} is given {times} times; give it once")
+
+
+LONGEST = 4096
+"""Most letters of one value, as of a path."""
+MOST_VALUES = 256
+"""Most values of an option that may be repeated."""
+
+
+def _short(ctx: Any) -> None:
+    from ..errors import BadInput
+
+    for param in ctx.command.params:
+        given = ctx.params.get(param.name)
+        values = given if isinstance(given, list | tuple) else [given]
+        name = _name(param) if param.param_type_name == "option" else str(param.name).upper()
+        if len(values) > MOST_VALUES:
+            raise BadInput(f"{name} is given {len(values):,} times; give it at most {MOST_VALUES} times")
+        longest = max((len(str(v)) for v in values if v is not None), default=0)
+        if longest > LONGEST:
+            raise BadInput(f"{name} has a value of {longest:,} letters; give at most {LONGEST:,}")
 
 
 def _all_play(ctx: Any) -> None:

@@ -9,6 +9,7 @@ from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..errors import BadInput, unknown
+from ..limits import check_setting
 from ..units import parse, plural
 
 if TYPE_CHECKING:
@@ -367,15 +368,6 @@ _DIMENSIONS = {
 }
 
 
-_LEAST = {"imbalance": 1.0, "chunk_tokens": 1.0}
-"""Values below these have no meaning: the busiest rank carries at least the mean load, a step at least a token."""
-
-
-_MOST = {"overlap": 1.0, "spread": 1.0}
-"""Values above these have no meaning: a pass is split into two half batches or it is not, and no more tokens than
-there are choose their experts."""
-
-
 def _replaced(record: T, kind: str, values: Mapping[str, Quantity]) -> T:
     """An engine or efficiency record with values replaced.
 
@@ -394,14 +386,9 @@ def _replaced(record: T, kind: str, values: Mapping[str, Quantity]) -> T:
                 raise unknown(f"{kind}.{table}", entry, dict.fromkeys([*kinds, *every]))
         elif name not in numeric:
             raise unknown(f"{kind} value", name, numeric)
-        number = parse(value, _DIMENSIONS.get(table, "count"), name=f"{kind}.{name}")
-        share = table.endswith("share")
-        least = _LEAST.get(name, 0.0)
-        most = _MOST.get(name, math.inf)
-        if not least <= number <= most or (share and not 0 < number <= 1):
-            allowed = f"{least:g} or more" if most == math.inf else f"{least:g} to {most:g}"
-            allowed = "a share above 0, at most 1" if share else allowed
-            raise BadInput(f"{kind}.{name} = {value!r} is out of range; give {allowed}")
+        dimension = _DIMENSIONS.get(table, "count")
+        number = parse(value, dimension, name=f"{kind}.{name}")
+        check_setting(number, dimension, f"{kind}.{name}")
         changed = {**tables[table], **dict.fromkeys(entries, number)} if entry else number
         record = replace(record, **{table: changed})  # type: ignore[type-var]
     return record

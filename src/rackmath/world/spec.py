@@ -40,11 +40,12 @@ DIMENSIONS: dict[str, str] = {
 """The numeric fields of a machine and the dimension each is written in."""
 
 _DEVICES = Limit(least=1, most=1e6, whole=True)
-ANY = Limit(most=1e24)
+_BYTES = Limit(least=1e6, most=1e18)
+ANY = Limit(least=1e6, most=1e24)
 LIMITS: dict[str, Limit] = {
     "n_devices": _DEVICES, "domain": _DEVICES, "dies": Limit(least=1, most=1000, whole=True),
     "overhead_power": Limit(least=1, most=100), "scaleup_latency": Limit(most=60), "scaleout_latency": Limit(most=60),
-    "hbm_capacity": Limit(most=1e18), "hbm_nominal": Limit(most=1e18), "hbm_reserved": Limit(most=1e18),
+    "hbm_capacity": _BYTES, "hbm_nominal": _BYTES, "hbm_reserved": Limit(most=1e18),
     "power": Limit(most=1e9), "price_per_hour": Limit(most=1e6),
 }  # fmt: skip
 """Limits of the fields of a machine in SI units; of the others `ANY`."""
