@@ -48,9 +48,9 @@ BASES: Mapping[str, Sequence[str]] = {
     "tiers": (LLAMA, "--on", ONE), "timeline": (LLAMA, "--on", ONE), "quote": (LLAMA, "--on", ONE),
     "speculate": (LLAMA, "--on", ONE, "--draft", "ngram"), "racks": ("openai/gpt-oss-20b", "--on", "8xh100"),
     "train": (LLAMA, "--on", "8xh100", "--tokens", "1B", "--batch-tokens", "64k"), "schedule": ("1f1b",),
-    "allocate": ("--traffic", "50M/s", "--active", "10B", "--extrapolate"),
+    "allocate": ("--traffic", "50M/s", "--active", "10B"),
     "law": ("besiroglu", "--params", "1B", "--tokens", "20B"),
-    "design": ("--quality-of", LLAMA, "--tokens", "15T", "--traffic", "1M/s", "--on", "8xh100", "--extrapolate"),
+    "design": ("--quality-of", LLAMA, "--tokens", "15T", "--traffic", "1M/s", "--on", "8xh100"),
     "prices": (CLAUDE,),
     "infer": (CLAUDE, "--draws", "10000"), "readings": (CLAUDE,), "lecture": ("4",),
     "score": (str(FILES / "runs.csv"),), "validate": ("--data", "/nowhere"),
@@ -176,7 +176,7 @@ def answered(line: Sequence[str], seconds: int = 120) -> tuple[int, str, str]:
 def fault(case: Case) -> str:
     """What is wrong with the way a case ends; empty where nothing is."""
     code, out, err = answered(case.line)
-    lines = [line for line in err.splitlines() if not line.startswith("warning: ")]
+    lines = [line for line in err.splitlines() if not line.startswith(("warning: ", "note: "))]
     if code not in (0, 1, 2):
         return f"exit code {code}: {err[-300:]}"
     if "Traceback" in err or "Traceback" in out:

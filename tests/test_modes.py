@@ -243,7 +243,7 @@ def test_cadence_beyond_its_seats(capsys: pytest.CaptureFixture[str]) -> None:
         (["modes", *LLAMA[:1], "--on", LLAMA[1], "--isl", "200000"], "made for"),
         (["modes", *LLAMA[:1], "--on", LLAMA[1], "--batch", "8", "--normal-speed", "20"], "one of them"),
         (["modes", *LLAMA[:1], "--on", LLAMA[1], "--list-output", "0"], "above 0"),
-        (["modes", *LLAMA[:1], "--on", LLAMA[1], "--layout", "TP8"], "give --batch"),
+        (["modes", *LLAMA[:1], "--on", LLAMA[1], "--layout", "TP8"], "without --batch"),
     ],
 )
 def test_bad_input_is_one_sentence(args: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:

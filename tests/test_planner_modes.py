@@ -111,7 +111,7 @@ def test_adapters_make_tokens_dearer():
     ("words", "said"),
     [
         (["--mode", "disagregated"], "did you mean disaggregated"),
-        (["--prefill-on", "8xh100"], "give --mode disaggregated or any"),
+        (["--prefill-on", "8xh100"], "without --mode disaggregated or any"),
         (["--max-domain", "0"], "max_domain = '0' is out of range"),
         (["--max-domain", "2.5"], "whole number"),
         (["--lora", "rank=16"], "lacks adapters"),
