@@ -14,10 +14,11 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from types import FrameType
 from typing import Any
+from unittest import mock
 
 import typer
 
-from rackmath.faces.cli import app, run
+from rackmath.faces import cli
 from rackmath.world.engine import Engine
 from rackmath.world.spec import DIMENSIONS
 
@@ -47,6 +48,7 @@ BASES: Mapping[str, Sequence[str]] = {
     "cadence": (LLAMA, "--on", ONE), "modes": (LLAMA, "--on", ONE), "pipeline": (LLAMA, "--on", "8xh100"),
     "tiers": (LLAMA, "--on", ONE), "timeline": (LLAMA, "--on", ONE), "quote": (LLAMA, "--on", ONE),
     "speculate": (LLAMA, "--on", ONE, "--draft", "ngram"), "racks": ("openai/gpt-oss-20b", "--on", "8xh100"),
+    "links": ("--on", "8xh100"),
     "train": (LLAMA, "--on", "8xh100", "--tokens", "1B", "--batch-tokens", "64k"), "schedule": ("1f1b",),
     "allocate": ("--traffic", "50M/s", "--active", "10B"),
     "law": ("besiroglu", "--params", "1B", "--tokens", "20B"),
@@ -104,12 +106,13 @@ class Case:
     line: tuple[str, ...]
 
 
+WHOLE = cli.application(every=True)
 built_once = functools.cache(typer.main.get_command)
 
 
 def commands(group: Any = None, path: str = "") -> Iterator[tuple[str, Any]]:
     """Every command of the application, by its words."""
-    group = built_once(app) if group is None else group
+    group = built_once(WHOLE) if group is None else group
     for name, one in group.commands.items():
         if hasattr(one, "commands"):
             yield from commands(one, f"{path}{name} ")
@@ -166,10 +169,15 @@ def given_up_after(seconds: int) -> Iterator[None]:
 
 def answered(line: Sequence[str], seconds: int = 120) -> tuple[int, str, str]:
     """Exit code, stdout and stderr of a command, run in this process."""
-    typer.main.get_command = built_once  # the tree takes longer to build than most questions to refuse
     out, err = io.StringIO(), io.StringIO()
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), given_up_after(seconds):
-        code = run(list(line))
+    with (
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(err),
+        mock.patch.object(cli, "application", lambda words=(), every=False: WHOLE),
+        mock.patch.object(typer.main, "get_command", built_once),  # slower than most refusals
+        given_up_after(seconds),
+    ):
+        code = cli.run(list(line))
     return code, out.getvalue(), err.getvalue()
 
 

@@ -363,7 +363,7 @@ BAD: list[tuple[tuple[str, ...], str]] = [
     ((*PLAN, "--max-tpot", "40GB"), "in bytes, but s is needed"),
     ((*PLAN, "--min-interactivity", "0"), "impossible"),
     ((*PLAN, "--rate", "-1/s"), "rate"),
-    ((*PLAN, "--power-limit", "5MW"), "needs a rate"),
+    ((*PLAN, "--power-limit", "5MW"), "without --rate"),
     ((*PLAN, "--rate", "1/s", "--spare", "1.5"), "not a whole number"),
     ((*PLAN, "--rate", "1/s", "--spare", "-1"), "spare"),
     ((*PLAN, "--gpus", "99"), "gpus = 99"),

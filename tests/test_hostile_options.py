@@ -46,7 +46,7 @@ def test_the_sample_holds_every_option_of_every_quick_command() -> None:
         (["plan", LLAMA, "--on", "h100", "--spare", "2"], "--spare plays no part without --rate"),
         (["plan", LLAMA, "--on", "h100", "--prefill-on", "h200"], "--prefill-on"),
         (["allocate", "--traffic", "50M/s", "--isl", "4000"], "--isl plays no part without --on"),
-        (["racks", "--max-domain", "8"], "--max-domain plays no part without a MODEL"),
+        (["racks", LLAMA, "--on", "8xh100", "--dispatch", "fp8"], "--dispatch plays no part"),
         (["context", LLAMA, "--on", "h100", "--kinds", "dense", "--window", "9"], "--window plays no part"),
         (["lab", "memory", "--recorded", "--width", "32"], "--width plays no part with --recorded"),
         (["explain", "plan", LLAMA, "--on", "h100", "--depth", "2"], "--depth plays no part"),

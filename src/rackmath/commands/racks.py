@@ -127,13 +127,15 @@ def answer(q: Racks) -> Answer:
 
 def _found(q: Racks) -> tuple[Found, tuple[str, ...]]:
     if q.phase == "prefill" and q.batch is not None:
-        raise BadInput("batch is for decoding; give tokens, those that each device prefills in a pass")
+        raise BadInput("--batch plays no part in --phase prefill; give --tokens, prefilled by each device")
     if q.phase == "decode" and q.tokens is not None:
-        raise BadInput("tokens is for --phase prefill; give batch, the sequences that decode together")
+        raise BadInput("--tokens plays no part without --phase prefill; give --batch")
     asked, notes = question(
         q.model, q.on, traffic=Traffic(isl=1024, osl=1), precision=q.precision, kv=q.kv, price=q.price,
         engine=q.engine, sets=q.sets,
     )  # fmt: skip
+    if not asked.model.has_experts:
+        _no_experts(asked.model.name, exchange=q.exchange, dispatch=q.dispatch, combine=q.combine)
     used = _formats(q, asked.precisions[0])
     efficiency = asked.efficiency
     if q.overlap:
@@ -156,6 +158,13 @@ def _found(q: Racks) -> tuple[Found, tuple[str, ...]]:
         largest=q.max_domain, floor_batch=q.floor_batch, others=[catalog.machine(name) for name in q.beside],
     )  # fmt: skip
     return found, tuple(dict.fromkeys(notes))
+
+
+def _no_experts(model: str, **given: str | None) -> None:
+    """Refuse options about experts where a model has none."""
+    for name, value in given.items():
+        if value is not None:
+            raise BadInput(f"{model} has no routed experts, so --{name} plays no part; leave it out")
 
 
 def _work(q: Racks, asked: Any) -> Work:

@@ -62,6 +62,7 @@ def application(words: Iterable[str] = (), *, every: bool = False) -> typer.Type
     made.registered_commands += app.registered_commands
     made.registered_groups += app.registered_groups
     commandline.register(made, words, every=every)
+    careful(made)
     return made
 
 
@@ -295,9 +296,6 @@ def explain_(
     finally:
         export.DEPTH.reset(shown)
     return done if isinstance(done, int) else 0
-
-
-careful(app)
 
 
 def run(args: list[str] | None = None) -> int:

@@ -68,11 +68,6 @@ PARTS: Mapping[str, tuple[Part, ...]] = {
         Part(options=("window", "local"), not_="without window among --kinds", holds=_among("kinds", "window")),
         Part(options=("top_k", "index_dim"), not_="without top-k among --kinds", holds=_among("kinds", "top-k")),
     ),
-    "racks": (
-        Part(options=("max_domain", "floor_batch", "beside"), not_="without a MODEL", holds=_has("model")),
-        Part(options=("tokens",), not_="without --phase prefill", holds=_among("phase", "prefill")),
-        Part(options=("batch", "min_interactivity"), not_="without --phase decode", holds=_among("phase", "decode")),
-    ),
     "cadence": (
         Part(options=("isl", "layout", "precision", "kv", "price", "engine", "sets", "list_output"),
              not_="without a MODEL", holds=_has("model")),
