@@ -174,7 +174,7 @@ def answered(line: Sequence[str], seconds: int = 120) -> tuple[int, str, str]:
         contextlib.redirect_stdout(out),
         contextlib.redirect_stderr(err),
         mock.patch.object(cli, "application", lambda words=(), every=False: WHOLE),
-        mock.patch.object(typer.main, "get_command", built_once),  # slower than most refusals
+        mock.patch.object(typer.main, "get_command", built_once),
         given_up_after(seconds),
     ):
         code = cli.run(list(line))
