@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from rackmath.faces.cli import app, run
+from rackmath.faces.cli import application, run
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
@@ -72,7 +72,7 @@ def test_documented_commands_exist_with_their_options(page: str, line: str):
 
     args = words(line)
     assert args is not None
-    command = typer.main.get_command(app)
+    command = typer.main.get_command(application(every=True))
     name, *rest = args
     named = command.commands.get(name)
     assert named is not None, f"{page}: {line}"
