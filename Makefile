@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 LAB ?= .venv-lab
 ARGS ?= plan deepseek-ai/DeepSeek-V3 --on gb200-nvl72 --isl 8192 --osl 1024 --min-interactivity 20
 
-.PHONY: run test test-lab check bench scan docs size clean
+.PHONY: run test test-lab check bench scan scan-input docs size clean
 
 run: $(VENV)/.run
 	$(BIN)/rackmath $(ARGS)
@@ -48,6 +48,10 @@ bench: $(VENV)/.dev
 SECONDS ?= inf
 scan: $(VENV)/.dev
 	nice $(BIN)/python tools/scan.py --seconds $(SECONDS)
+
+# Every option x hostile value, and ten thousand mutations of descriptions: an hour.
+scan-input: $(VENV)/.dev
+	RACKMATH_SCAN=1 nice $(BIN)/python -m pytest tests/test_hostile_options.py tests/test_hostile_descriptions.py
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

@@ -173,7 +173,7 @@ def answered(line: Sequence[str], seconds: int = 120) -> tuple[int, str, str]:
     with (
         contextlib.redirect_stdout(out),
         contextlib.redirect_stderr(err),
-        mock.patch.object(cli, "application", lambda words=(), every=False: WHOLE),
+        mock.patch.object(cli, "application", return_value=WHOLE),
         mock.patch.object(typer.main, "get_command", built_once),
         given_up_after(seconds),
     ):

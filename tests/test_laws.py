@@ -581,7 +581,7 @@ def test_a_loss_that_nothing_reaches():
         ("besiroglu --params 1B --loss 2", 1, "give a higher loss or more params"),
         ("nolaw", 2, "rackmath law lists all"),
         ("muennighoff --unique 1000 --params 1B --tokens 10B", 0, ""),
-        ("besiroglu --resamples 1.5", 2, "not a whole number"),
+        ("besiroglu --resamples 1.5", 2, "plays no part without --fit"),
     ],
 )
 def test_exit_codes(words, code, said, capsys):
