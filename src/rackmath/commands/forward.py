@@ -63,8 +63,11 @@ def answer(q: Forward) -> Answer:
 
 
 def _title(p: Any) -> Say:
+    from ..world.engine import titles
+
     q = p.question
-    under = "" if q.engine.name == "typical" else f" under {q.engine.name} {q.engine.version}".rstrip()
+    name = titles().get(q.engine.name, q.engine.name)
+    under = "" if q.engine.name == "typical" else f" under {name} {q.engine.version}".rstrip()
     names = {"model": q.model.name, "machine": q.machine.name}
     return Say("One forward pass of *{model}* on *{machine}*" + under, names)
 
@@ -73,7 +76,8 @@ def _load(p: Any) -> str:
     doing = []
     if decoding := records.decoding(p):
         at = cell(float(p.work.context), "count")
-        doing.append(f"{cell(decoding, 'count')} sequences decode one token each at {at}")
+        many = "1 sequence decodes" if decoding == 1 else f"{cell(decoding, 'count')} sequences decode"
+        doing.append(f"{many} one token each at {at}")
     if float(p.work.prefill):
         doing.append(f"{cell(float(p.work.prefill), 'count')} prompt tokens")
     return " + ".join(doing)

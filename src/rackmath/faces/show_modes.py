@@ -14,7 +14,7 @@ from ..economics.pricelist import margin as gross_margin
 from . import charts, explain_modes, records_modes
 from .ask_modes import OPUS
 from .export import Face
-from .show import RESOURCES, bar, heading, indented, line, money, notes, numbers, tokens, wants_colour
+from .show import RESOURCES, bar, decoding, heading, indented, line, money, notes, numbers, tokens, wants_colour
 from .show_plan import formats
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def _normal(c: Console, answer: ModesAnswer, m: Menu) -> None:
     traffic = f"{tokens(float(q.traffic.isl))} tokens in, {tokens(float(q.traffic.osl))} out"
     price = f"{money(float(q.machine.price_per_hour))} per GPU-hour ({q.machine.price_kind.replace('_', '-')})"
     c.print(Text(f"{traffic} · {formats(p.precision)} · {price}", style="dim"))
-    heading(c, "Normal mode", f"{p.layout.label()}, {tokens(p.batch)} sequences")
+    heading(c, "Normal mode", f"{p.layout.label()}, {decoding(p.batch)}")
     line(
         c,
         f"[bold]{m.speed:.3g} tok/s/user[/] at [bold]{money(m.output_mtok)}/M[/] output tokens and"

@@ -18,6 +18,7 @@ from .show import (
     RESOURCES,
     bar,
     between,
+    decoding,
     heading,
     indented,
     line,
@@ -75,7 +76,7 @@ def _chosen(c: Console, p: PoolPlan) -> None:
     text = Text.assemble((p.label(), "bold green"), f"   {show_plan.formats(p.precision)}\n")
     for title, n, layout, machine, what in (
         ("prefill", s.n_prefill, s.prefill.layout, p.machines[0], f"busy {float(s.prefill.load):.0%} of the time"),
-        ("decode", s.n_decode, s.decode.layout, p.machines[1], f"{_count(s.decode.batch)} sequences each"),
+        ("decode", s.n_decode, s.decode.layout, p.machines[1], f"{decoding(_rounded(s.decode.batch))} in each"),
     ):
         size = f"{n:.0f} {'replica' if n == 1 else 'replicas'} of {layout.gpus:.0f}"
         devices = f"{'GPU' if layout.gpus == 1 else 'GPUs'} ({layout.label()}) on {machine.name}"
@@ -84,8 +85,8 @@ def _chosen(c: Console, p: PoolPlan) -> None:
     c.print(Panel(text, title="cheapest plan: two pools", title_align="left", border_style="green", expand=False))
 
 
-def _count(value: Any) -> str:
-    return tokens(round(float(value))) if float(value) >= 10 else f"{float(value):.1f}"
+def _rounded(value: Any) -> float:
+    return round(float(value), 0 if float(value) >= 10 else 1)
 
 
 def _numbers(c: Console, p: PoolPlan, answer: ModesAnswer) -> None:
