@@ -82,7 +82,9 @@ def lecture_model(length: float = 200e3) -> Model:
         "name": "lecture", "d_model": 16384, "vocab": 32000, "max_context": 1e7,
         "precision": {"attention": "fp8", "mlp": "fp8", "head": "fp8", "embedding": "fp8", "kv": "fp8"},
         "groups": [
-            {"count": 1, "mixer": {"kind": "gqa", "n_heads": 128, "n_kv_heads": 1, "head_dim": 833, "v_head_dim": 834}},
+            {"count": 1, "mixer": {
+                "kind": "gqa", "n_heads": 128, "n_kv_heads": 1, "head_dim": 833, "v_head_dim": 834,
+            }},
             {"count": 40, "ffn": {"kind": "mlp", "d_ff": 48000}},
         ],
     }  # fmt: skip
