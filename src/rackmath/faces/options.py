@@ -114,7 +114,7 @@ PrecisionList = Annotated[
     typer.Option(
         "--precision",
         metavar="FORMATS",
-        help="Formats of the weights to try: fp8,nvfp4, or any. As published if not given.",
+        help="Formats of the weights to try: fp8,nvfp4, q4_k_m (a GGUF file), or any. As published if not given.",
         rich_help_panel=CHOICES,
     ),
 ]
