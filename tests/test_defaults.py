@@ -12,10 +12,10 @@ import pytest
 import rackmath
 from rackmath.faces import ask, ask_memory, ask_modes, ask_pipeline, ask_speculate, ask_timeline
 from rackmath.faces.cli import run
-from rackmath.faces.question import question
 from rackmath.kernel.counts import Pass
 from rackmath.layout.footprint import footprint
 from rackmath.layout.forward import forward
+from rackmath.questions.resolve import question
 from rackmath.search.grid import Question
 from rackmath.search.preferred import Policy, layout_for_pass, legal_layouts, pace, preferred_layout
 from rackmath.world.huggingface import read_model
@@ -45,7 +45,7 @@ def shortest_step(q: Question, batch: float, context: float) -> float:
 @pytest.mark.parametrize(("batch", "context"), [(64, 8192), (4608, 8192), (9216, 4096), (12_686, 4989)])
 def test_a_pass_is_within_a_few_percent_of_the_fastest(batch: float, context: float) -> None:
     best = shortest_step(asked(V3, HALL), batch, context)
-    one = ask.forward(V3, HALL, batch=batch, context=context)
+    one = rackmath.forward(V3, on=HALL, batch=batch, context=context).subject
     assert float(one.time.estimate) < 1.035 * best
     drawn = ask_timeline.timeline(V3, HALL, batch=batch, context=context)
     assert drawn.timeline.layout == one.layout
@@ -53,9 +53,9 @@ def test_a_pass_is_within_a_few_percent_of_the_fastest(batch: float, context: fl
 
 def test_the_measured_load_of_deepseek_takes_all_144_devices() -> None:
     """Not EP9, whose step is 1.8 times as long."""
-    taken = ask.forward(V3, HALL, batch=12_686, context=4989)
+    taken = rackmath.forward(V3, on=HALL, batch=12_686, context=4989).subject
     assert taken.layout.label() == "TP1 DP144 EP144"
-    narrow = ask.forward(V3, HALL, batch=12_686, context=4989, layout="DP144 EP9")
+    narrow = rackmath.forward(V3, on=HALL, batch=12_686, context=4989, layout="DP144 EP9").subject
     assert float(narrow.time.estimate) > 1.7 * float(taken.time.estimate)
 
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
+import rackmath
 from rackmath.errors import BadInput
-from rackmath.faces import ask
 from rackmath.world import catalog
 from rackmath.world.blocks import FFNS, MIXERS
 from rackmath.world.description import build
@@ -119,7 +119,7 @@ def test_an_unknown_type_of_weights_is_refused() -> None:
 
 def test_products_a_machine_lacks_are_noted() -> None:
     def notes(on: str, precision: str) -> list[str]:
-        said = ask.forward("meta-llama/Llama-3.1-8B", on, precision=precision).notes
+        said = rackmath.forward("meta-llama/Llama-3.1-8B", on=on, precision=precision).subject.notes
         return [n for n in said if "16-bit products" in n]
 
     assert notes("8xh100", "nvfp4")[0].startswith("nvfp4 weights run as 16-bit products on 8xh100")

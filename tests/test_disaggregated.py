@@ -15,11 +15,11 @@ from test_properties import EFFICIENCY, ROUNDING, machines, models, precisions
 from rackmath.arrays import take
 from rackmath.economics.pools import pool_cost
 from rackmath.errors import BadInput
-from rackmath.faces.question import question
 from rackmath.kernel.counts import Pass, cache_bytes
 from rackmath.layout.footprint import device_cache_bytes, device_weight_bytes, footprint
 from rackmath.layout.forward import forward, operations
 from rackmath.layout.parallelism import Layout, illegal
+from rackmath.questions.resolve import question
 from rackmath.search import disaggregated as search
 from rackmath.search.grid import layouts
 from rackmath.search.pools import decode_of, decode_part, largest_ranks, prefill_layouts, prefill_rows

@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import rackmath
 from rackmath.faces import ask, cli, explain_plan, explain_world
-from rackmath.faces.explain import Node, product, root, stated, total
+from rackmath.views.machine_terms import Node, product, root, stated, total
 from rackmath.world import catalog
 
 MODELS = ("deepseek-ai/DeepSeek-V3", "meta-llama/Llama-3.1-70B", "openai/gpt-oss-120b", "google/gemma-3-27b-it")
@@ -51,12 +52,12 @@ def test_plan_terms_follow(model: str, machine: str, traffic: dict[str, ask.Quan
 @pytest.mark.parametrize("prefill", [0, 4000])
 @pytest.mark.parametrize("model", MODELS)
 def test_forward_terms_follow(model: str, prefill: int) -> None:
-    answer = ask.forward(model, "8xb200", batch=512, prefill=prefill)
-    tree = explain_plan.forward(answer)
+    answer = rackmath.forward(model, on="8xb200", batch=512, prefill=prefill)
+    tree = answer.explain()
     assert wrong(tree) == []
     assert sourceless(tree) == []
-    assert node(tree, "estimate").value == float(answer.time.estimate)
-    assert node(tree, "bound").value == float(answer.time.bound)
+    assert node(tree, "estimate").value == answer.time.estimate
+    assert node(tree, "bound").value == answer.time.bound
 
 
 @pytest.mark.parametrize("context", [500, 8192])
@@ -155,8 +156,8 @@ def test_a_fleet_is_explained() -> None:
 
 @pytest.mark.parametrize(("batch", "isl"), [(16, 2000), (64, 7000)])
 def test_mixed_steps_and_waiting_are_formulas(batch: int, isl: int) -> None:
-    from rackmath.faces.question import question
     from rackmath.layout.parallelism import Layout
+    from rackmath.questions.resolve import question
     from rackmath.search.plan import Answer, Front, Objectives, evaluate_plan
     from rackmath.world.workload import Traffic
 
@@ -181,8 +182,8 @@ def test_mixed_steps_and_waiting_are_formulas(batch: int, isl: int) -> None:
 
 
 def test_counts_of_an_operation_are_numbers() -> None:
-    answer = ask.forward("deepseek-ai/DeepSeek-V3", "gb200-nvl72", batch=720, layout="TP8 DP9 EP72")
-    tree = explain_plan.forward(answer)
+    answer = rackmath.forward("deepseek-ai/DeepSeek-V3", on="gb200-nvl72", batch=720, layout="TP8 DP9 EP72")
+    tree = answer.explain()
     assert wrong(tree) == []
     assert node(tree, "tokens on the device").value == 80
     assert node(tree, "bytes of an expert").value == pytest.approx(3 * 7168 * 2048, rel=0.001)
@@ -226,11 +227,11 @@ def test_terms_of_a_speculative_plan_follow() -> None:
 @pytest.mark.parametrize("model", ["deepseek-ai/DeepSeek-V3", "Qwen/Qwen3-Next-80B-A3B-Instruct"])
 def test_every_constant_names_its_fit(model: str, engine: str | None, machine: str) -> None:
     """Operations name entries of kernels.toml, seconds around them of tuning.toml, with points and errors."""
-    answer = ask.forward(model, machine, batch=64, prefill=2000, engine=engine)
-    tree = explain_plan.forward(answer)
+    answer = rackmath.forward(model, on=machine, batch=64, prefill=2000, engine=engine)
+    tree = answer.explain()
     assert wrong(tree) == []
     work = next(n for n in tree.walk() if n.name in ("work of the device", "estimate") and n.rule == "sum")
-    fitted = answer.question.efficiency.generation is not None
+    fitted = answer.subject.question.efficiency.generation is not None
     for term in work.children:
         if any(c.name == "running" for c in term.children):
             fits = [c for c in term.children if c.name.startswith("fit ")]
@@ -246,15 +247,15 @@ def test_every_constant_names_its_fit(model: str, engine: str | None, machine: s
         assert not engine or f"factor of {engine.split()[0]}" in {f.name for f in factors}
     if fitted:
         gap, host = node(tree, "gap between launches"), node(tree, "host time per kernel")
-        assert gap.value == answer.question.efficiency.launch
-        assert host.value == answer.question.efficiency.host
+        assert gap.value == answer.subject.question.efficiency.launch
+        assert host.value == answer.subject.question.efficiency.host
         estimate = node(tree, "estimate")
         assert estimate.rule == "root of fourth powers"
 
 
 @pytest.mark.parametrize("machine", ["rtx-4090", "rtx-5090", "l4", "l40s", "dgx-spark"])
 def test_cards_with_gddr_name_where_their_bandwidth_was_seen(machine: str) -> None:
-    tree = explain_plan.forward(ask.forward("meta-llama/Llama-3.1-8B", machine, batch=1, engine="typical"))
+    tree = rackmath.forward("meta-llama/Llama-3.1-8B", on=machine, batch=1, engine="typical").explain()
     assert wrong(tree) == []
     told = node(tree, "fit gemm.bf16.default").children[1].children[1]
     assert (told.name, told.value) == ("factor in serving", pytest.approx(1.001 * 1.087))
@@ -263,8 +264,8 @@ def test_cards_with_gddr_name_where_their_bandwidth_was_seen(machine: str) -> No
 
 def test_constants_set_by_hand_say_so() -> None:
     sets = {"efficiency.memory_share.gemm": 0.5, "efficiency.step_overhead": "2ms"}
-    answer = ask.forward("meta-llama/Llama-3.1-8B", "h100", sets=sets)
-    tree = explain_plan.forward(answer)
+    answer = rackmath.forward("meta-llama/Llama-3.1-8B", on="h100", sets=sets)
+    tree = answer.explain()
     assert wrong(tree) == []
     fit = node(tree, "fit gemm.bf16.hopper")
     assert node(fit, "memory share").value == 0.5
@@ -276,7 +277,7 @@ def test_constants_set_by_hand_say_so() -> None:
 
 def test_what_a_kernel_wastes_is_not_negative() -> None:
     for model in MODELS:
-        tree = explain_plan.forward(ask.forward(model, "8xh200", batch=96, prefill=1000))
+        tree = rackmath.forward(model, on="8xh200", batch=96, prefill=1000).explain()
         for name in ("wasted", "besides", "moved besides", "start of a collective"):
             assert all((n.value or 0) > 0 for n in tree.walk() if n.name == name), (model, name)
 
@@ -287,8 +288,7 @@ def test_an_engine_of_ones_own_is_named(tmp_path: Path, monkeypatch: pytest.Monk
     text = 'base = "vllm 0.15.1"\n[factors]\nstep = 1.5\nmemory = 0.9\n[source]\nfile = "runs.json"\n'
     (tmp_path / "engines" / "ours.toml").write_text(text)
     base, own = (
-        explain_plan.forward(ask.forward("meta-llama/Llama-3.1-8B", "h100", engine=e))
-        for e in ("vllm 0.15.1", "ours")
+        rackmath.forward("meta-llama/Llama-3.1-8B", on="h100", engine=e).explain() for e in ("vllm 0.15.1", "ours")
     )
     assert wrong(own) == []
     assert (node(own, "step overhead").value or 0) == pytest.approx(1.5 * (node(base, "step overhead").value or 0))

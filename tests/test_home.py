@@ -9,8 +9,8 @@ from rackmath.errors import BadInput
 from rackmath.evidence.local_logs import local_logs
 from rackmath.faces import ask, show
 from rackmath.faces.ask_pools import plan as plan_any
-from rackmath.faces.question import question
 from rackmath.kernel.counts import weight_bytes
+from rackmath.questions.resolve import question
 from rackmath.world import catalog, gguf
 from rackmath.world.description import build
 from rackmath.world.engine import engine

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import rackmath
 from rackmath.errors import BadInput, Infeasible
 from rackmath.faces import ask, ask_memory, ask_pipeline, ask_train
 from rackmath.kernel.counts import cache_bytes, parameters
@@ -156,7 +157,7 @@ def used(model: Model) -> None:
     """Put the model to commands; what is refused is one sentence too."""
     for command in (
         lambda: ask.plan(model, "8xh100", isl=1000, osl=100),
-        lambda: ask.forward(model, "8xh100", batch=4, context=100, prefill=10),
+        lambda: rackmath.forward(model, on="8xh100", batch=4, context=100, prefill=10).subject,
         lambda: ask.batch(model, "8xh100", context=1000),
         lambda: ask_memory.memory(model, "8xh100"),
         lambda: ask_pipeline.pipeline(model, "8xh100"),

@@ -8,11 +8,13 @@ from typing import Any
 
 import pytest
 
+import rackmath
 from rackmath.errors import BadInput
 from rackmath.faces import ask, ask_pools, cli, records, records_pools
-from rackmath.faces.question import question
 from rackmath.kernel.uncertainty import NOT_CALIBRATED
+from rackmath.questions.resolve import question
 from rackmath.search import trust as trusted
+from rackmath.views import setting
 from rackmath.world.workload import Traffic
 
 V3, LLAMA, SMALL = "deepseek-ai/DeepSeek-V3", "meta-llama/Llama-3.1-70B", "meta-llama/Llama-3.1-8B"
@@ -42,7 +44,7 @@ def test_no_interval_of_a_plan_is_beyond_its_bound(model: str, machine: str, eng
         assert 0 < low < high <= float(bound[name]) * (1 + 1e-12)
     assert spans["interactivity"] == pytest.approx((1 / spans["tpot"][1], 1 / spans["tpot"][0]))
     tpot = p.intervals.tpot
-    if records.known_price(p.machine) is not None:
+    if setting.known_price(p.machine) is not None:
         low, high = spans["blended_mtok"]
         assert float(p.cost.blended_mtok) * float(p.cost.bound_share) * (1 - 1e-12) <= low < high
         assert spans["output_mtok"] == pytest.approx([float(p.cost.output_mtok) * f for f in (tpot.low, tpot.high)])
@@ -151,7 +153,7 @@ def test_engines_and_their_versions_differ(capsys: pytest.CaptureFixture[str]) -
     assert len({t["estimate"] for t in times.values()}) == 4
     assert len({t["bound"] for t in times.values()}) == 1
     named = said(capsys, *words, "--engine", "vllm 0.15.1")["question"]["engine"]
-    assert named == {"name": "vllm", "version": "0.15.1"}
+    assert named == "vllm 0.15.1"
     assert cli.run([*words, "--engine", "vllm 0.15.1"]) == 0
     assert "under vLLM 0.15.1" in " ".join(capsys.readouterr().out.split())
     unknown = said(capsys, *words, "--engine", "vllm 99.1")
@@ -162,7 +164,7 @@ def test_engines_and_their_versions_differ(capsys: pytest.CaptureFixture[str]) -
 def test_a_share_of_a_kind_is_set_for_all_operand_types() -> None:
     def efficiency(**sets: Any) -> Any:
         named = {f"efficiency.{k.replace('__', '.')}": v for k, v in sets.items()}
-        return ask.forward(LLAMA, "8xh200", sets=named).question.efficiency
+        return rackmath.forward(LLAMA, on="8xh200", sets=named).subject.question.efficiency
 
     plain, kind, one = efficiency(), efficiency(memory_share__gemm=0.31), efficiency(memory_share__gemm__fp8=0.31)
     for type_ in ("bf16", "fp8", "fp8_block", "nvfp4"):
@@ -171,11 +173,11 @@ def test_a_share_of_a_kind_is_set_for_all_operand_types() -> None:
             0.31 if type_ == "fp8" else plain.kernel("gemm", type_).memory_share
         )
     assert kind.kernel("experts").memory_share == plain.kernel("experts").memory_share
-    slower = ask.forward(LLAMA, "8xh200", sets={"efficiency.memory_share.gemm": 0.31})
-    assert float(slower.time.estimate) > float(ask.forward(LLAMA, "8xh200").time.estimate)
+    slower = rackmath.forward(LLAMA, on="8xh200", sets={"efficiency.memory_share.gemm": 0.31}).subject
+    assert float(slower.time.estimate) > float(rackmath.forward(LLAMA, on="8xh200").subject.time.estimate)
     with pytest.raises(ValueError, match="did you mean gemm"):
         efficiency(memory_share__gem=0.3)
-    with pytest.raises(ValueError, match="share above 0"):
+    with pytest.raises(ValueError, match="from 1e-06 to 1"):
         efficiency(memory_share__gemm=1.3)
 
 
@@ -188,5 +190,5 @@ def test_a_share_of_a_kind_is_set_where_shares_are_documented_too() -> None:
 
 
 def test_no_more_than_all_tokens_choose_experts_as_if_independently() -> None:
-    with pytest.raises(BadInput, match=r"efficiency.spread = 1.5 is out of range; give 0 to 1"):
+    with pytest.raises(BadInput, match=r"efficiency.spread = 1.5 is out of range; give a number from 0 to 1"):
         question("gpt-oss-120b", "8xh200", traffic=Traffic(isl=1, osl=1), sets={"efficiency.spread": 1.5})

@@ -12,7 +12,6 @@ from models import deepseek_v3, llama_70b
 
 from rackmath.economics.cost import cost
 from rackmath.economics.fleet import FleetNeed, fleet
-from rackmath.faces.question import question
 from rackmath.kernel import counts
 from rackmath.kernel.counts import Pass
 from rackmath.kernel.efficiency import default_efficiency
@@ -21,6 +20,7 @@ from rackmath.layout.collectives import distinct_groups
 from rackmath.layout.footprint import device_cache_bytes, device_weight_bytes
 from rackmath.layout.forward import forward
 from rackmath.layout.parallelism import Layout
+from rackmath.questions.resolve import question
 from rackmath.search.curve import weights_read
 from rackmath.serving.steady import steady
 from rackmath.world import catalog

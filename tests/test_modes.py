@@ -17,7 +17,7 @@ from rackmath.economics.pricelist import margin
 from rackmath.errors import BadInput, Infeasible
 from rackmath.faces import ask_modes
 from rackmath.faces.cli import run
-from rackmath.faces.question import question
+from rackmath.questions.resolve import question
 from rackmath.search.curve import batch_curve
 from rackmath.search.plan import evaluate_plan
 from rackmath.search.preferred import Policy, preferred_layout

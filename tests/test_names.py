@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+import rackmath
 from rackmath.economics import pricelist
 from rackmath.errors import BadInput
-from rackmath.faces import ask
 from rackmath.world import catalog, meaning
 
 READ = {
@@ -87,7 +87,10 @@ def test_a_word_is_read_as_the_newest_and_most_used_that_bears_it(word: str) -> 
 
 
 def test_the_answer_says_what_a_word_was_read_as() -> None:
-    assert "'llama-70b' was read as meta-llama/Llama-3.3-70B-Instruct" in ask.forward("llama-70b", "8xh100").notes
+    assert (
+        "'llama-70b' was read as meta-llama/Llama-3.3-70B-Instruct"
+        in rackmath.forward("llama-70b", on="8xh100").subject.notes
+    )
 
 
 @pytest.mark.parametrize(("kind", "word", "first"), MEANT)

@@ -6,8 +6,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+import rackmath
 from rackmath.errors import BadInput, Infeasible
-from rackmath.faces import ask, ask_pipeline, cli, show_pipeline
+from rackmath.faces import ask_pipeline, cli, show_pipeline
 from rackmath.kernel.counts import Pass
 from rackmath.layout.forward import forward
 from rackmath.layout.parallelism import Layout
@@ -120,7 +121,7 @@ def test_the_table_says_what_forward_says():
         assert p.by_users.tpot_bound[i] <= p.by_users.tpot[i]
     i = int(np.flatnonzero(p.stages == 2)[0])
     assert p.by_micro_batch.hops[i] == pytest.approx(p.hop)
-    pass_of_users = ask.forward(BIG, "8xh100", batch=8, layout="TP8")
+    pass_of_users = rackmath.forward(BIG, on="8xh100", batch=8, layout="TP8").subject
     assert p.by_micro_batch.tpot[0] > float(pass_of_users.time.estimate)
 
 

@@ -11,9 +11,9 @@ from rackmath.errors import BadInput
 from rackmath.faces import ask, ask_pools, export
 from rackmath.faces.cli import run
 from rackmath.faces.launch import command, engines, launched
-from rackmath.faces.question import question
 from rackmath.layout.footprint import footprint
 from rackmath.layout.parallelism import Layout
+from rackmath.questions.resolve import question
 from rackmath.search.disaggregated import spent
 from rackmath.search.plan import spent as spent_on
 from rackmath.search.serving_modes import kept, merged

@@ -24,7 +24,7 @@ from rackmath.economics.pricelist import ListPrice, PriceList, price_lists
 from rackmath.errors import BadInput, Infeasible
 from rackmath.faces.ask_quote import quote as ask
 from rackmath.faces.cli import run
-from rackmath.faces.question import question
+from rackmath.questions.resolve import question
 from rackmath.search.disaggregated import search as pools
 from rackmath.search.plan import plan
 from rackmath.world import catalog

@@ -19,8 +19,8 @@ from rackmath.evidence.kinds import KINDS, answered, answers, kind_named, recogn
 from rackmath.evidence.maximum import layout_named
 from rackmath.evidence.score import errors, score
 from rackmath.faces.cli import run
-from rackmath.faces.question import changed
 from rackmath.kernel.efficiency import default_efficiency
+from rackmath.questions.resolve import changed
 from rackmath.world import catalog
 from rackmath.world.engine import TYPICAL
 

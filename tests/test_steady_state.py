@@ -16,10 +16,10 @@ from models import deepseek_v3, llama_70b
 from rackmath.arrays import take
 from rackmath.economics.cost import billed_devices, cost
 from rackmath.economics.fleet import FleetNeed, fleet
-from rackmath.faces.question import question
 from rackmath.kernel.efficiency import default_efficiency
 from rackmath.layout.footprint import device_cache_bytes, device_weight_bytes
 from rackmath.layout.parallelism import Layout
+from rackmath.questions.resolve import question
 from rackmath.search.grid import chunks, join, layouts
 from rackmath.search.plan import plan
 from rackmath.serving.seats import open_seats, seat_wait

@@ -8,12 +8,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import rackmath
 from rackmath.errors import BadInput
-from rackmath.faces import ask, ask_timeline, cli, show_timeline
-from rackmath.faces.explain import Node
+from rackmath.faces import ask_timeline, cli, show_timeline
 from rackmath.kernel.efficiency import default_efficiency
 from rackmath.layout.parallelism import Layout
 from rackmath.serving.timeline import KINDS, NETWORK, lane, pass_of, timeline, totals, trace
+from rackmath.views.machine_terms import Node
 from rackmath.world import catalog
 
 V3, LLAMA = "deepseek-ai/DeepSeek-V3", "meta-llama/Llama-3.1-70B"
@@ -62,7 +63,7 @@ def test_the_step_is_the_estimate_times_the_fullest_stage(case):
 
 def test_one_stage_is_the_pass_of_forward_resource_by_resource():
     t = made(CASES[1])
-    answer = ask.forward(V3, "gb200-nvl72", batch=2048, prefill=8192, layout="TP1 DP64 EP64")
+    answer = rackmath.forward(V3, on="gb200-nvl72", batch=2048, prefill=8192, layout="TP1 DP64 EP64").subject
     shares, found = answer.time.shares, totals(t, 0)
     assert t.step == pytest.approx(float(answer.time.estimate), rel=1e-12)
     for kind in ("compute", "weights", "cache", "overhead"):

@@ -12,11 +12,11 @@ import pytest
 from rackmath.errors import Infeasible
 from rackmath.faces import ask_train
 from rackmath.faces.cli import run as cli
-from rackmath.faces.explain import Node
 from rackmath.search.train import CHUNK, Job, cuts, evaluate, legal, moves, run, search, shares, sizes
 from rackmath.search.train_nearest import devices_that_fit
 from rackmath.training.constants import constants
 from rackmath.training.job import Batch, TrainLayout, illegal, layout_of, recipe_named
+from rackmath.views.machine_terms import Node
 from rackmath.world import catalog
 
 

@@ -8,18 +8,29 @@ With --lora also the bytes and FLOPs per token of an adapter; in the pass adapte
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import Annotated, Any
 
 from ..answers.charts import Axis, Mark, Series, curve
 from ..answers.parts import Answer, Bar, Chart, Column, Figure, Figures, Say, Table
+from ..answers.terms import Term, stated
 from ..answers.text import cell
-from ..faces import ask, ask_pools, explain_plan, records
-from ..faces.show import RESOURCES
-from ..faces.show_plan import formats
+from ..errors import BadInput
+from ..kernel.counts import Pass
 from ..kernel.roofline import binding
+from ..layout.footprint import footprint
+from ..layout.forward import forward as run_pass
+from ..layout.parallelism import under_way
 from ..questions.common import Adapters, LayoutWords, OnMachine
 from ..questions.fields import count, tokens
+from ..questions.resolve import layout_taken, lora_model, question
+from ..search.preferred import layout_for_pass
+from ..views import pass_terms, passes, setting
+from ..views.machine_terms import of_machine
+from ..views.passes import ForwardPass
+from ..views.setting import RESOURCES, formats
+from ..world.lengths import within
+from ..world.workload import Traffic
 
 MOST_ROWS = 24
 """Operations a person is shown; the others are summed up."""
@@ -45,20 +56,17 @@ class Forward(OnMachine):
 
 def answer(q: Forward) -> Answer:
     """The pass on its layout."""
-    chosen, values = ask_pools.lora_model(q.model, q.lora, q.sets)
-    p = ask.forward(
-        chosen, q.on, batch=q.batch, context=q.context, prefill=q.prefill, layout=q.layout, precision=q.precision,
-        kv=q.kv, engine=q.engine, sets=values, extrapolate=q.extrapolate,
-    )  # fmt: skip
+    p = _pass(q)
     return Answer(
         title=_title(p),
         subtitle=" · ".join([f"{p.layout.label()}, {formats(p.precision)}", _load(p)]),
         blocks=(_times(p), _use(p), _shares(p), _operations(p), _roofline(p), _memory(p)),
         table="terms",
-        data={k: v for k, v in records.forward(p).items() if k not in ("question", "notes", "terms")},
-        terms=lambda: explain_plan.forward(p),
+        data=_data(p),
+        terms=lambda: _terms(p),
         notes=p.notes,
         remarks=tuple(_remarks(p)),
+        subject=p,
     )
 
 
@@ -74,7 +82,7 @@ def _title(p: Any) -> Say:
 
 def _load(p: Any) -> str:
     doing = []
-    if decoding := records.decoding(p):
+    if decoding := passes.decoding(p):
         at = cell(float(p.work.context), "count")
         many = "1 sequence decodes" if decoding == 1 else f"{cell(decoding, 'count')} sequences decode"
         doing.append(f"{many} one token each at {at}")
@@ -91,7 +99,7 @@ def _remarks(p: Any) -> list[str]:
 
 
 def _times(p: Any) -> Figures:
-    t, span = p.time, records.step_span(p)
+    t, span = p.time, passes.step_span(p)
     low, high = span["estimate"] or (None, None)
     parts = {"compute": float(t.compute), "memory": float(t.memory), "network": max(float(t.up), float(t.out))}
     each = ", ".join(f"{name} {cell(value, 's')}" for name, value in parts.items())
@@ -115,7 +123,7 @@ def _reason(span: Any, low: float | None) -> str:
 
 
 def _use(p: Any) -> Say:
-    use, t = records.use(p), p.time
+    use, t = passes.use(p), p.time
     values = {"mfu": use["mfu"], "mbu": use["mbu"], "flops": float(t.flops), "bytes": float(t.bytes)}
     return Say("MFU *{mfu:share}*   MBU *{mbu:share}*   {flops:FLOP} and {bytes:B} per device", values)
 
@@ -129,7 +137,7 @@ def _shares(p: Any) -> Bar:
 
 
 def _memory(p: Any) -> Bar:
-    held = records.memory(p.footprint, float(p.footprint.used(records.decoding(p), p.layout)))
+    held = passes.memory(p.footprint, float(p.footprint.used(passes.decoding(p), p.layout)))
     parts = {name: held[name] for name in ("weights", "cache", "reserve", "free")}
     aside = cell(float(p.footprint.capacity), "B")
     return Bar(key="", title="Memory per GPU", aside=aside, parts=parts, unit="B", whole=held["capacity"])
@@ -137,7 +145,7 @@ def _memory(p: Any) -> Bar:
 
 def _roofline(p: Any) -> Chart:
     """Operations by arithmetic intensity and achieved rate, under the roofline of the formats they run in."""
-    on, rows = p.question.machine, [r for r in records.terms(p) if r["flops"] and r["bytes"]]
+    on, rows = p.question.machine, [r for r in passes.terms(p) if r["flops"] and r["bytes"]]
     found = {r["operation"]: (r["flops"] / r["bytes"], r["flops"] / r["seconds"]) for r in rows}
     bandwidth = float(on.hbm_bandwidth)
     used = {float(f"{float(op.flops) / float(op.compute):.6g}") for op, _ in p.time.terms if op.compute}
@@ -158,7 +166,7 @@ def _roofline(p: Any) -> Chart:
 
 
 def _operations(p: Any) -> Table:
-    rows = records.terms(p)
+    rows = passes.terms(p)
     summed = ("layers", "flops", "bytes", "seconds", "share")
     merged: dict[tuple[str, str, str], dict[str, Any]] = {}
     for row in rows:  # layers of one name that cost the same are one line
@@ -182,3 +190,81 @@ def _operations(p: Any) -> Table:
         total={"operation": "sum", "flops": float(t.flops), "bytes": float(t.bytes), "seconds": float(t.estimate),
                "share": 1.0},
     )  # fmt: skip
+
+
+def _pass(q: Forward) -> ForwardPass:
+    """Words to records, and the pass itself."""
+    if not q.batch and not q.prefill:
+        raise BadInput("batch and prefill are both 0: the pass is empty; give at least one token")
+    model, sets = lora_model(q.model, q.lora, q.sets)
+    traffic = Traffic(isl=max(q.context, 1.0), osl=1)
+    asked, notes = question(
+        model, q.on, traffic=traffic, precision=q.precision, kv=q.kv, engine=q.engine, sets=sets, personal=True
+    )
+    given = "context" if q.context >= q.prefill else "prefill"
+    notes += within(asked.model, max(q.context, q.prefill), given, extrapolate=q.extrapolate)
+    formats_used = asked.precisions[0]
+    whole = Pass(decode=q.batch, context=q.context, prefill=q.prefill, prompt=max(q.prefill, 1.0))
+    chosen = layout_taken(q.layout, asked, lambda: layout_for_pass(asked, formats_used, whole), notes)
+    each = q.batch / float(under_way(asked.engine, chosen))
+    work = replace(whole, decode=each, busiest=1 / float(chosen.dp) if q.prefill else 1.0)
+    holds = footprint(asked.model, asked.machine, formats_used, chosen, asked.engine, q.context, q.prefill)
+    if not holds.used(q.batch, chosen) <= holds.capacity:
+        notes.append("this batch does not fit in memory: the times are arithmetic only")
+    return ForwardPass(
+        question=asked,
+        layout=chosen,
+        precision=formats_used,
+        work=work,
+        time=run_pass(asked.model, asked.machine, formats_used, chosen, work, asked.efficiency, keep=True),
+        footprint=holds,
+        notes=tuple(dict.fromkeys(notes)),
+    )
+
+
+def _data(p: ForwardPass) -> dict[str, Any]:
+    """What no block shows, and what they show in parts."""
+    t = p.time
+    span = passes.step_span(p)
+    return {
+        "layout": setting.layout(p.layout),
+        "precision": setting.precision(p.precision),
+        "lora": setting.lora(p.question.model),
+        "work": {f.name: getattr(p.work, f.name) for f in fields(p.work)},
+        "time": {
+            "compute": t.compute,
+            "memory": t.memory,
+            "network": max(float(t.up), float(t.out)),
+            "flops": t.flops,
+            "bytes": t.bytes,
+        },
+        "interval": span,
+        "binding": binding(t),
+        "shares": dict(t.shares),
+        **passes.use(p),
+        "memory": passes.memory(p.footprint, float(p.footprint.used(passes.decoding(p), p.layout))),
+    }
+
+
+def _terms(p: ForwardPass) -> Term:
+    """One pass: estimate, bound, MFU, MBU, memory."""
+    t, q = p.time, p.question
+    load = None
+    if not float(p.work.prefill):
+        load = pass_terms.Load(layout=p.layout, precision=p.precision, sequences=float(p.work.decode))
+    sequences = float(p.work.decode) / float(p.layout.dp)
+    estimate = pass_terms.pass_nodes("estimate", t, q, p.precision, sequences, load)
+    bandwidth = of_machine(q.machine, "hbm_bandwidth", "memory bandwidth")
+    use = passes.use(p)
+    at_peak = Term(name="FLOPs at the peak of their formats", value=float(t.compute), unit="s")
+    size = Term(name="bytes", value=float(t.bytes), unit="B")
+    return Term(
+        name=f"one pass of {q.model.name} on {q.machine.name}, {p.layout.label()}",
+        children=(
+            estimate,
+            pass_terms.bound(t),
+            stated("quotient", "MFU", use["mfu"], "share", at_peak, estimate),
+            stated("quotient", "MBU", use["mbu"], "share", size, bandwidth, estimate),
+            pass_terms.memory(p.footprint, passes.decoding(p), p.layout, q),
+        ),
+    )

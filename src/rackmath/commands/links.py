@@ -12,9 +12,9 @@ from typing import Annotated, Any
 
 from ..answers.parts import Answer, Column, Say, Table
 from ..answers.terms import Term, quotient
-from ..faces.explain import of_machine
 from ..questions.fields import words
 from ..search.racks import Ratio, link_ratio
+from ..views.machine_terms import of_machine
 from ..world import catalog
 
 

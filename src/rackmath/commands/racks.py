@@ -21,16 +21,16 @@ from ..answers.terms import Term, product, quotient, stated
 from ..answers.terms import count as number
 from ..answers.text import cell
 from ..errors import BadInput
-from ..faces import records
-from ..faces.explain import of_machine
-from ..faces.question import layout_taken, question
-from ..faces.show_plan import formats
 from ..layout.experts import SCHEMES, imbalance_of
 from ..questions.common import LayoutWords, OnMachine, PriceKind, model
 from ..questions.fields import count, flag, one_of, tokens, words
+from ..questions.resolve import layout_taken, question
 from ..search.racks import TYPICAL_BATCH, Case, Work, copies_of, experts_of, layout_for_work, racks
 from ..search.racks import Racks as Found
 from ..units import plural
+from ..views import setting
+from ..views.machine_terms import of_machine
+from ..views.setting import formats
 from ..world import catalog
 from ..world.lengths import within
 from ..world.loads import expert_loads
@@ -197,12 +197,12 @@ def _data(r: Found) -> dict[str, Any]:
     reached = r.floors.reaching(r.target) if r.target else None
     domain = None if reached is None else r.floors.devices[reached]
     return {
-        "precision": records.precision(r.precision),
+        "precision": setting.precision(r.precision),
         "dispatch": r.precision.sent.name,
         "combine": r.precision.combine.name,
         "imbalance": r.question.efficiency.imbalance,
         "overlap": bool(r.question.efficiency.overlap),
-        "price_per_gpu_hour": records.known_price(r.question.machine),
+        "price_per_gpu_hour": setting.known_price(r.question.machine),
         "link_ratio": r.ratio,
         "placement": None,
         "crossing": {
@@ -284,7 +284,7 @@ def _exchange(r: Found) -> Iterator[Block]:
 def _case(c: Case) -> dict[str, Any]:
     moved = c.moved
     return {
-        "case": c.label, "layout": records.layout(c.layout) | {"redundant": c.layout.redundant},
+        "case": c.label, "layout": setting.layout(c.layout) | {"redundant": c.layout.redundant},
         "domain": c.machine.domain, "domains": c.domains, "exchange": c.exchange if c.scheme else None,
         "exchange_by": c.scheme or None,
         "exchanges": None if moved is None else {k: float(v) for k, v in moved.times.items()},
@@ -319,7 +319,7 @@ def _layouts(r: Found) -> Table:
                               "tokens_per_second_per_gpu": "-"})
         for row, c in zip(rows, r.cases, strict=True)
     ]  # fmt: skip
-    paid = (Column("mtok", "$/M tokens", "$"),) if records.known_price(r.question.machine) is not None else ()
+    paid = (Column("mtok", "$/M tokens", "$"),) if setting.known_price(r.question.machine) is not None else ()
     return Table(
         key="layouts", title="What crossing costs", aside="the same work on each device", rows=rows, shown=shown,
         columns=(Column("case", ""), Column("domains", "domains", "whole"), Column("exchange", "exchange", "s"),

@@ -13,8 +13,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from ..errors import BadInput
-from ..units import parse
-from .question import (
+from ..questions.resolve import (
     Quantity,
     all_at_home,
     at_least,
@@ -25,19 +24,14 @@ from .question import (
     question,
     with_prices,
 )
+from ..units import parse
 
 if TYPE_CHECKING:
     from ..economics.fleet import Fleet, FleetNeed
-    from ..kernel.counts import Pass
-    from ..kernel.roofline import PassTime
-    from ..layout.footprint import Footprint
-    from ..layout.parallelism import Layout
     from ..search.curve import BatchCurve
-    from ..search.grid import Question
     from ..search.plan import Answer, Plan
     from ..world.machine import Machine
     from ..world.model import Model
-    from ..world.precision import Precision
     from ..world.workload import Objectives
 
 
@@ -56,19 +50,6 @@ class PlanAnswer:
     @property
     def best(self) -> Any:
         return self.answer.best
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ForwardAnswer:
-    """One forward pass, term by term."""
-
-    question: Question
-    layout: Layout
-    precision: Precision
-    work: Pass
-    time: PassTime
-    footprint: Footprint
-    notes: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -249,55 +230,6 @@ def narrower_note(other: Plan | None, spent: float | None) -> list[str]:
     price = float(other.cost.blended_mtok)
     cost = f"{show(price, '$')} per million tokens, " if price else ""
     return [f"{words} would cost {cost}{saved:.0%} less: --precision any --kv any (answers may change)"]
-
-
-def forward(
-    model: str | Model,
-    on: str | Machine,
-    *,
-    batch: Quantity = 64,
-    context: Quantity = 8192,
-    prefill: Quantity = 0,
-    layout: str | None = None,
-    precision: str | None = None,
-    kv: str | None = None,
-    engine: str | None = None,
-    sets: Mapping[str, Quantity] | None = None,
-    extrapolate: bool = False,
-) -> ForwardAnswer:
-    """One forward pass of `batch` decoding sequences (and `prefill` prompt tokens), term by term."""
-    from ..kernel.counts import Pass
-    from ..layout.footprint import footprint
-    from ..layout.forward import forward as run
-    from ..layout.parallelism import under_way
-    from ..search.preferred import layout_for_pass
-    from ..world.lengths import within
-    from ..world.workload import Traffic
-
-    decode = at_least(parse(batch, "count", name="batch"), 0, "batch")
-    cached = at_least(parse(context, "count", name="context"), 0, "context")
-    prompt = at_least(parse(prefill, "count", name="prefill"), 0, "prefill")
-    if not decode and not prompt:
-        raise BadInput("batch and prefill are both 0: the pass is empty; give at least one token")
-    q, notes = question(
-        model, on, traffic=Traffic(isl=max(cached, 1.0), osl=1), precision=precision, kv=kv, engine=engine, sets=sets,
-        personal=True,
-    )  # fmt: skip
-    given = "context" if cached >= prompt else "prefill"
-    notes += within(q.model, max(cached, prompt), given, extrapolate=extrapolate)
-    whole = Pass(decode=decode, context=cached, prefill=prompt, prompt=max(prompt, 1.0))
-    chosen = layout_taken(layout, q, lambda: layout_for_pass(q, q.precisions[0], whole), notes)
-    work = replace(
-        whole, decode=decode / float(under_way(q.engine, chosen)), busiest=1 / float(chosen.dp) if prompt else 1.0
-    )
-    time = run(q.model, q.machine, q.precisions[0], chosen, work, q.efficiency, keep=True)
-    holds = footprint(q.model, q.machine, q.precisions[0], chosen, q.engine, cached, prompt)
-    if not holds.used(decode, chosen) <= holds.capacity:
-        notes.append("this batch does not fit in memory: the times are arithmetic only")
-    return ForwardAnswer(
-        question=q, layout=chosen, precision=q.precisions[0], work=work, time=time, footprint=holds,
-        notes=tuple(dict.fromkeys(notes)),
-    )  # fmt: skip
 
 
 def batch(

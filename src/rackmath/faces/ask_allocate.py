@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..errors import BadInput, unknown
+from ..questions.resolve import Quantity, max_tpot_of, paid_for
 from ..units import parse, show
-from .question import Quantity, max_tpot_of, paid_for
 
 if TYPE_CHECKING:
     from ..decisions.allocation import Problem, Split

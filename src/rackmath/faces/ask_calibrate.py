@@ -12,8 +12,8 @@ from ..units import parse
 
 if TYPE_CHECKING:
     from ..evidence.calibrate import Calibration
+    from ..questions.resolve import Quantity
     from .export import Face
-    from .question import Quantity
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..errors import BadInput, unknown
+from ..questions.resolve import Quantity, max_tpot_of, paid_for
 from ..units import parse
 from .ask_allocate import between, rate
-from .question import Quantity, max_tpot_of, paid_for
 
 if TYPE_CHECKING:
     from ..decisions.design import Design

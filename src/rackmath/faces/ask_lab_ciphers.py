@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..errors import BadInput
+from ..questions.resolve import Quantity, whole
 from ..units import parse
 from .progress_bar import Hear, silent
-from .question import Quantity, whole
 
 if TYPE_CHECKING:
     from ..lab.avalanche import Avalanche

@@ -12,9 +12,9 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from ..errors import BadInput
+from ..questions.resolve import Quantity, whole
 from ..units import parse
 from .progress_bar import Hear, silent
-from .question import Quantity, whole
 
 if TYPE_CHECKING:
     from ..lab.results import Memory, Parallel

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import BadInput, Infeasible
+from ..questions.resolve import Quantity
 from ..units import parse
-from .question import Quantity
 
 if TYPE_CHECKING:
     from ..arrays import Number

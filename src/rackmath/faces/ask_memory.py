@@ -15,12 +15,12 @@ from ..errors import BadInput, unknown
 from ..units import parse
 
 if TYPE_CHECKING:
+    from ..questions.resolve import Quantity
     from ..search.context import ContextCurves, PriceStep
     from ..search.memory import Drain, Memory
     from ..world.machine import Machine
     from ..world.model import Model
     from .export import Face
-    from .question import Quantity
 
 KINDS = ("dense", "window", "sqrt", "top-k")
 """Kinds of attention a model can be asked about beside its own."""
@@ -109,11 +109,11 @@ def memory(
     """
     import numpy as np
 
+    from ..questions.resolve import parse_layout, question
     from ..search.memory import memory as of_model
     from ..search.preferred import Policy, preferred_layout
     from ..world.lengths import longest, within
     from ..world.workload import Traffic
-    from .question import parse_layout, question
 
     q, notes = question(
         model, on, traffic=Traffic(isl=1024, osl=1), precision=precision, kv=kv, price=price, engine=engine,
@@ -166,11 +166,11 @@ def context(
     The batch is as many sequences as fit, at most `batch`, and no more than keep `max_tpot`. `threshold` and `step`:
     where a second price begins and how much dearer it is; `list_price`: the first price, per million output tokens.
     """
+    from ..questions.resolve import layout_taken, max_tpot_of, question
     from ..search.context import SHORTEST, context_curves, price_step
     from ..search.preferred import Policy, preferred_layout
     from ..world.lengths import longest, within
     from ..world.workload import Traffic
-    from .question import layout_taken, max_tpot_of, question
 
     q, notes = question(
         model, on, traffic=Traffic(isl=1024, osl=1), precision=precision, kv=kv, price=price, engine=engine, sets=sets

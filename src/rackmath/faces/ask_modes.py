@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..errors import BadInput, Infeasible
+from ..questions.resolve import Quantity, at_least, layout_taken, question
 from ..units import parse, plural, show
-from .question import Quantity, at_least, layout_taken, question
 
 if TYPE_CHECKING:
     from ..decisions.cadence import Train

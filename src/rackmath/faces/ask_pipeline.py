@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ..errors import BadInput
+from ..questions.resolve import Quantity, at_least, parse_layout, question
 from ..units import parse, plural
-from .question import Quantity, at_least, parse_layout, question
 
 if TYPE_CHECKING:
     from ..search.pipeline import Pipelines

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from ..errors import BadInput, unknown
+from ..questions.resolve import Quantity, lora_model, max_tpot_of, named, question, with_prices
 from ..units import parse
-from .question import Quantity, max_tpot_of, named, question, with_prices
 
 if TYPE_CHECKING:
     from ..economics.fleet import Fleet, FleetNeed
@@ -107,20 +107,6 @@ def _cut(machine: Machine, most: float) -> Machine:
         return machine
     note = f"scale-up domains of {machine.name} are used as if they had {most:g} devices, not {machine.domain:g}"
     return replace(machine, domain=most, notes=(*machine.notes, note))
-
-
-def lora_model(model: str | Model, lora: str | None, sets: Mapping[str, Quantity] | None) -> tuple[Any, Any]:
-    """The model with adapters on it, and the settings that are left: those of the model are already in it."""
-    if lora is None:
-        return model, sets
-    from ..world import catalog
-    from ..world.lora import parse_lora, with_lora
-
-    chosen: Model = catalog.model(model) if isinstance(model, str) else model
-    own = {k.removeprefix("model."): v for k, v in (sets or {}).items() if k.startswith("model.")}
-    chosen = catalog.override(chosen, own) if own else chosen
-    rest = {k: v for k, v in (sets or {}).items() if not k.startswith("model.")}
-    return with_lora(chosen, parse_lora(lora)), rest
 
 
 def plan(

@@ -17,9 +17,9 @@ from ..errors import BadInput, unknown
 
 if TYPE_CHECKING:
     from ..economics.pricelist import Medium, PriceList
+    from ..questions.resolve import Quantity
     from ..world.machine import Machine
     from .export import Face
-    from .question import Quantity
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,8 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from ..questions.resolve import Quantity, at_least, max_tpot_of, question
 from ..units import parse
-from .question import Quantity, at_least, max_tpot_of, question
 
 if TYPE_CHECKING:
     from ..decisions.hosts import Host

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..errors import BadInput
+from ..questions.resolve import Quantity, whole
 from ..units import parse
-from .question import Quantity, whole
 
 if TYPE_CHECKING:
     from ..training.compare import Compared, Setting

@@ -11,8 +11,8 @@ from ..errors import BadInput
 
 if TYPE_CHECKING:
     from ..evidence.score import Scores
+    from ..questions.resolve import Quantity
     from .export import Face
-    from .question import Quantity
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,8 +38,8 @@ def score(file: str | Path, *, kind: str | None = None, sets: Mapping[str, Quant
     from ..evidence import kinds
     from ..evidence import score as scores
     from ..evidence.answer import Asked
+    from ..questions.resolve import changed
     from ..world.engine import TYPICAL
-    from .question import changed
 
     engine, change = changed(TYPICAL, sets or {})
     asked = Asked(engine=engine, change=change)

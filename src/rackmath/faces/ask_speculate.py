@@ -15,13 +15,13 @@ from ..errors import BadInput
 from ..units import parse
 
 if TYPE_CHECKING:
+    from ..questions.resolve import Quantity
     from ..search.speculation import SpeculationCurve
     from ..serving.speculative import Speculation
     from ..world.machine import Machine
     from ..world.model import Model
     from ..world.precision import Precision
     from .export import Face
-    from .question import Quantity
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,11 +59,11 @@ def speculate(
 
     `draft`: "mtp", "ngram", or a model. `acceptance`: the share of drafts kept, of those whose predecessors were.
     """
+    from ..questions.resolve import layout_taken, question
     from ..search.preferred import layout_for_curve
     from ..search.speculation import speculation_curve
     from ..world.lengths import longest, within
     from ..world.workload import Traffic
-    from .question import layout_taken, question
 
     q, notes = question(
         model, on, traffic=Traffic(isl=1024, osl=1), precision=precision, kv=kv, price=price, engine=engine, sets=sets

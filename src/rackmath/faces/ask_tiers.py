@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ..errors import BadInput, Infeasible, unknown
+from ..questions.resolve import Quantity, at_least, question
 from ..units import parse, show
-from .question import Quantity, at_least, question
 
 if TYPE_CHECKING:
     from ..economics.caching import Option, Thinking

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..errors import BadInput
+from ..questions.resolve import Quantity, at_least, layout_taken, question
 from ..units import parse
-from .question import Quantity, at_least, layout_taken, question
 
 if TYPE_CHECKING:
     from ..search.grid import Question

@@ -13,8 +13,8 @@ from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from ..errors import BadInput, Infeasible, unknown
+from ..questions.resolve import Quantity, question
 from ..units import parse, plural, show
-from .question import Quantity, question
 
 if TYPE_CHECKING:
     from ..search.train import Found, Job, Run

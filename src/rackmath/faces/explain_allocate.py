@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..decisions.allocation import RULE_OF_THUMB, SERVE_FLOPS, TRAIN_FLOPS
-from .explain import Node, count, given, of_machine, quotient, stated
+from ..views.machine_terms import Node, count, given, of_machine, quotient, stated
 
 if TYPE_CHECKING:
     from .ask_allocate import AllocateAnswer

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .explain import Node
+from ..views.machine_terms import Node
 
 if TYPE_CHECKING:
     from ..decisions.inverse import Posterior

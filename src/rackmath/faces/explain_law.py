@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from .explain import Node, count, given, product, quotient, stated
+from ..views.machine_terms import Node, count, given, product, quotient, stated
 
 if TYPE_CHECKING:
     from ..scaling.laws import Law

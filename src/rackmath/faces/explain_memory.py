@@ -7,9 +7,9 @@ import math
 import numpy as np
 
 from ..search.balance import weight_format
-from . import explain_pass, records
+from ..views import pass_terms, setting
+from ..views.machine_terms import Node, count, difference, of_machine, product, quotient, stated
 from .ask_memory import ContextAnswer, DrainAnswer, MemoryAnswer
-from .explain import Node, count, difference, of_machine, product, quotient, stated
 
 
 def drains(answer: DrainAnswer) -> Node:
@@ -45,7 +45,7 @@ def memory(answer: MemoryAnswer) -> Node:
     once = stated("quotient", "share of one copy", m.share_once, "share", whole, box, devices)
     main = weight_format(model, m.precision)
     peak = of_machine(
-        machine, explain_pass.peak_field(q, main.compute, float(machine.peak(main.compute))),
+        machine, pass_terms.peak_field(q, main.compute, float(machine.peak(main.compute))),
         f"peak {main.compute.upper()}",
     )  # fmt: skip
     balance = Node(name="B*", value=m.balance, note="R x total / active; explain batch shows its terms")
@@ -75,7 +75,7 @@ def context(answer: ContextAnswer) -> Node:
     c = answer.curves
     q, machine = c.question, c.question.machine
     i = int(np.argmin(np.abs(c.context - c.threshold)))
-    paid = records.known_price(machine) is not None
+    paid = setting.known_price(machine) is not None
     gpus = count("GPUs", float(c.layout.gpus), c.layout.label())
     bandwidth = of_machine(machine, "hbm_bandwidth", "memory bandwidth")
     kinds = []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .explain import Node, count, difference, given, of_machine, product, quotient, stated, total
+from ..views.machine_terms import Node, count, difference, given, of_machine, product, quotient, stated, total
 
 if TYPE_CHECKING:
     from ..decisions.menu import Menu

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from . import explain_pass, explain_serving, records
-from .ask import BatchAnswer, ForwardAnswer, PlanAnswer
-from .explain import Node, count, difference, given, of_machine, product, quotient, stated, total
+from ..views import pass_terms, serving_terms, setting
+from ..views.machine_terms import Node, count, difference, given, of_machine, product, quotient, stated, total
+from .ask import BatchAnswer, PlanAnswer
 
 if TYPE_CHECKING:
     from ..search.plan import Plan
@@ -27,7 +27,7 @@ def plan(answer: PlanAnswer) -> Node:
     if answer.fleet is not None and found.best is not None:
         rate = next(n for n in terms if n.name == "request rate")
         use = given("utilisation", chosen.question.traffic.utilisation, "share")
-        sized = (explain_serving.fleet(answer.fleet, chosen, rate, use),)
+        sized = (serving_terms.fleet(answer.fleet, chosen, rate, use),)
     return Node(name=name, children=(*reasons, *terms, *sized))
 
 
@@ -37,13 +37,13 @@ def _serving(p: Plan) -> tuple[Node, ...]:
     s, q, traffic = p.serving, p.question, p.question.traffic
     steps = count("steps per request", max(float(traffic.osl) - 1, 1.0), "osl − 1: the prefill gives the first token")
     batch = count("batch", p.batch, "decoding sequences in the replica, chosen")
-    mixed = explain_serving.mixed(p, batch, steps)
-    load = explain_pass.Load(
+    mixed = serving_terms.mixed(p, batch, steps)
+    load = pass_terms.Load(
         layout=p.layout, precision=p.precision, sequences=max(p.batch / float(under_way(q.engine, p.layout)), 1.0)
     )
     of = (q, p.precision, load.sequences / float(p.layout.dp))
-    plain = _paced("a step that only decodes", explain_pass.pass_nodes("decode pass", s.decode, *of, load), p)
-    both = _paced("a step with prefill", explain_pass.pass_nodes("mixed pass", s.mixed_pass, *of), p)
+    plain = _paced("a step that only decodes", pass_terms.pass_nodes("decode pass", s.decode, *of, load), p)
+    both = _paced("a step with prefill", pass_terms.pass_nodes("mixed pass", s.mixed_pass, *of), p)
     pure = difference("decode-only share", "share", count("1", 1.0), mixed)
     parts = (product("decoding steps", "s", pure, plain), product("mixed steps", "s", mixed, both))
     if q.speculation is None:
@@ -57,7 +57,7 @@ def _serving(p: Plan) -> tuple[Node, ...]:
         name="own chunks", value=float(s.service), unit="s",
         note=f"steps that carry the prompt, in chunks of {float(s.chunk):,.0f} tokens per rank",
     )  # fmt: skip
-    mean_line, line = explain_serving.waiting(p, service, batch, steps)
+    mean_line, line = serving_terms.waiting(p, service, batch, steps)
     ttft = stated("sum", "TTFT, median", float(s.ttft), "s", to_next, line, service)
     seat = Node(name="waiting for a seat, mean", value=float(s.seat), unit="s", note="until memory has room")
     ttft_mean = stated("sum", "TTFT, mean", float(s.ttft_mean), "s", to_next, mean_line, seat, service)
@@ -75,9 +75,9 @@ def _serving(p: Plan) -> tuple[Node, ...]:
         product("tokens per second", "", rate, both_ways), gpus,
     )  # fmt: skip
     speed = stated("quotient", "tok/s/user", float(s.interactivity), "", count("1", 1.0), tpot)
-    used = explain_pass.memory(s.footprint, p.batch, p.layout, q)
+    used = pass_terms.memory(s.footprint, p.batch, p.layout, q)
     free = difference("memory free", "B", of_machine(p.machine, "hbm_capacity", "capacity"), used)
-    bound = explain_pass.bound(s.decode)
+    bound = pass_terms.bound(s.decode)
     nodes = (tpot, bound, ttft, speed, rate, concurrency, per_gpu, free)
     return (*nodes, *_cost(p, rate, gpus, both_ways, isl, osl))
 
@@ -94,7 +94,7 @@ def _paced(name: str, of: Node, p: Plan) -> Node:
 
 def _cost(p: Plan, rate: Node, gpus: Node, both_ways: Node, isl: Node, osl: Node) -> tuple[Node, ...]:
     """Dollars per request, and its split: it sums to the whole."""
-    if records.known_price(p.machine) is None:
+    if setting.known_price(p.machine) is None:
         return (Node(name="cost", note="no price is known for this machine"),)
     c, s, traffic = p.cost, p.serving, p.question.traffic
     price = of_machine(p.machine, "price_per_hour", f"price ({p.machine.price_kind.replace('_', '-')})")
@@ -135,34 +135,6 @@ def _cost(p: Plan, rate: Node, gpus: Node, both_ways: Node, isl: Node, osl: Node
 # --- forward and batch ----------------------------------------------------------------------------------------------
 
 
-def forward(answer: ForwardAnswer) -> Node:
-    """One pass: estimate, bound, MFU, MBU, memory."""
-    t, q = answer.time, answer.question
-    load = None
-    if not float(answer.work.prefill):
-        load = explain_pass.Load(
-            layout=answer.layout, precision=answer.precision, sequences=float(answer.work.decode)
-        )  # fmt: skip
-    sequences = float(answer.work.decode) / float(answer.layout.dp)
-    estimate = explain_pass.pass_nodes("estimate", t, q, answer.precision, sequences, load)
-    bandwidth = of_machine(q.machine, "hbm_bandwidth", "memory bandwidth")
-    use = records.use(answer)
-    at_peak = Node(name="FLOPs at the peak of their formats", value=float(t.compute), unit="s")
-    size = Node(name="bytes", value=float(t.bytes), unit="B")
-    batch = records.decoding(answer)
-    name = f"one pass of {q.model.name} on {q.machine.name}, {answer.layout.label()}"
-    return Node(
-        name=name,
-        children=(
-            estimate,
-            explain_pass.bound(t),
-            stated("quotient", "MFU", use["mfu"], "share", at_peak, estimate),
-            stated("quotient", "MBU", use["mbu"], "share", size, bandwidth, estimate),
-            explain_pass.memory(answer.footprint, batch, answer.layout, q),
-        ),
-    )
-
-
 def batch(answer: BatchAnswer) -> Node:
     """The floor, R, the balance points and the capacity limit."""
     from ..kernel.counts import read_bytes, weight_flops
@@ -184,7 +156,7 @@ def batch(answer: BatchAnswer) -> Node:
 
     main = weight_format(model, precision)
     peak_value = float(machine.peak(main.compute))
-    peak = of_machine(machine, explain_pass.peak_field(q, main.compute, peak_value), f"peak {main.compute.upper()}")
+    peak = of_machine(machine, pass_terms.peak_field(q, main.compute, peak_value), f"peak {main.compute.upper()}")
     each = Node(name="bytes per weight", value=main.bytes, source=f"format {main.name}")
     half = count("2", 2.0, "a multiply-add is two FLOPs")
     r = stated("quotient", "R", c.r, "", product("peak x bytes", "", peak, each), half, bandwidth,

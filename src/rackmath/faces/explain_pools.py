@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from . import explain_pass, explain_plan, records, records_pools
-from .explain import Node, count, difference, given, product, quotient, stated, total
+from ..views import pass_terms, setting
+from ..views.machine_terms import Node, count, difference, given, product, quotient, stated, total
+from . import explain_plan, records_pools
 
 if TYPE_CHECKING:
     from ..search.disaggregated import PoolPlan
@@ -29,9 +30,9 @@ def pools(p: PoolPlan) -> tuple[Node, ...]:
     """TTFT, TPOT, rates of both pools, requests inside, memory and cost."""
     s, first, second = p.serving, p.serving.prefill, p.serving.decode
     prefill, decode = p.questions
-    passes = explain_pass.pass_nodes("prefill pass", first.time, prefill, p.precision, 0.0)
+    passes = pass_terms.pass_nodes("prefill pass", first.time, prefill, p.precision, 0.0)
     sequences = max(float(second.batch) / float(second.layout.pp), 1.0) / float(second.layout.dp)
-    step = explain_pass.pass_nodes("decode step", second.time, decode, p.precision, sequences)
+    step = pass_terms.pass_nodes("decode step", second.time, decode, p.precision, sequences)
     one = Node(name="from pass to pass", value=float(first.pace), unit="s", children=(passes,),
                note="over the stages, at the pace of the fullest")  # fmt: skip
     ranks = count("dp", float(first.layout.dp))
@@ -75,13 +76,13 @@ def pools(p: PoolPlan) -> tuple[Node, ...]:
             ("decode", second.footprint, float(second.memory)),
         )
     )
-    return (ttft, tpot, explain_pass.bound(second.time), both, inside, *memory, *_cost(p, both))
+    return (ttft, tpot, pass_terms.bound(second.time), both, inside, *memory, *_cost(p, both))
 
 
 def _cost(p: PoolPlan, rate: Node) -> tuple[Node, ...]:
     from ..economics.pools import billed
 
-    if not all(records.known_price(m) is not None for m in p.machines):
+    if not all(setting.known_price(m) is not None for m in p.machines):
         return (Node(name="cost", note="no price is known for one of the machines"),)
     s, c, traffic = p.serving, p.cost, p.questions[0].traffic
     mtok, hour = count("1M", 1e6), count("s/h", 3600.0)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from ..decisions.quote import KINDS
 from ..economics.cost import billed_devices
-from .explain import Node, count, difference, given, of_machine, product, quotient, stated, total
+from ..views.machine_terms import Node, count, difference, given, of_machine, product, quotient, stated, total
 
 if TYPE_CHECKING:
     from ..decisions.quote import Holding, Line, Quote

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from ..decisions.from_offers import fast_fit
 from ..decisions.reading import number
+from ..views.machine_terms import Node, count, quotient, stated
 from . import explain_modes
-from .explain import Node, count, quotient, stated
 
 if TYPE_CHECKING:
     from ..decisions.reading import Assumption, Reading

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from ..training.compare import Compared
+from ..views.machine_terms import Node, count, given, product, quotient, stated, total
 from .ask_schedule import ScheduleAnswer
-from .explain import Node, count, given, product, quotient, stated, total
 
 
 def tree(answer: ScheduleAnswer) -> Node:

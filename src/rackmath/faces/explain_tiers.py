@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ..economics import caching
 from ..serving import kvtiers
-from .explain import Node, count, given, of_machine, product, quotient, stated, total
+from ..views.machine_terms import Node, count, given, of_machine, product, quotient, stated, total
 from .records_tiers import by_rate, kept
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import TYPE_CHECKING
 
-from .explain import Node, count, of_machine, product, quotient, stated
+from ..views.machine_terms import Node, count, of_machine, product, quotient, stated
 
 if TYPE_CHECKING:
     from ..search.train import Run

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from ..views.machine_terms import Node, count, of_machine, product, quotient, stated, total
 from . import records_world
-from .explain import Node, count, of_machine, product, quotient, stated, total
 
 if TYPE_CHECKING:
     from ..world.machine import Machine

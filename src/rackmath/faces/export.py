@@ -23,8 +23,8 @@ from ..text import legible
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from ..views.machine_terms import Node
     from ..world.catalog import Listing
-    from .explain import Node
 
 __all__ = ["Face", "Listed", "Output", "csv_text", "face_of", "json_text", "plain", "progress"]
 
@@ -188,7 +188,6 @@ def face_of(answer: Any) -> Face:
         records,
         records_world,
         show_batch,
-        show_forward,
         show_plan,
         show_world,
     )
@@ -201,13 +200,6 @@ def face_of(answer: Any) -> Face:
             screen=lambda c: show_plan.screen(c, answer),
             tree=lambda: explain_plan.plan(answer),
             chart=(lambda: show_plan.chart(answer)) if drawn else None,
-        )
-    if isinstance(answer, ask.ForwardAnswer):
-        return Face(
-            record=lambda: records.forward(answer),
-            rows=lambda: records.terms(answer),
-            screen=lambda c: show_forward.screen(c, answer),
-            tree=lambda: explain_plan.forward(answer),
         )
     if isinstance(answer, ask.BatchAnswer):
         return Face(

@@ -6,36 +6,24 @@ or infinite is None. Prices end in `_mtok`: dollars per million tokens.
 
 from __future__ import annotations
 
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from ..economics.fleet import fleet_of
-from ..kernel.roofline import binding
-from ..layout.parallelism import under_way
 from ..search.closed import longest_context
 from ..search.plan import spent
 from ..search.trust import Span, Trust, rate_span, time_span, trust
 from ..search.unbatched import unbatched
-from ..serving.timeline import around, launching
-from ..world.lora import parameters
-from .ask import BatchAnswer, ForwardAnswer, PlanAnswer
+from ..views.passes import memory
+from ..views.setting import engine, known_price, layout, lora, precision
+from .ask import BatchAnswer, PlanAnswer
 
 if TYPE_CHECKING:
     from ..economics.fleet import Fleet
-    from ..kernel.efficiency import Efficiency
-    from ..kernel.roofline import Op
-    from ..layout.footprint import Footprint
-    from ..layout.parallelism import Layout
     from ..search.grid import Question
     from ..search.plan import Answer, Front, Plan
-    from ..world.engine import Engine
-    from ..world.machine import Machine
-    from ..world.model import Model
-    from ..world.precision import Precision
 
 Record = dict[str, Any]
-
-WEIGHTS = ("attention", "mlp", "experts", "shared_experts", "router", "embedding", "head", "norm")
 
 
 # --- plan ---------------------------------------------------------------------------------------------------------
@@ -133,25 +121,6 @@ def _question(found: Answer) -> Record:
         "price_kind": q.machine.price_kind,
         "price_per_hour": known_price(q.machine),
         "price_per_gpu_hour": known_price(q.machine),
-    }
-
-
-def engine(of: Engine) -> Record:
-    """The serving engine by name, and its version where one was given."""
-    return {"name": of.name, "version": of.version or None}
-
-
-def lora(model: Model) -> Record | None:
-    """Adapters beside a model: how many, and what one stores and costs each token that uses it; None without any."""
-    if model.lora is None:
-        return None
-    size = parameters(model)
-    return {
-        "rank": model.lora.rank,
-        "adapters": model.lora.adapters,
-        "on": list(model.lora.on),
-        "bytes_per_adapter": size * model.lora.bytes,
-        "flops_per_token": 2 * size,
     }
 
 
@@ -253,34 +222,6 @@ def prices(p: Plan) -> Record:
     }
 
 
-def known_price(machine: Machine) -> float | None:
-    """Dollars per device-hour, or None where no price is known."""
-    price = float(machine.price_per_hour)
-    return price if price > 0 else None
-
-
-def memory(holds: Footprint, used: float) -> Record:
-    """Bytes on the fullest device."""
-    weights, reserved, capacity = float(holds.weights), float(holds.reserved), float(holds.capacity)
-    return {
-        "weights": weights,
-        "cache": used - weights - reserved,
-        "reserve": reserved,
-        "free": capacity - used,
-        "capacity": capacity,
-        "cache_per_sequence": holds.per_sequence,
-        "batch_max": holds.batch_max,
-    }
-
-
-def layout(one: Layout) -> Record:
-    return {"label": one.label()} | {name: getattr(one, name) for name in ("tp", "pp", "dp", "cp", "ep", "gpus")}
-
-
-def precision(one: Precision) -> Record:
-    return {"name": one.name, **{part: one.of(part).name for part in WEIGHTS}, "kv": one.kv.name}
-
-
 def front(found: Answer) -> list[Record]:
     """The points nobody beats in speed for the user and in price, fastest first.
 
@@ -305,90 +246,6 @@ def _point(f: Front, q: Question, i: int) -> Record:
 
 
 # --- forward and batch --------------------------------------------------------------------------------------------
-
-
-def forward(answer: ForwardAnswer) -> Record:
-    """{question, work, time, terms, memory, notes} of one pass."""
-    t, q = answer.time, answer.question
-    return {
-        "question": {
-            "model": q.model.name,
-            "lora": lora(q.model),
-            "machine": q.machine.name,
-            "engine": engine(q.engine),
-        },
-        "layout": layout(answer.layout),
-        "precision": precision(answer.precision),
-        "work": {f.name: getattr(answer.work, f.name) for f in fields(answer.work)},
-        "time": {
-            "bound": t.bound,
-            "per_operation_sum": t.per_operation,
-            "plain_sum": t.plain_sum,
-            "estimate": t.estimate,
-            "compute": t.compute,
-            "memory": t.memory,
-            "network": max(float(t.up), float(t.out)),
-            "flops": t.flops,
-            "bytes": t.bytes,
-        },
-        "interval": step_span(answer),
-        "binding": binding(t),
-        "shares": dict(t.shares),
-        **use(answer),
-        "terms": terms(answer),
-        "memory": memory(answer.footprint, float(answer.footprint.used(decoding(answer), answer.layout))),
-        "notes": list(answer.notes),
-    }
-
-
-def step_span(answer: ForwardAnswer) -> Record:
-    """{reason, estimate}: 5 % to 95 % of the pass. A pass that decodes is as sure as a serving run's steps are."""
-    q, work, t = answer.question, answer.work, answer.time
-    known = trust(
-        q, devices=answer.layout.gpus, context=max(float(work.context), float(work.prompt)), users=decoding(answer)
-    )
-    interval = known.tpot if float(work.decode) else known.ttft
-    return {"reason": interval.reason, "estimate": time_span(interval, t.estimate, t.bound)}
-
-
-def decoding(answer: ForwardAnswer) -> float:
-    """Sequences the replica decodes, over all micro-batches."""
-    return float(answer.work.decode) * float(under_way(answer.question.engine, answer.layout))
-
-
-def use(answer: ForwardAnswer) -> Record:
-    """MFU: time the multiplications take at the peak of their formats, over the estimate. MBU: the same for bytes."""
-    t, seconds = answer.time, float(answer.time.estimate)
-    return {
-        "mfu": float(t.compute) / seconds,
-        "mbu": float(t.bytes) / float(answer.question.machine.hbm_bandwidth) / seconds,
-    }
-
-
-def terms(answer: ForwardAnswer) -> list[Record]:
-    """One row for each operation: FLOPs and bytes on the busiest device, all its layers together."""
-    total, efficiency = float(answer.time.estimate), answer.question.efficiency
-    rows = [_term(op, float(seconds), total, efficiency) for op, seconds in answer.time.terms]
-    rest = around(answer.time, efficiency, float(answer.work.decode) / float(answer.layout.dp))
-    return [*rows, *(_row(name, 1, 0.0, 0.0, seconds, total, "overhead") for name, seconds in rest.items())]
-
-
-def _term(op: Op, seconds: float, total: float, efficiency: Efficiency) -> Record:
-    n = float(op.layers)
-    launches = n * launching(op, efficiency)
-    if op.kind == "network":
-        held, busy = "network", n * float(op.network)
-    else:
-        held, busy = "compute" if op.computes else "memory", n * float(op.spent.busy)
-    binds = "overhead" if launches > busy else held
-    return _row(op.name, n, n * float(op.flops), n * float(op.bytes), seconds, total, binds)
-
-
-def _row(name: str, layers: float, flops: float, size: float, seconds: float, total: float, binds: str) -> Record:
-    return {
-        "operation": name, "layers": layers, "flops": flops, "bytes": size, "seconds": seconds,
-        "share": seconds / total, "binds": binds,
-    }  # fmt: skip
 
 
 def batch(answer: BatchAnswer) -> Record:

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..views.setting import known_price, layout, precision
 from .ask_memory import ContextAnswer, DrainAnswer, MemoryAnswer
-from .records import Record, known_price, layout, precision
+from .records import Record
 
 if TYPE_CHECKING:
     from ..search.context import KindCurve

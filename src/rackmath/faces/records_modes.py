@@ -9,7 +9,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from ..economics.pricelist import margin as gross_margin
-from . import records
+from ..views import setting
 from .records import Record
 
 if TYPE_CHECKING:
@@ -36,8 +36,8 @@ def cadence(answer: CadenceAnswer) -> Record:
             "osl": t.now.steps,
             "osl_cv2": t.cv2,
         },
-        "layout": records.layout(answer.layout) if answer.layout else None,
-        "precision": records.precision(answer.precision) if answer.precision else None,
+        "layout": setting.layout(answer.layout) if answer.layout else None,
+        "precision": setting.precision(answer.precision) if answer.precision else None,
         "seats": t.now.seats,
         "now": at(answer, t.now),
         "worst_while_seats_are_free": t.now.first_worst_free,
@@ -97,7 +97,7 @@ def modes(answer: ModesAnswer) -> Record:
             "question": {
                 "model": q.model.name, "machine": q.machine.name, "isl": q.traffic.isl, "osl": q.traffic.osl,
                 "cached": q.traffic.cached, "price_kind": q.machine.price_kind,
-                "price_per_gpu_hour": records.known_price(q.machine),
+                "price_per_gpu_hour": setting.known_price(q.machine),
             },
             "normal": normal(answer, m),
             "speculation": {"tokens_per_pass": m.per_pass, "tokens_computed": m.width},
@@ -111,8 +111,8 @@ def modes(answer: ModesAnswer) -> Record:
 def normal(answer: ModesAnswer, m: Menu) -> Record:
     """The normal mode, and the margin its list prices imply."""
     return {
-        "layout": records.layout(m.normal.layout),
-        "precision": records.precision(m.normal.precision),
+        "layout": setting.layout(m.normal.layout),
+        "precision": setting.precision(m.normal.precision),
         "batch": m.normal.batch,
         "interactivity": m.speed,
         "output_mtok": m.output_mtok,

@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from ..search.trust import Span, rate_span, time_span
+from ..views import passes, setting
 from . import records
 
 if TYPE_CHECKING:
@@ -29,10 +30,10 @@ def answer(a: ModesAnswer) -> Record:
     return {
         "question": {
             "model": q.model.name,
-            "lora": records.lora(q.model),
+            "lora": setting.lora(q.model),
             "machine": q.machine.name,
             "prefill_machine": a.questions[0].machine.name,
-            "engine": records.engine(q.engine),
+            "engine": setting.engine(q.engine),
             "mode": a.mode,
             "isl": traffic.isl,
             "osl": traffic.osl,
@@ -68,7 +69,7 @@ def machines(a: ModesAnswer) -> list[Record]:
         p, sized = on.best, on.fleets
         row: Record = {
             "machine": on.machine.name,
-            "price_per_gpu_hour": records.known_price(on.machine),
+            "price_per_gpu_hour": setting.known_price(on.machine),
             "price_kind": on.machine.price_kind,
         }
         row |= dict.fromkeys(("mode", "layout", "blended_mtok", "tput_per_gpu", "ttft", "tpot"))
@@ -78,7 +79,7 @@ def machines(a: ModesAnswer) -> list[Record]:
         if p is not None:
             two = isinstance(p, PoolPlan)
             used = p.machines if isinstance(p, PoolPlan) else (p.machine,)
-            paid = all(records.known_price(m) is not None for m in used)
+            paid = all(setting.known_price(m) is not None for m in used)
             row |= {
                 "mode": "disaggregated" if two else "aggregated",
                 "layout": p.label() if isinstance(p, PoolPlan) else p.layout.label(),
@@ -141,7 +142,7 @@ def front(a: ModesAnswer) -> list[Record]:
 def chosen(p: PoolPlan) -> Record:
     """One pair of pools: estimate, bound, both pools, the transfer between them, memory and cost."""
     s, c = p.serving, p.cost
-    paid = all(records.known_price(m) is not None for m in p.machines)
+    paid = all(setting.known_price(m) is not None for m in p.machines)
     cached = float(p.questions[0].traffic.cached) > 0
     dollars: Record = {
         "input_mtok": c.input_mtok,
@@ -154,7 +155,7 @@ def chosen(p: PoolPlan) -> Record:
     }
     return {
         "label": p.label(),
-        "precision": records.precision(p.precision),
+        "precision": setting.precision(p.precision),
         "gpus": s.gpus,
         "estimate": {
             "ttft": s.ttft,
@@ -179,7 +180,7 @@ def chosen(p: PoolPlan) -> Record:
         "prefill": {
             "machine": p.machines[0].name,
             "replicas": s.n_prefill,
-            "layout": records.layout(s.prefill.layout),
+            "layout": setting.layout(s.prefill.layout),
             "load": s.prefill.load,
             "request_rate": s.prefill.rate,
             "prompts_per_pass": s.prefill.prompts,
@@ -190,17 +191,17 @@ def chosen(p: PoolPlan) -> Record:
             "service": s.prefill.service,
             "pass_seconds": dict(s.prefill.time.shares),
             "binding": binding(s.prefill.time),
-            "memory": records.memory(s.prefill.footprint, float(s.prefill.memory)),
+            "memory": passes.memory(s.prefill.footprint, float(s.prefill.memory)),
         },
         "decode": {
             "machine": p.machines[1].name,
             "replicas": s.n_decode,
-            "layout": records.layout(s.decode.layout),
+            "layout": setting.layout(s.decode.layout),
             "batch": s.decode.batch,
             "request_rate": s.decode.rate,
             "step_seconds": dict(s.decode.time.shares),
             "binding": binding(s.decode.time),
-            "memory": records.memory(s.decode.footprint, float(s.decode.memory)),
+            "memory": passes.memory(s.decode.footprint, float(s.decode.memory)),
         },
         "transfer": {
             "bytes": s.transfer.bytes,
@@ -227,7 +228,7 @@ def spans(p: PoolPlan) -> dict[str, Span | None]:
     }
     if not float(p.questions[0].traffic.cached) > 0:
         dollars["cache_read_mtok"] = None
-    paid = all(records.known_price(m) is not None for m in p.machines)
+    paid = all(setting.known_price(m) is not None for m in p.machines)
     return {
         "tpot": time_span(tpot, s.tpot, s.decode.tpot_bound),
         "ttft": time_span(p.intervals.ttft, s.ttft, s.ttft_bound),

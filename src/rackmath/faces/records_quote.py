@@ -9,6 +9,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from ..decisions.hosts import cheaper
+from ..views import setting
 from . import records
 from .records import Record
 
@@ -24,10 +25,10 @@ def record(answer: QuoteAnswer) -> Record:
     p, q = quote.standard, quote.standard.question
     return {
         "question": {
-            "model": q.model.name, "machine": q.machine.name, "engine": records.engine(q.engine),
+            "model": q.model.name, "machine": q.machine.name, "engine": setting.engine(q.engine),
             "isl": q.traffic.isl, "osl": q.traffic.osl, "cached": q.traffic.cached,
             "max_ttft": quote.objectives.max_ttft, "max_tpot": quote.objectives.max_tpot,
-            "price_kind": q.machine.price_kind, "price_per_gpu_hour": records.known_price(q.machine),
+            "price_kind": q.machine.price_kind, "price_per_gpu_hour": setting.known_price(q.machine),
         },
         "terms": asdict(quote.terms),
         "plan": records.chosen(p),
@@ -35,7 +36,7 @@ def record(answer: QuoteAnswer) -> Record:
         "tiers": [
             {
                 "name": t.name, "reason": t.why or None,
-                "layout": None if t.plan is None else records.layout(t.plan.layout),
+                "layout": None if t.plan is None else setting.layout(t.plan.layout),
                 "pools": None if t.pools is None else t.pools.label(),
                 "batch": t.plan.batch if t.plan else None if t.pools is None else t.pools.serving.decode.batch,
                 "interactivity": None if t.served is None else t.served.serving.interactivity,

@@ -15,7 +15,7 @@ from ..economics import caching
 from ..economics.pricelist import margin, medium
 from ..kernel.counts import kv_bytes_per_token
 from ..serving import kvtiers
-from . import records
+from ..views import setting
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -42,10 +42,10 @@ def record(answer: TiersAnswer) -> Record:
             "reuse": list(answer.reuses),
             "hit_share": answer.hit_share,
             "price_kind": q.machine.price_kind,
-            "price_per_gpu_hour": records.known_price(q.machine),
+            "price_per_gpu_hour": setting.known_price(q.machine),
         },
-        "layout": records.layout(p.layout),
-        "precision": records.precision(p.precision),
+        "layout": setting.layout(p.layout),
+        "precision": setting.precision(p.precision),
         "batch": p.batch,
         "entry": {
             "tokens": e.tokens,

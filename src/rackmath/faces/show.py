@@ -32,14 +32,6 @@ NARROW = 72
 
 SLIM: Box = SIMPLE_HEAD
 
-RESOURCES = {
-    "compute": "computing",
-    "weights": "reading weights",
-    "cache": "reading the cache",
-    "network": "collectives",
-    "overhead": "launches and step overhead",
-}
-"""The binding terms in words."""
 
 _FILLS = "█▓▒░·"
 _COLOURS = ("blue", "yellow", "green", "magenta", "bright_black")

@@ -11,10 +11,12 @@ from rich.text import Text
 
 from ..search.unbatched import unbatched
 from ..units import show
+from ..views import setting
+from ..views.setting import formats, under
 from . import charts, records
 from .ask import BatchAnswer
 from .show import BETWEEN, between, heading, indented, money, notes, numbers, tokens, wants_colour
-from .show_plan import formats, interval_line, under
+from .show_plan import interval_line
 
 
 def screen(c: Console, answer: BatchAnswer) -> None:
@@ -28,7 +30,7 @@ def screen(c: Console, answer: BatchAnswer) -> None:
     width, paint = c.width, wants_colour(c)
     c.print()
     c.print(Text.from_ansi(charts.draw(time_chart(answer), width=width, height=16, color=paint)))
-    if records.known_price(q.machine) is not None:
+    if setting.known_price(q.machine) is not None:
         c.print()
         c.print(Text.from_ansi(charts.draw(cost_chart(answer), width=width, height=16, color=paint)))
     _table(c, answer)
@@ -142,7 +144,7 @@ def _list(column: Any, x: list[float]) -> list[float]:
 def both(answer: BatchAnswer) -> dict[str, Any]:
     """Time and cost, one above the other; time alone where no price is known."""
     parts = [time_chart(answer)]
-    if records.known_price(answer.curve.question.machine) is not None:
+    if setting.known_price(answer.curve.question.machine) is not None:
         parts.append(cost_chart(answer))
     return charts.stack(parts, title=_title(answer))
 

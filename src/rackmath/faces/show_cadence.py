@@ -8,11 +8,11 @@ from rich.console import Console
 from rich.text import Text
 
 from ..units import show
+from ..views.machine_terms import Node, count, given, of_machine, product, quotient, stated, total
+from ..views.setting import formats
 from . import charts, records_modes
-from .explain import Node, count, given, of_machine, product, quotient, stated, total
 from .export import Face
 from .show import heading, indented, line, money, notes, numbers, tokens, wants_colour
-from .show_plan import formats
 
 if TYPE_CHECKING:
     from ..serving.queueing import Cadence

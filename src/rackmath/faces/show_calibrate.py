@@ -10,9 +10,9 @@ from rich.markup import escape
 from rich.text import Text
 
 from ..units import plural, show
+from ..views.machine_terms import Node, count
 from . import charts
 from .ask_calibrate import CalibrateAnswer
-from .explain import Node, count
 from .export import Face, Record
 from .show import heading, indented, line, notes, numbers
 

@@ -10,11 +10,12 @@ from rich.console import Console
 from rich.text import Text
 
 from ..units import show
-from . import charts, explain_memory, records, records_memory
+from ..views import setting
+from ..views.setting import formats
+from . import charts, explain_memory, records_memory
 from .ask_memory import ContextAnswer
 from .export import Face
 from .show import heading, indented, line, money, notes, numbers, tokens, wants_colour
-from .show_plan import formats
 
 if TYPE_CHECKING:
     from ..search.context import PriceStep
@@ -73,7 +74,7 @@ def policy_words(answer: ContextAnswer) -> str:
 
 
 def _paid(answer: ContextAnswer) -> bool:
-    return records.known_price(answer.curves.question.machine) is not None
+    return setting.known_price(answer.curves.question.machine) is not None
 
 
 def _thresholds(c: Console, answer: ContextAnswer) -> None:

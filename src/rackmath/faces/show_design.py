@@ -11,10 +11,11 @@ from rich.text import Text
 
 from ..kernel.counts import total_parameters
 from ..units import show
+from ..views.machine_terms import Node, count, product, quotient, stated
+from ..views.setting import RESOURCES
 from . import charts, records_design
-from .explain import Node, count, product, quotient, stated
 from .export import Face
-from .show import BETWEEN, RESOURCES, bar, heading, indented, line, money, notes, numbers, wants_colour
+from .show import BETWEEN, bar, heading, indented, line, money, notes, numbers, wants_colour
 from .show_allocate import millions
 
 if TYPE_CHECKING:

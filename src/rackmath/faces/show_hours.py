@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.text import Text
 
+from ..views.machine_terms import of_machine
 from . import records_prices
-from .explain import of_machine
 from .export import Face
 from .show import heading, indented, line, money, numbers
 

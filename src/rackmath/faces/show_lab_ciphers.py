@@ -9,8 +9,8 @@ from rich.console import Console
 from rich.text import Text
 
 from ..units import plural
+from ..views.machine_terms import Node, count, product, quotient
 from . import charts, records_lab_ciphers
-from .explain import Node, count, product, quotient
 from .export import Face
 from .show import heading, indented, line, notes, numbers, wants_colour
 

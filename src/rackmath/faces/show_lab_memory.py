@@ -11,8 +11,8 @@ from rich.text import Text
 
 from ..lab.results import agreement, growth, predicted_ratio, time_ratio
 from ..units import show
+from ..views.machine_terms import Node, stated
 from . import charts, records_lab_networks
-from .explain import Node, stated
 from .export import Face
 from .show import heading, indented, line, notes, numbers, wants_colour
 

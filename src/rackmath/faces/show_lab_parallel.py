@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.text import Text
 
+from ..views.machine_terms import Node
 from . import charts, records_lab_networks
-from .explain import Node
 from .export import Face
 from .show import heading, indented, line, notes, numbers, wants_colour
 

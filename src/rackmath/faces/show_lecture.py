@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ..units import show
-from . import explain
+from ..views import machine_terms as explain
 from .ask_lecture import LectureAnswer
 from .export import Face
 from .show import SLIM, heading, indented, line

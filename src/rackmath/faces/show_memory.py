@@ -11,11 +11,12 @@ from rich.padding import Padding
 from rich.text import Text
 
 from ..units import show
-from . import charts, explain_memory, records, records_memory
+from ..views import setting
+from ..views.setting import formats
+from . import charts, explain_memory, records_memory
 from .ask_memory import DrainAnswer, MemoryAnswer
 from .export import Face
 from .show import bar, heading, indented, line, money, notes, numbers, tokens, wants_colour
-from .show_plan import formats
 
 if TYPE_CHECKING:
     from ..search.memory import Drain, Memory
@@ -100,7 +101,7 @@ def _landmarks(c: Console, m: Memory) -> None:
 def _table(c: Console, answer: MemoryAnswer) -> None:
     m = answer.memory
     heading(c, "Users that fit, and their step when the memory is full")
-    paid = records.known_price(m.question.machine) is not None
+    paid = setting.known_price(m.question.machine) is not None
     ref = f"in {tokens(m.reference)}s"
     names = ["context", "one user", "users", "lost", "ideal", ref, "step", "bound", "MFU"] + ["$/user·h"] * paid
     shown = [n for n in names if c.width >= ROOMY or n not in ("lost", ref, "MFU")]

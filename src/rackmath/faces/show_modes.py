@@ -11,11 +11,11 @@ from rich.markup import escape
 from rich.text import Text
 
 from ..economics.pricelist import margin as gross_margin
+from ..views.setting import RESOURCES, formats
 from . import charts, explain_modes, records_modes
 from .ask_modes import OPUS
 from .export import Face
-from .show import RESOURCES, bar, decoding, heading, indented, line, money, notes, numbers, tokens, wants_colour
-from .show_plan import formats
+from .show import bar, decoding, heading, indented, line, money, notes, numbers, tokens, wants_colour
 
 if TYPE_CHECKING:
     from ..decisions.menu import Menu, Offers

@@ -10,12 +10,13 @@ from rich.text import Text
 
 from ..search.pipeline import buys_and_costs, verdict
 from ..units import show
-from . import charts, records
+from ..views import setting
+from ..views.machine_terms import Node, count, of_machine, product, quotient, stated
+from ..views.setting import formats
+from . import charts
 from .ask_pipeline import PipelineAnswer
-from .explain import Node, count, of_machine, product, quotient, stated
 from .export import Face
 from .show import heading, indented, line, money, notes, numbers, tokens
-from .show_plan import formats
 
 if TYPE_CHECKING:
     from ..search.pipeline import Pipelines, Reading
@@ -46,8 +47,8 @@ def record(answer: PipelineAnswer) -> Record:
     q, x = p.question, p.crossing
     return {
         "question": {"model": q.model.name, "machine": q.machine.name, "context": p.context},
-        "stage": records.layout(p.stage),
-        "precision": records.precision(p.precision),
+        "stage": setting.layout(p.stage),
+        "precision": setting.precision(p.precision),
         "batch": p.batch,
         "users": p.fixed_users,
         "micro_batches": p.micro_batches,
@@ -58,7 +59,7 @@ def record(answer: PipelineAnswer) -> Record:
         "hop": p.hop,
         "capacity": p.capacity,
         "reserve": p.reserved,
-        "price_per_gpu_hour": records.known_price(q.machine),
+        "price_per_gpu_hour": setting.known_price(q.machine),
         "crossing": {
             "link_ratio": x.link_ratio,
             "targets": _first(x.targets),
@@ -92,7 +93,7 @@ def rows(answer: PipelineAnswer) -> list[Record]:
 
 
 def _reading(p: Pipelines, r: Reading, i: int) -> Record:
-    paid = records.known_price(p.question.machine) is not None
+    paid = setting.known_price(p.question.machine) is not None
     return {
         "micro": r.micro[i],
         "users": r.users[i],
@@ -114,7 +115,7 @@ def tree(answer: PipelineAnswer) -> Node:
     """For each number of stages: memory per device and cost in both readings; the crossing inequality."""
     p = answer.pipelines
     q, machine = p.question, p.question.machine
-    paid = records.known_price(machine) is not None
+    paid = setting.known_price(machine) is not None
     found = []
     for i, stages in enumerate(p.stages):
         parts = []
@@ -207,7 +208,7 @@ def _busy(p: Pipelines) -> str:
 
 
 def _table(c: Console, p: Pipelines, r: Reading, shown: str) -> None:
-    paid = records.known_price(p.question.machine) is not None
+    paid = setting.known_price(p.question.machine) is not None
     names = ["P", "layers", "GPUs", shown, "weights", "cache", "fits", "TPOT", "bound", "hops"]
     idle = bool(np.any(r.busy < 1))
     names += ["busy"] * idle + ["$/Mtok"] * paid

@@ -12,12 +12,13 @@ from rich.panel import Panel
 from rich.text import Text
 
 from ..units import show
+from ..views import passes, setting
+from ..views.setting import RESOURCES, formats, traffic_words, under
 from . import charts, records, show_users
 from .ask import PlanAnswer
 from .show import (
     BETWEEN,
     NARROW,
-    RESOURCES,
     bar,
     between,
     decoding,
@@ -36,10 +37,8 @@ from .show import (
 if TYPE_CHECKING:
     from ..layout.parallelism import Layout
     from ..search.plan import Answer, Front, Plan
-    from ..world.engine import Engine
     from ..world.model import Model
     from ..world.precision import Precision
-    from ..world.workload import Objectives, Traffic
 
 MOST_ROWS = 10
 
@@ -84,66 +83,19 @@ def _question(c: Console, found: Answer) -> None:
     adapters(c, q.model)
 
 
-def under(engine: Engine) -> tuple[str, ...]:
-    """The serving engine in words to add, where one was named.
-
-    >>> from rackmath.world.engine import TYPICAL
-    >>> from rackmath.world.engine import engine
-    >>> "".join(under(engine("sglang 0.5.9"))), under(TYPICAL)
-    (' under SGLang 0.5.9', ())
-    """
-    from ..world.engine import TYPICAL, titles
-
-    if engine.name == TYPICAL.name:
-        return ()
-    name = titles().get(engine.name, engine.name)
-    return (f" under {name}", *((f" {engine.version}",) if engine.version else ()))
-
-
 def adapters(c: Console, model: Model) -> None:
     """The adapters served beside the model, if any: what one stores and costs each token that uses it."""
-    one = records.lora(model)
+    one = setting.lora(model)
     if one is not None:
         each = f"{show(one['bytes_per_adapter'], 'B')} each, {show(one['flops_per_token'], 'FLOP')} per token"
         c.print(Text(f"{one['adapters']:,.0f} adapters of rank {one['rank']:g}: {each}", style="dim"))
-
-
-def traffic_words(traffic: Traffic, limits: Objectives) -> str:
-    """Traffic and objectives in a line."""
-    from ..units import plural
-
-    cached = f"{float(traffic.cached):.0%} cached" if float(traffic.cached) > 0 else "nothing cached"
-    words = [f"{tokens(float(traffic.isl))} tokens in ({cached})", f"{tokens(float(traffic.osl))} out"]
-    if traffic.users is not None:
-        words.append("one user" if traffic.users == 1 else plural(traffic.users, "user"))
-    if limits.max_ttft < math.inf:
-        words.append(f"TTFT ≤ {show(limits.max_ttft, 's')}")
-    if limits.max_tpot < math.inf:
-        words.append(f"TPOT ≤ {show(limits.max_tpot, 's')} ({1 / limits.max_tpot:.3g} tok/s/user)")
-    if limits.max_ttft == limits.max_tpot == math.inf and traffic.users != 1:
-        words.append("no limits on latency: the cheapest of all")
-    if traffic.utilisation < 1:
-        words.append(f"{traffic.utilisation:.0%} utilised")
-    return " · ".join(words)
-
-
-def formats(p: Precision) -> str:
-    """The number formats in a few words: experts and attention where they differ, then the cache.
-
-    >>> from rackmath.world.precision import Precision
-    >>> formats(Precision.uniform("fp8"))
-    'fp8 weights, bf16 cache'
-    """
-    kinds = {p.attention.name, p.mlp.name, p.experts.name, p.shared_experts.name}
-    weights = kinds.pop() if len(kinds) == 1 else f"{p.experts.name} experts, {p.attention.name} attention"
-    return f"{weights}{' weights' if ',' not in weights else ''}, {p.kv.name} cache"
 
 
 def _chosen(c: Console, p: Plan) -> None:
     gpus, most = float(p.layout.gpus), float(p.machine.n_devices)
     text = Text.assemble((p.layout.label(), "bold green"), f"   {formats(p.precision)}\n")
     text.append(f"{decoding(p.batch)} {on_devices(gpus, most)}")
-    paid = records.known_price(p.machine)
+    paid = setting.known_price(p.machine)
     if paid is not None:
         text.append(f", at {money(paid)} per GPU-hour ({p.machine.price_kind.replace('_', '-')})")
     c.print(Panel(text, title="cheapest plan", title_align="left", border_style="green", expand=False))
@@ -179,7 +131,7 @@ def _numbers(c: Console, p: Plan, found: Answer) -> None:
         value = float(getattr(s, key))
         row(name, key, value, value / at, "")
     table.add_section()
-    if records.known_price(p.machine) is None:
+    if setting.known_price(p.machine) is None:
         add("$ per million tokens", "unknown", "", "unknown")
     else:
         dollars = [("$/M input tokens", "input_mtok")]
@@ -215,7 +167,7 @@ def _why(c: Console, p: Plan, found: Answer) -> None:
             "time of a request"
             if p.question.engine.local
             else "price"
-            if records.known_price(p.machine) is not None
+            if setting.known_price(p.machine) is not None
             else "device time per request"
         )
         line(c, f"What would move the {what}: {words}")
@@ -226,7 +178,7 @@ def _percent(change: float) -> str:
 
 
 def _memory(c: Console, p: Plan) -> None:
-    held = records.memory(p.serving.footprint, float(p.serving.memory))
+    held = passes.memory(p.serving.footprint, float(p.serving.memory))
     heading(c, "Memory per GPU", f"{show(held['capacity'], 'B')}, {show(held['capacity'] - held['free'], 'B')} used")
     bar(c, {k: held[k] for k in ("weights", "cache", "reserve", "free")}, unit="B", total=held["capacity"])
 
@@ -264,7 +216,7 @@ def _fleet(c: Console, answer: PlanAnswer) -> None:
         f"[bold]{replicas:,.0f} {word}[/]{spare}: {float(f.devices):,.0f} GPUs{billed}; {float(f.utilisation):.0%}"
         f" utilised, {show(float(f.power), 'W') if f.power else 'power unknown'} at the facility",
     )
-    paid = records.known_price(best.machine) is not None
+    paid = setting.known_price(best.machine) is not None
     month = f"${float(f.month_dollars):,.0f} a month" if paid else "dollars a month unknown"
     per_mtok = float(f.month_dollars) / (f.tokens_per_s * MONTH) * 1e6 if f.tokens_per_s else math.nan
     real = f" ({money(per_mtok)}/M tokens with the idle share)" if paid else ""
@@ -330,7 +282,7 @@ def _front(c: Console, found: Answer) -> None:
     c.print(Text.from_ansi(charts.draw(chart_of(found), width=c.width, height=16, color=wants_colour(c))))
     table = numbers("", "tok/s/user", "tok/s/GPU", "$/M tokens", "TTFT", "batch")
     table.add_column("layout", no_wrap=True)
-    paid = records.known_price(best.machine) is not None
+    paid = setting.known_price(best.machine) is not None
     several = len(found.question.precisions) > 1
     s = best.serving
     rows = [
@@ -403,7 +355,7 @@ def _nothing(c: Console, found: Answer) -> None:
     s, cost = near.serving, near.cost
     where = "" if near.machine.name == found.question.machine.name else f"on {near.machine.name}: "
     heading(c, "Nearest plan", f"{where}{near.layout.label()}, {formats(near.precision)}, batch {tokens(near.batch)}")
-    price = f", {money(cost.blended_mtok)} per million tokens" if records.known_price(near.machine) else ""
+    price = f", {money(cost.blended_mtok)} per million tokens" if setting.known_price(near.machine) else ""
     line(
         c,
         f"TTFT {show(float(s.ttft), 's')}, TPOT {show(float(s.tpot), 's')}"

@@ -11,11 +11,12 @@ from rich.panel import Panel
 from rich.text import Text
 
 from ..units import plural, show
-from . import charts, records, records_pools, show_plan
+from ..views import passes, setting
+from ..views.setting import RESOURCES, formats, traffic_words, under
+from . import charts, records_pools, show_plan
 from .show import (
     BETWEEN,
     NARROW,
-    RESOURCES,
     bar,
     between,
     decoding,
@@ -66,14 +67,14 @@ def _question(c: Console, answer: ModesAnswer) -> None:
     q, limits = answer.questions[1], answer.objectives
     where = [answer.questions[0].machine.name, q.machine.name]
     words = q.machine.name if where[0] == where[1] else f"{where[1]} (prefill on {where[0]})"
-    c.print(Text.assemble((q.model.name, "bold"), " on ", (words, "bold"), *show_plan.under(q.engine)))
-    c.print(Text(show_plan.traffic_words(q.traffic, limits), style="dim"))
+    c.print(Text.assemble((q.model.name, "bold"), " on ", (words, "bold"), *under(q.engine)))
+    c.print(Text(traffic_words(q.traffic, limits), style="dim"))
     show_plan.adapters(c, q.model)
 
 
 def _chosen(c: Console, p: PoolPlan) -> None:
     s = p.serving
-    text = Text.assemble((p.label(), "bold green"), f"   {show_plan.formats(p.precision)}\n")
+    text = Text.assemble((p.label(), "bold green"), f"   {formats(p.precision)}\n")
     for title, n, layout, machine, what in (
         ("prefill", s.n_prefill, s.prefill.layout, p.machines[0], f"busy {float(s.prefill.load):.0%} of the time"),
         ("decode", s.n_decode, s.decode.layout, p.machines[1], f"{decoding(_rounded(s.decode.batch))} in each"),
@@ -117,7 +118,7 @@ def _numbers(c: Console, p: PoolPlan, answer: ModesAnswer) -> None:
     row("tok/s per decode GPU, output only", "output_tput_per_decode_gpu", float(s.output_tput_per_decode_gpu),
         None, "")  # fmt: skip
     table.add_section()
-    if not all(records.known_price(m) is not None for m in p.machines):
+    if not all(setting.known_price(m) is not None for m in p.machines):
         add("$ per million tokens", "unknown")
     else:
         dollars = [("$/M input tokens (prefill pool)", "input_mtok")]
@@ -162,7 +163,7 @@ def _pools(c: Console, p: PoolPlan) -> None:
         ("decode", s.decode.time, s.decode.footprint, s.decode.memory),
     ):
         _bound_by(c, name, time)
-        held = records.memory(holds, float(used))
+        held = passes.memory(holds, float(used))
         free = show(held["free"], "B")
         line(c, f"[dim]memory per GPU: weights {show(held['weights'], 'B')}, caches {show(held['cache'], 'B')},"
              f" reserve {show(held['reserve'], 'B')}, free {free} of {show(held['capacity'], 'B')}[/]")  # fmt: skip
@@ -223,7 +224,7 @@ def _modes(c: Console, answer: ModesAnswer) -> None:
             continue
         s = plan.serving
         on = plan.machines if isinstance(plan, PoolPlan) else (plan.machine,)
-        paid = all(records.known_price(m) is not None for m in on)
+        paid = all(setting.known_price(m) is not None for m in on)
         table.add_row(
             mode, money(plan.cost.blended_mtok) if paid else "unknown", f"{float(s.tput_per_gpu):,.0f}",
             show(float(s.ttft), "s"), show(float(s.tpot), "s"), f"{float(s.gpus):,.0f}",

@@ -10,9 +10,9 @@ from rich.console import Console
 from rich.text import Text
 
 from ..units import plural
+from ..views.machine_terms import Node
 from . import charts, records_prices
 from .charts import Axis, Mark, Series
-from .explain import Node
 from .export import Face
 from .show import heading, indented, line, notes, numbers, tokens
 

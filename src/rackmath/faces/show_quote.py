@@ -12,10 +12,10 @@ from rich.text import Text
 from ..decisions.hosts import cheaper
 from ..decisions.quote_tiers import LONG_TTFT
 from ..units import plural, show
+from ..views.setting import formats, traffic_words, under
 from . import chart_quote, explain_quote, records_quote
 from .export import Face
 from .show import BETWEEN, between, heading, indented, line, money, notes, numbers, tokens, wants_colour
-from .show_plan import formats, traffic_words, under
 
 if TYPE_CHECKING:
     from ..decisions.hosts import Host

@@ -9,9 +9,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.text import Text
 
+from ..views.machine_terms import Node, count
 from . import charts
 from .ask_score import ScoreAnswer
-from .explain import Node, count
 from .export import Face, Record
 from .show import heading, indented, line, notes, numbers
 

@@ -11,12 +11,13 @@ from rich.text import Text
 
 from ..search.speculation import draft_share
 from ..units import show
-from . import charts, records
+from ..views import setting
+from ..views.machine_terms import Node, count, product, quotient, stated
+from ..views.setting import formats
+from . import charts
 from .ask_speculate import SpeculationAnswer
-from .explain import Node, count, product, quotient, stated
 from .export import Face, Record
 from .show import heading, indented, line, money, notes, numbers, tokens, wants_colour
-from .show_plan import formats
 
 if TYPE_CHECKING:
     from ..search.speculation import BreakEven, SpeculationCurve
@@ -42,8 +43,8 @@ def record(answer: SpeculationAnswer) -> Record:
     q, s = c.question, c.speculation
     return {
         "question": {"model": q.model.name, "machine": q.machine.name, "context": c.context},
-        "layout": records.layout(c.layout),
-        "precision": records.precision(c.precision),
+        "layout": setting.layout(c.layout),
+        "precision": setting.precision(c.precision),
         "draft": {
             "kind": s.kind,
             "made_by": answer.draft,
@@ -51,7 +52,7 @@ def record(answer: SpeculationAnswer) -> Record:
             "acceptance": float(s.acceptance),
             "tokens_per_pass": float(s.kept),
         },
-        "price_per_gpu_hour": records.known_price(q.machine),
+        "price_per_gpu_hour": setting.known_price(q.machine),
         "pays": [{"from": a, "to": b} for a, b in c.pays],
         "largest_batch": float(c.batch[-1]),
         "capacity": c.capacity,
@@ -77,7 +78,7 @@ def _break_even(b: BreakEven) -> Record:
 def rows(answer: SpeculationAnswer) -> list[Record]:
     """One row for each batch."""
     c = answer.curve
-    paid = records.known_price(c.question.machine) is not None
+    paid = setting.known_price(c.question.machine) is not None
     share = draft_share(c)
     return [
         {
@@ -252,7 +253,7 @@ def _at(c: SpeculationCurve, kept: Node, i: int) -> Node:
     bound = Node(name="bound of the step", value=float(np.asarray(c.whole.bound)[i]), unit="s")
     least = quotient("TPOT bound", "s", bound, count("tokens at most", float(c.speculation.width)))
     children = [speed, least]
-    if records.known_price(c.question.machine) is not None:
+    if setting.known_price(c.question.machine) is not None:
         rate = count("dollars per GPU-hour / 3600 x GPUs x 1e6 / batch", float(c.cost_mtok[i] / c.tpot[i]))
         children.append(product("$/M output tokens", "$", rate, tpot))
     return Node(name=f"batch {c.batch[i]:,.0f}", children=tuple(children))

@@ -11,12 +11,12 @@ from rich.text import Text
 
 from ..serving import kvtiers
 from ..units import show
+from ..views.setting import formats
 from . import charts, records_tiers
 from .ask_tiers import TiersAnswer
 from .chart_tiers import cost_chart, map_spec, terminal_map
 from .export import Face
 from .show import heading, indented, line, money, notes, numbers, tokens, wants_colour
-from .show_plan import formats
 
 
 def face(answer: TiersAnswer) -> Face:

@@ -12,13 +12,13 @@ from rich.text import Text
 
 from ..serving.timeline import KINDS, Block, Piece, Segment, lane, totals, trace
 from ..units import show
-from . import explain_pass, records
+from ..views import pass_terms, setting
+from ..views.machine_terms import Node, count, stated
+from ..views.setting import formats
 from .ask_timeline import TimelineAnswer
 from .chart_timeline import Bar, lanes, page
-from .explain import Node, count, stated
 from .export import Face, plain
 from .show import decoding, heading, indented, line, notes, numbers, tokens
-from .show_plan import formats
 
 Record = dict[str, Any]
 
@@ -71,8 +71,8 @@ def record(answer: TimelineAnswer) -> Record:
             "model": q.model.name, "machine": q.machine.name, "batch": answer.batch,
             "context": t.work.context, "prefill": t.work.prefill,
         },
-        "layout": records.layout(t.layout),
-        "precision": records.precision(answer.precision),
+        "layout": setting.layout(t.layout),
+        "precision": setting.precision(answer.precision),
         "step": t.step,
         "estimate": t.time.estimate,
         "bound": t.time.bound,
@@ -117,12 +117,12 @@ def tree(answer: TimelineAnswer) -> Node:
         name = f"stage {s + 1}, {t.stage_layers[s]:g} layers" if t.stages > 1 else "every device"
         stages.append(stated("sum", name, t.step, "s", *parts))
     sequences = float(t.work.decode) / float(t.layout.dp)
-    made = explain_pass.pass_nodes("estimate of a pass", t.time, answer.question, answer.precision, sequences)
+    made = pass_terms.pass_nodes("estimate of a pass", t.time, answer.question, answer.precision, sequences)
     return Node(
         name=f"a step of {answer.question.model.name} on {answer.question.machine.name}, {t.layout.label()}",
         value=t.step,
         unit="s",
-        children=(count("micro-batches", t.micro_batches), *stages, made, explain_pass.bound(t.time)),
+        children=(count("micro-batches", t.micro_batches), *stages, made, pass_terms.bound(t.time)),
     )
 
 

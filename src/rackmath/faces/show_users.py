@@ -10,6 +10,7 @@ from rich.panel import Panel
 from rich.text import Text
 
 from ..units import plural, show
+from ..views import setting
 from . import records
 from .show import BETWEEN, between, heading, indented, line, money, numbers, on_devices, times, tokens
 
@@ -33,7 +34,7 @@ def tail(c: Console, p: Plan) -> None:
         f"[bold]{show(float(s.ttft_mean) + rest * float(s.tpot), 's')}[/] ="
         f" {show(float(s.ttft_mean), 's')} to the first token + {rest:,.0f} x {show(float(s.tpot), 's')}",
     )
-    price = records.known_price(p.machine)
+    price = setting.known_price(p.machine)
     if price is not None:
         kind = p.machine.price_kind.replace("_", "-")
         line(

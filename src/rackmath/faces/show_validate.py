@@ -12,9 +12,9 @@ from rich.table import Table
 from rich.text import Text
 
 from ..evidence.validate import left_out
+from ..views.machine_terms import Node, count
 from . import chart_trust
 from .ask_validate import ValidateAnswer
-from .explain import Node, count
 from .export import Face, Record
 from .show import heading, indented, line, numbers
 

@@ -33,7 +33,7 @@ class Trust:
 def trust(question: Question, *, devices: Number, context: Number, users: Number) -> Trust:
     """The intervals of a replica of so many `devices` with `users` inside, of `context` tokens each.
 
-    >>> from rackmath.faces.question import question
+    >>> from rackmath.questions.resolve import question
     >>> from rackmath.world.workload import Traffic
     >>> q, _ = question("deepseek-ai/DeepSeek-V3", "8xh200", traffic=Traffic(isl=8192, osl=1024), engine="sglang")
     >>> found = trust(q, devices=8.0, context=9216.0, users=64.0)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from .explain import Node, count, difference, given, of_machine, product, quotient, stated, total
+from .machine_terms import Node, count, difference, given, of_machine, product, quotient, stated, total
 
 if TYPE_CHECKING:
     from ..economics.fleet import Fleet

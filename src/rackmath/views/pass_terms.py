@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ..serving.timeline import HOST, SEQUENCES, around
-from .explain import Node, count, given, of_machine, product, quotient, root, stated, total
-from .explain_fits import Fit, Fits
+from .fit_terms import Fit, Fits
+from .machine_terms import Node, count, given, of_machine, product, quotient, root, stated, total
 
 if TYPE_CHECKING:
     from ..kernel.roofline import Op, PassTime

@@ -392,3 +392,17 @@ def _replaced(record: T, kind: str, values: Mapping[str, Quantity]) -> T:
         changed = {**tables[table], **dict.fromkeys(entries, number)} if entry else number
         record = replace(record, **{table: changed})  # type: ignore[type-var]
     return record
+
+
+def lora_model(model: str | Model, lora: str | None, sets: Mapping[str, Quantity] | None) -> tuple[Any, Any]:
+    """The model with adapters on it, and the settings that are left: those of the model are already in it."""
+    if lora is None:
+        return model, sets
+    from ..world import catalog
+    from ..world.lora import parse_lora, with_lora
+
+    chosen: Model = catalog.model(model) if isinstance(model, str) else model
+    own = {k.removeprefix("model."): v for k, v in (sets or {}).items() if k.startswith("model.")}
+    chosen = catalog.override(chosen, own) if own else chosen
+    rest = {k: v for k, v in (sets or {}).items() if not k.startswith("model.")}
+    return with_lora(chosen, parse_lora(lora)), rest

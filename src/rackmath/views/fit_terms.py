@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from .explain import Node, product, stated
+from .machine_terms import Node, product, stated
 
 if TYPE_CHECKING:
     from ..kernel.efficiency import Efficiency
