@@ -55,10 +55,11 @@ def mixed(p: Plan, batch: Node, steps: Node) -> Node:
 
 def waiting(p: Plan, service: Node, batch: Node, steps: Node) -> tuple[Node, Node]:
     """Mean and median time behind other prompts: one server with constant service time, requests at random."""
+    from ..layout.parallelism import under_way
     from ..serving.steady import BUSY_LIMIT
 
     s, q = p.serving, p.question
-    rank = math.ceil(max(p.batch / float(p.layout.pp), 1.0) / float(p.layout.dp))
+    rank = math.ceil(max(p.batch / float(under_way(q.engine, p.layout)), 1.0) / float(p.layout.dp))
     room = difference("room for prefill in a step", "", given("engine.chunk_tokens", q.engine.chunk_tokens),
                       count("decode tokens of a rank", rank))  # fmt: skip
     load = quotient("load of prefill", "share", due(p, batch, steps), room)
