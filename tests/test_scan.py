@@ -82,4 +82,4 @@ def test_a_stopped_scan_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert [(r["command"], r["code"], r["wrong"]) for r in found] == [
         ("law", "0", ""), ("machines", "0", ""), ("models", "0", ""),
     ]  # fmt: skip
-    assert "3 of 3 runs (100%)" in scan.page(found, len(runs))
+    assert "3 of 3 runs (100.0%)" in scan.page(found, len(runs))

@@ -310,7 +310,7 @@ def page(rows: Sequence[dict[str, str]], whole: int) -> str:
         "in which every model, command, vendor and form stands.",
         "",
         f"Recorded {date.today():%-d %B %Y}, Python {platform.python_version()}: {len(rows):,} of {whole:,} runs"
-        f" ({len(rows) / whole:.0%}), {len(commands)} commands, {len(names)} models, {len(machines)} machines.",
+        f" ({len(rows) / whole:.1%}), {len(commands)} commands, {len(names)} models, {len(machines)} machines.",
         "",
         "| exit code | runs |",
         "|---|---|",
