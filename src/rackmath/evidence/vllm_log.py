@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +26,7 @@ from ..layout.parallelism import Layout
 from ..search.passtimes import pass_times
 from ..search.simulate import Requests, Scheduler, Served, simulate
 from ..world import catalog
-from ..world.engine import Engine
+from ..world.engine import engine as engine_of
 from ..world.machine import Machine
 from ..world.model import Model
 from ..world.precision import Precision
@@ -118,9 +118,10 @@ def setting_of(run: str, given: Text, asked: Asked) -> Setting:
     notes = () if given else ("settings are vLLM's defaults",)
     room = number(given, "kv_tokens")
     if room is None:
-        engine = Engine(
-            memory_share=asked.engine.memory_share, reserved_bytes=asked.engine.reserved_bytes, chunk_tokens=budget
-        )
+        engine = replace(
+            engine_of(f"vllm {given.get('vllm') or ''}"), memory_share=asked.engine.memory_share or 0.9,
+            step_tokens=budget, sequences=sequences, chunk_tokens=budget,
+        )  # fmt: skip
         each = float(CACHE_BLOCK)
         fits = footprint(model, machine, precision, layout, engine, each)
         room = each * float(fits.batch_max)

@@ -202,6 +202,7 @@ def _facts(
 ) -> tuple[dict[str, bool], dict[str, Any]]:
     from ..layout.footprint import footprint
     from ..layout.parallelism import slots
+    from ..layout.reserve import share_in_force
     from ..units import show
 
     tp, pp, dp, cp, ep = (int(float(getattr(layout, n))) for n in ("tp", "pp", "dp", "cp", "ep"))
@@ -227,11 +228,12 @@ def _facts(
         "nodes_dp": nodes > 1 and dp > 1 and local > 0, "nodes_rank": nodes > 1 and dp == 1,
         "nodes_ray": nodes > 1 and dp > 1 and not local,
     }  # fmt: skip
+    share = float(share_in_force(q.engine, q.machine, layout))
     values = {
         "model": q.model.name, "tp": tp, "pp": pp, "dp": dp, "cp": cp, "ep": ep, "stage": stage,
         "trt_tp": tp * dp, "redundant": int(spare), "seqs": math.ceil(batch - 1e-9),
         "seqs_rank": math.ceil(batch / dp - 1e-9), "tokens": tokens, "tokens_all": tokens * dp,
-        "context": math.ceil(float(traffic.isl) + float(traffic.osl)), "memory": f"{q.engine.memory_share:g}",
+        "context": math.ceil(float(traffic.isl) + float(traffic.osl)), "memory": f"{share:.3g}",
         "gpus": gpus, "nodes": nodes, "node": gpus // nodes, "local": local,
         "weights": show(float(held.weights), "B"),
         "free_share": f"{max(after - float(held.reserved), 0.0) / after:.2f}",

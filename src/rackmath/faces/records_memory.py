@@ -56,8 +56,12 @@ def memory(answer: MemoryAnswer) -> Record:
         "full_context": m.full_context,
         "memory": {
             "weights": m.holds.weights,
-            "reserve": m.holds.reserved,
+            "reserve": m.reserve,
+            "room": m.room,
             "capacity": m.holds.capacity,
+            "nominal": m.question.machine.box,
+            "terms": dict(m.terms),
+            "pool_tokens": m.pool_tokens,
         },
         "price_per_gpu_hour": known_price(q.machine),
         "users": user_rows(answer),

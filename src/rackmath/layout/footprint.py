@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -17,6 +18,7 @@ from ..world.precision import Precision
 from . import local
 from .pages import ahead_of, request_bytes
 from .parallelism import Layout, kv_heads_of, slots, split, stage_share
+from .reserve import reserve
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,21 +27,41 @@ class Footprint:
 
     weights: Number
     reserved: Number
-    prompts: Number  # cache of prompts being prefilled
     per_sequence: Number
     capacity: Number
     batch_max: Number
+    prompt: Number = 0.0  # cache of one prompt being prefilled
+    prompts: Number = 0.0  # most of them at once
+    terms: Mapping[str, Number] = field(default_factory=dict)  # of `reserved`
+
+    @property
+    def room(self) -> Number:
+        """Bytes left for cache; 0 where weights and reserve leave none."""
+        return np.maximum(self.capacity - self.weights - self.reserved, 0.0)
+
+    def prefilling(self, rank: Number) -> Number:
+        """Bytes of prompts in progress beside `rank` decoding sequences: at most as many, and none beside one alone.
+
+        A sequence alone on its rank is its own prompt first and decodes after.
+        """
+        return np.where(np.asarray(rank) > 1, np.minimum(self.prompts, rank), 0.0) * self.prompt
 
     def used(self, batch: Number, layout: Layout) -> Number:
         """Bytes in use with `batch` sequences in the replica, spread evenly over its attention-DP groups."""
-        return self.weights + self.reserved + self.prompts + np.ceil(batch / layout.dp) * self.per_sequence
+        rank = np.ceil(batch / layout.dp)
+        return self.weights + self.reserved + self.prefilling(rank) + rank * self.per_sequence
 
 
-RUNTIME_SHARE = 0.05
-"""Most of a device's memory that the runtime takes, where that is less than `Engine.reserved_bytes`."""
+def seats(room: Number, per_sequence: Number, prompt: Number, prompts: Number) -> Number:
+    """Most sequences a rank decodes in `room` bytes beside the prompts then in progress (`Footprint.prefilling`).
 
-ACTIVATION_COPIES = 12.0
-"""Hidden vectors alive at once per token of the largest step, in units of d_model (workspace of a forward pass)."""
+    >>> [float(seats(room, 1.0, 1.0, 4.0)) for room in (0.5, 1.0, 3.0, 4.0, 8.0, 12.0)]
+    [0.0, 1.0, 1.0, 2.0, 4.0, 8.0]
+    """
+    each = np.maximum(per_sequence, 1e-300)
+    many = np.floor(np.maximum(room - prompts * prompt, 0.0) / each)
+    few = np.minimum(np.floor(room / (each + prompt)), prompts)
+    return np.maximum(np.maximum(many, few), np.minimum(np.floor(room / each), 1.0))
 
 
 def footprint(
@@ -53,32 +75,29 @@ def footprint(
 ) -> Footprint:
     """What a replica holds when its sequences average `context` tokens and prompts of `prompt` tokens are prefilled.
 
-    `reserved` is what the engine keeps out of the cache's reach: the unfilled share of memory, the runtime (at most
-    `RUNTIME_SHARE` of a small memory), and the activations of the largest step. As many prompts as fill a step, at
-    least one, are in progress on every attention-DP rank.
+    `reserved` is what the engine keeps out of the cache's reach, the sum of the terms of `layout.reserve`. As many
+    prompts as fill a step, at least one, are in progress on every attention-DP rank, but no more than decode there.
     """
     if engine.local:
         return _local(model, machine, precision, layout, engine, context)
     weights = device_weight_bytes(model, precision, layout, padding(engine, machine.generation, precision.experts))
     per_sequence = request_bytes(model, precision, layout, engine, context)
-    activations = engine.chunk_tokens * model.d_model * precision.activation_bytes * ACTIVATION_COPIES
-    runtime = np.minimum(engine.reserved_bytes, RUNTIME_SHARE * machine.hbm_capacity)
-    reserved = runtime + activations / layout.tp + (1 - engine.memory_share) * machine.hbm_capacity
-    in_progress = np.maximum(np.floor(engine.chunk_tokens / np.maximum(prompt, 1.0)), 1.0)
-    prompts = np.where(
-        np.asarray(prompt) > 0,
-        in_progress * request_bytes(model, precision, layout, engine, prompt, ahead_of(engine, prompt)),
-        0.0,
-    )
-    free = machine.hbm_capacity - weights - reserved - prompts
-    each = np.floor(np.maximum(free, 0.0) / np.maximum(per_sequence, 1.0))
+    longest = np.maximum(context, prompt)
+    terms = reserve(model, machine, precision, layout, engine, weights, longest)
+    reserved = sum(terms.values(), 0.0 * layout.tp)
+    filled = np.asarray(prompt) > 0
+    prompts = np.where(filled, np.maximum(np.floor(engine.chunk_tokens / np.maximum(prompt, 1.0)), 1.0), 0.0)
+    one = np.where(filled, request_bytes(model, precision, layout, engine, prompt, ahead_of(engine, prompt)), 0.0)
+    free = np.maximum(machine.hbm_capacity - weights - reserved, 0.0)
     return Footprint(
         weights=weights,
         reserved=reserved,
-        prompts=prompts,
         per_sequence=per_sequence,
         capacity=machine.hbm_capacity,
-        batch_max=each * layout.dp,
+        batch_max=seats(free, np.maximum(per_sequence, 1.0), one, prompts) * layout.dp,
+        prompt=one,
+        prompts=prompts,
+        terms=terms,
     )
 
 
@@ -95,14 +114,16 @@ def _local(
     # scratch grows with the cells of all slots: what one slot adds counts with its cache
     one = local.compute_buffer(model, layout, engine, context)
     more = local.compute_buffer(model, layout, engine, 2 * context) - one
-    free = machine.usable - weights - driver - (one - more)
+    terms = {"driver": machine.hbm_capacity - machine.usable, "runtime": driver, "compute buffer": one - more}
+    reserved = sum(terms.values(), 0.0)
+    free = machine.hbm_capacity - weights - reserved
     return Footprint(
         weights=weights,
-        reserved=driver + one - more + (machine.hbm_capacity - machine.usable),
-        prompts=0.0,
+        reserved=reserved,
         per_sequence=per_sequence + more,
         capacity=machine.hbm_capacity,
         batch_max=np.floor(np.maximum(free, 0.0) / np.maximum(per_sequence + more, 1.0)),
+        terms=terms,
     )
 
 

@@ -354,7 +354,11 @@ def _by_room(sets: Mapping[str, Quantity]) -> dict[str, dict[str, Quantity]]:
 
 
 _DIMENSIONS = {
-    "reserved_bytes": "bytes",
+    "runtime_bytes": "bytes",
+    "link_bytes": "bytes",
+    "link_more_bytes": "bytes",
+    "graph_bytes": "bytes",
+    "logit_bytes": "bytes",
     "launch": "s",
     "step_overhead": "s",
     "sequence_overhead": "s",
@@ -390,6 +394,8 @@ def _replaced(record: T, kind: str, values: Mapping[str, Quantity]) -> T:
         number = parse(value, dimension, name=f"{kind}.{name}")
         check_setting(number, dimension, f"{kind}.{name}")
         changed = {**tables[table], **dict.fromkeys(entries, number)} if entry else number
+        if name == "chunk_tokens":  # a step set by hand is also the one that memory is kept for
+            record = replace(record, step_tokens=number)  # type: ignore[type-var]
         record = replace(record, **{table: changed})  # type: ignore[type-var]
     return record
 

@@ -9,6 +9,7 @@ what fits is counted in the bytes that the driver shows.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +19,7 @@ from ..kernel.counts import cache_bytes, weight_bytes
 from ..kernel.roofline import drain_time
 from ..layout.footprint import Footprint, footprint
 from ..layout.parallelism import Layout
+from ..layout.reserve import reserve
 from ..world.machine import Machine, Source
 from ..world.precision import Precision
 from .balance import balance, full_context, multiply_time, sequences_held
@@ -75,6 +77,8 @@ class Memory:
     precision: Precision
     reference: float
     holds: Footprint
+    terms: Mapping[str, float]  # what the engine keeps on a device of the first stage, which logs print
+    pool_tokens: float  # tokens of cache of one replica, in sequences of `reference` tokens
     drains: tuple[Drain, ...]
     drain: float
     share: float  # f of the layout: weights of the fullest device over the HBM on its box
@@ -85,6 +89,19 @@ class Memory:
     mfu_full: float  # at B = B* with the rest of HBM full of cache: compute over drain
     full_context: float  # the context at which B* sequences fill HBM
     users: Users
+
+    @property
+    def reserve(self) -> float:
+        """Bytes on a device of the first stage that are neither weights nor cache."""
+        return sum(self.terms.values())
+
+    @property
+    def room(self) -> float:
+        """Bytes left for cache on a device of the first stage; below 0 what is lacking.
+
+        With several stages the last may have less: it also turns logits into tokens. `holds` counts that one.
+        """
+        return float(self.holds.capacity) - float(self.holds.weights) - self.reserve
 
 
 def drains(machine: Machine) -> tuple[Drain, ...]:
@@ -126,6 +143,11 @@ def memory(
     chosen = layout or preferred_layout(question, precision, reference, Policy())
     replicas = float(np.floor(machine.n_devices / float(chosen.gpus)))
     holds = footprint(model, machine, precision, chosen, question.engine, reference)
+    first = holds.terms
+    if not question.engine.local:
+        first = reserve(
+            model, machine, precision, chosen, question.engine, holds.weights, reference, last=False
+        )  # fmt: skip
     box, bandwidth = float(machine.box), float(machine.hbm_bandwidth)
     drain = float(drain_time(box, bandwidth))
     weights = float(holds.weights)
@@ -138,6 +160,8 @@ def memory(
         precision=precision,
         reference=reference,
         holds=holds,
+        terms={name: float(value) for name, value in first.items()},
+        pool_tokens=float(np.floor(holds.room / np.maximum(holds.per_sequence, 1e-300) * chosen.dp * reference)),
         drains=drains(machine),
         drain=drain,
         share=weights / box,

@@ -167,7 +167,7 @@ def _table(
         layers=np.ceil(model.n_layers / stages),
         gpus=stages * float(one.gpus),
         weights=np.asarray(room.weights) * np.ones_like(stages),
-        reserved=float(room.reserved),
+        reserved=float(np.max(room.reserved)),  # of the number of stages that leaves least
         capacity=float(room.capacity),
         users_max=np.asarray(room.batch_max) * np.ones_like(stages),
         holds=np.asarray(room.batch_max >= one.dp) & np.ones(len(stages), dtype=bool),
@@ -263,7 +263,8 @@ def _nothing(question: Question, precision: Precision, one: Layout, stages: Colu
         network = f" and {machine.name} has no network to reach a further domain"
     return (
         f"{words} hold no sequence of {model.name}: a device would keep {show(float(room.weights), 'B')} of weights"
-        f" and {show(float(room.reserved), 'B')} in reserve, and has {show(float(room.capacity), 'B')}{network};"
+        f" and {show(float(np.max(room.reserved)), 'B')} in reserve, and has"
+        f" {show(float(room.capacity), 'B')}{network};"
         f" take wider stages (--layout), shorter contexts or narrower weights, {show(weight_bytes(model), 'B')} now"
     )
 

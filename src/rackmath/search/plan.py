@@ -15,6 +15,7 @@ from ..economics.fleet import fleet, fleet_of
 from ..kernel.counts import weight_bytes
 from ..layout.footprint import footprint
 from ..layout.parallelism import Layout
+from ..serving.speculative import beside
 from ..serving.steady import Serving, steady
 from ..units import plural, show
 from ..world.machine import Machine
@@ -348,14 +349,21 @@ def _too_slow(question: Question) -> str:
 
 
 def does_not_fit(question: Question, every: Layout) -> str:
-    """Why no layout holds the model and one sequence: the layout that comes closest, and the shortfall."""
+    """Why no layout holds the model and one sequence: the layout that comes closest, and the shortfall.
+
+    What is counted is what `footprint` counts for a plan with one sequence.
+    """
     model, machine = question.model, question.machine
-    context = question.traffic.isl + question.traffic.osl
+    context = float(question.traffic.isl + question.traffic.osl)
     stories = []
     for precision in question.precisions:
         room = footprint(model, machine, precision, every, question.engine, context)
+        if question.speculation is not None:
+            room = beside(room, question.speculation, every, context)
         need = room.weights + room.reserved + room.per_sequence
         row = int(np.argmin(need))
+        kept = {name: float(np.broadcast_to(value, np.shape(need))[row]) for name, value in room.terms.items()}
+        terms = ", ".join(f"{name} {show(value, 'B')}" for name, value in kept.items() if value > 0)
         one = take(every, row)
         whole = weight_bytes(model, precision)
         have = float(one.gpus) * float(machine.hbm_capacity)
@@ -364,9 +372,9 @@ def does_not_fit(question: Question, every: Layout) -> str:
             f"{model.name} in {precision.name} does not fit on {machine.name}: its weights are {show(whole, 'B')};"
             f" the roomiest layout ({one.label()}) needs {show(short, 'B')} per device"
             f" (weights {show(float(np.asarray(room.weights)[row]), 'B')},"
-            f" one sequence {show(float(np.asarray(room.per_sequence)[row]), 'B')},"
-            f" engine {show(float(np.asarray(room.reserved)[row]), 'B')}) of"
-            f" {show(float(machine.hbm_capacity), 'B')}: {show(short - float(machine.hbm_capacity), 'B')} short"
+            f" one sequence of {context:,.0f} tokens {show(float(np.asarray(room.per_sequence)[row]), 'B')};"
+            f" kept by the {question.engine.name} engine: {terms}) of {show(float(machine.hbm_capacity), 'B')}:"
+            f" {show(max(short - float(machine.hbm_capacity), 0.0), 'B')} short"
         )
         if whole > have:
             together = "device holds" if one.gpus == 1 else f"{one.gpus:.0f} devices hold"

@@ -23,7 +23,7 @@ from ..errors import BadInput
 from ..kernel.counts import Pass
 from ..kernel.efficiency import Efficiency
 from ..kernel.roofline import PassTime
-from ..layout.footprint import Footprint, device_cache_bytes, device_weight_bytes
+from ..layout.footprint import Footprint, device_cache_bytes, device_weight_bytes, seats
 from ..layout.forward import forward
 from ..layout.parallelism import Layout
 from ..world.machine import Machine
@@ -192,9 +192,10 @@ def beside(holds: Footprint, speculation: Speculation, layout: Layout, context: 
     weights = holds.weights + device_weight_bytes(speculation.held, speculation.precision, on)
     each = holds.per_sequence + device_cache_bytes(speculation.held, speculation.precision, on, context)
     free = np.maximum(holds.capacity - weights - holds.reserved, 0.0)
+    room = seats(free, np.maximum(each, 1.0), holds.prompt, holds.prompts)
     return replace(
         holds,
         weights=weights,
         per_sequence=each,
-        batch_max=np.floor(free / np.maximum(each, 1.0)) * layout.dp,
+        batch_max=room * layout.dp,
     )

@@ -263,14 +263,18 @@ def memory(holds: Footprint, batch: float, layout: Layout, q: Question) -> Node:
                note="all layers of the fullest stage at the mean context, with room for its spread")  # fmt: skip
     held = math.ceil(batch / float(layout.dp))
     sequences = count("sequences per rank", held, "batch / dp, rounded up")
-    prompts = Node(name="prompts in progress", value=float(holds.prompts), unit="B", note="being prefilled")
-    engine = f"{q.engine.name} engine: {1 - q.engine.memory_share:.0%} unfilled, runtime, activations"
-    if q.engine.local:
-        engine = f"{q.engine.name}: the driver's context and the compute buffer"
+    prompts = Node(name="prompts in progress", value=float(holds.prefilling(held)), unit="B", note="being prefilled")
     return stated(
         "sum", "memory in use", used, "B",
         Node(name="weights", value=float(holds.weights), unit="B", note="of the fullest stage"),
         product("cache", "B", sequences, per),
         prompts,
-        given("reserve", float(holds.reserved), "B", by=engine),
+        reserve(holds, q),
     )  # fmt: skip
+
+
+def reserve(holds: Footprint, q: Question) -> Node:
+    """What is neither weights nor cache: the terms of `layout.reserve`."""
+    engine = f"{q.engine.name} {q.engine.version}".strip()
+    terms = [given(name, float(value), "B", by=f"engine {engine}") for name, value in holds.terms.items()]
+    return stated("sum", "reserve", float(holds.reserved), "B", *terms)

@@ -45,6 +45,7 @@ def memory(holds: Footprint, used: float) -> Record:
         "capacity": capacity,
         "cache_per_sequence": holds.per_sequence,
         "batch_max": holds.batch_max,
+        "terms": {name: float(value) for name, value in holds.terms.items()},
     }
 
 

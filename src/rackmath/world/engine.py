@@ -19,15 +19,35 @@ from typing import Any
 from ..errors import unknown
 from .saved import names, saved, scaled
 
+GIB = 2.0**30
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Engine:
-    """A serving engine. Seconds, bytes and shares; the values of `TYPICAL` are documented defaults."""
+    """A serving engine. Seconds, bytes and shares; the values of `TYPICAL` are documented defaults.
+
+    `memory_share` is of what `share_of` says: the "whole" device; what is "free" once the engine has started, before
+    weights; or what is "left" after weights and buffers. 0: the engine's own rule. See docs/memory.md.
+    """
 
     name: str = "typical"
     version: str = ""
     memory_share: float = 0.9  # share of device memory the engine may fill
-    reserved_bytes: float = 3e9  # per device: runtime, graphs, workspace
+    share_of: str = "whole"
+    runtime_bytes: float = 0.5 * GIB  # driver context, libraries: what is taken outside the framework
+    runtime_share: float = 0.05  # most of a device's memory that this takes: contexts of small devices are smaller
+    link_bytes: float = 1.0 * GIB  # buffers of collectives between two devices joined by a fast fabric or a network
+    link_more_bytes: float = 0.3 * GIB  # of each further one
+    logit_bytes: float = 15.0  # for each sampled sequence and entry of the vocabulary, when logits become tokens
+    hidden_copies: float = 4.0  # hidden vectors of a token alive beside the widest part of a layer
+    expert_share: float = 1.0  # part of the experts' workspace that stays while logits become tokens
+    graph_bytes: float = 0.5 * GIB  # captured graphs, where they count inside the share
+    graph_copies: float = 0.0  # and for each captured size, of the vectors of the largest: vLLM's estimate
+    sequences: float = 0.0  # most sequences sampled at once; 0: by `steps`
+    step_tokens: float = 0.0  # tokens whose activations are kept room for; 0: by `steps`
+    whole_prompts: bool = False  # whether a prompt of any length is one step
+    steps: tuple[tuple[float, float, float], ...] = ((0.0, 8192.0, 256.0),)  # device bytes from, tokens, sequences
+    small_steps: tuple[str, ...] = ()  # generations that get the first of `steps` whatever their memory
     chunk_tokens: float = 8192  # most tokens in one step: decode tokens plus a prefill chunk
     align_steps: float = (
         16  # longest that attention-DP ranks hold back prefill so that it runs on many of them at once
@@ -98,8 +118,44 @@ def packaged(words: str) -> Engine:
     of = _engines()[key]
     return Engine(
         name=key, version=version, chunk_tokens=of["chunk_tokens"], prefill_first=of["prefill_first"],
-        local=of.get("local", False), memory_share=of.get("memory_share", 0.9), on_device=of.get("on_device", False),
+        **{name: of[name] for name in ("local", "on_device", "memory_share") if name in of},
+        **memory_terms(key, version),
     )  # fmt: skip
+
+
+def memory_terms(key: str, version: str = "") -> dict[str, Any]:
+    """What a version of an engine keeps of a device's memory, as fields of `Engine`; without one, the newest known.
+
+    >>> memory_terms("vllm", "0.16.0")["logit_bytes"] > 2 * memory_terms("vllm")["logit_bytes"]
+    True
+    """
+    eras = _toml("engine_memory.toml").get(key, [])
+    asked = _numbers(version)
+    held = [era for era in eras if not asked or _numbers(era["since"]) <= asked] or eras[:1]
+    if not held:
+        return {}
+    fitted = _toml("memory_fitted.toml").get(key, {})
+    found: dict[str, Any] = {}
+    for era in held:
+        found |= {name: value for name, value in era.items() if name not in ("since", "source")}
+        found |= fitted.get(era["since"], {})
+    for name in [n for n in found if n.endswith("_gib")]:
+        found[name.removesuffix("_gib") + "_bytes"] = found.pop(name) * GIB
+    for name, value in found.items():
+        if isinstance(value, list):
+            found[name] = tuple(tuple(map(float, v)) if isinstance(v, list) else v for v in value)
+    if "steps" in found:
+        found["steps"] = tuple((first * GIB, *rest) for first, *rest in found["steps"])
+    return found
+
+
+@cache
+def _toml(name: str) -> dict[str, Any]:
+    return tomllib.loads((files("rackmath") / "data" / name).read_text(encoding="utf-8"))
+
+
+def _numbers(version: str) -> list[int]:
+    return [int(n) for n in re.findall(r"\d+", version)[:3]]
 
 
 # --- what it costs ------------------------------------------------------------------------------------------------
