@@ -7,7 +7,10 @@ The page's own marks call the functions below, through cog. They need the raw me
 from __future__ import annotations
 
 import os
+import statistics
 import sys
+import tomllib
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
@@ -15,11 +18,13 @@ from typing import Any
 
 import cogapp
 
+from rackmath.evidence import memory_logs, published, validate
 from rackmath.evidence import noise as floors
-from rackmath.evidence import published, validate
 from rackmath.evidence.score import Column
 from rackmath.faces import chart_trust, show_validate
 from rackmath.faces.charts import write
+from rackmath.world import catalog
+from rackmath.world.engine import GIB, titles
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "trust.md"
@@ -163,6 +168,47 @@ def peer() -> str:
     return f"\n{text}\nThe peer's run: {found.source}.\n\n"
 
 
+# --- memory: from packaged logs, so that it needs no raw file ---
+
+MEMORY = ("<!-- begin generated: memory, by python tools/trust_page.py -->", "<!-- end generated -->")
+
+
+def memory() -> str:
+    """Logged and predicted room of every log, and a line for each engine."""
+    score = tomllib.loads((catalog.DATA / "memory_fitted.toml").read_text(encoding="utf-8"))["score"]
+    rows, errors = [], defaultdict(list)
+    for log, one in memory_logs.beside():
+        off = (one.room - log.room) / GIB
+        apart = f"{score[log.id][1]:+.2f}" if log.id in score else "not fitted"
+        name = f"{titles()[log.engine.name]} {log.engine.version}".strip()
+        rows.append(
+            (name, log.model.name.rpartition("/")[2], f"{log.machine.name} {log.layout.label()}",
+             f"{log.room / GIB:.2f}", f"{one.room / GIB:.2f}", f"{off:+.2f}", f"{off / abs(log.room) * GIB:+.1%}", apart)
+        )  # fmt: skip
+        if not log.why:
+            errors[titles()[log.engine.name]].append(abs(off) * GIB / abs(log.room))
+    heads = ("engine", "model", "on", "logged GiB", "predicted", "error GiB", "error", "left out GiB")
+    lines = [
+        (name, f"{len(of)}", f"{statistics.median(of):.1%}", f"{sum(e <= 0.03 for e in of)} of {len(of)}", f"{max(of):.1%}")
+        for name, of in errors.items()
+    ]
+    by = table(("engine", "logs", "median error", "within 3 %", "largest"), lines)
+    return f"\n{by}\n{table(heads, rows, 3)}\n"
+
+
+def write_memory(*, check: bool) -> int:
+    """Put the memory tables in their place, or say that they are out of step."""
+    text = PAGE.read_text(encoding="utf-8")
+    begin, end = text.index(MEMORY[0]) + len(MEMORY[0]), text.index(MEMORY[1])
+    new = text[:begin] + "\n" + memory() + text[end:]
+    if check and new != text:
+        print("docs/trust.md: the memory tables are out of step; run python tools/trust_page.py")
+        return 1
+    if not check:
+        PAGE.write_text(new, encoding="utf-8")
+    return 0
+
+
 # --- writing and checking -----------------------------------------------------------------------------------------
 
 DRAWN: dict[str, Callable[[validate.Validation], dict[str, Any]]] = {
@@ -174,10 +220,11 @@ DRAWN: dict[str, Callable[[validate.Validation], dict[str, Any]]] = {
 
 def main() -> int:
     check = "--check" in sys.argv[1:]
+    stale = write_memory(check=check)
     lacking = missing()
     if lacking:
         print(f"docs/trust.md left as it is: {lacking[0]} and {len(lacking) - 1} more are not in {DATA}")
-        return 0
+        return stale
     sys.modules["trust_page"] = sys.modules[__name__]
     failed: int = cogapp.Cog().main(["cog", "--check" if check else "-r", "-p", "import trust_page", str(PAGE)])
     if not check:
@@ -186,7 +233,7 @@ def main() -> int:
     elif absent := [name for name in DRAWN if not (PICTURES / name).is_file()]:
         print(f"docs/pictures/{absent[0]} is missing: run python tools/trust_page.py")
         return 1
-    return failed
+    return failed or stale
 
 
 if __name__ == "__main__":
