@@ -183,13 +183,20 @@ def memory() -> str:
         name = f"{titles()[log.engine.name]} {log.engine.version}".strip()
         rows.append(
             (name, log.model.name.rpartition("/")[2], f"{log.machine.name} {log.layout.label()}",
-             f"{log.room / GIB:.2f}", f"{one.room / GIB:.2f}", f"{off:+.2f}", f"{off / abs(log.room) * GIB:+.1%}", apart)
+             f"{log.room / GIB:.2f}", f"{one.room / GIB:.2f}", f"{off:+.2f}", f"{off / abs(log.room) * GIB:+.1%}",
+             apart)
         )  # fmt: skip
         if not log.why:
             errors[titles()[log.engine.name]].append(abs(off) * GIB / abs(log.room))
     heads = ("engine", "model", "on", "logged GiB", "predicted", "error GiB", "error", "left out GiB")
     lines = [
-        (name, f"{len(of)}", f"{statistics.median(of):.1%}", f"{sum(e <= 0.03 for e in of)} of {len(of)}", f"{max(of):.1%}")
+        (
+            name,
+            f"{len(of)}",
+            f"{statistics.median(of):.1%}",
+            f"{sum(e <= 0.03 for e in of)} of {len(of)}",
+            f"{max(of):.1%}",
+        )
         for name, of in errors.items()
     ]
     by = table(("engine", "logs", "median error", "within 3 %", "largest"), lines)

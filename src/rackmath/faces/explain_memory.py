@@ -8,7 +8,7 @@ import numpy as np
 
 from ..search.balance import weight_format
 from ..views import pass_terms, setting
-from ..views.machine_terms import Node, count, difference, of_machine, product, quotient, stated
+from ..views.machine_terms import Node, count, difference, given, of_machine, product, quotient, stated, total
 from .ask_memory import ContextAnswer, DrainAnswer, MemoryAnswer
 
 
@@ -57,6 +57,12 @@ def memory(answer: MemoryAnswer) -> Node:
     else:
         mfu = Node(name="MFU, HBM full at B*", value=1.0, note="computing takes longer than draining",
                    children=(multiply, drain))  # fmt: skip
+    engine = f"engine {q.engine.name} {q.engine.version}".strip()
+    kept = stated(
+        "sum", "reserve", m.reserve, "B", *(given(name, value, "B", by=engine) for name, value in m.terms.items()),
+        note="neither weights nor cache; on the first stage",
+    )  # fmt: skip
+    left = difference("room for cache on a device", "B", capacity, total("weights and reserve", "B", held, kept))
     all_memory = product("memory of all devices", "B", capacity, devices)
     room = difference("room for caches", "B", all_memory, whole)
     one = Node(name="cache of one user", value=float(np.asarray(cache_bytes(model, m.reference, m.precision))),
@@ -66,7 +72,7 @@ def memory(answer: MemoryAnswer) -> Node:
     users = product("users", "", count("replicas", m.replicas, m.layout.label()), per)
     return Node(
         name=f"{model.name} in the memory of {machine.name}, {m.layout.label()}",
-        children=(drain, share, floor, once, mfu, users, ideal),
+        children=(drain, share, floor, once, mfu, left, users, ideal),
     )
 
 

@@ -59,16 +59,30 @@ def screen(c: Console, answer: MemoryAnswer) -> None:
     copies = f"{m.replicas:.0f} replicas of " if m.replicas > 1 else ""
     c.print(Text(f"{copies}{m.layout.label()}, {formats(m.precision)}", style="dim"))
     _landmarks(c, m)
-    used = float(m.holds.weights)
-    reserve = float(m.holds.reserved)
-    c.print()
-    room = float(m.holds.capacity) - used - reserve
-    parts = {"weights": used, "room for the cache": max(room, 0.0), "kept back by the engine": reserve}
-    bar(c, parts, unit="B", total=float(m.holds.capacity))
-    c.print()
+    _held(c, m)
     c.print(Text.from_ansi(charts.draw(users_chart(answer), width=c.width, height=15, color=wants_colour())))
     _table(c, answer)
     notes(c, answer.notes)
+
+
+def _held(c: Console, m: Memory) -> None:
+    """The memory of one device: weights, room, and what the engine keeps, term by term."""
+    capacity, box = float(m.holds.capacity), float(m.question.machine.box)
+    shown = f"{show(capacity, 'B')} as the driver shows it" + (
+        f", {show(box, 'B')} on the box" if box != capacity else ""
+    )
+    heading(c, "Memory per GPU", shown)
+    parts = {"weights": float(m.holds.weights), "room for the cache": max(m.room, 0.0), "kept": m.reserve}
+    bar(c, parts, unit="B", total=capacity)
+    engine = f"{m.question.engine.name} {m.question.engine.version}".strip()
+    terms = " + ".join(f"{name} {show(value, 'B')}" for name, value in m.terms.items() if value > 0)
+    line(c, f"[dim]kept by the {escape(engine)} engine = {terms}[/]")
+    if m.room > 0:
+        tokens_held = f"{m.pool_tokens:,.0f} tokens of cache in a replica"
+        last = float(m.holds.room)
+        stages = f"; the last stage has {show(last, 'B')}" if last < m.room * 0.999 else ""
+        line(c, f"[dim]room: {tokens_held}, in sequences of {m.reference:,.0f}{stages}[/]")
+    c.print()
 
 
 def _landmarks(c: Console, m: Memory) -> None:

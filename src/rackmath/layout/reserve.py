@@ -154,6 +154,9 @@ def layer_peak(
     return np.maximum(tokens * (inner + hidden) * size, experts + tokens * hidden * size), experts
 
 
+GRAPH = 4 * MIB
+"""Bytes of one captured size without experts."""
+
 LARGEST_GRAPH = 512.0
 """Most tokens of a captured step."""
 
@@ -162,15 +165,16 @@ def graph_buffers(model: Model, precision: Precision, layout: Layout, engine: En
     """Bytes that an engine allows for captured graphs inside its share.
 
     One graph for each size, up to 512 tokens or twice the sequences, of layers apart and up to the sequences of whole
-    steps; vLLM takes each to cost what the largest costs, which is more than they take in the end. GLM-5.2 with 192
-    sequences: 41 and 25 graphs logged, 43 and 27 here.
+    steps. vLLM's estimate takes each to cost what the second largest costs; with experts that is about their workspace,
+    far more than graphs that share one pool take in the end. GLM-5.2 with 192 sequences: 41 and 25 graphs logged, 43
+    and 27 here; two dense models with 51 and 35: 0.64 and 0.78 GiB logged.
     """
     if not engine.graph_copies:
         return engine.graph_bytes
     widest = np.minimum(2 * sequences, LARGEST_GRAPH)
     graphs = _sizes(widest) + _sizes(np.minimum(sequences, LARGEST_GRAPH))
-    largest, _ = layer_peak(model, precision, layout, engine, widest)
-    return engine.graph_bytes + engine.graph_copies * graphs * largest
+    _, experts = layer_peak(model, precision, layout, engine, widest)
+    return engine.graph_bytes + graphs * (GRAPH + engine.graph_copies * experts)
 
 
 def _sizes(tokens: Number) -> Number:

@@ -42,7 +42,7 @@ class Engine:
     hidden_copies: float = 4.0  # hidden vectors of a token alive beside the widest part of a layer
     expert_share: float = 1.0  # part of the experts' workspace that stays while logits become tokens
     graph_bytes: float = 0.5 * GIB  # captured graphs, where they count inside the share
-    graph_copies: float = 0.0  # and for each captured size, of the vectors of the largest: vLLM's estimate
+    graph_copies: float = 0.0  # of the largest's experts' workspace, for each captured size: vLLM's estimate
     sequences: float = 0.0  # most sequences sampled at once; 0: by `steps`
     step_tokens: float = 0.0  # tokens whose activations are kept room for; 0: by `steps`
     whole_prompts: bool = False  # whether a prompt of any length is one step
