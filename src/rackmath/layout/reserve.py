@@ -165,8 +165,8 @@ def graph_buffers(model: Model, precision: Precision, layout: Layout, engine: En
     """Bytes that an engine allows for captured graphs inside its share.
 
     One graph for each size, up to 512 tokens or twice the sequences, of layers apart and up to the sequences of whole
-    steps. vLLM's estimate takes each to cost what the second largest costs; with experts that is about their workspace,
-    far more than graphs that share one pool take in the end. GLM-5.2 with 192 sequences: 41 and 25 graphs logged, 43
+    steps. vLLM takes each to cost what the second largest costs; with experts that is about their workspace,
+    far more than graphs that share one pool take in the end. GLM-5.2 with 192 sequences: 41 and 25 logged, 43
     and 27 here; two dense models with 51 and 35: 0.64 and 0.78 GiB logged.
     """
     if not engine.graph_copies:
