@@ -54,7 +54,7 @@ def configurations(seconds: float = 3.0) -> float:
     """Rows per second of CPU time, on layouts and batches drawn from the planner's own grid."""
     from rackmath.arrays import take
     from rackmath.economics.cost import cost
-    from rackmath.faces.ask import question
+    from rackmath.questions.resolve import question
     from rackmath.search.grid import CHUNK, layouts
     from rackmath.serving.steady import steady
     from rackmath.world.workload import Traffic
@@ -80,7 +80,7 @@ def configurations(seconds: float = 3.0) -> float:
 def ten_million() -> dict[str, float]:
     """Ten million rows in chunks, keeping the cheapest: seconds and the peak memory of the process."""
     from rackmath.arrays import take
-    from rackmath.faces.ask import question
+    from rackmath.questions.resolve import question
     from rackmath.search.grid import CHUNK, evaluate, layouts
     from rackmath.world.workload import Traffic
 
@@ -103,7 +103,7 @@ def ten_million() -> dict[str, float]:
 
 def million() -> tuple[int, float]:
     """A search over several machines and every number format: rows, and wall-clock seconds of this one process."""
-    from rackmath.faces.ask import question
+    from rackmath.questions.resolve import question
     from rackmath.search.plan import plan
     from rackmath.world.workload import Objectives, Traffic
 

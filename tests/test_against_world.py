@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from rackmath.faces.ask import parse_layout, question
+from rackmath.questions.resolve import parse_layout, question
 from rackmath.serving.steady import at_concurrency
 from rackmath.world.workload import Traffic
 
