@@ -14,6 +14,7 @@ import pytest
 
 import rackmath
 from rackmath.answers.parts import Answer, Bar, Figures, Say, Table
+from rackmath.answers.ranges import Ranges
 from rackmath.faces import cli, docs, notebook, page, python, schema
 from rackmath.questions.registry import ask, command, entries
 
@@ -46,6 +47,8 @@ def shown(answer: Answer) -> Iterator[tuple[str, float]]:
             found = [[f.value, f.low, f.high] for f in block.figures]
         elif isinstance(block, Bar):
             found = dict(block.parts)
+        elif isinstance(block, Ranges):
+            found = [[r.low, r.high, *(p.value for p in r.points), *r.cells.values()] for r in block.rows]
         else:
             continue
         for number in numbers(found):

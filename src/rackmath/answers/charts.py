@@ -105,6 +105,10 @@ def stack(specs: Sequence[Spec], *, title: str) -> Spec:
     """
     parts = []
     for i, spec in enumerate(specs):
+        if "datasets" not in spec:  # rows of ranges hold their data in their layers
+            kept = {k: v for k, v in spec.items() if k not in ("$schema", "description", "config", "layer")}
+            parts.append(kept | {"layer": [_renamed(layer, str(i)) for layer in spec["layer"]]})
+            continue
         part = {k: spec[k] for k in ("title", "width", "height", "encoding")}
         part["layer"] = [_renamed(layer, str(i)) for layer in spec["layer"]]
         parts.append(part | {"data": {"values": spec["datasets"][spec["data"]["name"]]}})
@@ -115,8 +119,8 @@ def stack(specs: Sequence[Spec], *, title: str) -> Spec:
         "vconcat": parts,
         "config": specs[0]["config"],
     }
-    named = [set(spec["usermeta"]["rackmath"]["series"]) for spec in specs]
-    if not all(names <= named[0] for names in named):  # one legend would mix lines of several charts
+    named = [set(spec.get("usermeta", {}).get("rackmath", {}).get("series", ())) for spec in specs]
+    if not all(names and names <= named[0] for names in named):  # one legend would mix lines of several charts
         apart = dict.fromkeys(("color", "strokeDash", "shape"), "independent")
         whole["resolve"] = {"scale": apart, "legend": apart}
     return whole

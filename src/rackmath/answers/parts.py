@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from .ranges import Ranges
 from .record import Record, csv_text, json_text, nested, plain, put
 from .terms import Term
 from .text import between, pieces
@@ -177,7 +178,7 @@ class Chart:
         return dict(self.spec)
 
 
-Block = Figures | Table | Bar | Say | Chart
+Block = Figures | Table | Bar | Say | Chart | Ranges
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -229,7 +230,7 @@ class Answer:
     def rows(self) -> list[dict[str, Any]]:
         """The rows of the main table."""
         for block in self.blocks:
-            if block.key == self.table and isinstance(block, Table | Figures):
+            if block.key == self.table and isinstance(block, Table | Figures | Ranges):
                 return block.table()
         return [dict(row) for row in self.data.get(self.table, ())]
 
@@ -245,7 +246,7 @@ class Answer:
     @property
     def charts(self) -> tuple[Mapping[str, Any], ...]:
         """The Vega-Lite specifications of its pictures."""
-        return tuple(b.spec for b in self.blocks if isinstance(b, Chart))
+        return tuple(b.spec for b in self.blocks if isinstance(b, Chart | Ranges))
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
         return {kind: shown for kind, make in FORMS.items() if (shown := make(self)) is not None}

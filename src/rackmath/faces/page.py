@@ -8,6 +8,7 @@ from html import escape
 from typing import Any
 
 from ..answers.parts import Answer, Bar, Chart, Figures, Say, Table
+from ..answers.ranges import Ranges
 from ..answers.terms import Term
 from ..answers.text import cell
 
@@ -60,8 +61,9 @@ def _(block: Bar) -> str:
     return f'<div class="bar" role="img" aria-label="{escape(block.title)}">{drawn}</div>'
 
 
-@html.register
-def _(block: Chart) -> str:
+@html.register(Chart)
+@html.register(Ranges)
+def _(block: Chart | Ranges) -> str:
     spec = escape(json.dumps(block.spec, allow_nan=False))
     text = escape(str(block.spec.get("description", "")))
     return f'<div class="chart" role="img" aria-label="{text}" data-spec="{spec}"></div>'

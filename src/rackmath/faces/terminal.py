@@ -15,9 +15,10 @@ from rich.text import Text
 from rich.tree import Tree
 
 from ..answers.parts import Answer, Bar, Chart, Figure, Figures, Say, Table
+from ..answers.ranges import Ranges
 from ..answers.terms import LONGEST, Term
 from ..answers.text import cell
-from . import braille
+from . import braille, ranges
 from .show import BETWEEN, bar, heading, indented, line, notes, numbers, wants_colour
 
 SMALL = 0.05
@@ -116,6 +117,11 @@ def _(block: Table, c: Console) -> None:
         table.add_row(*(cell(block.total.get(k.key), k.unit) for k in columns), style="bold")
     optional = sorted((k for k in columns if k.optional), key=lambda k: k.optional)
     indented(c, table, drop=[k.head for k in optional])
+
+
+@draw.register
+def _(block: Ranges, c: Console) -> None:
+    ranges.draw(block, c)
 
 
 # --- the tree of terms ----------------------------------------------------------------------------------------------
