@@ -61,7 +61,7 @@ def test_the_measured_load_of_deepseek_takes_all_144_devices() -> None:
 
 def test_every_command_takes_the_same_layout() -> None:
     found = {
-        "batch": ask.batch(V3, HALL).curve.layout,
+        "batch": rackmath.batch(V3, on=HALL).subject.layout,
         "memory": ask_memory.memory(V3, HALL).memory.layout,
         "context": ask_memory.context(V3, HALL).curves.layout,
         "racks": rackmath.racks(V3, on=HALL).subject.cases[0].layout,
@@ -72,7 +72,7 @@ def test_every_command_takes_the_same_layout() -> None:
 
 
 def test_the_curve_against_batch_is_within_a_few_percent_of_the_fastest() -> None:
-    curve = ask.batch(V3, HALL).curve
+    curve = rackmath.batch(V3, on=HALL).subject
     for batch in (4608, 9216):
         step = float(np.interp(batch, curve.batch, np.asarray(curve.time.estimate)))
         assert step < 1.04 * shortest_step(asked(V3, HALL), batch, 8192)
@@ -129,9 +129,9 @@ def test_a_stage_is_one_that_its_pipeline_would_run() -> None:
 
 
 def test_a_replica_smaller_than_the_machine_is_named() -> None:
-    notes = ask.batch("meta-llama/Llama-3.1-8B", "8xh100").notes
+    notes = rackmath.batch("meta-llama/Llama-3.1-8B", on="8xh100").notes
     assert "a replica of 2 devices was chosen, and 8xh100 holds 4: --layout names another cut" in notes
-    assert not any("replica" in n for n in ask.batch(LLAMA, "8xh100").notes)
+    assert not any("replica" in n for n in rackmath.batch(LLAMA, on="8xh100").notes)
 
 
 def test_what_does_not_fit_is_still_computed(capsys: pytest.CaptureFixture[str]) -> None:

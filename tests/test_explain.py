@@ -63,7 +63,7 @@ def test_forward_terms_follow(model: str, prefill: int) -> None:
 @pytest.mark.parametrize("context", [500, 8192])
 @pytest.mark.parametrize("model", MODELS)
 def test_batch_terms_follow(model: str, context: int) -> None:
-    tree = explain_plan.batch(ask.batch(model, "gb200-nvl72", context=context))
+    tree = rackmath.batch(model, on="gb200-nvl72", context=context).explain()
     assert wrong(tree) == []
     assert sourceless(tree) == []
 

@@ -158,7 +158,7 @@ def used(model: Model) -> None:
     for command in (
         lambda: ask.plan(model, "8xh100", isl=1000, osl=100),
         lambda: rackmath.forward(model, on="8xh100", batch=4, context=100, prefill=10).subject,
-        lambda: ask.batch(model, "8xh100", context=1000),
+        lambda: rackmath.batch(model, on="8xh100", context=1000),
         lambda: ask_memory.memory(model, "8xh100"),
         lambda: ask_pipeline.pipeline(model, "8xh100"),
         lambda: ask_train.train(model, "8xh100", tokens="1B"),

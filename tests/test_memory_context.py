@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 from models import deepseek_v3, llama_70b
 
+import rackmath
 from rackmath.economics.cost import billed_devices
 from rackmath.errors import BadInput, Infeasible
-from rackmath.faces import ask, ask_memory, cli
+from rackmath.faces import ask_memory, cli
 from rackmath.faces.export import face_of, json_text
 from rackmath.kernel.counts import (
     Pass,
@@ -152,7 +153,7 @@ def test_mfu_of_a_full_memory_at_the_balance_point_is_the_weights_share(model: s
 
 @pytest.mark.parametrize(("model", "on"), [(V3, RACK), (LLAMA, "8xh100")])
 def test_landmarks_agree_with_those_of_batch(model: str, on: str) -> None:
-    curve = ask.batch(model, on).curve
+    curve = rackmath.batch(model, on=on).subject
     answer = context_answer(model, on)
     assert answer.curves.balance == pytest.approx(curve.balance)
     assert ask_memory.memory(model, on).memory.balance == pytest.approx(curve.balance)
@@ -302,7 +303,7 @@ def test_full_context_and_limit_time_at_their_crossings() -> None:
 
 @pytest.mark.parametrize("layout", ["TP8", "TP4 PP2", "TP2 PP4"])
 def test_the_capacity_of_a_batch_curve_fits_the_memory(layout: str) -> None:
-    curve = ask.batch(LLAMA, "8xh100", context=8192, layout=layout).curve
+    curve = rackmath.batch(LLAMA, on="8xh100", context=8192, layout=layout).subject
     q = curve.question
     room = footprint(q.model, q.machine, curve.precision, curve.layout, q.engine, 8192.0)
     assert room.used(curve.capacity, curve.layout) <= room.capacity

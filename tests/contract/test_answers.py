@@ -42,9 +42,9 @@ def shown(answer: Answer) -> Iterator[tuple[str, float]]:
         if isinstance(block, Say):
             found: Any = {k: v for k, v in block.values.items() if "{" + k in block.text}
         elif isinstance(block, Table):
-            found = [[row.get(c.key) for c in block.columns] for row in block.visible]
+            found = [[(row.get(c.key), row.get(c.to)) for c in block.columns] for row in block.visible]
         elif isinstance(block, Figures):
-            found = [[f.value, f.low, f.high] for f in block.figures]
+            found = [[f.value, f.to, f.low, f.high] for f in block.figures]
         elif isinstance(block, Bar):
             found = dict(block.parts)
         elif isinstance(block, Ranges):

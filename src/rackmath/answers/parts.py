@@ -14,14 +14,15 @@ from typing import Any
 from .ranges import Ranges
 from .record import Record, csv_text, json_text, nested, plain, put
 from .terms import Term
-from .text import between, pieces
+from .text import between, cell, pieces
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figure:
     """A number people look at: SI value with its unit, the interval it lies in, the bound it cannot beat.
 
-    `note`: what it means, in a few words. `strong`: the figure people came for.
+    `to`: the other end where the figure is a range. `note`: what it means, in a few words. `strong`: the figure
+    people came for.
     """
 
     key: str
@@ -31,8 +32,14 @@ class Figure:
     low: float | None = None
     high: float | None = None
     bound: float | None = None
+    to: float | None = None
     note: str = ""
     strong: bool = False
+
+    @property
+    def words(self) -> str:
+        """The value, or the range, in words."""
+        return cell(self.value, self.unit) if self.to is None else between(self.value, self.to, self.unit)
 
     @property
     def interval(self) -> str:
@@ -55,7 +62,7 @@ class Figures:
         """Each value under its key; ends of the interval and the bound beside it."""
         found: Record = {}
         for figure in self.figures:
-            put(found, figure.key, figure.value)
+            put(found, figure.key, figure.value if figure.to is None else [figure.value, figure.to])
             for name in ("low", "high", "bound"):
                 if (value := getattr(figure, name)) is not None:
                     put(found, f"{figure.key}_{name}", value)
@@ -71,13 +78,23 @@ class Figures:
 class Column:
     """A column of a table: `unit` says how its values become words; "" for words.
 
-    `optional`: left out first where there is little room, lowest number first; 0 is kept longest.
+    `optional`: left out first where there is little room, lowest number first; 0 is kept longest. `to`: the key of
+    the upper end where the column shows intervals.
+
+    >>> Column("low", "5 to 95 %", "s", to="high").words({"low": 0.0346, "high": 0.0785})
+    '34.6 to 78.5 ms'
     """
 
     key: str
     head: str
     unit: str = ""
     optional: int = 0
+    to: str = ""
+
+    def words(self, row: Mapping[str, Any]) -> str:
+        """What a row says in this column."""
+        value = row.get(self.key)
+        return between(value, row.get(self.to), self.unit) if self.to else cell(value, self.unit)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

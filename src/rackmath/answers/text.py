@@ -44,7 +44,7 @@ def _count(value: float) -> str:
 _WORDS: dict[str, Any] = {
     "share": lambda v: f"{v:.1%}",
     "percent": lambda v: f"{v:.0%}",
-    "x": lambda v: f"{v:.3g}x",
+    "x": lambda v: f"{v:.3g}x" if abs(v) < 1000 else f"{v:,.0f}x",
     "x2": lambda v: f"{v:.2f}x",
     "ratio": lambda v: f"{v:.2f}",
     "number": lambda v: show(v) if abs(v) >= 1000 else f"{v:.3g}",

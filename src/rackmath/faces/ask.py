@@ -16,8 +16,6 @@ from ..errors import BadInput
 from ..questions.resolve import (
     Quantity,
     all_at_home,
-    at_least,
-    layout_taken,
     max_tpot_of,
     named,
     precisions,
@@ -28,7 +26,6 @@ from ..units import parse
 
 if TYPE_CHECKING:
     from ..economics.fleet import Fleet, FleetNeed
-    from ..search.curve import BatchCurve
     from ..search.plan import Answer, Plan
     from ..world.machine import Machine
     from ..world.model import Model
@@ -50,14 +47,6 @@ class PlanAnswer:
     @property
     def best(self) -> Any:
         return self.answer.best
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BatchAnswer:
-    """Latency and cost against batch."""
-
-    curve: BatchCurve
-    notes: tuple[str, ...]
 
 
 def plan(
@@ -230,31 +219,3 @@ def narrower_note(other: Plan | None, spent: float | None) -> list[str]:
     price = float(other.cost.blended_mtok)
     cost = f"{show(price, '$')} per million tokens, " if price else ""
     return [f"{words} would cost {cost}{saved:.0%} less: --precision any --kv any (answers may change)"]
-
-
-def batch(
-    model: str | Model,
-    on: str | Machine,
-    *,
-    context: Quantity = 8192,
-    layout: str | None = None,
-    precision: str | None = None,
-    kv: str | None = None,
-    engine: str | None = None,
-    sets: Mapping[str, Quantity] | None = None,
-    extrapolate: bool = False,
-) -> BatchAnswer:
-    """Latency and cost of decoding against batch, with floor, balance point and capacity limit."""
-    from ..search.curve import batch_curve
-    from ..search.preferred import layout_for_curve
-    from ..world.lengths import within
-    from ..world.workload import Traffic
-
-    length = at_least(parse(context, "count", name="context"), 1, "context")
-    q, notes = question(
-        model, on, traffic=Traffic(isl=length, osl=1), precision=precision, kv=kv, engine=engine, sets=sets,
-        personal=True,
-    )  # fmt: skip
-    notes += within(q.model, length, "context", extrapolate=extrapolate)
-    chosen = layout_taken(layout, q, lambda: layout_for_curve(q, q.precisions[0], length), notes)
-    return BatchAnswer(curve=batch_curve(q, chosen, q.precisions[0], length), notes=tuple(dict.fromkeys(notes)))

@@ -151,40 +151,6 @@ def plan(
     return 0 if answer.best is not None else 1
 
 
-@app.command(
-    rich_help_panel=ASK,
-    epilog="Example: rackmath batch meta-llama/Llama-3.1-70B --on 8xh200 --context 8192 -o batch.svg",
-)
-def batch(
-    model: o.Model,
-    on: o.OneMachine,
-    context: Annotated[str, typer.Option(metavar="TOKENS", help="Tokens in each sequence.")] = "8192",
-    layout: o.LayoutWords = None,
-    precision: o.OnePrecision = None,
-    kv: o.OneKv = None,
-    engine: o.EngineName = None,
-    sets: o.Sets = None,
-    extrapolate: o.Extrapolate = False,
-    json: o.Json = False,
-    csv: o.Csv = False,
-    output: o.File = None,
-    explain: o.Explain = False,
-) -> int:
-    """Latency and cost of decoding against batch, with the floor, the balance point and the capacity limit.
-
-    Exits with 1 where not one sequence fits; the times shown are arithmetic then.
-    """
-    from . import ask, export
-
-    out = export.Output.of(json=json, csv=csv, file=output, explain=explain)
-    answer = ask.batch(
-        model, on, context=context, layout=layout, precision=precision, kv=kv, engine=engine, sets=o.pairs(sets),
-        extrapolate=extrapolate,
-    )  # fmt: skip
-    out.deliver(answer)
-    return 0 if answer.curve.capacity >= 1 else 1
-
-
 @app.command(rich_help_panel=CATALOGUE, epilog="Example: rackmath models deepseek-ai/DeepSeek-V3")
 def models(
     name: Annotated[

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
 from ..views import pass_terms, serving_terms, setting
-from ..views.machine_terms import Node, count, difference, given, of_machine, product, quotient, stated, total
-from .ask import BatchAnswer, PlanAnswer
+from ..views.machine_terms import Node, count, difference, given, of_machine, product, stated, total
+from .ask import PlanAnswer
 
 if TYPE_CHECKING:
     from ..search.plan import Plan
@@ -130,60 +129,3 @@ def _cost(p: Plan, rate: Node, gpus: Node, both_ways: Node, isl: Node, osl: Node
         held = product("cached tokens", "", isl, given("share cached", cached, "share"))
         found.append(price_of("$ per M cached tokens", float(c.cache_read_mtok), to_cached, held))
     return tuple(found)
-
-
-# --- forward and batch ----------------------------------------------------------------------------------------------
-
-
-def batch(answer: BatchAnswer) -> Node:
-    """The floor, R, the balance points and the capacity limit."""
-    from ..kernel.counts import read_bytes, weight_flops
-    from ..search.balance import streamed_bytes, weight_format
-    from ..search.curve import weights_read
-
-    c = answer.curve
-    q, machine, model, precision = c.question, c.question.machine, c.question.model, c.precision
-    bandwidth = of_machine(machine, "hbm_bandwidth", "memory bandwidth")
-    weights = Node(
-        name="weights a pass reads",
-        value=weights_read(q, c.layout, precision),
-        unit="B",
-        note="all a device holds but the input embedding",
-    )
-    stages, ranks = count("pp", float(c.layout.pp)), count("dp", float(c.layout.dp))
-    read = quotient("weights read once", "s", weights, bandwidth)
-    floor = stated("product", "floor", c.floor, "s", read, stages)
-
-    main = weight_format(model, precision)
-    peak_value = float(machine.peak(main.compute))
-    peak = of_machine(machine, pass_terms.peak_field(q, main.compute, peak_value), f"peak {main.compute.upper()}")
-    each = Node(name="bytes per weight", value=main.bytes, source=f"format {main.name}")
-    half = count("2", 2.0, "a multiply-add is two FLOPs")
-    r = stated("quotient", "R", c.r, "", product("peak x bytes", "", peak, each), half, bandwidth,
-               note="multiplies per weight fetched")  # fmt: skip
-    multiply = quotient(
-        "multiplying a token", "s", Node(name="FLOPs per token", value=weight_flops(model), unit="FLOP"), peak
-    )
-    streamed = Node(name="weights streamed", value=streamed_bytes(model, precision), unit="B",
-                    note="one copy without the input embedding", source=model.source)  # fmt: skip
-    all_weights = quotient("all weights", "s", streamed, bandwidth)
-    balance = stated("quotient", "B*", c.balance, "", all_weights, multiply,
-                     note="R x total / active parameters, in the formats they are kept in")  # fmt: skip
-    entries = Node(name="cache read per token", value=float(read_bytes(model, c.context, precision)), unit="B",
-                   note=f"at {c.context:,.0f} tokens")  # fmt: skip
-    fetch = quotient("reading its cache", "s", entries, bandwidth)
-    spare = difference("left per token", "s", multiply, fetch)
-    if math.isfinite(c.balance_with_cache):
-        with_cache = stated("quotient", "B* with the cache", c.balance_with_cache, "", all_weights, spare)
-    else:
-        note = "infinite: reading a token's cache takes longer than multiplying it"
-        with_cache = Node(name="B* with the cache", value=c.balance_with_cache, note=note, children=(spare,))
-    fit = c.capacity / float(c.layout.dp)
-    room = count("sequences per rank", fit, "free memory / cache of a sequence, rounded down")
-    capacity = stated("product", "capacity limit", c.capacity, "", room, ranks)
-    l_star = Node(name="L*", value=c.balance_context, unit="tokens",
-                  note="context whose cache takes as long to read as the active weights to multiply")  # fmt: skip
-    return Node(
-        name=f"decoding {model.name} on {machine.name}, {c.layout.label()}",
-        children=(floor, r, balance, with_cache, l_star, capacity),
-    )

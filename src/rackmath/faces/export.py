@@ -187,7 +187,6 @@ def face_of(answer: Any) -> Face:
         explain_world,
         records,
         records_world,
-        show_batch,
         show_plan,
         show_world,
     )
@@ -200,14 +199,6 @@ def face_of(answer: Any) -> Face:
             screen=lambda c: show_plan.screen(c, answer),
             tree=lambda: explain_plan.plan(answer),
             chart=(lambda: show_plan.chart(answer)) if drawn else None,
-        )
-    if isinstance(answer, ask.BatchAnswer):
-        return Face(
-            record=lambda: records.batch(answer),
-            rows=lambda: records.curve(answer),
-            screen=lambda c: show_batch.screen(c, answer),
-            tree=lambda: explain_plan.batch(answer),
-            chart=lambda: show_batch.both(answer),
         )
     if isinstance(answer, Model):
         return Face(

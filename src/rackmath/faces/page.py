@@ -73,7 +73,7 @@ def _(block: Chart | Ranges) -> str:
 def _(block: Figures) -> str:
     rows = (
         f"<tr{_class('strong' if f.strong else '')}><th scope=row>{escape(f.label)}</th>"
-        f"<td>{escape(cell(f.value, f.unit))}</td><td>{escape(f.interval)}</td><td>{escape(f.note)}</td></tr>"
+        f"<td>{escape(f.words)}</td><td>{escape(f.interval)}</td><td>{escape(f.note)}</td></tr>"
         for f in block.figures
     )
     return f"<table{_class('figures')}>{''.join(rows)}</table>"
@@ -95,8 +95,7 @@ def _look(block: Table, i: int) -> str:
 
 def _row(columns: list[Any], row: Any, look: str) -> str:
     cells = "".join(
-        f"<td{_class('' if k.unit in ('', 'yes') else 'number')}>{escape(cell(row.get(k.key), k.unit))}</td>"
-        for k in columns
+        f"<td{_class('' if k.unit in ('', 'yes') else 'number')}>{escape(k.words(row))}</td>" for k in columns
     )
     return f"<tr{_class(look)}>{cells}</tr>"
 

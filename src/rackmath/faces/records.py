@@ -12,11 +12,10 @@ from typing import TYPE_CHECKING, Any
 from ..economics.fleet import fleet_of
 from ..search.closed import longest_context
 from ..search.plan import spent
-from ..search.trust import Span, Trust, rate_span, time_span, trust
-from ..search.unbatched import unbatched
+from ..search.trust import Span, rate_span, time_span
 from ..views.passes import memory
 from ..views.setting import engine, known_price, layout, lora, precision
-from .ask import BatchAnswer, PlanAnswer
+from .ask import PlanAnswer
 
 if TYPE_CHECKING:
     from ..economics.fleet import Fleet
@@ -245,83 +244,5 @@ def _point(f: Front, q: Question, i: int) -> Record:
     }
 
 
-# --- forward and batch --------------------------------------------------------------------------------------------
-
-
-def batch(answer: BatchAnswer) -> Record:
-    """{question, floor, balance, ..., curve, notes} of the decode step against batch."""
-    c = answer.curve
-    return {
-        "question": {
-            "model": c.question.model.name,
-            "machine": c.question.machine.name,
-            "engine": engine(c.question.engine),
-            "context": c.context,
-        },
-        "layout": layout(c.layout),
-        "precision": precision(c.precision),
-        "floor": c.floor,
-        "balance": c.balance,
-        "balance_with_cache": c.balance_with_cache,
-        "balance_context": c.balance_context,
-        "recommended": _recommended(c.balance, c.capacity),
-        "capacity": c.capacity,
-        "unbatched": asdict(unbatched(c.question, c.precision, c.context)) | {"estimate": alone_estimate(answer)},
-        "r": c.r,
-        "price_per_gpu_hour": known_price(c.question.machine),
-        "interval": {"reason": batch_reason(answer)},
-        "curve": curve(answer),
-        "notes": list(answer.notes),
-    }
-
-
-def alone_estimate(answer: BatchAnswer) -> float:
-    """Estimated cost of a token at batch 1 over that of the cheapest batch that fits."""
-    c = answer.curve
-    step = [float(t) / float(b) for t, b in zip(c.time.estimate, c.batch, strict=True)]  # type: ignore[arg-type]
-    return step[0] / min([s for s, b in zip(step, c.batch, strict=True) if b <= c.capacity] or step[:1])
-
-
-def curve(answer: BatchAnswer) -> list[Record]:
-    """One row for each batch."""
-    c = answer.curve
-    paid = known_price(c.question.machine) is not None
-    columns = {
-        "batch": c.batch,
-        "tpot": c.time.estimate,
-        "tpot_bound": c.time.bound,
-        "output_mtok": c.cost_mtok,
-        "output_mtok_bound": c.bound_cost_mtok,
-    }
-    rows = []
-    for i in range(len(c.batch)):
-        row: Record = {name: float(column[i]) for name, column in columns.items()}  # type: ignore[index]
-        interval = _known(answer, row["batch"]).tpot
-        row["tpot_low"], row["tpot_high"] = time_span(interval, row["tpot"], row["tpot_bound"]) or (None, None)
-        dollars = time_span(interval, row["output_mtok"], row["output_mtok_bound"])
-        row["output_mtok_low"], row["output_mtok_high"] = dollars or (None, None)
-        if not paid:
-            row |= dict.fromkeys(name for name in row if name.startswith("output_mtok"))
-        rows.append(row | {"fits": row["batch"] <= c.capacity})
-    return rows
-
-
-def _known(answer: BatchAnswer, batch: float) -> Trust:
-    c = answer.curve
-    return trust(c.question, devices=c.layout.gpus, context=c.context, users=batch)
-
-
-def batch_reason(answer: BatchAnswer) -> str:
-    """Why the intervals are as wide as they are, at the largest batch that fits."""
-    return _known(answer, max(answer.curve.capacity, 1.0)).tpot.reason
-
-
 def _fleet(f: Fleet) -> Record:
     return {k: v if k == "spare" else float(v) for k, v in asdict(f).items()} | {"within_power": bool(f.within_power)}
-
-
-def _recommended(balance: float, capacity: float) -> list[float] | None:
-    """Two to three times B*, as far as it fits; all that fits where that is less; None where nothing does."""
-    if capacity < 1:
-        return None
-    return [min(2 * balance, capacity), min(3 * balance, capacity)]

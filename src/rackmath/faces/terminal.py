@@ -17,7 +17,6 @@ from rich.tree import Tree
 from ..answers.parts import Answer, Bar, Chart, Figure, Figures, Say, Table
 from ..answers.ranges import Ranges
 from ..answers.terms import LONGEST, Term
-from ..answers.text import cell
 from . import braille, ranges
 from .show import BETWEEN, bar, heading, indented, line, notes, numbers, wants_colour
 
@@ -63,6 +62,8 @@ def _(block: Bar, c: Console) -> None:
 
 @draw.register
 def _(block: Chart, c: Console) -> None:
+    if not block.title:
+        c.print()
     drawn = braille.draw(dict(block.spec), width=c.width, height=block.lines, color=wants_colour(c))
     c.print(Text.from_ansi(drawn))
 
@@ -79,7 +80,7 @@ def _(block: Figures, c: Console) -> None:
     for f in block.figures:
         cells = [
             f.label,
-            cell(f.value, f.unit),
+            f.words,
             *([f.interval] if spans else []),
             *([_times(f, base)] if base else []),
         ]
@@ -111,10 +112,10 @@ def _(block: Table, c: Console) -> None:
     for i, row in enumerate(rows):
         style = "bold" if i == block.strong else "dim" if i in block.faint else None
         marks = [block.marks.get(i, "")] if block.marks else []
-        table.add_row(*(cell(row.get(k.key), k.unit) for k in columns), *marks, style=style)
+        table.add_row(*(k.words(row) for k in columns), *marks, style=style)
     if block.total is not None:
         table.add_section()
-        table.add_row(*(cell(block.total.get(k.key), k.unit) for k in columns), style="bold")
+        table.add_row(*(k.words(block.total) for k in columns), style="bold")
     optional = sorted((k for k in columns if k.optional), key=lambda k: k.optional)
     indented(c, table, drop=[k.head for k in optional])
 

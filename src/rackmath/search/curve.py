@@ -20,6 +20,7 @@ from ..layout.parallelism import Layout, under_way
 from ..world.precision import Precision
 from .balance import balance, balance_context, balance_with_cache, multiplies_per_weight
 from .grid import Column, Question
+from .trust import Trust, trust
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +41,33 @@ class BatchCurve:
     capacity: float  # sequences that fit
     r: float  # multiplies per weight fetched
     balance_context: float  # L*, where reading the cache costs as much as multiplying by the weights
+
+    @property
+    def recommended(self) -> tuple[float, float] | None:
+        """Two to three times B*, as far as it fits; all that fits where that is less; None where nothing does."""
+        if self.capacity < 1:
+            return None
+        return min(2 * self.balance, self.capacity), min(3 * self.balance, self.capacity)
+
+    @property
+    def alone(self) -> float:
+        """Estimated cost of a token at batch 1 over that of the cheapest batch that fits."""
+        each = np.broadcast_to(np.asarray(self.time.estimate, dtype=float), self.batch.shape) / self.batch
+        return float(each[0] / min(each[self.batch <= self.capacity], default=each[0]))
+
+    @property
+    def floor_alone(self) -> float:
+        """The bound of a step of one sequence, which reads only the experts its token is routed to."""
+        return float(np.ravel(self.time.bound)[0])
+
+    def trust(self, batch: float) -> Trust:
+        """What is known of steps at a batch."""
+        return trust(self.question, devices=self.layout.gpus, context=self.context, users=batch)
+
+    @property
+    def reason(self) -> str:
+        """Why the intervals are as wide as they are, at the largest batch that fits."""
+        return self.trust(max(self.capacity, 1.0)).tpot.reason
 
 
 def batch_curve(

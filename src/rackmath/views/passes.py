@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ..answers.parts import Say
 from ..layout.parallelism import under_way
 from ..search.trust import time_span, trust
 from ..serving.timeline import around, launching
@@ -97,3 +98,13 @@ def _row(name: str, layers: float, flops: float, size: float, seconds: float, to
         "operation": name, "layers": layers, "flops": flops, "bytes": size, "seconds": seconds,
         "share": seconds / total, "binds": binds,
     }  # fmt: skip
+
+
+BETWEEN = "5 to 95 %"
+"""Head of a column of intervals."""
+
+
+def intervals(reason: str, known: bool) -> Say:
+    """Why intervals are as wide as they are, or why there are none."""
+    words = "Intervals are made to hold 9 of 10 runs" if known else "No intervals"
+    return Say(f"{words} ({{reason}}). Nothing can be faster than the bound.", {"reason": reason}, faint=True)
