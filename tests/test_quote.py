@@ -178,11 +178,11 @@ def test_what_moves_a_price(usual: Quote) -> None:
 
 
 def test_a_write_pays_for_its_place_in_memory() -> None:
-    """A hit that may not wait: 327,680 bytes a token of Llama-3.1-70B, one copy under TP4, at the rent of the HBM."""
+    """A hit that may not wait: 327,680 bytes a token of Llama-3.1-70B, one copy under TP4, at the rent of HBM."""
     now = asked(idle=0.0, rounded=False, max_fetch=0.0)
     p = now.standard
     for name, seconds in (("5 min", 300), ("1 h", 3600)):
-        rent = 327_680 / 141e9 * 4.54 / 3600 * seconds * 1e6
+        rent = 327_680 / (143_771 * 2**20) * 4.54 / 3600 * seconds * 1e6
         line = now.line("standard", f"cache write, {name}")
         assert line.cost - float(p.cost.input_mtok) == pytest.approx(rent, rel=1e-9)
     assert {h.place.label for h in now.holdings} == {"HBM"}
