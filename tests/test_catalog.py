@@ -587,10 +587,16 @@ MODEL_COLUMNS = {
     "serving/trtllm_static_batch_v0.5-v0.9.csv": ["model"],
     "training/reported_runs.csv": ["model"],
 }
-NOT_A_MACHINE = {"N/A"}
+NOT_A_MACHINE = {
+    "N/A",
+    "NVIDIA Jetson AGX Thor 128G",  # no description yet
+    "[MAXSUN] MS-Intel Arc Pro B60 Dual 48G Turbo",  # two devices on one card
+}
 NOT_DESCRIBED = {
     "MAMBA2_GENERIC_1K", "MAMBA2_GENERIC_4K",  # shapes of a kernel sweep
     "T5-11B", "Meena 2.6B", "GShard-600B (MoE)", "Switch 1500B (MoE)",  # encoder-decoders
+    "GPT3-5B", "GPT3-20B", "Nemotron-8B", "Nemotron-22B",  # shapes stand in the rows of the runs alone
+    "llama3_1-405b_pruned", "whisper",  # another shape than the model's own; an encoder-decoder of speech
     "GPT 2B (smallest)", "GPT 462B (largest, 6144 GPUs)",  # layers and widths were not given
 }  # fmt: skip
 

@@ -267,18 +267,19 @@ def explain_(
 def run(args: list[str] | None = None) -> int:
     """The exit code of one command; every mistake becomes one sentence on stderr."""
     endings.sane_width()
+    _left_out()  # what an earlier command of this process met is not this one's
     words = [*(sys.argv[1:] if args is None else args), *os.environ.get("COMP_WORDS", "").split()]
     try:
         return endings.code_of(lambda: application(words)(args=args, prog_name="rackmath", standalone_mode=False))
     finally:
-        _warn()
+        for sentence in _left_out():
+            endings.complain(f"left out {sentence}", "warning")
 
 
-def _warn() -> None:
-    """Say which files of the user were left out, if the command looked at any."""
+def _left_out() -> tuple[str, ...]:
+    """The files of the user that were left out since the last call, if the command looked at any."""
     overlay = sys.modules.get("rackmath.world.overlay")
-    for sentence in overlay.warnings() if overlay is not None else ():
-        endings.complain(f"left out {sentence}", "warning")
+    return () if overlay is None else tuple(overlay.warnings())
 
 
 def main() -> None:

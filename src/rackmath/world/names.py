@@ -18,6 +18,7 @@ _SPLITS = (
     (re.compile(r"(?<=\d) (gb|gib|tb|mib|w)(?![a-z])"), r"\1"),
     (re.compile(r"(?<![a-z0-9])(\d+)[- ]cores?(?= gpu)"), r"\1c"),
     (re.compile(r"(?<![a-z0-9])(?:\d+[- ]cores?|(?:lp)?ddr\dx?-\d+)(?![a-z0-9])"), " "),
+    (re.compile(r"(?<![a-z0-9.])[\d.]+ ?[tg]b/s"), " "),  # a bandwidth
     (re.compile(r"[^a-z0-9.+]+"), " "),
 )
 _COUNT_FIRST = re.compile(r"^\s*(\d+)(?:\s*[x×*]\s*|\s+(?=[a-z]))(?=\S*[a-z])(\S.*)$", re.IGNORECASE)
