@@ -382,7 +382,7 @@ BAD: list[tuple[tuple[str, ...], str]] = [
     (("forward", LLAMA, "--on", NODE, "--layout", "XP9"), "write it like 'TP8"),
     (("forward", LLAMA, "--on", NODE, "--layout", "TP16"), "needs 16 devices"),
     (("forward", LLAMA, "--on", NODE, "--batch", "0"), "the pass is empty"),
-    (("models", LLAMA, "-o", "a.svg"), "use one of .json"),
+    (("models", LLAMA, "-o", "a.svg"), "nothing to draw"),
     (("batch", LLAMA, "--on", NODE, "--context", "inf"), "context = 'inf'"),
     (("batch", LLAMA, "--on", NODE, "--context", "0"), "context = 0"),
     (("models", "nope"), "unknown model 'nope'"),
@@ -495,10 +495,12 @@ def test_a_description_can_be_edited_and_given_back(rackmath: Command, tmp_path:
     same = strict(rackmath("plan", str(path), "--on", NODE, "--json").out)
     assert same["best"] == strict(rackmath("plan", LLAMA, "--on", NODE, "--json").out)["best"]
     described = json.loads(path.read_text())
-    described["groups"][0]["count"] *= 2
+    described["description"]["groups"][0]["count"] *= 2
     path.write_text(json.dumps(described))
     twice = strict(rackmath("plan", str(path), "--on", NODE, "--json").out)
     assert twice["best"]["cost"]["request"] > 1.5 * same["best"]["cost"]["request"]
+    path.write_text(json.dumps(described["description"]))
+    assert strict(rackmath("plan", str(path), "--on", NODE, "--json").out)["best"] == twice["best"]
 
 
 def test_a_machine_shows_sources(rackmath: Command) -> None:
@@ -533,7 +535,7 @@ def test_csv_of_every_command(rackmath: Command) -> None:
     for kind, known in (("models", V3), ("machines", RACK)):
         listed = [r["name"] for r in rows(rackmath(kind, "--csv").out)]
         assert known in listed
-        assert listed == [one["name"] for one in strict(rackmath(kind, "--json").out)]
+        assert listed == [one["name"] for one in strict(rackmath(kind, "--json").out)[kind]]
 
 
 # --- files ----------------------------------------------------------------------------------------------------------

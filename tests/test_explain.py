@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 import rackmath
-from rackmath.faces import ask, cli, explain_plan, explain_world
+from rackmath.commands import machines, models
+from rackmath.faces import ask, cli, explain_plan
 from rackmath.views.machine_terms import Node, product, root, stated, total
 from rackmath.world import catalog
 
@@ -76,20 +77,20 @@ def names(kind: str) -> Iterator[str]:
 
 def test_model_terms_follow() -> None:
     for name in names("models"):
-        tree = explain_world.model(catalog.model(name))
+        tree = models.terms(catalog.model(name))
         assert wrong(tree) == [], name
 
 
 def test_machine_terms_follow() -> None:
     for name in names("machines"):
-        tree = explain_world.machine(catalog.machine(name))
+        tree = machines.terms(catalog.machine(name))
         assert wrong(tree) == [], name
         assert sourceless(tree) == [], name
 
 
 def test_a_machine_names_the_source_of_each_value() -> None:
     machine = catalog.machine("gb200-nvl72")
-    tree = explain_world.machine(machine)
+    tree = machines.terms(machine)
     assert machine.sources["hbm_bandwidth"].text in node(tree, "memory bandwidth").source
     assert "unverified" in node(tree, "memory bandwidth").source
 

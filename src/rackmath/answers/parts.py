@@ -202,7 +202,8 @@ Block = Figures | Table | Bar | Say | Chart | Ranges
 class Answer:
     """What a command answers: blocks for people, a record for programs, terms for who asks why.
 
-    `data`: what the record holds beside the blocks' values. `table`: key of the table that `rows` and CSV give.
+    `data`: what the record holds beside the blocks' values. `table`: key of the table that `rows` and CSV give;
+    of a mapping of mappings each is a row, its name first.
     `remarks`: notes for people that only repeat what the record says elsewhere. `command` and `question` are set at
     the door (`questions.registry.ask`): the keyword arguments that give this answer again.
 
@@ -249,7 +250,10 @@ class Answer:
         for block in self.blocks:
             if block.key == self.table and isinstance(block, Table | Figures | Ranges):
                 return block.table()
-        return [dict(row) for row in self.data.get(self.table, ())]
+        found = self.data.get(self.table, ())
+        if isinstance(found, Mapping):
+            return [{"name": name, **row} for name, row in found.items()]
+        return [dict(row) for row in found]
 
     def explain(self, levels: int | None = None) -> Term:
         """The answer as a tree of named terms, at most so many levels deep."""

@@ -18,7 +18,8 @@ def cell(value: Any, unit: str = "") -> str:
     """The text of a value in a unit; empty where it is unknown.
 
     Units beside those of `units.show`: "share" (0.287 is 28.7%), "percent" (29%), "x" (2.39x), "number" (three
-    digits), "count" and "tokens" (whole, with commas), "yes" (a check of what does not hold), "$" (dollars).
+    digits), "count" and "tokens" (whole, with commas), "parameters" (671 B), "yes" (a check of what
+    does not hold), "$" (dollars).
 
     >>> cell(0.0163, "s"), cell(0.287, "share"), cell(2.39, "x"), cell(1549.2, "tokens"), cell(None, "s")
     ('16.3 ms', '28.7%', '2.39x', '1,549', '')
@@ -50,6 +51,7 @@ _WORDS: dict[str, Any] = {
     "number": lambda v: show(v) if abs(v) >= 1000 else f"{v:.3g}",
     "count": _count,
     "whole": lambda v: f"{v:,.0f}",
+    "parameters": lambda v: show(v, "params").removesuffix(" params"),
     "tokens": lambda v: f"{v:,.0f}",
 }
 

@@ -67,7 +67,6 @@ def application(words: Iterable[str] = (), *, every: bool = False) -> typer.Type
 
 
 ASK = "Questions"
-CATALOGUE = "Catalogue"
 
 
 def _version(wanted: bool) -> None:
@@ -149,50 +148,6 @@ def plan(
         return 0
     out.deliver(answer)
     return 0 if answer.best is not None else 1
-
-
-@app.command(rich_help_panel=CATALOGUE, epilog="Example: rackmath models deepseek-ai/DeepSeek-V3")
-def models(
-    name: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="NAME", help="One model, or the path of a config.json.", autocompletion=o.complete_models
-        ),
-    ] = None,
-    json: o.Json = False,
-    csv: o.Csv = False,
-    output: o.DataFile = None,
-    explain: o.Explain = False,
-) -> int:
-    """The models of the catalogue, or one of them: parameters, cache, formats, source.
-
-    --json of one prints its description, which can be edited and given back in place of a name.
-    """
-    from ..world import catalog
-    from . import export
-
-    out = export.Output.of(json=json, csv=csv, file=output, explain=explain, charts=False)
-    out.deliver(catalog.model(name) if name is not None else export.Listed("models", tuple(catalog.models())))
-    return 0
-
-
-@app.command(rich_help_panel=CATALOGUE, epilog="Example: rackmath machines gb200-nvl72")
-def machines(
-    name: Annotated[
-        str | None, typer.Argument(metavar="NAME", help="One machine.", autocompletion=o.complete_machines)
-    ] = None,
-    json: o.Json = False,
-    csv: o.Csv = False,
-    output: o.DataFile = None,
-    explain: o.Explain = False,
-) -> int:
-    """The machines of the catalogue, or one of them: every value with its unit, source and date."""
-    from ..world import catalog
-    from . import export
-
-    out = export.Output.of(json=json, csv=csv, file=output, explain=explain, charts=False)
-    out.deliver(catalog.machine(name) if name is not None else export.Listed("machines", tuple(catalog.machines())))
-    return 0
 
 
 cli_allocate.register(app)

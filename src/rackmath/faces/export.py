@@ -24,9 +24,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from ..views.machine_terms import Node
-    from ..world.catalog import Listing
 
-__all__ = ["Face", "Listed", "Output", "csv_text", "face_of", "json_text", "plain", "progress"]
+__all__ = ["Face", "Output", "csv_text", "face_of", "json_text", "plain", "progress"]
 
 Record = dict[str, Any]
 
@@ -35,14 +34,6 @@ CHARTS = (".svg", ".png", ".html")
 FILE_WIDTH = 100
 DEPTH: ContextVar[int | None] = ContextVar("DEPTH", default=None)
 """Levels of a tree of terms that are shown; None for all."""
-
-
-@dataclass(frozen=True)
-class Listed:
-    """A listing of the catalogue: `kind` is "models" or "machines"."""
-
-    kind: str
-    lines: tuple[Listing, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -179,16 +170,11 @@ def face_of(answer: Any) -> Face:
     if callable(own := getattr(answer, "face", None)):
         found: Face = own()
         return found
-    from ..world.machine import Machine
-    from ..world.model import Model
     from . import (
         ask,
         explain_plan,
-        explain_world,
         records,
-        records_world,
         show_plan,
-        show_world,
     )
 
     if isinstance(answer, ask.PlanAnswer):
@@ -199,27 +185,6 @@ def face_of(answer: Any) -> Face:
             screen=lambda c: show_plan.screen(c, answer),
             tree=lambda: explain_plan.plan(answer),
             chart=(lambda: show_plan.chart(answer)) if drawn else None,
-        )
-    if isinstance(answer, Model):
-        return Face(
-            record=lambda: records_world.editable(answer),
-            rows=lambda: records_world.model_rows(answer),
-            screen=lambda c: show_world.model(c, answer),
-            tree=lambda: explain_world.model(answer),
-        )
-    if isinstance(answer, Machine):
-        return Face(
-            record=lambda: records_world.machine(answer),
-            rows=lambda: records_world.machine_rows(answer),
-            screen=lambda c: show_world.machine(c, answer),
-            tree=lambda: explain_world.machine(answer),
-        )
-    if isinstance(answer, Listed):
-        return Face(
-            record=lambda: records_world.listing(answer.lines),
-            rows=lambda: records_world.listing_columns(answer.kind, answer.lines),
-            screen=lambda c: show_world.listing(c, answer.kind, answer.lines),
-            tree=None,
         )
     raise TypeError(f"no face is known for {type(answer).__name__}")
 

@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ..arrays import Mask, Number
+from ..world.machine import Machine
+from ..world.precision import FORMATS
 from .achieved import Achieved
 from .efficiency import Efficiency
 
@@ -206,6 +208,21 @@ def ratio(machine_peak: Number, weight_bytes: Number, bandwidth: Number) -> Numb
     (312.5, 295)
     """
     return machine_peak / 2 * weight_bytes / bandwidth
+
+
+def ratios(machine: Machine) -> dict[str, float]:
+    """R of a machine for each format it multiplies in a tensor path of its own.
+
+    >>> from rackmath.world import catalog
+    >>> ratios(catalog.machine("gb200-nvl72"))["fp4"]
+    312.5
+    """
+    named = (("bf16", "bf16"), ("fp8", "fp8"), ("int8", "int8"), ("fp4", "fp4"))
+    return {
+        name: float(ratio(getattr(machine, f"peak_{kind}"), FORMATS[name].bytes, machine.hbm_bandwidth))
+        for name, kind in named
+        if float(getattr(machine, f"peak_{kind}")) > 0
+    }
 
 
 def balance_batch(r: Number, total: Number, active: Number) -> Number:

@@ -112,7 +112,7 @@ def command(name: str) -> Command:
     return Command(entry=known[name], question=question, answer=module.answer, details=details.strip())
 
 
-def ask(name: str, **given: Any) -> Answer:
+def ask(name: str, /, **given: Any) -> Answer:
     """Words or numbers in, the answer out: the one door of command line, Python, page and tools.
 
     The answer holds its whole question: `ask(name, **answer.question)` gives it again.

@@ -231,6 +231,9 @@ def _described(path: Path) -> tuple[Model, bool]:
     if path.is_dir() and ending not in (".toml", ".json"):
         return read_model(path), False
     given = _parsed(path, changed(path)) if ending == ".toml" else load_json(path)
+    inside = given.get("description")
+    if "groups" not in given and isinstance(inside, dict) and "groups" in inside:
+        given = inside  # what `rackmath models NAME --json` prints
     if "groups" in given:
         return build(given), True
     if ending == ".toml":
