@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import rackmath
-from rackmath.faces import ask, ask_memory, ask_modes, ask_pipeline, ask_speculate, ask_timeline
+from rackmath.faces import ask, ask_memory, ask_modes, ask_pipeline, ask_speculate
 from rackmath.faces.cli import run
 from rackmath.kernel.counts import Pass
 from rackmath.layout.footprint import footprint
@@ -47,7 +47,7 @@ def test_a_pass_is_within_a_few_percent_of_the_fastest(batch: float, context: fl
     best = shortest_step(asked(V3, HALL), batch, context)
     one = rackmath.forward(V3, on=HALL, batch=batch, context=context).subject
     assert float(one.time.estimate) < 1.035 * best
-    drawn = ask_timeline.timeline(V3, HALL, batch=batch, context=context)
+    drawn = rackmath.timeline(V3, on=HALL, batch=batch, context=context).subject
     assert drawn.timeline.layout == one.layout
 
 

@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import rackmath
 from rackmath.errors import BadInput
-from rackmath.faces import ask_schedule, cli, explain_schedule, show_schedule
+from rackmath.faces import cli
 from rackmath.training.orders import FORWARD, INPUT, WEIGHT, Times
 from rackmath.training.schedules import (
     SCHEDULES,
@@ -375,13 +376,15 @@ def test_the_comparison_lists_what_cannot_run(capsys):
 
 @pytest.mark.parametrize("name", [None, "v-half", "1f1b"])
 def test_trees_follow_and_charts_hold_the_same_numbers(name):
-    answer = ask_schedule.schedule(name, stages=4, micro_batches=8, hop=0.1)
-    for node in explain_schedule.tree(answer).walk():
+    answer = rackmath.schedule(name, stages=4, micro_batches=8, hop=0.1)
+    for node in answer.explain().walk():
         assert node.follows(), node.name
-    spec = show_schedule.chart(answer)
+    (spec,) = answer.charts
     if name is None:
         points = spec["datasets"]["points"]
-        assert len(points) == len([one for one in answer.compared if one.run])
+        assert len(points) == len([one for one in answer.subject if one.run])
     else:
-        bars = [row for row in spec["vconcat"][0]["data"]["values"] if row["kind"] != "idle"]
-        assert sum(row["end"] - row["start"] for row in bars) == pytest.approx(sum(answer.chosen.run.busy))
+        bars = [row for row in spec["data"]["values"] if row["kind"] != "idle"]
+        assert sum(row["end"] - row["start"] for row in bars) == pytest.approx(
+            sum(row["busy"] for row in answer.devices)
+        )

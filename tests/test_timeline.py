@@ -9,12 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import rackmath
+from rackmath.answers.terms import Term
 from rackmath.errors import BadInput
-from rackmath.faces import ask_timeline, cli, show_timeline
+from rackmath.faces import cli
 from rackmath.kernel.efficiency import default_efficiency
 from rackmath.layout.parallelism import Layout
 from rackmath.serving.timeline import KINDS, NETWORK, lane, pass_of, timeline, totals, trace
-from rackmath.views.machine_terms import Node
 from rackmath.world import catalog
 
 V3, LLAMA = "deepseek-ai/DeepSeek-V3", "meta-llama/Llama-3.1-70B"
@@ -33,9 +33,8 @@ CASES = [
 
 def made(case):
     model, machine, layout, batch, prefill, micro = case
-    return ask_timeline.timeline(
-        model, machine, layout=layout, batch=batch, prefill=prefill, micro_batches=micro
-    ).timeline
+    found = rackmath.timeline(model, on=machine, layout=layout, batch=batch, prefill=prefill, micro_batches=micro)
+    return found.subject.timeline
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -75,8 +74,8 @@ def test_one_stage_is_the_pass_of_forward_resource_by_resource():
 def test_two_half_batches_still_add_up():
     """What one half hides of the other's exchange is in no lane, as it is in no estimate."""
     words = {"layout": "TP1 DP64 EP64", "batch": 65536, "context": 512}
-    plain = ask_timeline.timeline(V3, "gb200-nvl72", **words).timeline
-    halves = ask_timeline.timeline(V3, "gb200-nvl72", **words, sets={"efficiency.overlap": 1}).timeline
+    plain = rackmath.timeline(V3, on="gb200-nvl72", **words).subject.timeline
+    halves = rackmath.timeline(V3, on="gb200-nvl72", **words, sets={"efficiency.overlap": 1}).subject.timeline
     assert halves.step < plain.step
     assert halves.step == pytest.approx(float(halves.time.estimate), rel=1e-9)
     assert sum(totals(halves, 0).values()) == pytest.approx(halves.step, rel=1e-9)
@@ -164,7 +163,8 @@ def test_files(tmp_path, capsys):
     ask_for = ["timeline", LLAMA, "--on", "8xh100", "--layout", "TP2 PP4"]
     both = tmp_path / "step.json"
     one = tmp_path / "step.trace.json"
-    assert cli.run([*ask_for, "-o", str(both), "--trace", str(one)]) == 0
+    assert cli.run([*ask_for, "-o", str(both)]) == 0
+    assert cli.run([*ask_for, "-o", str(one)]) == 0
     record = json.loads(both.read_text())
     assert record["micro_batches"] == 4
     assert len(record["stages"]) == 4
@@ -188,9 +188,8 @@ def test_screen_and_tree(capsys):
     assert "stage 8" in out
     assert "mla + moe" in out
     assert "25% of the time" in out
-    answer = ask_timeline.timeline(V3, "gb200-nvl72", layout="TP1 DP8 EP8 PP8", batch=64)
-    tree = show_timeline.tree(answer)
-    assert all(isinstance(node, Node) and node.follows() for node in tree.walk())
+    tree = rackmath.timeline(V3, on="gb200-nvl72", layout="TP1 DP8 EP8 PP8", batch=64).explain()
+    assert all(isinstance(node, Term) and node.follows() for node in tree.walk())
 
 
 @pytest.mark.parametrize(
@@ -216,15 +215,16 @@ def test_devices_that_cannot_talk():
     box = catalog.machine("8xh100")
     mute = replace(box, scaleup_bandwidth=0.0)
     with pytest.raises(BadInput, match="no bandwidth between its devices"):
-        ask_timeline.timeline(LLAMA, mute, layout="TP8")
+        rackmath.timeline(LLAMA, on=mute, layout="TP8")
     split = replace(box, domain=4, scaleout_bandwidth=0.0)
     with pytest.raises(BadInput, match="no network between its domains"):
-        ask_timeline.timeline(LLAMA, split, layout="TP4 PP2")
-    assert ask_timeline.timeline(LLAMA, mute, layout="TP1", precision="fp8", batch=1).timeline.stages == 1
+        rackmath.timeline(LLAMA, on=split, layout="TP4 PP2")
+    alone = rackmath.timeline(LLAMA, on=mute, layout="TP1", precision="fp8", batch=1)
+    assert alone.subject.timeline.stages == 1
 
 
 def test_one_device():
-    t = ask_timeline.timeline("meta-llama/Llama-3.1-8B", "h100", batch=4).timeline
+    t = rackmath.timeline("meta-llama/Llama-3.1-8B", on="h100", batch=4).subject.timeline
     found = totals(t, 0)
     assert sum(found.values()) == pytest.approx(float(t.time.estimate))
     assert all(found[k] == 0 for k in (*NETWORK, "idle"))

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 import rackmath
+from rackmath.answers.lanes import Lanes
 from rackmath.answers.parts import Answer, Bar, Figures, Say, Table
 from rackmath.answers.ranges import Ranges
 from rackmath.faces import cli, docs, notebook, page, python, schema
@@ -49,6 +50,8 @@ def shown(answer: Answer) -> Iterator[tuple[str, float]]:
             found = dict(block.parts)
         elif isinstance(block, Ranges):
             found = [[r.low, r.high, *(p.value for p in r.points), *r.cells.values()] for r in block.rows]
+        elif isinstance(block, Lanes):
+            found = dict(block.amounts)
         else:
             continue
         for number in numbers(found):

@@ -105,8 +105,9 @@ def stack(specs: Sequence[Spec], *, title: str) -> Spec:
     """
     parts = []
     for i, spec in enumerate(specs):
-        if "datasets" not in spec:  # rows of ranges hold their data in their layers
-            kept = {k: v for k, v in spec.items() if k not in ("$schema", "description", "config", "layer")}
+        if "datasets" not in spec:  # ranges and lanes hold their data themselves
+            whole_only = ("$schema", "description", "config", "layer", "usermeta")
+            kept = {k: v for k, v in spec.items() if k not in whole_only}
             parts.append(kept | {"layer": [_renamed(layer, str(i)) for layer in spec["layer"]]})
             continue
         part = {k: spec[k] for k in ("title", "width", "height", "encoding")}

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from .lanes import Lanes
 from .ranges import Ranges
 from .record import Record, csv_text, json_text, nested, plain, put
 from .terms import Term
@@ -79,10 +80,12 @@ class Column:
     """A column of a table: `unit` says how its values become words; "" for words.
 
     `optional`: left out first where there is little room, lowest number first; 0 is kept longest. `to`: the key of
-    the upper end where the column shows intervals.
+    the upper end where the column shows intervals. `unit` "row": each row has its own, under "unit".
 
     >>> Column("low", "5 to 95 %", "s", to="high").words({"low": 0.0346, "high": 0.0785})
     '34.6 to 78.5 ms'
+    >>> Column("value", "", "row").words({"value": 0.002, "unit": "s"})
+    '2.00 ms'
     """
 
     key: str
@@ -93,8 +96,8 @@ class Column:
 
     def words(self, row: Mapping[str, Any]) -> str:
         """What a row says in this column."""
-        value = row.get(self.key)
-        return between(value, row.get(self.to), self.unit) if self.to else cell(value, self.unit)
+        value, unit = row.get(self.key), row.get("unit", "") if self.unit == "row" else self.unit
+        return between(value, row.get(self.to), unit) if self.to else cell(value, unit)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -195,7 +198,7 @@ class Chart:
         return dict(self.spec)
 
 
-Block = Figures | Table | Bar | Say | Chart | Ranges
+Block = Figures | Table | Bar | Say | Chart | Ranges | Lanes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -204,7 +207,8 @@ class Answer:
 
     `data`: what the record holds beside the blocks' values. `table`: key of the table that `rows` and CSV give;
     of a mapping of mappings each is a row, its name first.
-    `remarks`: notes for people that only repeat what the record says elsewhere. `command` and `question` are set at
+    `remarks`: notes for people that only repeat what the record says elsewhere. `files`: other files it can be saved
+    as, by their ending (".trace.json"). `command` and `question` are set at
     the door (`questions.registry.ask`): the keyword arguments that give this answer again.
 
     Tables and figures are attributes: `answer.memory.room`, `answer.front[0]["tpot"]`.
@@ -218,6 +222,7 @@ class Answer:
     terms: Callable[[], Term] | None = None
     notes: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
+    files: Mapping[str, Callable[[], Any]] = field(default_factory=dict)
     exit_code: int = 0
     command: str = ""
     question: Mapping[str, Any] = field(default_factory=dict)
@@ -267,7 +272,7 @@ class Answer:
     @property
     def charts(self) -> tuple[Mapping[str, Any], ...]:
         """The Vega-Lite specifications of its pictures."""
-        return tuple(b.spec for b in self.blocks if isinstance(b, Chart | Ranges))
+        return tuple(b.spec for b in self.blocks if isinstance(b, Chart | Ranges | Lanes))
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
         return {kind: shown for kind, make in FORMS.items() if (shown := make(self)) is not None}

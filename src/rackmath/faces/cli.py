@@ -29,11 +29,9 @@ from . import (
     cli_prices,
     cli_quote,
     cli_readings,
-    cli_schedule,
     cli_score,
     cli_speculate,
     cli_tiers,
-    cli_timeline,
     cli_train,
     cli_validate,
     commandline,
@@ -163,11 +161,9 @@ cli_pipeline.register(app)
 cli_prices.register(app)
 cli_quote.register(app)
 cli_readings.register(app)
-cli_schedule.register(app)
 cli_score.register(app)
 cli_speculate.register(app)
 cli_tiers.register(app)
-cli_timeline.register(app)
 cli_train.register(app)
 cli_validate.register(app)
 

@@ -6,6 +6,7 @@ JSON holds SI units and the field's own names; what is unknown or infinite is nu
 from __future__ import annotations
 
 import io
+import json
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -55,6 +56,7 @@ class Output:
     file: Path | None = None
     explain: bool = False
     levels: int | None = None
+    asked: str | None = None  # the form that an option names, where one does
 
     @classmethod
     def of(
@@ -83,12 +85,20 @@ class Output:
         form = "chart" if suffix in CHARTS else {".txt": "text"}.get(suffix, suffix[1:])
         if asked is not None and asked != form:
             raise BadInput(f"--{asked} and -o {file} contradict each other; leave one out")
-        return cls(form=form, file=file, explain=explain, levels=levels)
+        return cls(form=form, file=file, explain=explain, levels=levels, asked=asked)
 
     def deliver(self, answer: Any) -> None:
         """Print the answer, or write it to the file."""
         from . import show
 
+        if self.file is not None and isinstance(answer, Answer):
+            name = self.file.name.lower()
+            make = next((make for ending, make in answer.files.items() if name.endswith(ending)), None)
+            if make is not None:
+                if self.asked or self.explain:
+                    raise BadInput(f"-o {self.file} asks for a Chrome trace; leave out --json, --csv and --explain")
+                self._save(json.dumps(plain(make()), allow_nan=False) + "\n")
+                return
         face = face_of(answer)
         if self.form == "chart":
             from .charts import write

@@ -7,6 +7,7 @@ from functools import singledispatch
 from html import escape
 from typing import Any
 
+from ..answers.lanes import Lanes
 from ..answers.parts import Answer, Bar, Chart, Figures, Say, Table
 from ..answers.ranges import Ranges
 from ..answers.terms import Term
@@ -61,11 +62,11 @@ def _(block: Bar) -> str:
     return f'<div class="bar" role="img" aria-label="{escape(block.title)}">{drawn}</div>'
 
 
-@html.register(Chart)
-@html.register(Ranges)
-def _(block: Chart | Ranges) -> str:
-    spec = escape(json.dumps(block.spec, allow_nan=False))
-    text = escape(str(block.spec.get("description", "")))
+@html.register
+def _(block: Chart | Ranges | Lanes) -> str:
+    drawn = block.spec
+    spec = escape(json.dumps(drawn, allow_nan=False))
+    text = escape(str(drawn.get("description", "")))
     return f'<div class="chart" role="img" aria-label="{text}" data-spec="{spec}"></div>'
 
 

@@ -14,10 +14,11 @@ from rich.padding import Padding
 from rich.text import Text
 from rich.tree import Tree
 
+from ..answers.lanes import Lanes
 from ..answers.parts import Answer, Bar, Chart, Figure, Figures, Say, Table
 from ..answers.ranges import Ranges
 from ..answers.terms import LONGEST, Term
-from . import braille, ranges
+from . import braille, letters, ranges
 from .show import BETWEEN, bar, heading, indented, line, notes, numbers, wants_colour
 
 SMALL = 0.05
@@ -29,6 +30,8 @@ def screen(c: Console, answer: Answer) -> None:
     c.print(_styled(answer.title, "bold"))
     if answer.subtitle:
         c.print(Text(answer.subtitle, style="dim"))
+    if answer.blocks and isinstance(answer.blocks[0], Say) and not answer.blocks[0].title:
+        c.print()
     for block in answer.blocks:
         if block.title:
             heading(c, block.title, block.aside)
@@ -66,6 +69,11 @@ def _(block: Chart, c: Console) -> None:
         c.print()
     drawn = braille.draw(dict(block.spec), width=c.width, height=block.lines, color=wants_colour(c))
     c.print(Text.from_ansi(drawn))
+
+
+@draw.register
+def _(block: Lanes, c: Console) -> None:
+    letters.lanes(c, block)
 
 
 @draw.register

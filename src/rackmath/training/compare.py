@@ -83,3 +83,13 @@ def compared(schedule: Schedule, s: Setting) -> Compared:
 def comparison(schedules: Iterable[Schedule], setting: Setting) -> tuple[Compared, ...]:
     """Each of the schedules in the setting, in their order."""
     return tuple(compared(one, setting) for one in schedules)
+
+
+def verdict(found: Iterable[Compared]) -> tuple[Compared, Compared, Compared]:
+    """The schedule that idles least, the one that holds least, and the one that idles least in the memory of 1F1B."""
+    ran = [(one, one.run) for one in found if one.run is not None]
+    quick, _ = min(ran, key=lambda pair: (pair[1].step, max(pair[1].peaks)))
+    lean, _ = min(ran, key=lambda pair: (max(pair[1].peaks), pair[1].step))
+    room = next(max(run.peaks) for one, run in ran if one.schedule.name == "1f1b")
+    fits = [(one, run) for one, run in ran if max(run.peaks) <= room and one.schedule.copies == 1]
+    return quick, lean, min(fits, key=lambda pair: pair[1].step)[0]

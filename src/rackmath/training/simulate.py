@@ -21,6 +21,9 @@ from .schedules import SCHEDULES, Schedule, chunks, schedule_named, why_not
 PAIRED = 3
 """Parts of a block that runs a forward and a whole backward pass together."""
 
+MOST = 16384
+"""Passes of a micro-batch through a chunk of a device that are simulated at most for an answer."""
+
 PATIENCE = (0.0, 0.5)
 """Shares of a weight gradient for which a V schedule waits instead; what ends soonest is kept."""
 
@@ -181,3 +184,22 @@ def _needs(plan: Plan) -> tuple[dict[Key, Key], tuple[int, ...]]:
             sent[e] += d != e
         before[INPUT, micro, *way[-1]] = (FORWARD, micro, *way[-1])
     return before, tuple(sent)
+
+
+PASSES = {FORWARD: "forward", INPUT: "backward, or its input gradient", WEIGHT: "weight gradient"}
+"""The kinds of operations in words."""
+
+
+def trace(done: Run) -> dict[str, object]:
+    """A step as events that chrome://tracing and Perfetto read: a process for each device, times in microseconds."""
+    events: list[dict[str, object]] = []
+    for d, operations in enumerate(done.devices):
+        label = f"device {d + 1} of {done.plan.stages}"
+        events.append({"ph": "M", "name": "process_name", "pid": d, "tid": 0, "args": {"name": label}})
+        events += [
+            {"ph": "X", "name": f"{o.kind}{o.micro + 1}", "cat": PASSES[o.kind], "pid": d, "tid": 0,
+             "ts": o.start * 1e6, "dur": (o.end - o.start) * 1e6,
+             "args": {"micro_batch": o.micro + 1, "chunk": o.chunk + 1}}
+            for o in operations
+        ]  # fmt: skip
+    return {"traceEvents": events, "displayTimeUnit": "ms"}
