@@ -24,7 +24,7 @@ _UNITS = ((1e-6, "ns", 1e9), (1e-3, "µs", 1e6), (1.0, "ms", 1e3), (float("inf")
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class BarKind:
     """What can go on in a lane: the letter it is drawn with where there are only letters, and its words."""
 
     letter: str
@@ -32,7 +32,7 @@ class Kind:
 
 
 @dataclass(frozen=True, slots=True)
-class Stretch:
+class TimeBar:
     """One bar from `start` to `end`. `label`: whose turn it is ("3"); `small`: drawn with a small letter."""
 
     start: float
@@ -52,13 +52,13 @@ class Lanes:
     `cell`: most time one letter may stand for; a longer span is drawn in letters by its start and its end. `more`:
     words behind the legend.
 
-    >>> a = Lanes(lanes={"stage 1": [Stretch(0.0, 2e-3, "idle")]}, kinds={"idle": Kind("·", "idle")}, span=2e-3)
+    >>> a = Lanes(lanes={"stage 1": [TimeBar(0.0, 2e-3, "idle")]}, kinds={"idle": BarKind("·", "idle")}, span=2e-3)
     >>> a.spec["layer"][0]["encoding"]["x"]["title"]
     'Time (ms)'
     """
 
-    lanes: Mapping[str, Sequence[Stretch]]
-    kinds: Mapping[str, Kind]
+    lanes: Mapping[str, Sequence[TimeBar]]
+    kinds: Mapping[str, BarKind]
     span: float
     unit: str = "s"
     idle: str = "idle"

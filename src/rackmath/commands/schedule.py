@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 from ..answers.charts import Axis, Mark, Series, scatter
-from ..answers.lanes import Kind, Lanes, Stretch
+from ..answers.lanes import BarKind, Lanes, TimeBar
 from ..answers.parts import Answer, Block, Chart, Column, Say, Table
 from ..answers.terms import Term, given, product, quotient, stated, total
 from ..answers.terms import count as number
@@ -312,13 +312,13 @@ def _field(found: tuple[Compared, ...], s: Setting) -> Chart:
 
 def _drawn(one: Compared, run: Run, s: Setting, unit: str) -> Lanes:
     """The step, device by device."""
-    kinds = {"F": Kind("F", "forward"), "B": Kind("B", "backward")}
+    kinds = {"F": BarKind("F", "forward"), "B": BarKind("B", "backward")}
     if one.schedule.split:
-        kinds |= {"B": Kind("B", "input gradient"), "W": Kind("W", "weight gradient")}
+        kinds |= {"B": BarKind("B", "input gradient"), "W": BarKind("W", "weight gradient")}
     later = "small letters: from the other end" if one.schedule.copies > 1 else "small letters: later chunks"
     return Lanes(
         lanes={f"device {d + 1}": list(_stretches(run, d, one.schedule.split)) for d in range(len(run.devices))},
-        kinds=kinds | {"idle": Kind("·", "idle")},
+        kinds=kinds | {"idle": BarKind("·", "idle")},
         span=run.makespan,
         unit=unit,
         title="The step",
@@ -328,18 +328,18 @@ def _drawn(one: Compared, run: Run, s: Setting, unit: str) -> Lanes:
     )
 
 
-def _stretches(run: Run, device: int, split: bool) -> Iterator[Stretch]:
+def _stretches(run: Run, device: int, split: bool) -> Iterator[TimeBar]:
     """Each pass and each wait of a device."""
     at, tiny = 0.0, 1e-9 * run.makespan
     for o in run.devices[device]:
         if o.start > at + tiny:
-            yield Stretch(at, o.start, "idle")
+            yield TimeBar(at, o.start, "idle")
         name = f"{o.kind}{o.micro + 1}" + f", chunk {o.chunk + 1}" * (run.plan.chunks > 1)
         kind = o.kind if split else o.kind.replace("W", "B")
-        yield Stretch(o.start, o.end, kind, name, small=bool(o.chunk))
+        yield TimeBar(o.start, o.end, kind, name, small=bool(o.chunk))
         at = o.end
     if at < run.makespan - tiny:
-        yield Stretch(at, run.makespan, "idle")
+        yield TimeBar(at, run.makespan, "idle")
 
 
 # --- terms --------------------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from ..answers.lanes import Kind, Lanes, Stretch
+from ..answers.lanes import BarKind, Lanes, TimeBar
 from ..answers.parts import Answer, Block, Column, Say, Table
 from ..answers.terms import Term, stated
 from ..answers.terms import count as number
@@ -224,21 +224,21 @@ def _step(a: Laid) -> Say:
     return Say(text, values)
 
 
-def _kinds() -> dict[str, Kind]:
-    return {name: Kind(LETTERS[name], said) for name, said in KINDS.items()}
+def _kinds() -> dict[str, BarKind]:
+    return {name: BarKind(LETTERS[name], said) for name, said in KINDS.items()}
 
 
-def _stretch(s: times.Segment, *, turn: bool = False) -> Stretch:
+def _stretch(s: times.Segment, *, turn: bool = False) -> TimeBar:
     label = str(s.micro + 1) if turn and s.micro >= 0 else ""
-    return Stretch(s.start, s.end, s.piece.kind, s.piece.name, label)
+    return TimeBar(s.start, s.end, s.piece.kind, s.piece.name, label)
 
 
-def _in_a_row(pieces: Iterable[Piece], part: str = "seconds") -> list[Stretch]:
+def _in_a_row(pieces: Iterable[Piece], part: str = "seconds") -> list[TimeBar]:
     """Pieces one after the other; `part` of each: the seconds that something is at work, from its start."""
     found, at = [], 0.0
     for p in pieces:
         if (seconds := getattr(p, part)) > 0:
-            found.append(Stretch(at, at + seconds, p.kind, p.name))
+            found.append(TimeBar(at, at + seconds, p.kind, p.name))
         at += p.seconds
     return found
 

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.text import Text
 
-from ..answers.lanes import Lanes, Stretch
+from ..answers.lanes import Lanes, TimeBar
 from ..answers.text import cell
 from ..units import show
 from .show import line
@@ -57,7 +57,7 @@ def _lanes(c: Console, block: Lanes, start: float, span: float, width: int) -> N
         line(c, f"[dim]{left} more lanes[/]")
 
 
-def _letters(block: Lanes, bars: Sequence[Stretch], start: float, span: float, width: int) -> Text:
+def _letters(block: Lanes, bars: Sequence[TimeBar], start: float, span: float, width: int) -> Text:
     drawn = Text()
     for bar in cells(bars, start, span, width):
         kind = block.idle if bar is None else bar.kind
@@ -75,13 +75,13 @@ def _colour(block: Lanes, kind: str) -> str:
     return "bright_black" if kind == block.idle else COLOURS[min(place, len(COLOURS) - 1)]
 
 
-def cells(bars: Sequence[Stretch], start: float, span: float, width: int) -> list[Stretch | None]:
+def cells(bars: Sequence[TimeBar], start: float, span: float, width: int) -> list[TimeBar | None]:
     """The bar that fills most of each cell of a lane; None where nothing does.
 
-    >>> [bar and bar.kind for bar in cells([Stretch(0, 1, "a"), Stretch(1, 4, "b")], 0.0, 6.0, 3)]
+    >>> [bar and bar.kind for bar in cells([TimeBar(0, 1, "a"), TimeBar(1, 4, "b")], 0.0, 6.0, 3)]
     ['a', 'b', None]
     """
-    found: list[Stretch | None] = []
+    found: list[TimeBar | None] = []
     i, step = 0, span / width
     for place in range(width):
         low, high = start + place * step, start + (place + 1) * step
@@ -96,7 +96,7 @@ def cells(bars: Sequence[Stretch], start: float, span: float, width: int) -> lis
     return found
 
 
-def _levels(bars: Sequence[Stretch], span: float, width: int) -> Text:
+def _levels(bars: Sequence[TimeBar], span: float, width: int) -> Text:
     """How much of each cell something is at work."""
     step, busy = span / width, [0.0] * width
     for bar in bars:
