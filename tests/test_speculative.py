@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_properties import machines, models
 
+import rackmath
 from rackmath.arrays import take
 from rackmath.errors import BadInput
-from rackmath.faces.ask_speculate import speculate
 from rackmath.faces.cli import run
 from rackmath.kernel.counts import Pass, layer_parameters
 from rackmath.kernel.efficiency import default_efficiency
@@ -174,7 +174,7 @@ def test_speculation_is_never_faster_than_its_bound_and_a_scalar_is_a_row(model,
 
 
 def curve_of(name: str, on: str, layout: str, **options):  # type: ignore[no-untyped-def]
-    return speculate(name, on, layout=layout, **options).curve
+    return rackmath.speculate(name, on=on, layout=layout, **options).subject
 
 
 def test_a_dense_model_gains_alone_and_loses_once_it_computes() -> None:

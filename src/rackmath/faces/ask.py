@@ -85,10 +85,10 @@ def plan(
     requests arrive at random and fill what they are given.
     """
     from ..economics.fleet import fleet_of
+    from ..questions.drafts import speculation_of
     from ..search import plan as search
     from ..world.lengths import within
     from ..world.workload import Objectives, Traffic
-    from .ask_speculate import speculation_of
 
     traffic = Traffic(
         isl=parse(isl, "count", name="isl"),

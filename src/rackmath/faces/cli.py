@@ -30,7 +30,6 @@ from . import (
     cli_quote,
     cli_readings,
     cli_score,
-    cli_speculate,
     cli_tiers,
     cli_train,
     cli_validate,
@@ -107,8 +106,8 @@ def plan(
     prefill_on: o.PrefillOn = None,
     lora: o.Lora = None,
     draft: o.PlanDraft = None,
-    depth: cli_speculate.Depth = "1",
-    acceptance: cli_speculate.Acceptance = "0.7",
+    depth: o.Depth = "1",
+    acceptance: o.Acceptance = "0.7",
     price: o.PriceKind = None,
     engine: o.EngineName = None,
     sets: o.Sets = None,
@@ -162,7 +161,6 @@ cli_prices.register(app)
 cli_quote.register(app)
 cli_readings.register(app)
 cli_score.register(app)
-cli_speculate.register(app)
 cli_tiers.register(app)
 cli_train.register(app)
 cli_validate.register(app)

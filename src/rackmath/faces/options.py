@@ -154,6 +154,15 @@ MaxDomain = Annotated[
     str | None,
     typer.Option(metavar="COUNT", help="Use scale-up domains of at most so many devices.", rich_help_panel=CHOICES),
 ]
+Depth = Annotated[str, typer.Option(metavar="COUNT", help="Drafts before each check.", rich_help_panel="Drafts")]
+Acceptance = Annotated[
+    str,
+    typer.Option(
+        metavar="SHARE",
+        help="Share of drafts that are kept, of those whose predecessors were: 0.7 or 70%.",
+        rich_help_panel="Drafts",
+    ),
+]
 PlanDraft = Annotated[
     str | None,
     typer.Option(

@@ -146,6 +146,8 @@ class Spec:
         if self.field.repeat:
             split = ([w.strip() for w in p.split(self.field.repeat)] if isinstance(p, str) else [p] for p in parts)
             parts = [w for words in split for w in words if w != ""]
+        if self.kind == "number" and given == "":
+            raise BadInput(f"{self.name} is empty; give {self.field.range}, or leave it out")
         return tuple(dict.fromkeys(self._one(p) for p in parts))
 
     def _one(self, given: Any) -> Any:
