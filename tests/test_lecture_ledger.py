@@ -4,9 +4,9 @@ import math
 
 import pytest
 
+from rackmath.claims.compute import COMPUTED
+from rackmath.claims.ledger import claim_numbered, claims, evaluate
 from rackmath.errors import BadInput
-from rackmath.lecture.compute import COMPUTED
-from rackmath.lecture.ledger import claim_numbered, claims, evaluate
 
 EXPECTED = {
     "1": "holds if", "2": "holds", "3": "does not hold", "4": "does not hold", "5": "holds", "6": "holds",

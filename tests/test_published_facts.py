@@ -2,9 +2,9 @@
 
 import pytest
 
+from rackmath.claims.ledger import claim_numbered, evaluate
 from rackmath.decisions.modes import fit_fast_mode
 from rackmath.economics.pricelist import list_price, margin
-from rackmath.lecture.ledger import claim_numbered, evaluate
 
 MONTH = 365.25 / 12 * 86400
 

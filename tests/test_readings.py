@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rackmath.claims.ledger import claim_numbered, evaluate
 from rackmath.decisions.from_context import cache_over_compute, consistent_splits, solve_kv_bytes, weights_share
 from rackmath.decisions.from_offers import fast_fit, prefill_cost
 from rackmath.decisions.modes import fit_fast_mode
@@ -25,7 +26,6 @@ from rackmath.faces import ask_readings, explain_readings
 from rackmath.faces.cli import run
 from rackmath.kernel.counts import active_parameters, attention_flops, kv_bytes_per_token
 from rackmath.kernel.roofline import balance_batch, ratio
-from rackmath.lecture.ledger import claim_numbered, evaluate
 from rackmath.world import catalog
 from rackmath.world.machine import Machine
 

@@ -22,7 +22,6 @@ from . import (
     cli_infer,
     cli_lab,
     cli_law,
-    cli_lecture,
     cli_memory,
     cli_modes,
     cli_pipeline,
@@ -153,7 +152,6 @@ cli_design.register(app)
 cli_infer.register(app)
 cli_lab.register(app)
 cli_law.register(app)
-cli_lecture.register(app)
 cli_memory.register(app)
 cli_modes.register(app)
 cli_pipeline.register(app)

@@ -8,7 +8,7 @@ from html import escape
 from typing import Any
 
 from ..answers.lanes import Lanes
-from ..answers.parts import Answer, Bar, Chart, Figures, Say, Table
+from ..answers.parts import Answer, Bar, Chart, Column, Figures, Say, Table
 from ..answers.ranges import Ranges
 from ..answers.terms import Term
 from ..answers.text import cell
@@ -95,10 +95,12 @@ def _look(block: Table, i: int) -> str:
 
 
 def _row(columns: list[Any], row: Any, look: str) -> str:
-    cells = "".join(
-        f"<td{_class('' if k.unit in ('', 'yes') else 'number')}>{escape(k.words(row))}</td>" for k in columns
-    )
+    cells = "".join(f"<td{_class(_kind(k, row))}>{escape(k.words(row))}</td>" for k in columns)
     return f"<tr{_class(look)}>{cells}</tr>"
+
+
+def _kind(column: Column, row: Any) -> str:
+    return column.tones.get(column.words(row), "") if column.unit in ("", "yes") else "number"
 
 
 def _term(term: Term, seen: set[int]) -> str:

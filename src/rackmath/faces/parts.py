@@ -87,7 +87,6 @@ PARTS: Mapping[str, tuple[Part, ...]] = {
     ),
     "law": (Part(options=("resamples",), not_="without --fit", holds=_has("fit")),),
     "calibrate": (Part(options=("force",), not_="without --save", holds=_has("save")),),
-    "lecture": (Part(options=("sets",), not_="without the number of a CLAIM", holds=_has("number")),),
     "lab memory": (
         Part(options=("depths", "width", "context", "batch", "steps", "seeds"), not_="with --recorded",
              holds=_lacks("recorded")),

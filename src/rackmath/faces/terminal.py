@@ -5,6 +5,7 @@ Screens set by hand stand in `faces.screens` by command; the others are drawn bl
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import singledispatch
 from typing import Any
 
@@ -15,11 +16,13 @@ from rich.text import Text
 from rich.tree import Tree
 
 from ..answers.lanes import Lanes
-from ..answers.parts import Answer, Bar, Chart, Figure, Figures, Say, Table
+from ..answers.parts import Answer, Bar, Chart, Column, Figure, Figures, Say, Table
 from ..answers.ranges import Ranges
 from ..answers.terms import LONGEST, Term
 from . import braille, letters, ranges
 from .show import BETWEEN, bar, heading, indented, line, notes, numbers, wants_colour
+
+TONES = {"good": "green", "fair": "yellow", "bad": "red"}
 
 SMALL = 0.05
 """On a screen, a term below this share of the sum it belongs to is shown without its own terms."""
@@ -120,12 +123,17 @@ def _(block: Table, c: Console) -> None:
     for i, row in enumerate(rows):
         style = "bold" if i == block.strong else "dim" if i in block.faint else None
         marks = [block.marks.get(i, "")] if block.marks else []
-        table.add_row(*(k.words(row) for k in columns), *marks, style=style)
+        table.add_row(*(_toned(k, row) for k in columns), *marks, style=style)
     if block.total is not None:
         table.add_section()
         table.add_row(*(k.words(block.total) for k in columns), style="bold")
     optional = sorted((k for k in columns if k.optional), key=lambda k: k.optional)
     indented(c, table, drop=[k.head for k in optional])
+
+
+def _toned(column: Column, row: Mapping[str, Any]) -> str | Text:
+    words = column.words(row)
+    return Text(words, style=TONES.get(column.tones.get(words, ""), "")) if column.tones else words
 
 
 @draw.register

@@ -141,7 +141,7 @@ def _said(verdict: Verdict, because: str) -> Outcome:
 def _input(name: str, row: Mapping[str, Any], replaced: str | float | None) -> Input:
     unit = str(row.get("unit", "count"))
     if replaced is not None:
-        value = parse(replaced, unit, name=name)
+        value = parse(replaced, unit, name=f"input {name}")
         if not value >= 0:
             raise BadInput(f"{name} = {replaced!r} is negative; give a number of 0 or more")
         return Input(name=name, value=value, unit=unit, source="given by you")
