@@ -187,7 +187,7 @@ class Say:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chart:
-    """A picture as a Vega-Lite specification; `lines`: its height in a terminal."""
+    """A picture as a Vega-Lite specification; `lines`: its height in a terminal, 0 where that does not draw it."""
 
     spec: Mapping[str, Any]
     key: str = ""

@@ -18,8 +18,8 @@ def cell(value: Any, unit: str = "") -> str:
     """The text of a value in a unit; empty where it is unknown.
 
     Units beside those of `units.show`: "share" (0.287 is 28.7%), "percent" (29%), "x" (2.39x), "number" (three
-    digits), "count" and "tokens" (whole, with commas), "parameters" (671 B), "yes" (a check of what
-    does not hold), "$" (dollars).
+    digits), "count" and "tokens" (whole, with commas), "parameters" (671 B), "K" (thousands), "above" (> 200K),
+    "yes" (a check of what does not hold), "$" (dollars), "listed" (a list price to its last digit).
 
     >>> cell(0.0163, "s"), cell(0.287, "share"), cell(2.39, "x"), cell(1549.2, "tokens"), cell(None, "s")
     ('16.3 ms', '28.7%', '2.39x', '1,549', '')
@@ -42,6 +42,16 @@ def _count(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 1000 or value == int(value) else f"{value:,.1f}"
 
 
+def _listed(value: float) -> str:
+    """A listed price.
+
+    >>> _listed(3.125), _listed(5.0), _listed(0.0028)
+    ('$3.125', '$5.00', '$0.0028')
+    """
+    whole, _, cents = f"{value:.6g}".partition(".")
+    return f"${int(whole):,}.{cents.ljust(2, '0')}"
+
+
 _WORDS: dict[str, Any] = {
     "share": lambda v: f"{v:.1%}",
     "percent": lambda v: f"{v:.0%}",
@@ -53,6 +63,9 @@ _WORDS: dict[str, Any] = {
     "whole": lambda v: f"{v:,.0f}",
     "parameters": lambda v: show(v, "params").removesuffix(" params"),
     "tokens": lambda v: f"{v:,.0f}",
+    "K": lambda v: f"{round(v / 1000):,}K",
+    "above": lambda v: f"> {round(v / 1000):,}K",
+    "listed": _listed,
 }
 
 

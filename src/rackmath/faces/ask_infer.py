@@ -13,9 +13,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ..errors import BadInput, Infeasible, unknown
+from ..questions.lists import list_meant
 from ..questions.resolve import Quantity
 from ..units import parse
-from .ask_prices import list_meant
 
 if TYPE_CHECKING:
     from ..decisions.beliefs import Beliefs

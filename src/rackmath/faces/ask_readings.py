@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import BadInput, unknown
+from ..questions.lists import list_meant
 from ..questions.resolve import Quantity, machine_of
 from ..units import parse
-from .ask_prices import list_meant
 
 if TYPE_CHECKING:
     from ..decisions.readings import Readings

@@ -25,7 +25,6 @@ from . import (
     cli_memory,
     cli_modes,
     cli_pipeline,
-    cli_prices,
     cli_quote,
     cli_readings,
     cli_score,
@@ -155,7 +154,6 @@ cli_law.register(app)
 cli_memory.register(app)
 cli_modes.register(app)
 cli_pipeline.register(app)
-cli_prices.register(app)
 cli_quote.register(app)
 cli_readings.register(app)
 cli_score.register(app)

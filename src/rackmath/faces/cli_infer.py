@@ -7,7 +7,6 @@ from typing import Annotated
 import typer
 
 from . import options as o
-from .cli_prices import complete_lists
 
 KNOWN = "What is known or believed"
 
@@ -26,7 +25,7 @@ def infer(
         typer.Argument(
             metavar="[PRICELIST]",
             help="A model of the price lists (rackmath prices), or a file.",
-            autocompletion=complete_lists,
+            autocompletion=o.complete_lists,
         ),
     ] = None,
     input_: o.InputPrice = None,

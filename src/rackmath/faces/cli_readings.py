@@ -7,7 +7,6 @@ from typing import Annotated
 import typer
 
 from . import options as o
-from .cli_prices import complete_lists
 
 ASK = "Questions"
 GIVEN = "Taken as known"
@@ -27,7 +26,7 @@ def readings(
         typer.Argument(
             metavar="[MODEL|FILE]",
             help="A model with a public price list (anthropic/claude-opus-4-6), or the path of a list of your own.",
-            autocompletion=complete_lists,
+            autocompletion=o.complete_lists,
         ),
     ] = None,
     input_: o.InputPrice = None,

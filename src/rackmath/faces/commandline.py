@@ -30,7 +30,12 @@ OUTPUT: dict[str, tuple[Any, Any]] = {
 }
 """Options that say how an answer is shown; they are no part of a question."""
 
-COMPLETE = {"models": o.complete_models, "machines": o.complete_machines, "engines": o.complete_engines}
+COMPLETE = {
+    "models": o.complete_models,
+    "machines": o.complete_machines,
+    "engines": o.complete_engines,
+    "lists": o.complete_lists,
+}
 
 
 def register(app: typer.Typer, words: Iterable[str], *, every: bool = False) -> None:

@@ -44,6 +44,13 @@ complete_models = _completion("models")
 complete_machines = _completion("machines")
 
 
+def complete_lists(incomplete: str) -> list[str]:
+    """Names of price lists that begin with what was typed."""
+    from ..economics.pricelist import sold
+
+    return [name for name in sold() if name.lower().startswith(incomplete.lower())]
+
+
 def complete_engines(incomplete: str) -> list[str]:
     """Engines whose names begin with what was typed."""
     from ..world.engine import titles

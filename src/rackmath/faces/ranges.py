@@ -7,7 +7,6 @@ from rich.text import Text
 
 from ..answers.ranges import Range, Ranges
 from ..answers.scale import Scale, tick_labels, ticks
-from ..answers.text import cell
 
 SIGNS = {"circle": "●", "ring": "○", "diamond": "◆", "cross": "+", "triangle-right": "▸", "square": "■"}
 COLOURS = ("blue", "yellow", "green", "magenta", "cyan", "red")
@@ -41,7 +40,7 @@ def _cells(block: Ranges, width: int) -> list[list[str]]:
     columns = list(block.columns)
     while True:
         found = [["", *(k.head for k in columns)]]
-        found += [[r.name, *(cell(r.cells.get(k.key), k.unit) for k in columns)] for r in block.rows]
+        found += [[r.name, *(k.words(r.cells) for k in columns)] for r in block.rows]
         widths = [max(len(row[i]) for row in found) for i in range(len(found[0]))]
         over = sum(widths) + 2 * len(widths) + 4 + LEAST - width
         optional = sorted((k for k in columns if k.optional), key=lambda k: k.optional)

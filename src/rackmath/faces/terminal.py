@@ -36,6 +36,8 @@ def screen(c: Console, answer: Answer) -> None:
     if answer.blocks and isinstance(answer.blocks[0], Say) and not answer.blocks[0].title:
         c.print()
     for block in answer.blocks:
+        if isinstance(block, Chart) and not block.lines:
+            continue
         if block.title:
             heading(c, block.title, block.aside)
         draw(block, c)

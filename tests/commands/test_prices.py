@@ -6,11 +6,14 @@ from itertools import pairwise
 
 import pytest
 
+import rackmath
 from rackmath.economics import listings, pricelist, pricelist_genai
+from rackmath.economics.comparison import KINDS, changes, device_hours, spread
+from rackmath.economics.listings import PRICES
 from rackmath.economics.pricelist import all_lists, price_list, price_lists, sold
 from rackmath.economics.pricelist_file import find, from_prices, read_price_list
 from rackmath.errors import BadInput
-from rackmath.faces import ask_prices, cli, records_prices
+from rackmath.faces import cli
 from rackmath.world import catalog
 
 TOML = """
@@ -103,14 +106,14 @@ def test_snapshot_agrees_with_the_installed_package():
     """Every entry that says it is from genai-prices alone is one of the adapter's, hosts under Hugging Face too."""
     theirs = {}
     for e in pricelist_genai.entries():
-        key = tuple(getattr(e, price) for price in records_prices.PRICES)
+        key = tuple(getattr(e, price) for price in PRICES)
         theirs.setdefault((e.above_input_tokens, e.since, e.until), set()).add(tuple(round(v or 0, 5) for v in key))
     checked = 0
     with listings.SNAPSHOT.open(encoding="utf-8", newline="") as file:
         next(file)
         for row in csv.DictReader(file):
             if row["source"].startswith("genai-prices") and "litellm" not in row["source"]:
-                key = tuple(round(float(row[price] or 0), 5) for price in records_prices.PRICES)
+                key = tuple(round(float(row[price] or 0), 5) for price in PRICES)
                 at = (float(row["above_input_tokens"] or 0), row["since"], row["until"])
                 assert key in theirs[at], row
                 checked += 1
@@ -426,7 +429,7 @@ def test_a_broken_file_exits_with_2(name, text, says, tmp_path, capsys):
         (["gpt-5.4", "--source", "web"], "unknown source"),
         (["--machines", "--open"], "--machines"),
         (["--machines", "h100x9999999"], "devices"),
-        (["--machines", "-o", "x.png"], "use one of .json"),
+        (["--machines", "-o", "x.png"], "there is nothing to draw"),
         (["--explain"], "a listing has no terms"),
         (["gone.toml"], "there is no file of that name"),
     ],
@@ -470,24 +473,25 @@ def test_json_and_csv(capsys):
 
 def test_history_and_spread():
     terra = price_list("gpt-5.6-terra")
-    change = next(r for r in records_prices.changes(terra) if not r["above_input_tokens"])
+    change = next(r for r in changes(terra) if not r["above_input_tokens"])
     assert (change["day"], change["output_before"], change["output_after"]) == ("2026-07-30", 15.0, 12.0)
     assert change["output_change"] == pytest.approx(-0.2)
-    planned = records_prices.changes(price_list("gemini-3.8-flash"))[0]
+    planned = changes(price_list("gemini-3.8-flash"))[0]
     assert planned["planned"]
     assert planned["day"] == "2027-01-01"
-    answer = ask_prices.prices("zai-org/GLM-5.2")
-    spread = records_prices.spread(answer.lists, "output_mtok")
-    outs = sorted(p.standard.output_mtok for p in answer.lists)
-    assert (spread["least"], spread["greatest"]) == (outs[0], outs[-1])
-    assert spread["greatest_over_least"] == pytest.approx(outs[-1] / outs[0])
+    answer = rackmath.prices("zai-org/GLM-5.2")
+    outs = sorted(p.standard.output_mtok for p in answer.subject)
+    assert answer.spread.output_mtok == spread(answer.subject, "output_mtok")
+    assert (answer.spread.output_mtok.least, answer.spread.output_mtok.greatest) == (outs[0], outs[-1])
+    assert answer.spread.output_mtok.greatest_over_least == pytest.approx(outs[-1] / outs[0])
 
 
 def test_device_hours_are_the_catalogues():
-    rows = records_prices.hours(ask_prices.prices(machines=True))
+    rows = rackmath.prices(machines=True).rows()
+    assert rows == device_hours(rackmath.prices(machines=True).subject)
     h100 = {r["kind"]: r["usd_per_device_hour"] for r in rows if r["machine"] == "h100"}
     prices = catalog.machine("h100").prices
-    assert h100 == {k: v for k in records_prices.KINDS if (v := getattr(prices, k)) is not None}
+    assert h100 == {k: v for k in KINDS if (v := getattr(prices, k)) is not None}
     assert len({r["machine"] for r in rows}) > 40
 
 
