@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import rackmath
-from rackmath.faces import ask, ask_memory, ask_modes, ask_pipeline
+from rackmath.faces import ask, ask_memory, ask_pipeline
 from rackmath.faces.cli import run
 from rackmath.kernel.counts import Pass
 from rackmath.layout.footprint import footprint
@@ -66,7 +66,7 @@ def test_every_command_takes_the_same_layout() -> None:
         "context": ask_memory.context(V3, HALL).curves.layout,
         "racks": rackmath.racks(V3, on=HALL).subject.cases[0].layout,
         "speculate": rackmath.speculate(V3, on=HALL).subject.layout,
-        "cadence": ask_modes.cadence(V3, HALL, occupancy=0.8).layout,
+        "cadence": rackmath.cadence(V3, on=HALL, occupancy=0.8).subject.layout,
     }
     assert {one.label() for one in found.values() if one} == {"TP1 DP144 EP144"}
 

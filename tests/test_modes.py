@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import math
 import re
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import rackmath
+from rackmath.decisions.cadence import Train
 from rackmath.decisions.menu import menu, normal_plan
 from rackmath.decisions.modes import batch_offer, fit_fast_mode
 from rackmath.economics.pricelist import margin
@@ -201,12 +204,18 @@ def test_cadence_of_the_lecture(capsys: pytest.CaptureFixture[str]) -> None:
     assert found["now"]["output_mtok"] is None
 
 
+def cadence(**given: Any) -> Train:
+    """The train of a replica of Llama 3.1 70B."""
+    found: Train = rackmath.cadence(LLAMA[0], on=LLAMA[1], **given).subject.train
+    return found
+
+
 def test_cadence_costs_more_with_seats_empty() -> None:
-    half = ask_modes.cadence(*LLAMA, occupancy=0.5).train
-    most = ask_modes.cadence(*LLAMA, occupancy=0.9).train
+    half = cadence(occupancy=0.5)
+    most = cadence(occupancy=0.9)
     assert half.now.occupancy == pytest.approx(0.5, rel=1e-3)
     assert half.mtok(half.now) > most.mtok(most.now) > most.full_mtok
-    fixed = ask_modes.cadence(*LLAMA, occupancy=0.5, step="20ms").train  # a constant step: the cost is 1 / occupancy
+    fixed = cadence(occupancy=0.5, step="20ms")  # a constant step: the cost is 1 / occupancy
     assert fixed.mtok(fixed.now) == pytest.approx(2 * fixed.full_mtok, rel=1e-3)
 
 
@@ -215,14 +224,14 @@ def test_cadence_beyond_its_seats(capsys: pytest.CaptureFixture[str]) -> None:
     said = capsys.readouterr().err
     found = re.search(r"queue grows without end.* (\d+) replicas would carry it", said)
     assert found
-    assert ask_modes.cadence(*LLAMA, rate=40 / int(found.group(1))).train.now.stable
+    assert cadence(rate=40 / int(found.group(1))).now.stable
 
 
 @pytest.mark.parametrize(
     ("args", "said"),
     [
         (["cadence", "--step", "20ms"], "give both --step"),
-        (["cadence", "--step", "20ms", "--seats", "9", "--occupancy", "1.2"], "above one"),
+        (["cadence", "--step", "20ms", "--seats", "9", "--occupancy", "1.2"], "at most 1"),
         (["cadence", "--step", "20ms", "--seats", "9", "--occupancy", "nan"], "occupancy"),
         (["cadence", "--step", "20ms", "--seats", "9", "--occupancy", "-0.1"], "above 0"),
         (["cadence", "--step", "20ms", "--seats", "9", "--rate", "1", "--occupancy", "0.5"], "one of them"),
@@ -259,10 +268,13 @@ def test_terms_follow() -> None:
     for answer in (
         ask_modes.modes(*LLAMA, price_ratio=6, speed_ratio=2.5, input_price_ratio=6),
         ask_modes.modes(price_ratio=1, speed_ratio=2),
-        ask_modes.cadence(*LLAMA, occupancy=0.9),
-        ask_modes.cadence(step="20ms", seats=64, osl=100),
     ):
         tree = answer.face().tree
         assert tree is not None
         wrong = [node.name for node in tree().walk() if not node.follows()]
         assert wrong == []
+    for trained in (
+        rackmath.cadence(LLAMA[0], on=LLAMA[1], occupancy=0.9),
+        rackmath.cadence(step="20ms", seats=64, osl=100),
+    ):
+        assert [node.name for node in trained.explain().walk() if not node.follows()] == []

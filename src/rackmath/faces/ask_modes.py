@@ -14,39 +14,17 @@ from typing import TYPE_CHECKING
 
 from ..errors import BadInput, Infeasible
 from ..questions.resolve import Quantity, at_least, layout_taken, question
-from ..units import parse, plural, show
+from ..units import parse
 
 if TYPE_CHECKING:
-    from ..decisions.cadence import Train
     from ..decisions.menu import Menu
     from ..decisions.modes import BatchOffer, FastFit
-    from ..layout.parallelism import Layout
-    from ..search.grid import Question
     from ..world.machine import Machine
     from ..world.model import Model
-    from ..world.precision import Precision
     from .export import Face
 
 OPUS = "Claude Opus 4.6 in February 2026: $5 and $25 standard, $30 and $150 fast, 2.5 times the output speed"
 """The published pair of the lecture's example, from the vendor's price list and announcement (LECTURE section 4)."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CadenceAnswer:
-    """A train at its load. `question`, `layout` and `precision` are None where only its step and seats were given."""
-
-    train: Train
-    question: Question | None
-    layout: Layout | None
-    precision: Precision | None
-    context: float
-    list_mtok: float | None
-    notes: tuple[str, ...]
-
-    def face(self) -> Face:
-        from . import show_cadence
-
-        return show_cadence.face(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,105 +46,6 @@ class ModesAnswer:
         from . import show_modes
 
         return show_modes.face(self)
-
-
-def cadence(
-    model: str | Model | None = None,
-    on: str | Machine | None = None,
-    *,
-    rate: Quantity | None = None,
-    occupancy: Quantity | None = None,
-    isl: Quantity = 8192,
-    osl: Quantity = 1024,
-    osl_cv: Quantity = 0.0,
-    step: Quantity | None = None,
-    seats: Quantity | None = None,
-    list_output: Quantity | None = None,
-    layout: str | None = None,
-    precision: str | None = None,
-    kv: str | None = None,
-    price: str | None = None,
-    engine: str | None = None,
-    sets: Mapping[str, Quantity] | None = None,
-    extrapolate: bool = False,
-) -> CadenceAnswer:
-    """The train of a replica at `rate` requests per second, or with a mean share `occupancy` of its seats taken.
-
-    `step` and `seats` replace the step time and the seats of the replica, or stand in place of a model.
-    `osl_cv`: standard deviation of output lengths over their mean.
-    """
-    import numpy as np
-
-    from ..decisions.cadence import MOST_SEATS, decode_steps, train
-    from ..economics.cost import billed_devices
-    from ..layout.footprint import device_weight_bytes
-    from ..search.preferred import Policy, preferred_layout
-    from ..serving.queueing import MOST_VARIED
-    from ..world.lengths import within
-    from ..world.workload import Traffic
-
-    if rate is not None and occupancy is not None:
-        raise BadInput("a rate and an occupancy were given; one follows from the other, give one of them")
-    per_second = None if rate is None else _positive(rate, "1/s", "rate")
-    share = None if occupancy is None else _positive(occupancy, "share", "occupancy")
-    if share is not None and share > 1:
-        raise BadInput(f"an occupancy of {share:g} is above one; give the mean share of seats taken, such as 0.8")
-    cv2 = parse(osl_cv, "share", name="osl_cv") ** 2
-    if not 0 <= cv2 <= MOST_VARIED:
-        raise BadInput(f"osl_cv = {osl_cv} is out of range; give 0 (equal outputs) to {math.sqrt(MOST_VARIED):.2f}")
-    traffic = Traffic(isl=parse(isl, "count", name="isl"), osl=parse(osl, "count", name="osl"))
-    length = float(traffic.osl)
-    fixed = None if step is None else _positive(step, "s", "step")
-    most = None if seats is None else at_least(parse(seats, "count", name="seats"), 1, "seats")
-    if most is not None and (most > MOST_SEATS or most != round(most)):
-        raise BadInput(f"seats = {most:g} is out of range; give a whole number from 1 to {MOST_SEATS:,}")
-    listed = None if list_output is None else _positive(list_output, "$", "list_output")
-    context = float(traffic.isl) + length / 2
-    q, chosen, how, hour = None, None, None, 0.0
-    notes: list[str] = []
-    if model is None and on is None:
-        if fixed is None or most is None:
-            raise BadInput("no model was given; name one and a machine, or give both --step 20ms and --seats 2000")
-        times = np.full(int(most), fixed)
-    else:
-        if model is None or on is None:
-            raise BadInput("a train needs both a model and a machine; give MODEL --on MACHINE, or --step and --seats")
-        q, notes = question(
-            model, on, traffic=traffic, precision=precision, kv=kv, price=price, engine=engine, sets=sets
-        )
-        notes += within(q.model, float(traffic.isl) + length, "isl or osl", extrapolate=extrapolate)
-        how = q.precisions[0]
-        chosen = layout_taken(layout, q, lambda: preferred_layout(q, q.precisions[0], context, Policy()), notes)
-        times = decode_steps(q, chosen, how, context)
-        if not len(times):
-            need = float(device_weight_bytes(q.model, how, chosen))
-            raise Infeasible(
-                f"no seat is left: {chosen.label()} puts {show(need, 'B')} of weights on a device of"
-                f" {show(float(q.machine.hbm_capacity), 'B')}; choose more devices or a narrower format"
-            )
-        if most is not None:
-            if most > len(times):
-                raise BadInput(f"{most:,.0f} seats are more than the {len(times):,} that fit; give at most that many")
-            times = times[: int(most)]
-        if fixed is not None:
-            times = np.full(len(times), fixed)
-        hour = float(billed_devices(chosen.gpus, q.machine)) * max(float(q.machine.price_per_hour), 0.0)
-        notes.append("requests arrive prefilled and at random (Poisson); a step carries decode tokens only")
-    if share == 1.0:
-        raise Infeasible("with every seat always taken the queue grows without end; give an occupancy below 1")
-    found = train(times, length, rate=per_second, occupancy=share, cv2=cv2, replica_hour=hour)
-    if not found.now.stable:
-        full, need = found.now.step_full, found.now.load * len(times)
-        raise Infeasible(
-            f"the queue grows without end: {found.now.rate:,.4g} requests/s x {length:,.0f} tokens x"
-            f" {show(full, 's')} keep {need:,.0f} seats busy and the replica has {len(times):,};"
-            f" {plural(found.replicas, 'replica')} would carry it at a load of"
-            f" {found.now.load / found.replicas:.0%} each"
-        )
-    return CadenceAnswer(
-        train=found, question=q, layout=chosen, precision=how, context=context, list_mtok=listed,
-        notes=tuple(dict.fromkeys(notes)),
-    )  # fmt: skip
 
 
 def modes(

@@ -1,4 +1,4 @@
-"""The commands `cadence` and `modes`. Typer and the standard library only on import."""
+"""The command `modes`. Typer and the standard library only on import."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from . import options as o
 ASK = "Questions"
 MODES = "Modes"
 BACKWARDS = "Backwards"
-TRAIN = "Train"
 
 SomeModel = Annotated[
     str | None,
@@ -33,70 +32,11 @@ ListOutput = Annotated[
 
 
 def register(app: typer.Typer) -> None:
-    """Add the commands to the application."""
-    app.command(
-        rich_help_panel=ASK,
-        epilog="Example: rackmath cadence meta-llama/Llama-3.1-70B --on 8xh200 --rate 4/s",
-    )(cadence)
+    """Add the command to the application."""
     app.command(
         rich_help_panel=ASK,
         epilog="Example: rackmath modes deepseek-ai/DeepSeek-V3 --on gb200-nvl72 --price-ratio 6 --speed-ratio 2.5",
     )(modes)
-
-
-def cadence(
-    model: SomeModel = None,
-    on: SomeMachine = None,
-    rate: Annotated[
-        str | None, typer.Option(help="Requests per second of one replica: 4/s.", rich_help_panel=TRAIN)
-    ] = None,
-    occupancy: Annotated[
-        str | None,
-        typer.Option(
-            help="Mean share of the seats taken, in place of a rate. 0.8 if neither.", rich_help_panel=TRAIN
-        ),
-    ] = None,
-    isl: o.Isl = "8192",
-    osl: o.Osl = "1024",
-    osl_cv: Annotated[
-        str,
-        typer.Option(
-            help="Spread of output lengths: standard deviation over mean, 0 to 1.41.", rich_help_panel=o.TRAFFIC
-        ),
-    ] = "0",
-    step: Annotated[str | None, typer.Option(help="Fix the step time: 20ms.", rich_help_panel=TRAIN)] = None,
-    seats: Annotated[
-        str | None, typer.Option(help="Use so many seats only. As many as fit if not given.", rich_help_panel=TRAIN)
-    ] = None,
-    list_output: ListOutput = None,
-    layout: o.LayoutWords = None,
-    precision: o.OnePrecision = None,
-    kv: o.OneKv = None,
-    price: o.PriceKind = None,
-    engine: o.EngineName = None,
-    sets: o.Sets = None,
-    extrapolate: o.Extrapolate = False,
-    json: o.Json = False,
-    csv: o.Csv = False,
-    output: o.File = None,
-    explain: o.Explain = False,
-) -> int:
-    """The departing train: step time, the wait for the first token, the line when seats are full, cost at a load.
-
-    Without a model give --step and --seats. Exits with 1 where the line grows without end.
-    """
-    from . import export
-    from .ask_modes import cadence as ask
-
-    out = export.Output.of(json=json, csv=csv, file=output, explain=explain)
-    out.deliver(
-        ask(
-            model, on, rate=rate, occupancy=occupancy, isl=isl, osl=osl, osl_cv=osl_cv, step=step, seats=seats,
-            list_output=list_output, layout=layout, precision=precision, kv=kv, price=price, engine=engine,
-            sets=o.pairs(sets), extrapolate=extrapolate,
-        )
-    )  # fmt: skip
-    return 0
 
 
 def modes(

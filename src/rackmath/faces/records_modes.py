@@ -15,70 +15,10 @@ from .records import Record
 if TYPE_CHECKING:
     from ..decisions.menu import Menu, Offers
     from ..decisions.modes import FastFit, Regime
-    from ..serving.queueing import Cadence
-    from .ask_modes import CadenceAnswer, ModesAnswer
+    from .ask_modes import ModesAnswer
 
 MULTIPLES = (1.0, 1.25, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 15.0, 20.0)
 """Speeds of a fast mode over the normal one that are tabulated, as far as any offer reaches."""
-
-
-# --- cadence ------------------------------------------------------------------------------------------------------
-
-
-def cadence(answer: CadenceAnswer) -> Record:
-    """{question, seats, now, full_output_mtok, margin, curve, notes}."""
-    t, q = answer.train, answer.question
-    return {
-        "question": {
-            "model": q.model.name if q else None,
-            "machine": q.machine.name if q else None,
-            "context": answer.context if q else None,
-            "osl": t.now.steps,
-            "osl_cv2": t.cv2,
-        },
-        "layout": setting.layout(answer.layout) if answer.layout else None,
-        "precision": setting.precision(answer.precision) if answer.precision else None,
-        "seats": t.now.seats,
-        "now": at(answer, t.now),
-        "worst_while_seats_are_free": t.now.first_worst_free,
-        "replica_hour": t.replica_hour or None,
-        "full_output_mtok": t.full_mtok if t.replica_hour else None,
-        "list_output_mtok": answer.list_mtok,
-        "implied_gross_margin": margin(answer),
-        "curve": cadence_rows(answer),
-        "notes": list(answer.notes),
-    }
-
-
-def at(answer: CadenceAnswer, c: Cadence) -> Record:
-    """One load of the train."""
-    return {
-        "load": c.load,
-        "rate": c.rate,
-        "occupancy": c.occupancy,
-        "aboard": c.aboard,
-        "step": c.step,
-        "step_full": c.step_full,
-        "first_token_mean": c.first_mean,
-        "first_token_p50": c.first_p50,
-        "first_token_p90": c.first_p90,
-        "first_token_p99": c.first_p99,
-        "seat_wait_share": c.wait_share,
-        "seat_wait_mean": c.wait_mean,
-        "output_mtok": answer.train.mtok(c) if answer.train.replica_hour else None,
-    }
-
-
-def cadence_rows(answer: CadenceAnswer) -> list[Record]:
-    """One row for each load of the curve."""
-    return [at(answer, c) for c in answer.train.curve]
-
-
-def margin(answer: CadenceAnswer) -> float | None:
-    """The gross margin that the listed price implies at this load."""
-    if answer.list_mtok is None or not answer.train.replica_hour:
-        return None
-    return float(gross_margin(answer.list_mtok, answer.train.mtok(answer.train.now)))
 
 
 # --- modes --------------------------------------------------------------------------------------------------------
