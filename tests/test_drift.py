@@ -9,7 +9,7 @@ from itertools import permutations
 import numpy as np
 import pytest
 
-from rackmath.faces.ask_law import law as ask
+import rackmath
 from rackmath.faces.cli import run
 from rackmath.scaling import drift
 from rackmath.scaling.laws import draws, law, laws
@@ -20,7 +20,7 @@ DENSE = ("besiroglu", "hoffmann", "llama-3", "deepseek-llm", "muennighoff", "sar
 
 
 def width(names, key="loss", **given) -> float:
-    low, high = ask(names, **given).rows[0].spans[key]
+    low, high = rackmath.law(names, **given).subject.rows[0].spans[key]
     return math.log(high / low)
 
 
@@ -59,7 +59,7 @@ def test_intervals_grow_with_the_distance_from_the_runs(name):
     key = "params" if "params" in one.box else "flops"
     far = [one.box[key][1] * times for times in (1.0001, 10, 100, 1000)]
     if one.form == "routed":
-        found = [ask([name], params=x, experts=64).rows[0].worth.span for x in far]
+        found = [rackmath.law([name], params=x, experts=64).subject.rows[0].worth.span for x in far]
         widths = [math.log(high / low) for low, high in found]
     elif key == "flops":
         widths = [width([name], "tokens", flops=x) for x in far]
@@ -74,7 +74,10 @@ def test_below_the_runs_it_widens_too():
 
 
 def test_the_leverage_of_experts_widens_with_compute():
-    spans = [ask(["tian"], params=n, tokens=20 * n, experts=32).rows[0].worth.span for n in (1e9, 1e10, 1e11, 1e12)]
+    spans = [
+        rackmath.law(["tian"], params=n, tokens=20 * n, experts=32).subject.rows[0].worth.span
+        for n in (1e9, 1e10, 1e11, 1e12)
+    ]
     assert spans[0] is None  # 1.2e20 FLOPs: within its runs
     widths = [math.log(high / low) for low, high in spans[1:]]
     assert widths == sorted(widths)
@@ -110,7 +113,7 @@ def test_growth_beyond_the_edge_holds_other_laboratories_in_9_of_10():
 
 def test_frontier_models_lie_within():
     """Llama 3's own optimum of 3.8e25 FLOPs, 402 B parameters, lies in the interval of a law of runs up to 1e22."""
-    answer = ask(["besiroglu"], flops="3.8e25")
+    answer = rackmath.law(["besiroglu"], flops="3.8e25").subject
     low, high = answer.rows[0].spans["params"]
     assert low < 402e9 < high
     own = np.quantile(optimum(draws(law("besiroglu")), 3.8e25).params, [0.05, 0.95])
@@ -136,7 +139,7 @@ def test_tian_says_what_the_paper_prints():
 def test_tian_beyond_its_runs():
     """0.85B active of 17.5B met 6.1B dense on 1T tokens; DeepSeek-V3 is about Llama-3.1-405B."""
     assert float(effective_params("tian", 0.85e9, 1 / 0.034, 1e12, 12)) == pytest.approx(6.1e9, rel=0.1)
-    low, high = ask(["tian"], params="37B", tokens="14.8T", experts=257 / 9).rows[0].worth.span
+    low, high = rackmath.law(["tian"], params="37B", tokens="14.8T", experts=257 / 9).subject.rows[0].worth.span
     assert low < 405e9 < high
 
 

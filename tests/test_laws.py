@@ -10,11 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import rackmath
 from rackmath.errors import BadInput, Infeasible
-from rackmath.faces.ask_law import law as ask
+from rackmath.faces import notebook
 from rackmath.faces.cli import run
-from rackmath.faces.export import csv_text, face_of, plain
-from rackmath.faces.show import console
 from rackmath.scaling.fit import NAMES, Runs, fit
 from rackmath.scaling.forms import fading
 from rackmath.scaling.laws import as_printed, drawn, draws, law, laws
@@ -40,6 +39,11 @@ from rackmath.scaling.runs import read
 ROUTERS = ("clark-s-base", "clark-rl-r", "clark-hash")
 WITH_SPLIT = [name for name, one in laws().items() if one.family.split is not None and one.active is not None]
 WITH_LOSS = [name for name, one in laws().items() if one.family.loss is not None and one.family.uses_tokens]
+
+
+def ask(names=(), **given):
+    """What the laws answer, as the domain's record."""
+    return rackmath.law(names, **given).subject
 
 
 # --- published figures ----------------------------------------------------------------------------------------------
@@ -416,14 +420,14 @@ def rows_of(runs):
 
 def test_a_file_of_runs(tmp_path):
     runs = synthetic(2)
-    made = ask(fit=write(tmp_path / "ours.csv", rows_of(runs)), flops="1e21", resamples=20)
+    made = ask(fit=str(write(tmp_path / "ours.csv", rows_of(runs))), flops="1e21", resamples=20)
     assert [row.law.name for row in made.rows] == ["ours"]
     low, high = made.rows[0].spans["tokens_per_param"]
     assert low < float(made.rows[0].point.tokens_per_param) < high
     by_flops = [(f"{n / 1e9}B", 6 * n * d, v) for n, d, v in rows_of(runs)]
     read_back = read(write(tmp_path / "flops.csv", by_flops, "Model Size,Training FLOP,Loss"))
     assert read_back.tokens == pytest.approx(runs.tokens)
-    beside = ask(["besiroglu"], fit=tmp_path / "ours.csv", flops="1e21", resamples=20)
+    beside = ask(["besiroglu"], fit=str(tmp_path / "ours.csv"), flops="1e21", resamples=20)
     assert [row.law.name for row in beside.rows] == ["ours", "besiroglu"]
 
 
@@ -577,7 +581,7 @@ def test_a_loss_that_nothing_reaches():
         ("", 0, ""),
         ("besiroglu --flops 1e21", 0, ""),
         ("besiroglu --flops 5.76e23", 0, ""),
-        ("besiroglu --flops 5.76e23 --extrapolate", 0, "--extrapolate does nothing now"),
+        ("besiroglu --flops 5.76e23 --extrapolate", 0, ""),
         ("besiroglu --params 1B --loss 2", 1, "give a higher loss or more params"),
         ("nolaw", 2, "rackmath law lists all"),
         ("muennighoff --unique 1000 --params 1B --tokens 10B", 0, ""),
@@ -620,19 +624,28 @@ QUESTIONS = [
 @pytest.mark.parametrize("width", [80, 120])
 def test_faces(question, width):
     """Every face of every kind of question; terms follow from their parts, and no line is too long."""
-    face = face_of(ask(**question))
-    out = io.StringIO()
-    face.screen(console(out, width=width))
-    assert all(len(text.rstrip()) <= width for text in out.getvalue().splitlines())
-    assert "nan" not in out.getvalue()
-    json.dumps(plain(face.record()), allow_nan=False)
-    table = list(csv.DictReader(io.StringIO(csv_text(face.rows()))))
+    answer = rackmath.law(**question)
+    text = notebook.text(answer, width)
+    assert all(len(line) <= width for line in text.splitlines())
+    assert "nan" not in text
+    json.loads(answer.to_json())
+    table = list(csv.DictReader(io.StringIO(answer.to_csv())))
     assert table
     assert table[0]["law"]
-    if face.tree is not None:
-        assert all(node.follows() for node in face.tree().walk())
-    if face.chart is not None:
-        assert face.chart()["datasets"]["points"]
+    if answer.terms is not None:
+        assert all(node.follows() for node in answer.explain().walk())
+    for chart in answer.charts:
+        assert chart["datasets"]["points"]
+
+
+def test_an_option_of_former_versions_says_that_it_does_nothing():
+    answer = rackmath.law("besiroglu", flops="5.76e23", extrapolate=True)
+    assert answer.notes[0].startswith("--extrapolate does nothing now")
+
+
+def test_laws_without_a_question_draw():
+    assert "tokens per parameter" in rackmath.law().charts[0]["description"]
+    assert "experts" in rackmath.law("clark-s-base").charts[0]["description"]
 
 
 def test_a_comparison_marks_what_is_beyond():

@@ -108,7 +108,8 @@ class Table:
 
     `rows` are the record's. `shown`: the rows for people, where they are others (equal ones merged, the last ones
     summed up). `strong` and `faint`: places of rows in what is shown. `total`: a last row, set apart. `marks`: a
-    few words behind a row. `void`: what a faint row says in place of its values ("does not fit").
+    few words behind a row. `void`: what a faint row says in place of its values ("does not fit"). `flat`: the rows of
+    CSV, where those of the record hold lists or mappings.
     """
 
     key: str
@@ -122,6 +123,7 @@ class Table:
     faint: frozenset[int] = frozenset()
     marks: Mapping[int, str] = field(default_factory=dict)
     headless: bool = False
+    flat: Sequence[Mapping[str, Any]] | None = None
 
     @property
     def visible(self) -> Sequence[Mapping[str, Any]]:
@@ -132,7 +134,9 @@ class Table:
         """The rows of the record."""
         return [dict(row) for row in self.rows]
 
-    table = record
+    def table(self) -> list[Record]:
+        """The rows of CSV."""
+        return [dict(row) for row in (self.rows if self.flat is None else self.flat)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,11 +18,14 @@ def cell(value: Any, unit: str = "") -> str:
     """The text of a value in a unit; empty where it is unknown.
 
     Units beside those of `units.show`: "share" (0.287 is 28.7%), "percent" (29%), "x" (2.39x), "number" (three
-    digits), "count" and "tokens" (whole, with commas), "parameters" (671 B), "K" (thousands), "above" (> 200K),
-    "yes" (a check of what does not hold), "$" (dollars), "listed" (a list price to its last digit).
+    digits; "number4", "number6": more), "power" (FLOPs of a run), "count" and "tokens" (whole, with commas),
+    "parameters" (671 B), "K" (thousands), "above" (> 200K), "yes" (a check of what does not hold), "$" (dollars),
+    "listed" (a list price to its last digit).
 
     >>> cell(0.0163, "s"), cell(0.287, "share"), cell(2.39, "x"), cell(1549.2, "tokens"), cell(None, "s")
     ('16.3 ms', '28.7%', '2.39x', '1,549', '')
+    >>> cell(70e9, "parameters"), cell(5.761e23, "power"), cell(2.30512, "number4")
+    ('70.0 B', '5.76e+23', '2.305')
     >>> cell(0.115, "$"), cell(12.5, "$"), cell("direct"), cell(float("inf"), "s")
     ('$0.115', '$12.50', 'direct', '∞')
     """
@@ -59,9 +62,12 @@ _WORDS: dict[str, Any] = {
     "x2": lambda v: f"{v:.2f}x",
     "ratio": lambda v: f"{v:.2f}",
     "number": lambda v: show(v) if abs(v) >= 1000 else f"{v:.3g}",
+    "number4": lambda v: f"{v:.4g}",
+    "number6": lambda v: f"{v:.6g}",
+    "power": lambda v: f"{v:.3g}",
     "count": _count,
     "whole": lambda v: f"{v:,.0f}",
-    "parameters": lambda v: show(v, "params").removesuffix(" params"),
+    "parameters": lambda v: show(v, "params").removesuffix("params").strip(),
     "tokens": lambda v: f"{v:,.0f}",
     "K": lambda v: f"{round(v / 1000):,}K",
     "above": lambda v: f"> {round(v / 1000):,}K",

@@ -21,7 +21,6 @@ from . import (
     cli_design,
     cli_infer,
     cli_lab,
-    cli_law,
     cli_memory,
     cli_modes,
     cli_pipeline,
@@ -150,7 +149,6 @@ cli_calibrate.register(app)
 cli_design.register(app)
 cli_infer.register(app)
 cli_lab.register(app)
-cli_law.register(app)
 cli_memory.register(app)
 cli_modes.register(app)
 cli_pipeline.register(app)

@@ -7,7 +7,6 @@ from typing import Annotated
 import typer
 
 from . import options as o
-from .cli_law import complete_laws
 
 MUCH = "How much there is: a budget, or traffic, or both"
 COSTS = "What the parts cost"
@@ -46,7 +45,7 @@ def allocate(
         str | None, typer.Option(metavar="NAME", help="lecture: its own case.", rich_help_panel=MUCH)
     ] = None,
     law: Annotated[
-        str, typer.Option(metavar="NAME", help="The scaling law.", autocompletion=complete_laws)
+        str, typer.Option(metavar="NAME", help="The scaling law.", autocompletion=o.complete_laws)
     ] = "besiroglu",
     mode: Annotated[
         str,

@@ -7,7 +7,6 @@ from typing import Annotated
 import typer
 
 from . import options as o
-from .cli_law import complete_laws
 
 ASKED = "Quality and traffic"
 FAMILY = "The family"
@@ -46,11 +45,11 @@ def design(
         ),
     ] = None,
     law: Annotated[
-        str, typer.Option(metavar="NAME", help="Law of parameters and tokens.", autocompletion=complete_laws)
+        str, typer.Option(metavar="NAME", help="Law of parameters and tokens.", autocompletion=o.complete_laws)
     ] = "besiroglu",
     routed: Annotated[
         str,
-        typer.Option(metavar="NAME", help="Law of what experts are worth.", autocompletion=complete_laws),
+        typer.Option(metavar="NAME", help="Law of what experts are worth.", autocompletion=o.complete_laws),
     ] = "tian",
     extrapolate: o.Extrapolate = False,
     caches: Annotated[

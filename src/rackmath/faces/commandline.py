@@ -35,6 +35,7 @@ COMPLETE = {
     "machines": o.complete_machines,
     "engines": o.complete_engines,
     "lists": o.complete_lists,
+    "laws": o.complete_laws,
 }
 
 
@@ -134,7 +135,7 @@ def given_of(name: str, line: list[str]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     while words:
         word = words.pop(0)
-        spec = options[word] if word.startswith("-") else places.pop(0)
+        spec = options[word] if word.startswith("-") else places[0] if places[0].many else places.pop(0)
         value: Any = True if spec.kind == "flag" else words.pop(0) if word.startswith("-") else word
         found[spec.name] = [*found.get(spec.name, []), value] if spec.many or spec.kind == "pairs" else value
     return found

@@ -59,6 +59,13 @@ def complete_engines(incomplete: str) -> list[str]:
     return [name for name in (*titles(), *names()) if name.lower().startswith(incomplete.lower())]
 
 
+def complete_laws(incomplete: str) -> list[str]:
+    """Names of laws that begin with what was typed."""
+    from ..scaling.laws import laws
+
+    return [name for name in laws() if name.startswith(incomplete.lower())]
+
+
 Model = Annotated[
     str,
     typer.Argument(

@@ -35,11 +35,15 @@ def screen(c: Console, answer: Answer) -> None:
         c.print(Text(answer.subtitle, style="dim"))
     if answer.blocks and isinstance(answer.blocks[0], Say) and not answer.blocks[0].title:
         c.print()
+    opening = True  # a table after nothing but the title and sentences stands off from them
     for block in answer.blocks:
         if isinstance(block, Chart) and not block.lines:
             continue
         if block.title:
             heading(c, block.title, block.aside)
+        elif opening and isinstance(block, Table):
+            c.print()
+        opening = opening and isinstance(block, Say) and not block.title
         draw(block, c)
     notes(c, (*answer.notes, *answer.remarks))
 

@@ -73,6 +73,12 @@ Extrapolate = Annotated[
     bool,
     flag("Allow contexts longer than the model was made for; what is computed then is arithmetic.", panel=CHOICES),
 ]
+FormerExtrapolate = Annotated[
+    bool, flag("Does nothing now: beyond the runs behind a law its answer is marked and its interval wider.")
+]
+NO_EXTRAPOLATE = (
+    "--extrapolate does nothing now: beyond the runs behind a law its answer is marked and its interval wider"
+)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,6 +1,6 @@
-"""The verb `law`: names and numbers in, answers of scaling laws out. No arithmetic here.
+"""What laws are asked, and what each of them answers: names and numbers in, one row for each law out.
 
->>> found = law(["besiroglu"], flops="1e21")
+>>> found = answers([law("besiroglu")], {"flops": 1e21}, {})
 >>> found.asked.kind, round(float(found.rows[0].point.tokens_per_param), 1)
 ('optimum', 21.5)
 """
@@ -9,19 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING
 
+import numpy as np
+
+from ..arrays import Number
 from ..errors import BadInput, Infeasible
-from ..questions.resolve import Quantity
-from ..units import parse
-
-if TYPE_CHECKING:
-    from ..arrays import Number
-    from ..scaling.fit import Fitted
-    from ..scaling.laws import Law
-    from ..scaling.points import Point
-    from .export import Face
+from . import drift, points
+from .fit import Fitted
+from .laws import Law, law
+from .points import FEWEST_TOKENS, GRANULARITY, HIGHEST_LOSS, Point
 
 DRAWS = 1000
 ENDS: Mapping[str, tuple[float, float, str]] = {
@@ -49,9 +45,19 @@ ASKS: Mapping[frozenset[str], str] = {
 
 SPAN = ("params", "tokens", "tokens_per_param", "loss", "flops")
 
+HEAD: Mapping[str, str] = {
+    "loss": "loss",
+    "optimum": "tokens_per_param",
+    "balanced": "tokens_per_param",
+    "cheapest": "flops",
+    "tokens": "tokens",
+    "params": "params",
+}
+"""The quantity that answers a question of each kind."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
+class LawQuestion:
     """A question: `kind` is what is asked, one of the values of `ASKS` or "worth"; numbers of it may be columns."""
 
     kind: str
@@ -60,12 +66,11 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Worth:
+class ExpertWorth:
     """What a routed model is worth: parameters of the dense model of the same loss, and all it holds.
 
-    Clark's models have experts in every second layer, those of later laws in all.
-
-    `span`: 5 to 95 % of `effective` beyond the box of the law.
+    Clark's models have experts in every second layer, those of later laws in all. `span`: 5 to 95 % of `effective`
+    beyond the box of the law.
     """
 
     effective: float
@@ -75,17 +80,17 @@ class Worth:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
+class LawRow:
     """One law's answer. `spans`: 5 to 95 % of what it answers, where the law has draws or is asked beyond its box."""
 
     law: Law
     point: Point
     spans: Mapping[str, tuple[float, float]]
-    worth: Worth | None = None
+    worth: ExpertWorth | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Silent:
+class SilentLaw:
     """A law that does not answer: `why` is "loss" (nothing reaches it) or "form" (it knows no such thing)."""
 
     law: Law
@@ -94,64 +99,46 @@ class Silent:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LawAnswer:
+class LawAnswers:
     """Answers of laws to a question; the laws themselves where nothing was asked."""
 
-    asked: Asked | None
+    asked: LawQuestion | None
     laws: tuple[Law, ...]
-    rows: tuple[Row, ...] = ()
-    silent: tuple[Silent, ...] = ()
+    rows: tuple[LawRow, ...] = ()
+    silent: tuple[SilentLaw, ...] = ()
     fitted: Fitted | None = None
 
-    def face(self) -> Face:
-        from . import show_law
+    @property
+    def disagreement(self) -> float | None:
+        """The largest answer of a law of dense models over the smallest, where they can be compared."""
+        a = self.asked
+        if a is None or a.kind == "worth" or "loss" in (HEAD[a.kind], *a.given):
+            return None
+        values = [float(getattr(row.point, HEAD[a.kind])) for row in self.rows if row.law.active == 1]
+        return max(values) / min(values) if len(values) > 1 else None
 
-        return show_law.face(self)
 
-
-def law(
-    names: Sequence[str] | str = (),
+def answers(
+    chosen: Sequence[Law],
+    given: Mapping[str, float],
+    inputs: Mapping[str, float],
     *,
-    params: Quantity | None = None,
-    tokens: Quantity | None = None,
-    flops: Quantity | None = None,
-    loss: Quantity | None = None,
-    experts: Quantity | None = None,
-    granularity: Quantity | None = None,
-    sparsity: Quantity | None = None,
-    unique: Quantity | None = None,
-    printed: bool = False,
-    fit: str | Path | None = None,
-    resamples: int = 200,
-) -> LawAnswer:
-    """Ask laws, one or several or all, what follows from the numbers given; none lists them.
+    strict: bool = False,
+    fitted: Fitted | None = None,
+) -> LawAnswers:
+    """What the chosen laws say to the numbers given; a `strict` question is refused where one does not answer.
 
     Two of `params`, `tokens`, `flops` and `loss` ask for the rest; one alone for the compute-optimal run. With
-    `experts`, parameters (and tokens, where the law knows them) ask what a routed model is worth. `fit`: a file of
-    runs, whose law is asked too.
+    experts among `inputs`, parameters (and tokens, where the law knows them) ask what a routed model is worth.
     """
-    from ..scaling import laws as known
-
-    asked = {"params": params, "tokens": tokens, "flops": flops, "loss": loss}
-    beside = {"experts": experts, "granularity": granularity, "sparsity": sparsity, "unique": unique}
-    given = {key: _number(key, value) for key, value in (asked | beside).items() if value is not None}
-    fitted = None if fit is None else _fitted(fit, resamples)
-    named = [known.law(name) for name in dict.fromkeys([names] if isinstance(names, str) else names)]
-    chosen = named or ([] if fitted else list(known.laws().values()))
-    if printed:
-        chosen = [known.as_printed(one) for one in chosen if named or one.printed]
-    if fitted is not None:
-        chosen.insert(0, fitted.law)
-    question = {key: given[key] for key in asked if key in given}
-    if not question:
-        if given:
-            raise BadInput(f"{', '.join(given)} alone ask nothing; give parameters too, like --params 370M")
-        return LawAnswer(asked=None, laws=tuple(chosen), fitted=fitted)
-    inputs = {key: given[key] for key in beside if key in given}
-    about = Asked(kind=_kind(question, inputs), given=question, inputs=inputs)
-    _slips(question | inputs)
-    rows, silent = _rows(chosen, about, strict=len(chosen) == 1 or bool(named))
-    return LawAnswer(asked=about, laws=tuple(chosen), rows=tuple(rows), silent=tuple(silent), fitted=fitted)
+    if not given:
+        if inputs:
+            raise BadInput(f"{', '.join(inputs)} alone ask nothing; give parameters too, like --params 370M")
+        return LawAnswers(asked=None, laws=tuple(chosen), fitted=fitted)
+    asked = LawQuestion(kind=_kind(given, inputs), given=given, inputs=inputs)
+    _slips({**given, **inputs})
+    rows, silent = _rows(chosen, asked, strict=len(chosen) == 1 or strict)
+    return LawAnswers(asked=asked, laws=tuple(chosen), rows=tuple(rows), silent=tuple(silent), fitted=fitted)
 
 
 def _kind(question: Mapping[str, float], inputs: Mapping[str, float]) -> str:
@@ -169,19 +156,8 @@ def _kind(question: Mapping[str, float], inputs: Mapping[str, float]) -> str:
     return kind
 
 
-def _number(key: str, value: Quantity) -> float:
-    from ..scaling.points import positive
-
-    found = parse(value, "share" if key == "sparsity" else "count", name=key)
-    if key != "sparsity":
-        positive(**{key: found})
-    return found
-
-
 def _slips(given: Mapping[str, float]) -> None:
     """Refuse what is most likely a slip of units, in one sentence."""
-    from ..scaling.points import FEWEST_TOKENS, HIGHEST_LOSS
-
     n, d = given.get("params"), given.get("tokens")
     if n is not None and d is not None and d < FEWEST_TOKENS * n:
         raise BadInput(
@@ -197,19 +173,7 @@ def _slips(given: Mapping[str, float]) -> None:
         raise BadInput(f"loss = {given['loss']:.3g} is no loss in nats per token; give the log of a perplexity")
 
 
-def _fitted(path: str | Path, resamples: int) -> Fitted:
-    from ..scaling.fit import fit
-    from ..scaling.runs import read
-
-    if not 20 <= resamples <= 10_000:
-        raise BadInput(f"resamples = {resamples} is not between 20 and 10,000; 200 give intervals of 5 to 95 %")
-    return fit(read(path), name=Path(path).stem, resamples=resamples)
-
-
-# --- asking ---------------------------------------------------------------------------------------------------------
-
-
-def _rows(chosen: Sequence[Law], asked: Asked, *, strict: bool) -> tuple[list[Row], list[Silent]]:
+def _rows(chosen: Sequence[Law], asked: LawQuestion, *, strict: bool) -> tuple[list[LawRow], list[SilentLaw]]:
     """The answers; a law that was named and does not answer is an error, others are left out with their reason."""
     rows, silent = [], []
     for one in chosen:
@@ -219,7 +183,7 @@ def _rows(chosen: Sequence[Law], asked: Asked, *, strict: bool) -> tuple[list[Ro
             if strict:
                 raise
             why = "loss" if isinstance(error, Infeasible) else "form"
-            silent.append(Silent(law=one, why=why, reason=str(error)))
+            silent.append(SilentLaw(law=one, why=why, reason=str(error)))
     if not rows:
         first = min(silent, key=lambda one: ("loss", "form").index(one.why))
         kind = Infeasible if first.why == "loss" else BadInput
@@ -227,11 +191,7 @@ def _rows(chosen: Sequence[Law], asked: Asked, *, strict: bool) -> tuple[list[Ro
     return rows, silent
 
 
-def _row(one: Law, asked: Asked) -> Row:
-    import numpy as np
-
-    from ..scaling import drift
-
+def _row(one: Law, asked: LawQuestion) -> LawRow:
     if asked.kind == "worth":
         return _worth(one, asked)
     point = point_of(one, asked)
@@ -242,13 +202,11 @@ def _row(one: Law, asked: Asked) -> Row:
         many = point_of(wide, asked)
         known = [key for key in SPAN if key not in asked.given and np.all(np.isfinite(getattr(point, key)))]
         spans = {key: span_of(getattr(many, key)) for key in known}
-    return Row(law=one, point=point, spans=spans)
+    return LawRow(law=one, point=point, spans=spans)
 
 
-def point_of(one: Law, asked: Asked) -> Point:
+def point_of(one: Law, asked: LawQuestion) -> Point:
     """The law's answer to the question; numbers of it may be columns."""
-    from ..scaling import points
-
     given, more = asked.given, asked.inputs
     n, d, c, loss = (given.get(key) for key in ("params", "tokens", "flops", "loss"))
     if asked.kind == "loss" and c is not None:
@@ -267,23 +225,17 @@ def point_of(one: Law, asked: Asked) -> Point:
 
 def span_of(column: Number) -> tuple[float, float]:
     """5 and 95 % of draws; one that reaches its target nowhere counts as endless."""
-    import numpy as np
-
     found = np.quantile(np.where(np.isnan(column), np.inf, column), [0.05, 0.95], method="inverted_cdf")
     return float(found[0]), float(found[1])
 
 
-def _reached(one: Law, asked: Asked, point: Point) -> None:
+def _reached(one: Law, asked: LawQuestion, point: Point) -> None:
     """Refuse a loss that nothing reaches."""
-    import numpy as np
-
-    from ..scaling.points import floor
-
     sought = (point.params,) if asked.kind == "params" else (point.params, point.tokens)
     if "loss" not in asked.given or all(np.all(np.isfinite(value)) for value in sought):
         return
     fixed = {key: asked.given[key] for key in ("params", "tokens") if key in asked.given}
-    least = float(floor(one, **fixed, **asked.inputs))
+    least = float(points.floor(one, **fixed, **asked.inputs))
     what = " and ".join(f"{value:.3g} {key}" for key, value in fixed.items())
     raise Infeasible(
         f"under {one.name} nothing reaches a loss of {asked.given['loss']:g}{f' with {what}' if what else ''}:"
@@ -291,18 +243,23 @@ def _reached(one: Law, asked: Asked, point: Point) -> None:
     )
 
 
-def _worth(one: Law, asked: Asked) -> Row:
-    from ..scaling import drift
-    from ..scaling.points import GRANULARITY, cutoff, effective_params, routed_total, worth_of
-
+def _worth(one: Law, asked: LawQuestion) -> LawRow:
     params, experts = asked.given["params"], asked.inputs["experts"]
     tokens, fine = asked.given.get("tokens"), asked.inputs.get("granularity", GRANULARITY)
-    worth = effective_params(one, params, experts, tokens, fine)
-    point = worth_of(one, params, experts, tokens)
+    worth = points.effective_params(one, params, experts, tokens, fine)
+    point = points.worth_of(one, params, experts, tokens)
     wide = drift.wider(one, drift.edge(one, params, point.tokens, point.flops), DRAWS)
     every = 2.0 if one.form == "routed" else 1.0
-    made = Worth(
-        effective=float(worth), total=float(routed_total(params, experts, every=every)), cutoff=float(cutoff(one)),
-        span=None if wide is None else span_of(effective_params(wide, params, experts, tokens, fine)),
-    )  # fmt: skip
-    return Row(law=one, point=point, spans={}, worth=made)
+    made = ExpertWorth(
+        effective=float(worth),
+        total=float(points.routed_total(params, experts, every=every)),
+        cutoff=float(points.cutoff(one)),
+        span=None if wide is None else span_of(points.effective_params(wide, params, experts, tokens, fine)),
+    )
+    return LawRow(law=one, point=point, spans={}, worth=made)
+
+
+__all__ = [
+    "ASKS", "HEAD", "ExpertWorth", "LawAnswers", "LawQuestion", "LawRow", "SilentLaw", "answers", "law", "point_of",
+    "span_of",
+]  # fmt: skip

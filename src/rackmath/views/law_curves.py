@@ -1,4 +1,4 @@
-"""Charts of `law`: laws beside each other around the question, each with the interval it has."""
+"""Laws drawn beside each other around a question, each with the interval it has."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..answers import charts
 from ..errors import BadInput
 from ..scaling import drift
+from ..scaling.asking import LawQuestion, point_of, span_of
 from ..scaling.points import effective_params
-from . import charts
-from .ask_law import Asked, point_of, span_of
 
 if TYPE_CHECKING:
     from ..arrays import Number
+    from ..scaling.asking import LawAnswers
     from ..scaling.laws import Law
-    from .ask_law import LawAnswer
 
 Spec = dict[str, Any]
 
@@ -29,34 +29,37 @@ BANDED = 200
 """Draws behind a band."""
 
 
-def drawn(answer: LawAnswer) -> bool:
-    """Whether there is something to draw: laws that answer with a line."""
+def spec(answer: LawAnswers) -> Spec | None:
+    """The chart of an answer; None where its laws have no line to draw."""
     asked = answer.asked
     if asked is None:
-        return len(answer.laws) <= MOST and any(_splits(one) for one in answer.laws)
-    return asked.kind not in ("loss", "tokens", "params") or any(r.law.family.uses_tokens for r in answer.rows)
-
-
-def spec(answer: LawAnswer) -> Spec:
-    """The chart of an answer of which `drawn` holds."""
-    asked = answer.asked
-    if asked is None:
-        return _frontier([one for one in answer.laws if _splits(one)], None)
+        laws = [one for one in answer.laws if _splits(one)][:MOST]
+        routed = [one for one in answer.laws if one.form == "routed"][:MOST]
+        return (
+            _frontier(laws, None) if laws else _worth(routed, _experts(routed[0]), marked=False) if routed else None
+        )
     laws = [row.law for row in answer.rows][:MOST]
     if asked.kind == "worth":
         return _worth(laws, asked)
-    if asked.kind == "loss":
-        return _loss(laws, answer)
-    if asked.kind in ("tokens", "params"):
-        return _iso_loss([one for one in laws if one.family.uses_tokens], answer)
-    return _frontier(laws, answer)
+    if asked.kind in ("optimum", "balanced", "cheapest"):
+        return _frontier(laws, answer)
+    told = [one for one in laws if one.family.uses_tokens]
+    if not told:
+        return None
+    return _loss(laws, answer) if asked.kind == "loss" else _iso_loss(told, answer)
+
+
+def _experts(one: Law) -> LawQuestion:
+    """What to ask a law of experts that is shown alone: its whole range, at the middle of its models."""
+    (low, high), (_, most) = one.box["params"], one.box["experts"]
+    return LawQuestion(kind="worth", given={"params": (low * high) ** 0.5}, inputs={"experts": most})
 
 
 def _splits(one: Law) -> bool:
     return one.family.split is not None and one.active is not None
 
 
-def _frontier(laws: list[Law], answer: LawAnswer | None) -> Spec:
+def _frontier(laws: list[Law], answer: LawAnswers | None) -> Spec:
     """Tokens per parameter of the optimum against the budget."""
     low, high = 18.0, 26.0
     marks = []
@@ -70,7 +73,7 @@ def _frontier(laws: list[Law], answer: LawAnswer | None) -> Spec:
         else:
             marks += [charts.Mark("", *point) for point in points]
     powers = np.linspace(low, high, STEPS)
-    asked = Asked(kind="optimum", given={"flops": 10**powers}, inputs=inputs)
+    asked = LawQuestion(kind="optimum", given={"flops": 10**powers}, inputs=inputs)
     return charts.curve(
         _lines(laws, asked, powers, "tokens_per_param"),
         title="Compute-optimal tokens per parameter",
@@ -80,14 +83,14 @@ def _frontier(laws: list[Law], answer: LawAnswer | None) -> Spec:
     )
 
 
-def _loss(laws: list[Law], answer: LawAnswer) -> Spec:
+def _loss(laws: list[Law], answer: LawAnswers) -> Spec:
     """Loss against tokens, at the parameters of the question."""
     point = answer.rows[0].point
     n, d = float(point.params), float(point.tokens)
     tokens = np.geomspace(max(d / 100, n / 10), d * 100, STEPS)
     asked = answer.asked
     assert asked is not None
-    around = Asked(kind="loss", given={"params": n, "tokens": tokens}, inputs=asked.inputs)
+    around = LawQuestion(kind="loss", given={"params": n, "tokens": tokens}, inputs=asked.inputs)
     lines = _lines(laws, around, tokens, "loss")
     least = min(min(one.y) for one in lines)
     return charts.curve(
@@ -99,13 +102,13 @@ def _loss(laws: list[Law], answer: LawAnswer) -> Spec:
     )
 
 
-def _iso_loss(laws: list[Law], answer: LawAnswer) -> Spec:
+def _iso_loss(laws: list[Law], answer: LawAnswers) -> Spec:
     """Tokens against parameters at the loss of the question."""
     asked = answer.asked
     assert asked is not None
     found = [float(row.point.params) for row in answer.rows if row.law.family.uses_tokens]
     params = np.geomspace(min(found) / 30, max(found) * 30, 2 * STEPS)
-    around = Asked(kind="tokens", given={"params": params, "loss": asked.given["loss"]}, inputs=asked.inputs)
+    around = LawQuestion(kind="tokens", given={"params": params, "loss": asked.given["loss"]}, inputs=asked.inputs)
     rows = [row for row in answer.rows if row.law in laws]
     top = 30 * max(float(row.point.tokens) for row in rows)
     return charts.curve(
@@ -117,7 +120,7 @@ def _iso_loss(laws: list[Law], answer: LawAnswer) -> Spec:
     )
 
 
-def _worth(laws: list[Law], asked: Asked) -> Spec:
+def _worth(laws: list[Law], asked: LawQuestion, *, marked: bool = True) -> Spec:
     """Effective over active parameters against experts, for each law."""
     params, experts = float(np.asarray(asked.given["params"])), float(np.asarray(asked.inputs["experts"]))
     tokens = asked.given.get("tokens")
@@ -129,11 +132,11 @@ def _worth(laws: list[Law], asked: Asked) -> Spec:
         title=f"What experts are worth at {charts.number(params)} active parameters",
         x=charts.Axis("Experts", log=True),
         y=charts.Axis("Effective over active parameters (x)", low=1.0),
-        marks=[charts.Mark("asked", experts)],
+        marks=[charts.Mark("asked", experts)] if marked else [],
     )
 
 
-def _lines(laws: list[Law], asked: Asked, x: np.ndarray, field: str) -> list[charts.Series]:
+def _lines(laws: list[Law], asked: LawQuestion, x: np.ndarray, field: str) -> list[charts.Series]:
     """A line for each law, solid within its box where it is alone, and the ends of one interval."""
     lines: list[charts.Series] = []
     for one in laws:
@@ -166,7 +169,7 @@ def _outside(within: np.ndarray) -> list[tuple[str, np.ndarray]]:
     return [(name, part) for name, part in parts if part.sum() > 1]
 
 
-def _band(one: Law, asked: Asked, x: np.ndarray, field: str) -> list[charts.Series]:
+def _band(one: Law, asked: LawQuestion, x: np.ndarray, field: str) -> list[charts.Series]:
     """5 and 95 % of the law's draws as dashed lines, wider beyond its box."""
     ends = np.array([_ends(one, replace(asked, given=_at(asked.given, i)), field) for i in range(len(x))])
     return [
@@ -179,7 +182,7 @@ def _at(given: Mapping[str, Number], i: int) -> Mapping[str, Number]:
     return {key: float(v[i]) if isinstance(v, np.ndarray) else v for key, v in given.items()}
 
 
-def _ends(one: Law, asked: Asked, field: str) -> tuple[float, float]:
+def _ends(one: Law, asked: LawQuestion, field: str) -> tuple[float, float]:
     point = point_of(one, asked)
     many = drift.wider(one, drift.edge(one, point.params, point.tokens, point.flops), BANDED) or one
     return span_of(getattr(point_of(many, asked), field))
