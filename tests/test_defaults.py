@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import rackmath
-from rackmath.faces import ask, ask_memory, ask_pipeline
+from rackmath.faces import ask, ask_memory
 from rackmath.faces.cli import run
 from rackmath.kernel.counts import Pass
 from rackmath.layout.footprint import footprint
@@ -125,7 +125,7 @@ def test_no_layout_of_the_same_stages_is_much_faster(model: str, on: str, batch:
 
 def test_a_stage_is_one_that_its_pipeline_would_run() -> None:
     """Attention of one shared latent head is not cut over the box: 8 ranks would keep 8 copies of the cache."""
-    assert ask_pipeline.pipeline(V3, HALL).pipelines.stage.label() == "TP1 DP8 EP8"
+    assert rackmath.pipeline(V3, on=HALL).subject.stage.label() == "TP1 DP8 EP8"
 
 
 def test_a_replica_smaller_than_the_machine_is_named() -> None:

@@ -23,7 +23,6 @@ from . import (
     cli_lab,
     cli_memory,
     cli_modes,
-    cli_pipeline,
     cli_quote,
     cli_readings,
     cli_score,
@@ -151,7 +150,6 @@ cli_infer.register(app)
 cli_lab.register(app)
 cli_memory.register(app)
 cli_modes.register(app)
-cli_pipeline.register(app)
 cli_quote.register(app)
 cli_readings.register(app)
 cli_score.register(app)
