@@ -5,7 +5,7 @@ Every command is a function: `rackmath.plan("deepseek-ai/DeepSeek-V3", on="gb200
 
 from typing import Any
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 
 def __getattr__(name: str) -> Any:
