@@ -15,7 +15,7 @@ test: $(VENV)/.dev
 
 # Networks need PyTorch, which is large: an environment of its own.
 test-lab: $(LAB)/.dev
-	OMP_NUM_THREADS=1 $(LAB)/bin/python -m pytest tests/lab src/rackmath/lab
+	OMP_NUM_THREADS=1 $(LAB)/bin/python -m pytest tests/experiments src/rackmath/experiments
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .

@@ -7,8 +7,8 @@ from hypothesis import HealthCheck, settings
 settings.register_profile("unhurried", deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("unhurried")
 
-NEEDS_TORCH = ["tests/lab"] + [
-    f"src/rackmath/lab/{name}.py"
+NEEDS_TORCH = ["tests/experiments"] + [
+    f"src/rackmath/experiments/{name}.py"
     for name in ("reversible", "model", "measure", "text", "parallel", "digits", "record")
 ]
 collect_ignore = [] if find_spec("torch") else NEEDS_TORCH

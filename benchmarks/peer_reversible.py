@@ -18,9 +18,9 @@ from revtorch import ReversibleBlock
 from revtorch import ReversibleSequence as RevTorch
 from torch import Tensor, nn
 
-from rackmath.lab.measure import best_device, made, one_thread, peak_bytes, seconds
-from rackmath.lab.model import Attention, FeedForward, Shape
-from rackmath.lab.reversible import ReversibleSequence
+from rackmath.experiments.measure import best_device, made, one_thread, peak_bytes, seconds
+from rackmath.experiments.model import Attention, FeedForward, Shape
+from rackmath.experiments.reversible import ReversibleSequence
 
 SHAPE = Shape(layers=12, width=128, heads=4, context=128)
 BATCH, REPEATS = 8, 7

@@ -14,17 +14,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rackmath.errors import BadInput
+from rackmath.experiments import feistel, search
+from rackmath.experiments.avalanche import avalanche
+from rackmath.experiments.cipher import decrypt, encrypt, rows, states, to_int
+from rackmath.experiments.ciphers import cipher, ciphers
+from rackmath.experiments.des import SBOXES
+from rackmath.experiments.differential import difference_table, linear_table, measure, random_key, sbox, uniformity
+from rackmath.experiments.present import WIRING, present
+from rackmath.experiments.search import Progress, best
+from rackmath.experiments.simon_speck import simon_f
+from rackmath.experiments.transitions import PUBLISHED, BoxTransitions, SimonTransitions, SpeckTransitions
 from rackmath.faces.cli import run
-from rackmath.lab import feistel, search
-from rackmath.lab.avalanche import avalanche
-from rackmath.lab.cipher import decrypt, encrypt, rows, states, to_int
-from rackmath.lab.ciphers import cipher, ciphers
-from rackmath.lab.des import SBOXES
-from rackmath.lab.differential import difference_table, linear_table, measure, random_key, sbox, uniformity
-from rackmath.lab.present import WIRING, present
-from rackmath.lab.search import Progress, best
-from rackmath.lab.simon_speck import simon_f
-from rackmath.lab.transitions import PUBLISHED, BoxTransitions, SimonTransitions, SpeckTransitions
 
 ONES = (1 << 128) - 1
 WORDS_64 = 0x1B1A1918131211100B0A090803020100

@@ -9,10 +9,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from rackmath.faces import ask_lab_networks as ask
-from rackmath.faces import charts, cli
-from rackmath.faces.cli import app
-from rackmath.lab.results import (
+from rackmath.experiments.results import (
     Curve,
     Depth,
     agreement,
@@ -23,6 +20,9 @@ from rackmath.lab.results import (
     recorded_parallel,
     time_ratio,
 )
+from rackmath.faces import ask_lab_networks as ask
+from rackmath.faces import charts, cli
+from rackmath.faces.cli import app
 
 runner = CliRunner()
 

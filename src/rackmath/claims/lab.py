@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from ..errors import BadInput
-from ..lab.feistel import additive, backward, forward, random_function, subtractive
+from ..experiments.feistel import additive, backward, forward, random_function, subtractive
 from .ledger import Claim, Outcome, Part
 from .networks import NETWORKS
 from .rules import Compute, Values, by_conditions

@@ -155,8 +155,8 @@ def _input(name: str, row: Mapping[str, Any], replaced: str | float | None) -> I
 def _looked_up(reference: str) -> tuple[float, str]:
     """A value of the catalogue, "machine:NAME.FIELD", or one measured in the lab, "lab:NAME"."""
     if reference.startswith("lab:"):
-        from ..lab.results import figures
-        from ..lab.results import source as measured
+        from ..experiments.results import figures
+        from ..experiments.results import source as measured
 
         return figures()[reference.removeprefix("lab:")], measured()
     from ..world import catalog

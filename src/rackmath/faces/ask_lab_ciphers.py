@@ -17,11 +17,11 @@ from ..units import parse
 from .progress_bar import Hear, silent
 
 if TYPE_CHECKING:
-    from ..lab.avalanche import Avalanche
-    from ..lab.cipher import Cipher
-    from ..lab.differential import Measured, SBox
-    from ..lab.search import Characteristic, Found
-    from ..lab.transitions import Searchable
+    from ..experiments.avalanche import Avalanche
+    from ..experiments.cipher import Cipher
+    from ..experiments.differential import Measured, SBox
+    from ..experiments.search import Characteristic, Found
+    from ..experiments.transitions import Searchable
     from .export import Face
 
 LEARN = "to learn from; these implementations are never for protecting data"
@@ -86,10 +86,10 @@ def ciphers(
 
     `sbox` alone gives its tables; with PRESENT it replaces the cipher's own. `limit`: seconds for each search.
     """
-    from ..lab.avalanche import avalanche
-    from ..lab.ciphers import ciphers as every
-    from ..lab.differential import difference_table, uniformity
-    from ..lab.differential import sbox as read
+    from ..experiments.avalanche import avalanche
+    from ..experiments.ciphers import ciphers as every
+    from ..experiments.differential import difference_table, uniformity
+    from ..experiments.differential import sbox as read
 
     start = whole(seed, "seed", 0, 1 << 32)
     most = whole(pairs, "pairs", 1, MOST_PAIRS)
@@ -120,8 +120,8 @@ def _part(progress: Hear, name: str, start: float, width: float, whole: float) -
 
 def _chosen(given: Sequence[str], box: SBox | None) -> tuple[Cipher, ...]:
     """The named ciphers, each once; PRESENT with another S-box where one is given."""
-    from ..lab.ciphers import cipher
-    from ..lab.present import present
+    from ..experiments.ciphers import cipher
+    from ..experiments.present import present
 
     found = tuple({one.name: one for one in map(cipher, given)}.values())
     if box is None:
@@ -136,7 +136,7 @@ def _chosen(given: Sequence[str], box: SBox | None) -> tuple[Cipher, ...]:
 
 def _own(cipher: Cipher) -> SBox | None:
     """The S-box that a cipher is built on; of DES the first."""
-    from ..lab.differential import sbox
+    from ..experiments.differential import sbox
 
     name = {"aes-128": "aes", "des": "des1", "present-80": "present", "present-128": "present"}.get(cipher.name)
     return sbox(name) if name else None
@@ -158,7 +158,7 @@ def _searched(
     cipher: Cipher | None, box: SBox | None, rounds: int, seconds: float, pairs: int, seed: int, progress: Hear
 ) -> tuple[tuple[Line, ...], tuple[int, float] | None, str, tuple[str, ...]]:
     """The lines of a cipher, where its search ended, and what was published."""
-    from ..lab.transitions import PUBLISHED, SEARCHED, BoxTransitions
+    from ..experiments.transitions import PUBLISHED, SEARCHED, BoxTransitions
 
     if cipher is None or not rounds:
         return (), None, "", ()
@@ -184,7 +184,7 @@ def _searched(
 
 
 def _best(transitions: Searchable, rounds: int, seconds: float, progress: Hear, start: float, share: float) -> Found:
-    from ..lab.search import best
+    from ..experiments.search import best
 
     return best(
         transitions, rounds, seconds=seconds,
@@ -196,7 +196,7 @@ def _best(transitions: Searchable, rounds: int, seconds: float, progress: Hear, 
 
 
 def _measured(cipher: Cipher, one: Characteristic, pairs: int, seed: int) -> Measured | None:
-    from ..lab.differential import measure
+    from ..experiments.differential import measure
 
     if pairs * 2.0**-one.weight < HITS:
         return None

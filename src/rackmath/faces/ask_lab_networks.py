@@ -17,7 +17,7 @@ from ..units import parse
 from .progress_bar import Hear, silent
 
 if TYPE_CHECKING:
-    from ..lab.results import Memory, Parallel
+    from ..experiments.results import Memory, Parallel
     from .export import Face
 
 
@@ -68,11 +68,11 @@ def memory(
     length, sequences = whole(context, "context", 2, 1 << 14), whole(batch, "batch", 1, 4096)
     trained, runs = whole(steps, "steps", 0, 100_000), whole(seeds, "seeds", 2, 100)
     if recorded:
-        from ..lab.results import recorded_memory
+        from ..experiments.results import recorded_memory
 
         return MemoryAnswer(memory=recorded_memory(), notes=_notes(recorded=True))
     _needs("torch")
-    from ..lab.measure import memory as measure
+    from ..experiments.measure import memory as measure
 
     made = measure(
         width=wide, context=length, batch=sequences, depths=tuple(sorted(set(layers))), steps=trained, seeds=runs,
@@ -96,11 +96,11 @@ def parallel(
             raise BadInput(f"sizes = {sizes!r} holds {change:g}; pixels go from 0 to 1, so give shares above 0 to 1")
     passes, start = whole(epochs, "epochs", 1, 1000), whole(seed, "seed", 0, 1 << 31)
     if recorded:
-        from ..lab.results import recorded_parallel
+        from ..experiments.results import recorded_parallel
 
         return ParallelAnswer(parallel=recorded_parallel(), notes=())
     _needs("torch", "sklearn")
-    from ..lab.parallel import parallel as measure
+    from ..experiments.parallel import parallel as measure
 
     return ParallelAnswer(parallel=measure(epochs=passes, sizes=changes, seed=start, hear=progress), notes=())
 

@@ -28,7 +28,7 @@ def register(app: typer.Typer) -> None:
 
 def complete_ciphers(incomplete: str) -> list[str]:
     """Ciphers whose names begin with what was typed."""
-    from ..lab.ciphers import ciphers
+    from ..experiments.ciphers import ciphers
 
     return [one.name for one in ciphers() if one.name.startswith(incomplete.lower())]
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ..lab.avalanche import Avalanche
+    from ..experiments.avalanche import Avalanche
     from .ask_lab_ciphers import CiphersAnswer, Line
 
 Record = dict[str, Any]
@@ -38,7 +38,7 @@ def curve(one: Avalanche) -> Record:
 
 
 def box(answer: CiphersAnswer) -> Record | None:
-    from ..lab.differential import difference_table, linear_table, uniformity
+    from ..experiments.differential import difference_table, linear_table, uniformity
 
     b = answer.box
     if b is None:
@@ -78,7 +78,7 @@ def rows(answer: CiphersAnswer) -> list[Record]:
             found.append(row)
     if found or answer.box is None:
         return found
-    from ..lab.differential import difference_table
+    from ..experiments.differential import difference_table
 
     table = difference_table(answer.box)
     return [{"input": a, "output": b, "count": int(table[a, b])} for a, b in zip(*table.nonzero(), strict=True)]

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from ..lab.results import agreement, growth, predicted_ratio, time_ratio
+from ..experiments.results import agreement, growth, predicted_ratio, time_ratio
 
 if TYPE_CHECKING:
     from .ask_lab_networks import MemoryAnswer, ParallelAnswer

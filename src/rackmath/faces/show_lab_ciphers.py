@@ -15,8 +15,8 @@ from .export import Face
 from .show import heading, indented, line, notes, numbers, wants_colour
 
 if TYPE_CHECKING:
-    from ..lab.avalanche import Avalanche
-    from ..lab.differential import SBox
+    from ..experiments.avalanche import Avalanche
+    from ..experiments.differential import SBox
     from .ask_lab_ciphers import CiphersAnswer, Line
 
 REACHED = (
@@ -117,7 +117,7 @@ def _series(name: str, values: Any, last: int, look: str = "auto") -> charts.Ser
 
 def _box(c: Console, answer: CiphersAnswer) -> None:
     """The whole table of a small S-box, and for larger ones how often each count occurs."""
-    from ..lab.differential import difference_table, linear_table, uniformity
+    from ..experiments.differential import difference_table, linear_table, uniformity
 
     box = answer.box
     assert box is not None
@@ -189,7 +189,7 @@ def _cells(one: Line, boxes: bool, known: bool) -> list[str]:
 
 def _box_tree(box: SBox) -> Node:
     """The likeliest step of an S-box: its largest count over its inputs."""
-    from ..lab.differential import difference_table, uniformity
+    from ..experiments.differential import difference_table, uniformity
 
     most = count("inputs that follow", uniformity(difference_table(box)))
     whole = count("inputs", len(box.values))

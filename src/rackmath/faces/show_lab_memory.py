@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.text import Text
 
-from ..lab.results import agreement, growth, predicted_ratio, time_ratio
+from ..experiments.results import agreement, growth, predicted_ratio, time_ratio
 from ..units import show
 from ..views.machine_terms import Node, stated
 from . import charts, records_lab_networks
@@ -17,7 +17,7 @@ from .export import Face
 from .show import heading, indented, line, notes, numbers, wants_colour
 
 if TYPE_CHECKING:
-    from ..lab.results import Depth
+    from ..experiments.results import Depth
     from .ask_lab_networks import MemoryAnswer
 
 WAYS = {

@@ -13,7 +13,7 @@ from .export import Face
 from .show import heading, indented, line, notes, numbers, wants_colour
 
 if TYPE_CHECKING:
-    from ..lab.results import Net
+    from ..experiments.results import Net
     from .ask_lab_networks import ParallelAnswer
 
 TITLE = "One pixel or bit changed: share of signs or bits that flip"

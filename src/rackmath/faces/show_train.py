@@ -184,7 +184,7 @@ LAB = {"stored": "none", "checkpointed": "full", "square root": "every", "revers
 
 def _measured() -> dict[str, tuple[str, str]]:
     """Share of stored bytes and time over keeping everything, as the lab recorded them at its largest depth."""
-    from ..lab.results import recorded_memory
+    from ..experiments.results import recorded_memory
 
     depths = recorded_memory().depths
     most = max(d.layers for d in depths)

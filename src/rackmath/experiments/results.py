@@ -213,7 +213,7 @@ def _tupled(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def recorded_memory() -> Memory:
-    """What `python -m rackmath.lab.record` measured of reversible networks.
+    """What `python -m rackmath.experiments.record` measured of reversible networks.
 
     >>> growth(recorded_memory().depths, "reversible")
     1.0
@@ -236,7 +236,7 @@ def recorded_memory() -> Memory:
 
 
 def recorded_parallel() -> Parallel:
-    """What `python -m rackmath.lab.record` measured of networks and ciphers side by side."""
+    """What `python -m rackmath.experiments.record` measured of networks and ciphers side by side."""
     raw = _raw()["parallel"]
     return Parallel(
         made=Made(**_raw()["made"]),

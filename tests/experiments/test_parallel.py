@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from rackmath.lab import parallel as lab
-from rackmath.lab.digits import PIXELS, Mixer, accuracy, digits, train
+from rackmath.experiments import parallel as lab
+from rackmath.experiments.digits import PIXELS, Mixer, accuracy, digits, train
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""Measure everything about the lab's networks once and write data/lab.toml: python -m rackmath.lab.record.
+"""Measure everything about the lab's networks once and write data/lab.toml: python -m rackmath.experiments.record.
 
 Takes some minutes on one core. The ledger, `rackmath lab ... --recorded` and the documentation read the file.
 """
@@ -18,7 +18,7 @@ from .results import Memory, Parallel
 FILE = Path(__file__).parents[1] / "data" / "lab.toml"
 
 HEAD = """\
-# Measured figures of the lab's networks, written by python -m rackmath.lab.record; not edited by hand.
+# Measured figures of the lab's networks, written by python -m rackmath.experiments.record; not edited by hand.
 # Bytes and seconds of one training step on one thread (processor time); losses in nats per byte of text;
 # shares from 0 to 1.
 """

@@ -96,7 +96,7 @@ def best(
 ) -> Found:
     """The best characteristics of 1 to `rounds` rounds, or as many as `seconds` and memory allow.
 
-    >>> from rackmath.lab.transitions import SimonTransitions
+    >>> from rackmath.experiments.transitions import SimonTransitions
     >>> [one.weight for one in best(SimonTransitions(), 5).best]
     [0.0, 2.0, 4.0, 6.0, 8.0]
     """

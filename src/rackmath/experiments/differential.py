@@ -137,7 +137,7 @@ def measure(
 
     All paths between the two count, so it is at least what one characteristic predicts, but for chance.
 
-    >>> from rackmath.lab.ciphers import cipher
+    >>> from rackmath.experiments.ciphers import cipher
     >>> measure(cipher("simon32"), 0x00000001, 0x00010000, 1, pairs=64, keys=2).probability
     1.0
     """

@@ -50,7 +50,7 @@ def encrypt(cipher: Cipher, plain: Bytes, key: int, rounds: int | None = None) -
 def encrypt(cipher: Cipher, plain: int | Bytes, key: int, rounds: int | None = None) -> int | Bytes:
     """A block, or rows of blocks, after the first `rounds` rounds, the last of them as the cipher ends.
 
-    >>> from rackmath.lab.ciphers import cipher
+    >>> from rackmath.experiments.ciphers import cipher
     >>> hex(encrypt(cipher("speck32"), 0x6574694C, 0x1918111009080100))
     '0xa86842f2'
     """

@@ -11,7 +11,7 @@ import torch.multiprocessing as mp
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
-from rackmath.lab.reversible import ReversibleSequence
+from rackmath.experiments.reversible import ReversibleSequence
 
 
 def network():

@@ -79,7 +79,7 @@ def avalanche(
 ) -> Avalanche:
     """Flip every input bit of random blocks and watch every round; `progress` hears the share that is done.
 
-    >>> from rackmath.lab.ciphers import cipher
+    >>> from rackmath.experiments.ciphers import cipher
     >>> avalanche(cipher("aes")).diffused
     2
     """

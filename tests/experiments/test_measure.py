@@ -5,9 +5,9 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
-from rackmath.lab import measure, text
-from rackmath.lab.model import WAYS, Gpt, Shape, loss
-from rackmath.lab.results import agreement, growth
+from rackmath.experiments import measure, text
+from rackmath.experiments.model import WAYS, Gpt, Shape, loss
+from rackmath.experiments.results import agreement, growth
 
 CPU = torch.device("cpu")
 

@@ -9,8 +9,8 @@ from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
 from rackmath.errors import BadInput
-from rackmath.lab.model import Gpt, Shape, loss
-from rackmath.lab.reversible import ReversibleSequence
+from rackmath.experiments.model import Gpt, Shape, loss
+from rackmath.experiments.reversible import ReversibleSequence
 
 TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-4, torch.bfloat16: 0.1}
 """Largest error of a gradient over its largest entry, for six pairs."""
