@@ -18,7 +18,6 @@ from rackmath.decisions.menu import menu, normal_plan
 from rackmath.decisions.modes import batch_offer, fit_fast_mode
 from rackmath.economics.pricelist import margin
 from rackmath.errors import BadInput, Infeasible
-from rackmath.faces import ask_modes
 from rackmath.faces.cli import run
 from rackmath.questions.resolve import question
 from rackmath.search.curve import batch_curve
@@ -266,15 +265,9 @@ def test_bad_input_is_one_sentence(args: list[str], said: str, capsys: pytest.Ca
 def test_terms_follow() -> None:
     """Every rule in the trees gives the value it stands at."""
     for answer in (
-        ask_modes.modes(*LLAMA, price_ratio=6, speed_ratio=2.5, input_price_ratio=6),
-        ask_modes.modes(price_ratio=1, speed_ratio=2),
-    ):
-        tree = answer.face().tree
-        assert tree is not None
-        wrong = [node.name for node in tree().walk() if not node.follows()]
-        assert wrong == []
-    for trained in (
+        rackmath.modes(LLAMA[0], on=LLAMA[1], price_ratio=6, speed_ratio=2.5, input_price_ratio=6),
+        rackmath.modes(price_ratio=1, speed_ratio=2),
         rackmath.cadence(LLAMA[0], on=LLAMA[1], occupancy=0.9),
         rackmath.cadence(step="20ms", seats=64, osl=100),
     ):
-        assert [node.name for node in trained.explain().walk() if not node.follows()] == []
+        assert [node.name for node in answer.explain().walk() if not node.follows()] == []

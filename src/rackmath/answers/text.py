@@ -60,6 +60,7 @@ _WORDS: dict[str, Any] = {
     "percent": lambda v: f"{v:.0%}",
     "x": lambda v: f"{v:.3g}x" if abs(v) < 1000 else f"{v:,.0f}x",
     "x2": lambda v: f"{v:.2f}x",
+    "multiple": lambda v: f"{v:.2f}x" if abs(v) < 10 else f"{v:,.0f}x",
     "ratio": lambda v: f"{v:.2f}",
     "number": lambda v: show(v) if abs(v) >= 1000 else f"{v:.3g}",
     "number4": lambda v: f"{v:.4g}",

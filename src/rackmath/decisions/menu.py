@@ -91,6 +91,17 @@ class Menu:
         """The offers without speculation."""
         return tuple(s for s in self.series if s.per_pass == 1)
 
+    @property
+    def every(self) -> tuple[Offers, ...]:
+        """Batch alone first, then every kind of replica."""
+        return (self.same, *self.series)
+
+    @property
+    def multiples(self) -> list[float]:
+        """Round speed multiples that some offer reaches."""
+        most = max(o.fastest for o in self.every) / self.speed
+        return [k for k in MULTIPLES if k <= most]
+
     def multiple(self, offers: Offers, speed_ratio: float) -> float | None:
         """Price at cost over the normal mode's, for output at `speed_ratio` times its speed; None if out of reach."""
         row = offers.at(speed_ratio * self.speed)
@@ -105,6 +116,19 @@ class Menu:
         """The most a slower mode can save: one minus the cheapest offer over the normal mode."""
         return max(0.0, 1 - float(offers.output_mtok.min(initial=math.inf)) / self.output_mtok)
 
+    @property
+    def saving_without_end(self) -> float:
+        """The most a slower mode would save if memory had no end."""
+        return max(0.0, 1 - self.slow_limit_mtok / self.output_mtok)
+
+    def surcharge(self, offers: Offers, price_ratio: float, speed_ratio: float) -> float | None:
+        """The price ratio asked over the one that cost explains at that speed."""
+        at_cost = self.multiple(offers, speed_ratio)
+        return None if at_cost is None else price_ratio / at_cost
+
+
+MULTIPLES = (1.0, 1.25, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 15.0, 20.0)
+"""Speeds of a fast mode over the normal one that are tabulated, as far as any offer reaches."""
 
 CHIPS = (1, 2, 4)
 """Devices per replica over those of the normal mode."""

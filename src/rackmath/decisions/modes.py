@@ -17,7 +17,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ..errors import BadInput
+
+Points = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,6 +123,24 @@ def fit_fast_mode(
         input_price_ratio=input_price_ratio,
         uniform_batch_ratio=uniform,
     )
+
+
+def price_against_speed(fit: FastFit, points: int = 400) -> dict[str, tuple[Points, Points]]:
+    """Speed and price over the normal mode as its batch shrinks, under each regime that allows the pair.
+
+    >>> speed, price = price_against_speed(fit_fast_mode(6, 2.5))["memory-bound"]
+    >>> bool(abs(np.interp(2.5, speed, price) - 6) < 0.1)
+    True
+    """
+    shrink = np.geomspace(1, max(1e3, 30 * fit.batch_ratio), points)
+    found = {}
+    for r in (fit.memory_bound, fit.compute_bound):
+        if r.feasible:
+            x = r.cache_over_weights
+            gained = (1 + x) / (1 + x / shrink) if r is fit.memory_bound else np.minimum(shrink, r.floors)
+            speed = fit.speed_ratio / fit.by_batch * gained
+            found[r.name] = speed, fit.chips * shrink / speed
+    return found
 
 
 def _check(price: float, speed: float, input_price: float | None, chips: float, per_pass: float) -> None:

@@ -22,7 +22,6 @@ from . import (
     cli_infer,
     cli_lab,
     cli_memory,
-    cli_modes,
     cli_quote,
     cli_readings,
     cli_score,
@@ -149,7 +148,6 @@ cli_design.register(app)
 cli_infer.register(app)
 cli_lab.register(app)
 cli_memory.register(app)
-cli_modes.register(app)
 cli_quote.register(app)
 cli_readings.register(app)
 cli_score.register(app)

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from ..decisions.from_offers import fast_fit
 from ..decisions.reading import number
+from ..views import mode_terms
 from ..views.machine_terms import Node, count, quotient, stated
-from . import explain_modes
 
 if TYPE_CHECKING:
     from ..decisions.reading import Assumption, Reading
@@ -23,7 +23,7 @@ def tree(answer: ReadingsAnswer) -> Node:
     for topic, unknowns in TOPICS.items():
         mine = [term(one) for one in r.readings if one.unknown in unknowns and not one.absent]
         if topic == "Fast mode" and mine and (fit := fast_fit(r.setting)) is not None:
-            mine.append(explain_modes.fit(fit))
+            mine.append(mode_terms.fit(fit))
         if mine:
             nodes.append(Node(name=topic, children=tuple(mine)))
     return Node(name=f"readings of {r.prices.model} on {r.prices.day}", children=tuple(nodes))

@@ -54,7 +54,7 @@ def _(block: Bar) -> str:
     whole = block.whole or sum(block.parts.values()) or 1.0
     cells = (
         f'<span class="part" style="flex:{value / whole:.4f}" title="{escape(name)}">'
-        f"{escape(name)} {cell(value, block.unit)}</span>"
+        f"{escape(name)} {cell(value, block.unit or 'percent')}</span>"
         for name, value in block.parts.items()
         if value > 0
     )

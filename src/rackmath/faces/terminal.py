@@ -76,6 +76,8 @@ def _(block: Bar, c: Console) -> None:
 def _(block: Chart, c: Console) -> None:
     if not block.title:
         c.print()
+    if not block.lines:
+        return
     drawn = braille.draw(dict(block.spec), width=c.width, height=block.lines, color=wants_colour(c))
     c.print(Text.from_ansi(drawn))
 
