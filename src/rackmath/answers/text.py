@@ -104,6 +104,18 @@ def between(low: float | None, high: float | None, unit: str) -> str:
     return f"{number if of and last.endswith(' ' + of) else first} to {last}"
 
 
+def round_time(seconds: float) -> str:
+    """A round time in its own unit.
+
+    >>> round_time(300.0), round_time(3600.0), round_time(86400.0), round_time(0.015)
+    ('5 min', '1 h', '24 h', '15 ms')
+    """
+    for size, unit in ((3600.0, "h"), (60.0, "min"), (1.0, "s"), (1e-3, "ms")):
+        if seconds >= size and seconds <= 48 * 3600 and abs(seconds / size - round(seconds / size)) < 1e-9:
+            return f"{seconds / size:.0f} {unit}"
+    return show(seconds, "s")
+
+
 class _Sentence(Formatter):
     """Fields whose format is a unit: `{memory:B}`; other formats are Python's."""
 

@@ -42,6 +42,11 @@ class Held:
     bytes_per_token: float | None
     lifetimes: tuple[float, ...]
 
+    @property
+    def usd_per_gb_month(self) -> float | None:
+        """Its rent as memory is sold."""
+        return None if self.rent is None else self.rent * MONTH * 1e9
+
 
 def local_tiers(machine: Machine) -> tuple[Tier, ...]:
     """Device memory, then the tiers behind it that are the machine's own: a network store has no drain time."""

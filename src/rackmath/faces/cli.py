@@ -23,7 +23,6 @@ from . import (
     cli_lab,
     cli_memory,
     cli_quote,
-    cli_readings,
     cli_score,
     cli_tiers,
     cli_train,
@@ -149,7 +148,6 @@ cli_infer.register(app)
 cli_lab.register(app)
 cli_memory.register(app)
 cli_quote.register(app)
-cli_readings.register(app)
 cli_score.register(app)
 cli_tiers.register(app)
 cli_train.register(app)

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from ..decisions.from_offers import fast_fit
-from ..decisions.reading import number
-from ..views import mode_terms
-from ..views.machine_terms import Node, count, quotient, stated
+from ..decisions.reading import Assumption, Reading, number
+from ..decisions.readings import Readings
+from . import mode_terms
+from .machine_terms import Node, count, quotient, stated
 
-if TYPE_CHECKING:
-    from ..decisions.reading import Assumption, Reading
-    from .ask_readings import ReadingsAnswer
+TOPICS = {
+    "KV bytes per token": ("kv_bytes_per_token",),
+    "Context step": ("context_step", "covered_context"),
+    "Output against input": ("decode_mfu", "weights_share", "crossover"),
+    "Fast mode": ("batch_ratio", "largest_speed"),
+    "Cached writes and hits": ("hold_rate", "hold_tier", "retrieval"),
+    "Cost and margin": ("cost", "margin"),
+}
+"""What readings speak of, in the order of the screen."""
 
 
-def tree(answer: ReadingsAnswer) -> Node:
+def tree(r: Readings) -> Node:
     """Everything the answer says, as terms, by what it speaks of."""
-    from .show_readings import TOPICS
-
-    r = answer.readings
     nodes = []
     for topic, unknowns in TOPICS.items():
         mine = [term(one) for one in r.readings if one.unknown in unknowns and not one.absent]
