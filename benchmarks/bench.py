@@ -127,11 +127,12 @@ def command(arguments: str, runs: int = 7) -> float:
 
 def training() -> float:
     """Layouts per second of CPU time of a whole training search: listing, legality, memory and step."""
-    from rackmath.faces.ask_train import train
+    from rackmath import train
 
-    train("deepseek-ai/DeepSeek-V3", "2048xh800", tokens="14.8T", seq=4096, batch_tokens=4096 * 15360)  # warm
+    train("deepseek-ai/DeepSeek-V3", on="2048xh800", tokens="14.8T", seq=4096, batch_tokens=4096 * 15360)  # warm
     start = time.process_time()
-    found = train("deepseek-ai/DeepSeek-V3", "2048xh800", tokens="14.8T", seq=4096, batch_tokens=4096 * 15360).found
+    asked = {"on": "2048xh800", "tokens": "14.8T", "seq": 4096, "batch_tokens": 4096 * 15360}
+    found = train("deepseek-ai/DeepSeek-V3", **asked).subject.found
     assert found is not None
     return found.evaluated / (time.process_time() - start)
 

@@ -87,14 +87,15 @@ def simulation() -> Ratio:
 
 def columns() -> list[Ratio]:
     """Answers made of many rows, beside the README's plan in the same process."""
+    import rackmath
     from rackmath.decisions.allocation import Problem
     from rackmath.decisions.allocation_ranges import intervals, ranges
-    from rackmath.faces import ask, ask_memory, ask_train
+    from rackmath.faces import ask, ask_memory
     from rackmath.scaling.laws import law
 
     plan = spent(lambda: ask.plan(V3, RACK, isl=8192, osl=1024, min_interactivity=20))
     curve = spent(lambda: ask_memory.context(V3, RACK, max_tpot="40ms"))
-    search = spent(lambda: ask_train.train(V3, "2048xh800", tokens="14.8T", seq=4096, batch_tokens=4096 * 15360))
+    search = spent(lambda: rackmath.train(V3, on="2048xh800", tokens="14.8T", seq=4096, batch_tokens=4096 * 15360))
     problem = Problem(law=law("besiroglu"), rate=50e6, months=2.0, active=100e9, efficiency=1 / 3)
     draws = [spent(lambda n=n: intervals(problem, "optimum", ranges(problem), n=n), runs=2) for n in (1000, 10_000)]
     return [

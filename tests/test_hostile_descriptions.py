@@ -20,7 +20,7 @@ import pytest
 
 import rackmath
 from rackmath.errors import BadInput, Infeasible
-from rackmath.faces import ask, ask_memory, ask_train
+from rackmath.faces import ask, ask_memory
 from rackmath.kernel.counts import cache_bytes, parameters
 from rackmath.world import catalog
 from rackmath.world.description import build
@@ -161,7 +161,7 @@ def used(model: Model) -> None:
         lambda: rackmath.batch(model, on="8xh100", context=1000),
         lambda: ask_memory.memory(model, "8xh100"),
         lambda: rackmath.pipeline(model, on="8xh100"),
-        lambda: ask_train.train(model, "8xh100", tokens="1B"),
+        lambda: rackmath.train(model, on="8xh100", tokens="1B"),
     ):
         try:
             command()

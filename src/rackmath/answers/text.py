@@ -18,7 +18,8 @@ def cell(value: Any, unit: str = "") -> str:
     """The text of a value in a unit; empty where it is unknown.
 
     Units beside those of `units.show`: "share" (0.287 is 28.7%), "percent" (29%), "x" (2.39x), "number" (three
-    digits; "number4", "number6": more), "power" (FLOPs of a run), "count" and "tokens" (whole, with commas),
+    digits; "number4", "number6": more), "power" (FLOPs of a run), "dollars" ($8.68 M), "change" (−3.8%),
+    "count" and "tokens" (whole, with commas),
     "parameters" (671 B), "K" (thousands), "above" (> 200K), "yes" (a check of what does not hold), "$" (dollars),
     "listed" (a list price to its last digit).
 
@@ -66,6 +67,10 @@ _WORDS: dict[str, Any] = {
     "number4": lambda v: f"{v:.4g}",
     "number6": lambda v: f"{v:.6g}",
     "power": lambda v: f"{v:.3g}",
+    "days": lambda v: f"{v:,.1f}",
+    "kWh": lambda v: show(v * 1e3, "Wh"),
+    "dollars": lambda v: f"{money(v / 1e6)} M" if abs(v) >= 1e6 else money(v),
+    "change": lambda v: f"{v:+.1%}".replace("-", "−"),
     "count": _count,
     "whole": lambda v: f"{v:,.0f}",
     "parameters": lambda v: show(v, "params").removesuffix("params").strip(),
@@ -100,6 +105,8 @@ def between(low: float | None, high: float | None, unit: str) -> str:
     first, last = cell(low, unit), cell(high, unit)
     if unit.startswith("$"):
         return f"{first} to {last.removeprefix('$')}"
+    if first.startswith("$"):
+        last = last.removeprefix("$")
     number, _, of = first.partition(" ")
     return f"{number if of and last.endswith(' ' + of) else first} to {last}"
 

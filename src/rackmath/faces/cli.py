@@ -25,7 +25,6 @@ from . import (
     cli_quote,
     cli_score,
     cli_tiers,
-    cli_train,
     cli_validate,
     commandline,
     endings,
@@ -150,7 +149,6 @@ cli_memory.register(app)
 cli_quote.register(app)
 cli_score.register(app)
 cli_tiers.register(app)
-cli_train.register(app)
 cli_validate.register(app)
 
 for _info in [*app.registered_commands, *(c for g in app.registered_groups if g.typer_instance

@@ -107,8 +107,24 @@ class Leanest:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Rows:
+    """Evaluated layouts of one outer choice: seconds of a step, bytes on the fullest device."""
+
+    layout: TrainLayout
+    seconds: Column
+    peak: Column
+    fits: Mask
+
+    def at(self, i: int) -> TrainLayout:
+        return _row(self.layout, i)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """What a search found: None and the `leanest` where nothing fits. `front`: faster or cheaper than all others."""
+    """What a search found: None and the `leanest` where nothing fits. `front`: faster or cheaper than all others.
+
+    `field`: every layout tried on all devices of the machine.
+    """
 
     fastest: Run | None
     cheapest: Run | None
@@ -116,6 +132,7 @@ class Found:
     evaluated: int
     fitting: int
     leanest: Leanest | None
+    field: tuple[Rows, ...]
     illegal: Mapping[str, int]  # rows that each reason alone or with others made impossible
 
 
@@ -201,19 +218,6 @@ def choices(job: Job) -> Iterator[dict[str, Any]]:
                 yield {"schedule": schedule, "recompute": recompute, "zero": zero}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rows:
-    """Evaluated layouts of one outer choice: seconds of a step, bytes on the fullest device."""
-
-    layout: TrainLayout
-    seconds: Column
-    peak: Column
-    fits: Mask
-
-    def at(self, i: int) -> TrainLayout:
-        return _row(self.layout, i)
-
-
 def evaluate(job: Job, layout: TrainLayout) -> Rows:
     """Step and memory of every row, in chunks."""
     n = len(np.asarray(layout.tp))
@@ -268,6 +272,7 @@ def search(job: Job) -> Found:
     evaluated = fitting = 0
     refused: dict[str, int] = {}
     kept: list[Run] = []
+    field: list[Rows] = []
     leanest: Leanest | None = None
     for devices in sizes(job.machine):
         best: Run | None = None
@@ -279,6 +284,7 @@ def search(job: Job) -> Found:
             if not len(np.asarray(columns.tp)):
                 continue
             rows = evaluate(job, columns)
+            field += [rows] if devices == int(job.machine.n_devices) else []
             evaluated += len(rows.seconds)
             fitting += int(rows.fits.sum())
             low = int(np.argmin(rows.peak))
@@ -298,6 +304,7 @@ def search(job: Job) -> Found:
         evaluated=evaluated,
         fitting=fitting,
         leanest=None if kept else leanest,
+        field=tuple(field),
         illegal=refused,
     )
 

@@ -6,7 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from .train import Job, choices, cuts, evaluate, legal
+from ..errors import Infeasible
+from ..units import plural, show
+from .train import Found, Job, choices, cuts, evaluate, legal
 
 MOST_DOUBLINGS = 6
 MOST_COUNTS = 300
@@ -65,3 +67,27 @@ def _runs(job: Job, devices: int, *, fits: bool) -> bool:
         if len(np.asarray(columns.tp)) and (not fits or bool(evaluate(more, columns).fits.any())):
             return True
     return False
+
+
+def why_not(found: Found, job: Job) -> Infeasible:
+    """The sentence for a search without a result."""
+    on = f"{job.model.name} cannot be trained on {job.machine.name}"
+    if found.leanest is not None:
+        lean, short = found.leanest, found.leanest.peak - float(job.machine.hbm_capacity)
+        enough = devices_that_fit(job)
+        do = f"{enough:,} devices would do" if enough else "devices with more memory or shorter sequences would help"
+        return Infeasible(
+            f"{on}: the leanest of {found.evaluated:,} layouts ({lean.layout.label()}) needs {show(lean.peak, 'B')}"
+            f" on a device, {show(short, 'B')} more than it has; {do}"
+        )
+    if found.evaluated:
+        return Infeasible(
+            f"no layout of {job.model.name} on {job.machine.name} is within the limits on days and dollars; raise"
+            " them, or ask for more devices"
+        )
+    fewer = devices_that_divide(job)
+    return Infeasible(
+        f"{on}: no layout divides {plural(float(job.machine.n_devices), 'device')} and"
+        f" {plural(float(job.batch.global_batch), 'sequence')} a step;"
+        + (f" {plural(fewer, 'device')} would divide" if fewer else " give other numbers of both")
+    )

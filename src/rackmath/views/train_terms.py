@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import TYPE_CHECKING
 
-from ..views.machine_terms import Node, count, of_machine, product, quotient, stated
+from ..answers.terms import Term, count, product, quotient, stated
+from ..economics.cost import billed_devices
+from .machine_terms import of_machine
 
 if TYPE_CHECKING:
     from ..search.train import Run
     from ..training.memory import StageMemory
-    from .ask_train import TrainAnswer
 
 SAID = {
     "forward": "kernels of the forward pass, slowest stage",
@@ -31,74 +32,70 @@ SAID = {
 }
 
 
-def tree(answer: TrainAnswer) -> Node:
+def terms(r: Run) -> Term:
     """The run as terms."""
-    r = answer.best
-    assert r is not None
     c = r.job.constants
     constants = tuple(
-        Node(name=f.name, value=float(getattr(c, f.name)), source=f"data/training*.toml, framework {c.name}")
+        Term(name=f.name, value=float(getattr(c, f.name)), source=f"data/training*.toml, framework {c.name}")
         for f in fields(c)
         if f.name != "name"
     )
-    return Node(
+    return Term(
         name=f"training {r.job.model.name} on {r.job.machine.name}: {r.layout.label()}",
-        children=(_step(r), _memory(r), *_bill(r), Node(name="constants of the software", children=constants)),
+        children=(_step(r), _memory(r), *_bill(r), Term(name="constants of the software", children=constants)),
     )
 
 
-def _step(r: Run) -> Node:
-    terms = tuple(Node(name=SAID[k], value=float(v), unit="s") for k, v in r.step.terms.items())
-    bound = Node(name="bound of a step", value=float(r.step.bound), unit="s", note="no term of it is fitted")
-    step = stated("sum", "step", r.seconds, "s", *terms)
-    return Node(name="a step and its bound", children=(step, bound))
+def _step(r: Run) -> Term:
+    parts = tuple(Term(name=SAID[k], value=float(v), unit="s") for k, v in r.step.terms.items())
+    bound = Term(name="bound of a step", value=float(r.step.bound), unit="s", note="no term of it is fitted")
+    step = stated("sum", "step", r.seconds, "s", *parts)
+    return Term(name="a step and its bound", children=(step, bound))
 
 
-def _memory(r: Run) -> Node:
+def _memory(r: Run) -> Term:
     m = r.memory
 
-    def one(name: str, s: StageMemory) -> Node:
+    def one(name: str, s: StageMemory) -> Term:
         parts = ("weights", "gradients", "optimizer", "activations", "buffers")
         return stated(
-            "sum", name, float(s.total), "B", *(Node(name=p, value=float(getattr(s, p)), unit="B") for p in parts)
+            "sum", name, float(s.total), "B", *(Term(name=p, value=float(getattr(s, p)), unit="B") for p in parts)
         )
 
-    return Node(
+    return Term(
         name="memory",
         children=(
             one("first stage", m.first),
             one("second stage", m.second),
             one("last stage", m.last),
-            Node(name="fragmentation", value=m.fragmentation),
-            Node(name="reserved by the runtime", value=m.reserved, unit="B"),
-            Node(name="fullest device", value=float(m.peak), unit="B"),
+            Term(name="fragmentation", value=m.fragmentation),
+            Term(name="reserved by the runtime", value=m.reserved, unit="B"),
+            Term(name="fullest device", value=float(m.peak), unit="B"),
         ),
     )
 
 
-def _goodput(r: Run) -> Node:
+def _goodput(r: Run) -> Term:
     lost = r.lost
     if lost is None:
-        return Node(name="goodput", value=r.goodput, unit="share", source="given")
+        return Term(name="goodput", value=r.goodput, unit="share", source="given")
     return stated(
         "difference", "goodput", r.goodput, "share", count("all of the time", 1.0),
-        Node(name="restarts after failures", value=float(lost.restarting), unit="share",
+        Term(name="restarts after failures", value=float(lost.restarting), unit="share",
              source="Llama 3 405B: 419 interruptions of 16,384 devices in 54 days (arXiv 2407.21783)"),
-        Node(name="steps repeated since the last checkpoint", value=float(lost.repeating), unit="share"),
-        Node(name="writing checkpoints", value=float(lost.saving), unit="share", note="10 s each, an assumption"),
+        Term(name="steps repeated since the last checkpoint", value=float(lost.repeating), unit="share"),
+        Term(name="writing checkpoints", value=float(lost.saving), unit="share", note="10 s each, an assumption"),
     )  # fmt: skip
 
 
-def _bill(r: Run) -> tuple[Node, ...]:
+def _bill(r: Run) -> tuple[Term, ...]:
     steps = quotient("steps", "", count("tokens", r.job.tokens), count("tokens of a step", float(r.job.batch.tokens)))
-    step = Node(name="step", value=r.seconds, unit="s")
+    step = Term(name="step", value=r.seconds, unit="s")
     worked = product("seconds of steps", "s", steps, step)
     whole = quotient("seconds of the run", "s", worked, _goodput(r))
     days = stated("quotient", "days", r.days, "", whole, count("seconds of a day", 86400.0))
     if not r.dollars:
         return (days,)
-    from ..economics.cost import billed_devices
-
     devices = count("devices billed", float(billed_devices(r.devices, r.job.machine)))
     price = of_machine(r.job.machine, "price_per_hour", "price of a device")
     hours = quotient("hours", "", whole, count("seconds of an hour", 3600.0))
