@@ -63,7 +63,7 @@ def test_every_command_takes_the_same_layout() -> None:
     found = {
         "batch": rackmath.batch(V3, on=HALL).subject.layout,
         "memory": ask_memory.memory(V3, HALL).memory.layout,
-        "context": ask_memory.context(V3, HALL).curves.layout,
+        "context": rackmath.context(V3, on=HALL).subject.curves.layout,
         "racks": rackmath.racks(V3, on=HALL).subject.cases[0].layout,
         "speculate": rackmath.speculate(V3, on=HALL).subject.layout,
         "cadence": rackmath.cadence(V3, on=HALL, occupancy=0.8).subject.layout,

@@ -30,7 +30,7 @@ from rackmath.kernel.counts import (
 from rackmath.layout.footprint import footprint
 from rackmath.layout.forward import forward
 from rackmath.search.balance import balance, balance_context, full_context, limit_time, sequences_held
-from rackmath.search.context import price_step
+from rackmath.search.context import TwoPrices, price_step
 from rackmath.search.memory import drains
 from rackmath.world import catalog, kinds
 from rackmath.world.description import build
@@ -42,8 +42,9 @@ K128 = 131072.0
 V3, LLAMA, RACK = "deepseek-ai/DeepSeek-V3", "meta-llama/Llama-3.1-70B", "gb200-nvl72"
 
 
-def context_answer(model: Any = V3, on: str = RACK, **options: Any) -> ask_memory.ContextAnswer:
-    return ask_memory.context(model, on, **options)
+def context_answer(model: Any = V3, on: str = RACK, **options: Any) -> TwoPrices:
+    found: TwoPrices = rackmath.context(model, on=on, **options).subject
+    return found
 
 
 # --- the lecture's numbers ----------------------------------------------------------------------------------------
@@ -327,9 +328,9 @@ def test_price_step_on_curves_that_are_known() -> None:
 
 
 def test_margins_stand_beside_a_listed_price() -> None:
-    answer = context_answer(list_price="$1.10", step="50%")
-    rows = face_of(answer).rows()
-    i = int(np.argmin(np.abs(answer.curves.context - 8192)))
+    answer = rackmath.context(V3, on=RACK, list_price="$1.10", step="50%")
+    rows = answer.rows()
+    i = int(np.argmin(np.abs(answer.subject.curves.context - 8192)))
     own = rows[i]
     assert own["kind"] == "own"
     assert own["margin"] == pytest.approx(1 - own["output_mtok"] / 1.10)
@@ -361,8 +362,8 @@ def test_longer_contexts_displace_users_who_then_pay_more(model: str, on: str) -
 @pytest.fixture(scope="module")
 def answers() -> list[Any]:
     return [
-        context_answer(list_price=2),
-        context_answer("Qwen/Qwen3-Next-80B-A3B-Instruct", "8xh200", max_tpot="20ms"),
+        rackmath.context(V3, on=RACK, list_price=2),
+        rackmath.context("Qwen/Qwen3-Next-80B-A3B-Instruct", on="8xh200", max_tpot="20ms"),
         ask_memory.memory(LLAMA, RACK),
         ask_memory.memory(V3, "8xh200"),
         ask_memory.drains(),
@@ -401,8 +402,7 @@ def test_drain_list_names_every_machine_with_a_source() -> None:
 
 def test_without_a_price_costs_are_unknown_and_ratios_stay() -> None:
     machine = replace(catalog.machine("8xh100"), price_per_hour=0.0)
-    answer = ask_memory.context(LLAMA, machine, list_price=3)
-    record = json.loads(json_text(face_of(answer).record()))
+    record = rackmath.context(LLAMA, on=machine, list_price=3).record
     columns = record["kinds"][0]["columns"]
     assert set(columns["output_mtok"]) == {None}
     assert "margin" not in columns
@@ -455,9 +455,9 @@ def test_what_does_not_fit_exits_with_one(capsys: pytest.CaptureFixture[str]) ->
 
 
 def test_extrapolating_says_so() -> None:
-    answer = context_answer(max_context="1M", extrapolate=True)
-    assert answer.curves.context[-1] == 1e6
-    assert answer.curves.threshold == 200e3
+    answer = rackmath.context(V3, on=RACK, max_context="1M", extrapolate=True)
+    assert answer.context[-1] == 1e6
+    assert answer.threshold == 200e3
     assert any("arithmetic only" in note for note in answer.notes)
 
 

@@ -212,7 +212,7 @@ class Answer:
     """What a command answers: blocks for people, a record for programs, terms for who asks why.
 
     `data`: what the record holds beside the blocks' values. `table`: key of the table that `rows` and CSV give;
-    of a mapping of mappings each is a row, its name first.
+    of a mapping of mappings each is a row, its name first; or what makes those rows, where the record holds columns.
     `remarks`: notes for people that only repeat what the record says elsewhere. `files`: other files it can be saved
     as, by their ending (".trace.json"). `command` and `question` are set at
     the door (`questions.registry.ask`): the keyword arguments that give this answer again.
@@ -223,7 +223,7 @@ class Answer:
     title: Say
     subtitle: str = ""
     blocks: tuple[Block, ...] = ()
-    table: str = ""
+    table: str | Callable[[], list[Record]] = ""
     data: Mapping[str, Any] = field(default_factory=dict)
     terms: Callable[[], Term] | None = None
     notes: tuple[str, ...] = ()
@@ -258,6 +258,8 @@ class Answer:
 
     def rows(self) -> list[dict[str, Any]]:
         """The rows of the main table."""
+        if not isinstance(self.table, str):
+            return self.table()
         for block in self.blocks:
             if block.key == self.table and isinstance(block, Table | Figures | Ranges):
                 return block.table()

@@ -36,7 +36,7 @@ def nested(value: Any) -> Any:
 
 
 def plain(value: Any) -> Any:
-    """A value of plain JSON types: numpy scalars become numbers, what is not finite becomes None.
+    """A value of plain JSON types: numpy scalars become numbers, what is not finite None, a named record its name.
 
     >>> plain({"a": float("inf"), "b": (1.0, 2.5), "c": None})
     {'a': None, 'b': [1, 2.5], 'c': None}
@@ -49,6 +49,8 @@ def plain(value: Any) -> Any:
         return [plain(v) for v in value]
     if hasattr(value, "tolist"):
         return plain(value.tolist())
+    if isinstance(name := getattr(value, "name", None), str):
+        return name
     number = float(value)
     if not math.isfinite(number):
         return None

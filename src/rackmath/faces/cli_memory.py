@@ -1,4 +1,4 @@
-"""The commands `memory` and `context`. Typer and the standard library only on import."""
+"""The command `memory`. Typer and the standard library only on import."""
 
 from __future__ import annotations
 
@@ -12,15 +12,11 @@ ASK = "Questions"
 
 
 def register(app: typer.Typer) -> None:
-    """Add the commands to the application."""
+    """Add the command to the application."""
     app.command(
         rich_help_panel=ASK,
         epilog="Example: rackmath memory meta-llama/Llama-3.1-70B --on gb200-nvl72",
     )(memory)
-    app.command(
-        rich_help_panel=ASK,
-        epilog="Example: rackmath context deepseek-ai/DeepSeek-V3 --on gb200-nvl72 --min-interactivity 20",
-    )(context)
 
 
 def memory(
@@ -82,83 +78,6 @@ def memory(
         ask_memory.memory(
             model, on, context=context, contexts=contexts, extrapolate=extrapolate, layout=layout,
             precision=precision, kv=kv, price=price, engine=engine, sets=o.pairs(sets),
-        )
-    )  # fmt: skip
-    return 0
-
-
-KIND = "Kinds of attention"
-OFFER = "Two prices"
-
-
-def context(
-    model: o.Model,
-    on: o.OneMachine,
-    max_context: Annotated[
-        str | None, typer.Option(help="Longest context drawn: 128k. The model's own limit if not given.")
-    ] = None,
-    max_tpot: Annotated[
-        str | None,
-        typer.Option(help="Time per output token the batch must keep: 40ms.", rich_help_panel=o.OBJECTIVES),
-    ] = None,
-    min_interactivity: o.MinInteractivity = None,
-    batch: Annotated[
-        str | None, typer.Option(help="At most so many sequences decode together.", rich_help_panel=o.OBJECTIVES)
-    ] = None,
-    kinds: Annotated[
-        str, typer.Option(help="Kinds beside the model's own: dense, window, sqrt, top-k.", rich_help_panel=KIND)
-    ] = "dense,window,sqrt,top-k",
-    window: Annotated[str, typer.Option(help="Tokens a local layer keeps.", rich_help_panel=KIND)] = "4096",
-    local: Annotated[str, typer.Option(help="Local layers for each global one.", rich_help_panel=KIND)] = "5",
-    top_k: Annotated[str, typer.Option(help="Tokens a query reads, with an indexer.", rich_help_panel=KIND)] = "2048",
-    index_dim: Annotated[str, typer.Option(help="Width of the indexer's keys.", rich_help_panel=KIND)] = "128",
-    threshold: Annotated[
-        str | None,
-        typer.Option(
-            help="Context above which a second price holds. 200k, or a quarter of the range, if not given.",
-            rich_help_panel=OFFER,
-        ),
-    ] = None,
-    step: Annotated[
-        str, typer.Option(help="How much dearer it is above the threshold: 50%, 100%.", rich_help_panel=OFFER)
-    ] = "50%",
-    list_price: Annotated[
-        str | None,
-        typer.Option(help="A listed price per million output tokens: $12. Prints margins.", rich_help_panel=OFFER),
-    ] = None,
-    layout: Annotated[
-        str | None,
-        typer.Option(
-            "--layout",
-            help="Such as 'TP8 DP4 EP32 PP2'. If not given, the one with the cheapest tokens at the threshold.",
-            rich_help_panel=o.CHOICES,
-        ),
-    ] = None,
-    precision: o.OnePrecision = None,
-    kv: o.OneKv = None,
-    price: o.PriceKind = None,
-    engine: o.EngineName = None,
-    sets: o.Sets = None,
-    extrapolate: o.Extrapolate = False,
-    json: o.Json = False,
-    csv: o.Csv = False,
-    output: o.File = None,
-    explain: o.Explain = False,
-) -> int:
-    """Cost per million output tokens and TPOT against context, for the model's attention and for other kinds of it.
-
-    As many sequences decode as memory holds at that length, or fewer to keep --max-tpot. Sparse kinds read less and
-    store as much, so they free time but no seats. Decoding only: prefill is not in these costs.
-    """
-    from . import ask_memory, export
-
-    out = export.Output.of(json=json, csv=csv, file=output, explain=explain)
-    out.deliver(
-        ask_memory.context(
-            model, on, max_context=max_context, extrapolate=extrapolate, kinds=kinds, window=window, local=local,
-            top_k=top_k, index_dim=index_dim, threshold=threshold, step=step, list_price=list_price,
-            max_tpot=max_tpot, min_interactivity=min_interactivity, batch=batch, layout=layout, precision=precision,
-            kv=kv, price=price, engine=engine, sets=o.pairs(sets),
         )
     )  # fmt: skip
     return 0

@@ -1,15 +1,13 @@
-"""The terms of a model in memory, of drain times, and of a curve against context."""
+"""The terms of a model in memory and of drain times."""
 
 from __future__ import annotations
-
-import math
 
 import numpy as np
 
 from ..search.balance import weight_format
-from ..views import pass_terms, setting
+from ..views import pass_terms
 from ..views.machine_terms import Node, count, difference, given, of_machine, product, quotient, stated, total
-from .ask_memory import ContextAnswer, DrainAnswer, MemoryAnswer
+from .ask_memory import DrainAnswer, MemoryAnswer
 
 
 def drains(answer: DrainAnswer) -> Node:
@@ -73,45 +71,4 @@ def memory(answer: MemoryAnswer) -> Node:
     return Node(
         name=f"{model.name} in the memory of {machine.name}, {m.layout.label()}",
         children=(drain, share, floor, once, mfu, left, users, ideal),
-    )
-
-
-def context(answer: ContextAnswer) -> Node:
-    """At the threshold, for each kind: cost, its terms, bytes, thresholds, and the price step."""
-    c = answer.curves
-    q, machine = c.question, c.question.machine
-    i = int(np.argmin(np.abs(c.context - c.threshold)))
-    paid = setting.known_price(machine) is not None
-    gpus = count("GPUs", float(c.layout.gpus), c.layout.label())
-    bandwidth = of_machine(machine, "hbm_bandwidth", "memory bandwidth")
-    kinds = []
-    for k in c.curves:
-        batch = count("batch", float(k.batch[i]), "the policy's, at this context")
-        step = Node(name="TPOT", value=float(k.tpot[i]), unit="s", note="explain forward shows its terms")
-        nodes: list[Node] = []
-        if paid and math.isfinite(k.cost_mtok[i]):
-            price = of_machine(machine, "price_per_hour", "price")
-            second = quotient("price per second", "$", price, count("3600", 3600.0))
-            nodes.append(
-                stated("quotient", "$/M output tokens", float(k.cost_mtok[i]), "$",
-                       product("dollars of a million steps", "$", gpus, second, step, count("1e6", 1e6)), batch)
-            )  # fmt: skip
-        else:
-            nodes += [step, batch]
-        read = Node(name="read by each token", value=float(k.read[i]), unit="B", note="all layers, one copy")
-        nodes += [
-            Node(name="stored by each sequence", value=float(k.stored[i]), unit="B"),
-            quotient("reading the cache, on one device", "s", read, bandwidth),
-            Node(name="L*", value=k.balance_context, unit="tokens", note="cache read = weights multiplied"),
-            Node(name="attention FLOPs = weight FLOPs", value=k.flops_context, unit="tokens"),
-            Node(name="B* fills HBM", value=k.full_context, unit="tokens"),
-        ]
-        found = answer.steps[k.kind]
-        if math.isfinite(found.needed):
-            nodes.append(Node(name=f"cost at {found.end:,.0f} tokens over that at the threshold", value=found.needed))
-            nodes.append(Node(name=f"+{answer.step:.0%} covers to", value=found.covers_to, unit="tokens"))
-        kinds.append(Node(name=k.kind, children=tuple(nodes)))
-    return Node(
-        name=f"decoding {q.model.name} on {machine.name} at {c.context[i]:,.0f} tokens, {c.layout.label()}",
-        children=tuple(kinds),
     )

@@ -64,10 +64,6 @@ PARTS: Mapping[str, tuple[Part, ...]] = {
         Part(options=("cached_weight",), not_="without --cached-share", holds=_above_zero("cached_share")),
     ),
     "memory": (Part(options=("extrapolate",), not_="without a MODEL", holds=_has("model")),),
-    "context": (
-        Part(options=("window", "local"), not_="without window among --kinds", holds=_among("kinds", "window")),
-        Part(options=("top_k", "index_dim"), not_="without top-k among --kinds", holds=_among("kinds", "top-k")),
-    ),
     "cadence": (
         Part(options=("isl", "layout", "precision", "kv", "price", "engine", "sets", "list_output"),
              not_="without a MODEL", holds=_has("model")),

@@ -246,3 +246,11 @@ def _lower(text: str) -> str:
 def asked(question: Any) -> dict[str, Any]:
     """The keyword arguments that make this question again: every field with its value in SI."""
     return {f.name: getattr(question, f.name) for f in dataclasses.fields(question)}
+
+
+def no_part(question: Any, where: str, *names: str) -> None:
+    """Refuse inputs that were given and play no part in the question; `where` says why ("without --rate")."""
+    known = specs(type(question))
+    for name in names:
+        if getattr(question, name) != known[name].default:
+            raise BadInput(f"{known[name].option} plays no part {where}; leave it out")

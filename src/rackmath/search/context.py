@@ -94,6 +94,33 @@ class PriceStep:
     covers_to: float
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TwoPrices:
+    """Curves beside an offer of one price up to the threshold and of one that is `step` dearer above it.
+
+    `steps`: by kind, of the estimate; `limit_steps`: of the lecture's limit. `list_mtok`: the listed price in dollars
+    per million output tokens up to the threshold; None where none was given.
+    """
+
+    curves: ContextCurves
+    steps: Mapping[str, PriceStep]
+    limit_steps: Mapping[str, PriceStep]
+    step: float
+    list_mtok: float | None
+
+    @property
+    def listed(self) -> Column | None:
+        """The listed price at every context: the second one above the threshold."""
+        if self.list_mtok is None:
+            return None
+        above = self.curves.context > self.curves.threshold
+        return np.where(above, self.list_mtok * (1 + self.step), self.list_mtok)
+
+    def margin(self, one: KindCurve) -> Column | None:
+        """Implied gross margin of the listed price over the cost of decoding, a share."""
+        return None if self.listed is None else 1 - one.cost_mtok / self.listed
+
+
 # --- curves -------------------------------------------------------------------------------------------------------
 
 
@@ -210,6 +237,18 @@ def price_step(context: Column, cost: Column, threshold: float, step: float) -> 
         end=float(x[-1]),
         needed=float(y[-1]) / base,
         covers_to=_first_above(x, y, threshold, base * (1 + step)),
+    )
+
+
+def two_prices(curves: ContextCurves, step: float, list_mtok: float | None = None) -> TwoPrices:
+    """The curves beside two prices, the second `step` dearer."""
+    x, border = curves.context, curves.threshold
+    return TwoPrices(
+        curves=curves,
+        steps={c.kind: price_step(x, c.cost_mtok, border, step) for c in curves.curves},
+        limit_steps={c.kind: price_step(x, c.limit_mtok, border, step) for c in curves.curves},
+        step=step,
+        list_mtok=list_mtok,
     )
 
 

@@ -8,10 +8,10 @@ parameters of DeepSeek V3.2) are left out, and the choice matters to decoding on
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from ..errors import BadInput
+from ..errors import BadInput, unknown
 from .model import LayerGroup, Mixer, Model, Stream
 from .sparse import index_stream
 
@@ -108,6 +108,35 @@ def indexed(model: Model, *, top_k: float = 2048, index_dim: float = 128) -> Mod
         return (replace(main, top_k=top_k), index_stream(max(1.0, mixer.heads // 2), index_dim))
 
     return _with_streams(model, change)
+
+
+NAMES = ("dense", "window", "sqrt", "top-k")
+"""Kinds of attention a model can be asked about beside its own."""
+
+
+def variants(
+    model: Model, names: Sequence[str], *, window: float, local: float, top_k: float, index_dim: float
+) -> dict[str, Model]:
+    """The model itself as "own", then each kind named that keeps or reads other caches than it does."""
+    makes: dict[str, Callable[[], Model]] = {
+        "dense": lambda: dense(model),
+        "window": lambda: windowed(model, window=window, local=local),
+        "sqrt": lambda: square_root(model),
+        "top-k": lambda: indexed(model, top_k=top_k, index_dim=index_dim),
+    }
+    found = {"own": model}
+    for name in names:
+        if name not in makes:
+            raise unknown("kind of attention", name, makes)
+        made = makes[name]()
+        if not _alike(made, model):
+            found[name] = made
+    return found
+
+
+def _alike(one: Model, other: Model) -> bool:
+    """Whether two models keep and read the same caches."""
+    return [g.mixer and g.mixer.streams for g in one.groups] == [g.mixer and g.mixer.streams for g in other.groups]
 
 
 def _with_streams(model: Model, change: Callable[[Stream, Mixer], tuple[Stream, ...]]) -> Model:
