@@ -17,9 +17,9 @@ PREFIXED = ("s", "B", "B/s", "FLOP", "FLOP/s", "W", "J", "params", "tok/s", "FLO
 def cell(value: Any, unit: str = "") -> str:
     """The text of a value in a unit; empty where it is unknown.
 
-    Units beside those of `units.show`: "share" (0.287 is 28.7%), "percent" (29%), "x" (2.39x), "number" (three
-    digits; "number4", "number6": more), "power" (FLOPs of a run), "dollars" ($8.68 M), "change" (−3.8%),
-    "count" and "tokens" (whole, with commas),
+    Units beside those of `units.show`: "share" (0.287 is 28.7%), "percent" (29%), "signed" (+29%), "x" (2.39x),
+    "number" (three digits; "number4", "number6": more), "power" (FLOPs of a run), "dollars" ($8.68 M),
+    "change" (−3.8%), "count" and "tokens" (whole, with commas),
     "parameters" (671 B), "K" (thousands), "above" (> 200K), "yes" (a check of what does not hold), "$" (dollars),
     "listed" (a list price to its last digit).
 
@@ -59,6 +59,7 @@ def _listed(value: float) -> str:
 _WORDS: dict[str, Any] = {
     "share": lambda v: f"{v:.1%}",
     "percent": lambda v: f"{v:.0%}",
+    "signed": lambda v: f"{v:+.0%}",
     "x": lambda v: f"{v:.3g}x" if abs(v) < 1000 else f"{v:,.0f}x",
     "x2": lambda v: f"{v:.2f}x",
     "multiple": lambda v: f"{v:.2f}x" if abs(v) < 10 else f"{v:,.0f}x",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import sys
 from collections.abc import Mapping, Sequence
+from importlib.resources import files
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -17,10 +18,25 @@ MOST_ROWS = 100_000
 MOST_COLUMNS = 500
 
 
+EXAMPLE = "example"
+"""In place of a file: public runs that come along."""
+
+
+def place(path: Path | str) -> Path:
+    """Where a file of measured runs lies.
+
+    >>> place("example").name, place("runs.csv").name
+    ('example_runs.csv', 'runs.csv')
+    """
+    if str(path) == EXAMPLE and not Path(path).exists():
+        return Path(str(files("rackmath") / "data" / "example_runs.csv"))
+    return Path(path)
+
+
 def table(path: Path | str) -> tuple[tuple[str, ...], tuple[Text, ...]]:
     """Header and rows of a CSV file; blank where a line is short."""
     give = "give a CSV of measured runs"
-    name = shown_path(path)
+    name, path = shown_path(path), place(path)
     try:
         with opened(path, most=RUNS, give=give) as handle:
             read = csv.DictReader(lines(handle, path, most=RUNS, give=give))

@@ -23,7 +23,6 @@ from . import (
     cli_lab,
     cli_memory,
     cli_quote,
-    cli_score,
     cli_tiers,
     cli_validate,
     commandline,
@@ -147,7 +146,6 @@ cli_infer.register(app)
 cli_lab.register(app)
 cli_memory.register(app)
 cli_quote.register(app)
-cli_score.register(app)
 cli_tiers.register(app)
 cli_validate.register(app)
 

@@ -163,7 +163,7 @@ class Spec:
         if len(given) > LONGEST_TEXT:
             raise BadInput(f"{name} has {len(given):,} characters; give at most {LONGEST_TEXT:,}")
         if of.choices and given not in of.choices:
-            match = [c for c in of.choices if c.lower() == given.strip().lower().replace("-", "_")]
+            match = [c for c in of.choices if _alike(c) == _alike(given)]
             if not match:
                 raise unknown(name, given, of.choices)
             return match[0]
@@ -178,6 +178,15 @@ class Spec:
         if not inside or (of.whole and value != int(value)):
             raise BadInput(f"{name} = {given} is out of range; give {of.range}")
         return int(value) if of.whole or (value == int(value) and abs(value) < 2**53) else value
+
+
+def _alike(word: str) -> str:
+    """A word without its capitals and dashes.
+
+    >>> _alike("TRTLLM-Max") == _alike("trtllm_max")
+    True
+    """
+    return word.strip().lower().replace("-", "_")
 
 
 _TRUE, _FALSE = ("true", "1", "yes", "on"), ("false", "0", "no", "off", "")

@@ -13,6 +13,7 @@ from hfdata import DATA
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import rackmath
 from rackmath.errors import BadInput
 from rackmath.evidence.answer import Answer, Asked, Estimate
 from rackmath.evidence.kinds import KINDS, answered, answers, kind_named, recognised
@@ -546,3 +547,14 @@ def test_whole_files(file: str, kind: str, rows: int, least: int, median: float)
     assert column.rank > 0.8
     broken = [a for a in scores.violations if "open" not in a.said.mode]  # pruned models are not those of the names
     assert broken == []
+
+
+def test_the_example_is_close_and_drawn() -> None:
+    answer = rackmath.score("example")
+    assert answer.answered == len(answer.predictions) == 15
+    assert answer.columns.median_tpot.mape < 0.1
+    assert answer.rows()[0].keys() > {"model", "median_tpot", "median_tpot_pred", "reason"}
+    assert answer.charts[0]["title"]["text"] == ["median_tpot, example"]
+    assert rackmath.score("example", kind="InferenceX").record["columns"] == answer.record["columns"]
+    with pytest.raises(BadInput, match="did you mean inferencex"):
+        rackmath.score("example", kind="inferenceX2")
