@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+import rackmath
 from rackmath.decisions.allocation import (
     MODES,
     Problem,
@@ -22,12 +23,15 @@ from rackmath.decisions.design import floor
 from rackmath.decisions.family import KINDS, Member, counted, shape
 from rackmath.decisions.overtraining import optimal_share, over_training
 from rackmath.errors import BadInput
-from rackmath.faces.ask_allocate import allocate as ask
 from rackmath.faces.ask_design import design
 from rackmath.faces.cli import run
-from rackmath.faces.export import face_of
 from rackmath.kernel.counts import total_parameters
 from rackmath.scaling.laws import beyond, draws, law
+
+
+def ask(**given):
+    """The split as the domain's record."""
+    return rackmath.allocate(**given).subject
 
 
 def lecture(name="besiroglu", **changes):
@@ -372,5 +376,14 @@ def test_commands(capsys, tmp_path):
 
 @pytest.mark.parametrize("mode", MODES)
 def test_explained_terms_follow(mode):
-    tree = face_of(ask(preset="lecture", mode=mode)).tree()
+    tree = rackmath.allocate(preset="lecture", mode=mode).explain()
     assert all(node.follows() for node in tree.walk())
+
+
+def test_the_tornado_is_drawn_around_the_answer():
+    answer = rackmath.allocate(preset="lecture")
+    block = next(b for b in answer.blocks if type(b).__name__ == "Ranges")
+    assert block.at == pytest.approx(answer.modes["optimum"]["tokens_per_param"])
+    assert [r.high / r.low for r in block.rows] == sorted((r.high / r.low for r in block.rows), reverse=True)
+    assert all(r.low <= block.at * (1 + 1e-9) and r.high >= block.at * (1 - 1e-9) for r in block.rows)
+    assert len(answer.tornado) == len(block.rows)

@@ -18,7 +18,7 @@ def cell(value: Any, unit: str = "") -> str:
     """The text of a value in a unit; empty where it is unknown.
 
     Units beside those of `units.show`: "share" (0.287 is 28.7%), "percent" (29%), "signed" (+29%), "x" (2.39x),
-    "number" (three digits; "number4", "number6": more), "power" (FLOPs of a run), "dollars" ($8.68 M),
+    "number" (three digits; "number4" to "number6": more), "power" (FLOPs of a run), "dollars" ($8.68 M),
     "change" (−3.8%), "count" and "tokens" (whole, with commas),
     "parameters" (671 B), "K" (thousands), "above" (> 200K), "yes" (a check of what does not hold), "$" (dollars),
     "listed" (a list price to its last digit).
@@ -66,6 +66,7 @@ _WORDS: dict[str, Any] = {
     "ratio": lambda v: f"{v:.2f}",
     "number": lambda v: show(v) if abs(v) >= 1000 else f"{v:.3g}",
     "number4": lambda v: f"{v:.4g}",
+    "number5": lambda v: f"{v:.5g}",
     "number6": lambda v: f"{v:.6g}",
     "power": lambda v: f"{v:.3g}",
     "days": lambda v: f"{v:,.1f}",

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ..decisions.allocation_case import rate
 from ..errors import BadInput, unknown
 from ..questions.resolve import Quantity, max_tpot_of, paid_for
 from ..units import parse
-from .ask_allocate import between, rate
 
 if TYPE_CHECKING:
     from ..decisions.design import Design
@@ -17,6 +17,13 @@ if TYPE_CHECKING:
     from .export import Face
 
 MOST_EXPANSION = 64
+
+
+def between(value: Quantity, least: float, most: float, name: str, unit: str = "share") -> float:
+    found = parse(value, unit, name=name)
+    if not least <= found <= most:
+        raise BadInput(f"{name} = {value!r} is out of range; give a number from {least:g} to {most:g}")
+    return found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

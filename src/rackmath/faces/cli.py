@@ -16,7 +16,6 @@ import typer
 
 from ..questions.registry import entries
 from . import (
-    cli_allocate,
     cli_calibrate,
     cli_design,
     cli_infer,
@@ -139,7 +138,6 @@ def plan(
     return 0 if answer.best is not None else 1
 
 
-cli_allocate.register(app)
 cli_calibrate.register(app)
 cli_design.register(app)
 cli_infer.register(app)

@@ -17,6 +17,7 @@ from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
+from ..answers.text import cell
 from ..arrays import Number
 from ..text import legible
 from ..units import show
@@ -159,7 +160,7 @@ def bar(c: Console, parts: Mapping[str, float], *, unit: str, total: float | Non
     drawn, legend = Text("  "), []
     for (name, value), n, fill, colour in zip(parts.items(), cells, _FILLS, _COLOURS, strict=False):
         drawn.append(fill * n, style=colour)
-        label = show(value, unit) if unit else f"{value / whole:.0%}"
+        label = cell(value, unit) if unit else f"{value / whole:.0%}"
         legend.append(f"[{colour}]{fill}[/] {escape(name)} {label}")
     c.print(drawn)
     over = sum(parts.values()) - whole

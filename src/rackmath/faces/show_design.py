@@ -9,6 +9,7 @@ import numpy as np
 from rich.console import Console
 from rich.text import Text
 
+from ..answers.text import cell
 from ..kernel.counts import total_parameters
 from ..units import show
 from ..views.machine_terms import Node, count, product, quotient, stated
@@ -16,11 +17,15 @@ from ..views.setting import RESOURCES
 from . import charts, records_design
 from .export import Face
 from .show import BETWEEN, bar, heading, indented, line, money, notes, numbers, wants_colour
-from .show_allocate import millions
 
 if TYPE_CHECKING:
     from ..decisions.design import Candidate, Design
     from .ask_design import DesignAnswer
+
+
+def _millions(dollars: Any) -> str:
+    number = float(dollars)
+    return cell(float(f"{number:.3g}") if number < 1e6 else number, "dollars") if math.isfinite(number) else "–"
 
 
 def face(answer: DesignAnswer) -> Face:
@@ -52,16 +57,16 @@ def screen(c: Console, answer: DesignAnswer) -> None:
     heading(c, "Cheapest", best.member.label if best.member else best.model.name)
     line(
         c,
-        f"[bold]{millions(best.total)}[/] ({_span(d.ends[0])}): {show(best.tokens, 'tokens')} of training"
-        f" ({best.tokens / best.active:,.0f} per active parameter) cost {millions(best.training)},"
-        f" serving {millions(best.serving)}",
+        f"[bold]{_millions(best.total)}[/] ({_span(d.ends[0])}): {show(best.tokens, 'tokens')} of training"
+        f" ({best.tokens / best.active:,.0f} per active parameter) cost {_millions(best.training)},"
+        f" serving {_millions(best.serving)}",
     )
     bar(c, {"training": best.training, "serving": best.serving}, unit="")
     if d.reference is not None:
         line(
             c,
-            f"{n.model.name} itself: {millions(d.reference.total)}, of it training"
-            f" {millions(d.reference.training)}: [bold]{1 - best.total / d.reference.total:.0%}[/] saved",
+            f"{n.model.name} itself: {_millions(d.reference.total)}, of it training"
+            f" {_millions(d.reference.training)}: [bold]{1 - best.total / d.reference.total:.0%}[/] saved",
         )
     _table(c, answer)
     _experts(c, answer)
@@ -96,13 +101,13 @@ def _table(c: Console, answer: DesignAnswer) -> None:
 
 
 def _span(ends: tuple[float, float]) -> str:
-    return f"{millions(ends[0]).removesuffix(' M')} to {millions(ends[1]) if math.isfinite(ends[1]) else '∞'}"
+    return f"{_millions(ends[0]).removesuffix(' M')} to {_millions(ends[1]) if math.isfinite(ends[1]) else '∞'}"
 
 
 def _row(table: Any, name: str, one: Candidate, span: str = "", share: str = "") -> None:
     table.add_row(
         name, show(one.active, "params").removesuffix(" params"), show(one.tokens, "tokens").removesuffix(" tokens"),
-        millions(one.training), millions(one.serving), millions(one.total), span, share,
+        _millions(one.training), _millions(one.serving), _millions(one.total), span, share,
         money(float(one.plan.cost.output_mtok)),
     )  # fmt: skip
 

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..decisions.allocation import RULE_OF_THUMB, SERVE_FLOPS, TRAIN_FLOPS
-from ..views.machine_terms import Node, count, given, of_machine, quotient, stated
+from ..answers.terms import Term, count, given, quotient, stated
+from ..decisions.allocation import MONTH, RULE_OF_THUMB, SERVE_FLOPS, TRAIN_FLOPS
+from .machine_terms import of_machine
 
 if TYPE_CHECKING:
-    from .ask_allocate import AllocateAnswer
+    from ..decisions.allocation_case import Allocation
 
 
-def tree(answer: AllocateAnswer) -> Node:
+def terms(answer: Allocation) -> Term:
     """The split of the mode asked about."""
     p, s = answer.problem, answer.best
     law = p.law
-    params = Node(name="active parameters N", value=float(s.params), unit="params", note=_why(answer))
-    tokens = Node(name="tokens trained on D", value=float(s.tokens), unit="tokens", note=RULES[answer.mode])
+    params = Term(name="active parameters N", value=float(s.params), unit="params", note=_why(answer))
+    tokens = Term(name="tokens trained on D", value=float(s.tokens), unit="tokens", note=RULES[answer.mode])
     efficiency = given("efficiency of decode-heavy work", float(p.efficiency),
                        by="found by search" if answer.rates else "given, or a usual 0.3")  # fmt: skip
     pre = stated("product", "pre-training", float(s.pre), "FLOP",
@@ -24,7 +25,7 @@ def tree(answer: AllocateAnswer) -> Node:
     per_rl = stated("quotient", "FLOP of training for an RL token", float(p.rl_flops / p.efficiency), "",
                     given("RL FLOP per parameter and token", float(p.rl_flops)), efficiency)  # fmt: skip
     rl = stated("product", "RL", float(s.rl), "FLOP", per_rl, params,
-                Node(name="RL tokens", value=float(s.rl_tokens), unit="tokens"))  # fmt: skip
+                Term(name="RL tokens", value=float(s.rl_tokens), unit="tokens"))  # fmt: skip
     once = stated("quotient", "FLOP of training for an output token", float(SERVE_FLOPS / p.efficiency), "",
                   count("FLOP per parameter and token", SERVE_FLOPS), efficiency)  # fmt: skip
     per_served = stated("product", "FLOP of training for a token served", float(p.serve_flops), "", once,
@@ -37,21 +38,21 @@ def tree(answer: AllocateAnswer) -> Node:
     hours = quotient("device-hours", "", total, count("seconds of an hour", 3600.0), peak, mfu)
     dollars = stated("product", "cost", float(s.dollars), "$", hours, hour)
     per = stated("quotient", "tokens per parameter", float(s.tokens_per_param), "", tokens, params)
-    own = Node(name="tokens that suit N by the law", value=float(s.balanced_tokens), unit="tokens", source=law.source)
+    own = Term(name="tokens that suit N by the law", value=float(s.balanced_tokens), unit="tokens", source=law.source)
     over = stated("quotient", "over 20 per parameter", float(s.over_rule), "", per,
                   count("rule of thumb", RULE_OF_THUMB))  # fmt: skip
     over_law = stated("quotient", "over the law's own", float(s.over_law), "", tokens, own)
     coefficients = tuple(
-        Node(name=key, value=float(value), source=law.source) for key, value in law.coefficients.items()
+        Term(name=key, value=float(value), source=law.source) for key, value in law.coefficients.items()
     )
-    return Node(
+    return Term(
         name=f"compute split by the rule {answer.mode}",
         children=(
             dollars,
             over,
             over_law,
-            Node(name="loss", value=float(s.loss), unit="nats per token", source=law.source),
-            Node(name=f"law {law.name}: {law.family.formula}", children=coefficients),
+            Term(name="loss", value=float(s.loss), unit="nats per token", source=law.source),
+            Term(name=f"law {law.name}: {law.family.formula}", children=coefficients),
         ),
     )
 
@@ -65,18 +66,16 @@ RULES = {
 """How each mode finds its tokens."""
 
 
-def _why(answer: AllocateAnswer) -> str:
+def _why(answer: Allocation) -> str:
     if answer.mode != "equal":
         return "found with D"
     return "given" if answer.problem.active is not None else "solved"
 
 
-def _served(answer: AllocateAnswer) -> Node:
-    from ..decisions.allocation import MONTH
-
+def _served(answer: Allocation) -> Term:
     p, s = answer.problem, answer.best
     if p.rate is None:
-        return Node(name="tokens served", value=float(s.served), unit="tokens", note="what the budget leaves for it")
+        return Term(name="tokens served", value=float(s.served), unit="tokens", note="what the budget leaves for it")
     return stated(
         "product", "tokens served", float(s.served), "tokens", given("tokens per second", float(p.rate)),
         given("months", float(p.months)), count("seconds of a month", MONTH), given("probability of shipping",
