@@ -39,7 +39,7 @@ from .scale import (
 )
 from .theme import config
 
-__all__ = ["Axis", "Mark", "Series", "curve", "number", "scatter", "stack"]
+__all__ = ["Axis", "Mark", "Series", "curve", "dress", "number", "scatter", "sketch", "stack"]
 
 Spec = dict[str, Any]
 
@@ -104,7 +104,7 @@ def stack(specs: Sequence[Spec], *, title: str) -> Spec:
     [2, 2]
     """
     parts = []
-    for i, spec in enumerate(specs):
+    for i, spec in enumerate(map(dress, specs)):
         if "datasets" not in spec:  # ranges and lanes hold their data themselves
             whole_only = ("$schema", "description", "config", "layer", "usermeta")
             kept = {k: v for k, v in spec.items() if k not in whole_only}
@@ -142,6 +142,9 @@ def _axis(axis: Axis, scale: Scale, orient: str) -> Spec:
     """The Vega-Lite axis: ticks chosen here, labels written here, fine lines between the decades."""
     major, every = ticks(scale)
     written = dict(zip(major, tick_labels(major, axis.unit), strict=True))
+    if axis.ticks:
+        written = {at: text for at, text in axis.ticks if scale.low <= at <= scale.high}
+        major = every = list(written)
     texts = [written.get(v, "") for v in every]
     strong = {"condition": {"test": f"indexof({json.dumps(major)}, datum.value) >= 0", "value": 1}, "value": 0.4}
     return {
@@ -167,8 +170,7 @@ def _points(series: Series, look: str, x: Axis, y: Axis) -> list[Spec]:
     for i, (a, b) in enumerate(zip(xs, ys, strict=True)):
         a, b = float(a), float(b)
         if usable(a, x.log) and usable(b, y.log):
-            row: Spec = {"series": series.name, "look": look, "x": a, "y": b, "x text": _exact(a, x)}
-            row["y text"] = _exact(b, y)
+            row: Spec = {"series": series.name, "look": look, "x": a, "y": b}
             rows.append(row | ({"point": str(labels[i])} if labels else {}))
     return rows
 
@@ -180,7 +182,67 @@ def _exact(value: float, axis: Axis) -> str:
     return f"{trim(show(value))} {axis.unit}".strip()
 
 
+def sketch(
+    series: Sequence[Series], *, title: str, x: Axis, y: Axis, marks: Sequence[Mark] = (), auto: str = "line"
+) -> Spec:
+    """A chart as a terminal needs it: points, limits, ticks and marks. `dress` makes the picture of it.
+
+    >>> bare = sketch([Series("a", [1, 2], [3, 4])], title="t", x=Axis("x"), y=Axis("y"))
+    >>> "layer" in bare, dress(bare) == curve([Series("a", [1, 2], [3, 4])], title="t", x=Axis("x"), y=Axis("y"))
+    (False, True)
+    """
+    rows = _rows(series, auto, x, y)
+    every = [row for found in rows.values() for row in found]
+    shown = [m for m in marks if usable(m.x, x.log) and (m.y is None or usable(m.y, y.log))]
+    pad = 0.04 if any(row["look"] == "dots" for row in every) else 0.0
+    across = scale_of(x, [row["x"] for row in every] + [m.x for m in shown], pad)
+    shown = [m for m in shown if across.holds(m.x)]
+    up = scale_of(y, [row["y"] for row in every] + [m.y for m in shown if m.y is not None], 0.05)
+    shown = [m for m in shown if m.y is None or up.holds(m.y)]
+    places = _rule_places([m for m in shown if m.y is None], across)
+    if places and y.high is None:  # clear rows at the top for the labels of the rules
+        room = (1 + max(row for row, _ in places)) * LINE + 6
+        up = Scale(up.low, up.value(1 / (1 - room / HEIGHT)), up.log)
+    names = list(rows)
+    named = [{"label": m.label, "x": m.x} | ({} if m.y is None else {"y": m.y}) for m in shown]
+    return {
+        "$schema": SCHEMA,
+        "description": _describe(title, x, y, names, shown),
+        "title": {"text": wrap(title, 70) or [""]},
+        "width": WIDTH,
+        "height": HEIGHT,
+        "datasets": {"points": [row for name in reversed(names) for row in rows[name]], "marks": named},
+        "data": {"name": "points"},
+        "encoding": {"x": _channel("x", x, across, "bottom"), "y": _channel("y", y, up, "left")},
+        "config": config("light"),
+        "usermeta": {"rackmath": {"x": _meta(x, across), "y": _meta(y, up), "title": title, "series": names}},
+    }
+
+
+def dress(spec: Spec) -> Spec:
+    """The whole picture of a sketch: layers, notes beside the mouse, and places for labels; others as they are."""
+    if "datasets" not in spec or "layer" in spec:
+        return spec
+    meta = spec["usermeta"]["rackmath"]
+    x, y = (Axis(meta[end]["name"], meta[end]["unit"], meta[end]["log"]) for end in "xy")
+    across, up = (Scale(meta[end]["low"], meta[end]["high"], meta[end]["log"]) for end in "xy")
+    rows: dict[str, list[Spec]] = {name: [] for name in meta["series"]}
+    for row in spec["datasets"]["points"]:
+        texts = {"x text": _exact(row["x"], x), "y text": _exact(row["y"], y)}
+        rows[row["series"]].append(row | texts)
+    shown = [Mark(m["label"], m["x"], m.get("y")) for m in spec["datasets"]["marks"]]
+    rules = [m for m in shown if m.y is None]
+    labelled = _labelled(shown, rules, _rule_places(rules, across), across, up, rows)
+    points = [row for name in reversed(meta["series"]) for row in rows[name]]
+    return spec | {"datasets": {"points": points, "marks": labelled}, "layer": _layers(rows, labelled, x, y)}
+
+
 def _chart(series: Sequence[Series], auto: str, title: str, x: Axis, y: Axis, marks: Sequence[Mark]) -> Spec:
+    return dress(sketch(series, title=title, x=x, y=y, marks=marks, auto=auto))
+
+
+def _rows(series: Sequence[Series], auto: str, x: Axis, y: Axis) -> dict[str, list[Spec]]:
+    """The points of every series that has any."""
     rows: dict[str, list[Spec]] = {}
     for one in series:
         if one.look not in _LOOKS:
@@ -192,39 +254,11 @@ def _chart(series: Sequence[Series], auto: str, title: str, x: Axis, y: Axis, ma
     for found in rows.values():
         if len(found) == 1:
             found[0]["look"] = "dots"  # a line of one point would not be seen
-    every = [row for found in rows.values() for row in found]
-    shown = [m for m in marks if usable(m.x, x.log) and (m.y is None or usable(m.y, y.log))]
-    pad = 0.04 if any(row["look"] == "dots" for row in every) else 0.0
-    across = scale_of(x, [row["x"] for row in every] + [m.x for m in shown], pad)
-    shown = [m for m in shown if across.holds(m.x)]
-    up = scale_of(y, [row["y"] for row in every] + [m.y for m in shown if m.y is not None], 0.05)
-    shown = [m for m in shown if m.y is None or up.holds(m.y)]
-    rules = [m for m in shown if m.y is None]
-    places = rule_rows([(across.place(m.x) * WIDTH, text_width(m.label)) for m in rules])
-    if places and y.high is None:  # clear rows at the top for the labels of the rules
-        room = (1 + max(row for row, _ in places)) * LINE + 6
-        up = Scale(up.low, up.value(1 / (1 - room / HEIGHT)), up.log)
-    labelled = _labelled(shown, rules, places, across, up, rows)
-    names = list(rows)
-    spec: Spec = {
-        "$schema": SCHEMA,
-        "description": _describe(title, x, y, names, shown),
-        "title": {"text": wrap(title, 70) or [""]},
-        "width": WIDTH,
-        "height": HEIGHT,
-        "datasets": {"points": [row for name in reversed(names) for row in rows[name]], "marks": labelled},
-        "data": {"name": "points"},
-        "encoding": {
-            "x": _channel("x", x, across, "bottom"),
-            "y": _channel("y", y, up, "left"),
-        },
-        "layer": _layers(rows, labelled, x, y),
-        "config": config("light"),
-        "usermeta": {
-            "rackmath": {"x": _meta(x, across), "y": _meta(y, up), "title": title, "series": names},
-        },
-    }
-    return spec
+    return rows
+
+
+def _rule_places(rules: Sequence[Mark], across: Scale) -> list[tuple[int, bool]]:
+    return rule_rows([(across.place(m.x) * WIDTH, text_width(m.label)) for m in rules])
 
 
 def _channel(name: str, axis: Axis, scale: Scale, orient: str) -> Spec:
@@ -237,7 +271,17 @@ def _channel(name: str, axis: Axis, scale: Scale, orient: str) -> Spec:
 def _meta(axis: Axis, scale: Scale) -> Spec:
     major, _ = ticks(scale)
     labels = [list(pair) for pair in zip(major, tick_labels(major, axis.unit), strict=True)]
-    return {"title": axis.heading, "low": scale.low, "high": scale.high, "log": scale.log, "ticks": labels}
+    if axis.ticks:
+        labels = [list(pair) for pair in axis.ticks if scale.low <= pair[0] <= scale.high]
+    return {
+        "title": axis.heading,
+        "name": axis.title,
+        "unit": axis.unit,
+        "low": scale.low,
+        "high": scale.high,
+        "log": scale.log,
+        "ticks": labels,
+    }
 
 
 def _describe(title: str, x: Axis, y: Axis, names: list[str], marks: list[Mark]) -> str:

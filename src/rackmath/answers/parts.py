@@ -11,7 +11,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from .charts import dress
 from .lanes import Lanes
+from .maps import Map
 from .ranges import Ranges
 from .record import Record, csv_text, json_text, nested, plain, put
 from .terms import Term
@@ -201,10 +203,10 @@ class Chart:
 
     def record(self) -> Record:
         """The specification."""
-        return dict(self.spec)
+        return dress(dict(self.spec))
 
 
-Block = Figures | Table | Bar | Say | Chart | Ranges | Lanes
+Block = Figures | Table | Bar | Say | Chart | Ranges | Lanes | Map
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -280,7 +282,7 @@ class Answer:
     @property
     def charts(self) -> tuple[Mapping[str, Any], ...]:
         """The Vega-Lite specifications of its pictures."""
-        return tuple(b.spec for b in self.blocks if isinstance(b, Chart | Ranges | Lanes))
+        return tuple(dress(dict(b.spec)) for b in self.blocks if isinstance(b, Chart | Ranges | Lanes | Map))
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
         return {kind: shown for kind, make in FORMS.items() if (shown := make(self)) is not None}

@@ -15,15 +15,25 @@ LINE = 1.35 * FONT  # height of a line of text at that size
 PREFIXED = ("s", "B", "B/s", "bytes", "FLOP", "FLOP/s", "W", "Wh", "J")  # units written with each number
 
 
+TIMES = ((0.001, "1 ms"), (0.01, "10 ms"), (0.1, "0.1 s"), (1.0, "1 s"), (10.0, "10 s"), (60.0, "1 min"),
+         (300.0, "5 min"), (3600.0, "1 h"), (21600.0, "6 h"), (86400.0, "1 d"), (604800.0, "1 wk"),
+         (30 * 86400.0, "30 d"), (365.25 * 86400.0, "1 y"))  # fmt: skip
+"""Ticks of a time axis that spans from moments to months."""
+
+
 @dataclass(frozen=True)
 class Axis:
-    """What an axis measures, its unit as in `rackmath.units`, and limits where the data should not set them."""
+    """What an axis measures, its unit as in `rackmath.units`, and limits where the data should not set them.
+
+    `ticks`: values with their words, where round numbers of the unit would not do (TIMES).
+    """
 
     title: str
     unit: str = ""
     log: bool = False
     low: float | None = None
     high: float | None = None
+    ticks: tuple[tuple[float, str], ...] = ()
 
     @property
     def heading(self) -> str:

@@ -11,6 +11,7 @@ from types import ModuleType
 from typing import Any
 
 from .. import writing
+from ..answers.charts import dress
 from ..answers.theme import THEMES, config, themed
 from ..errors import BadInput
 from ..text import legible_in
@@ -32,7 +33,7 @@ def write(spec: Spec, path: str | os.PathLike[str], *, theme: str = "light") -> 
         named = f"the ending {suffix!r}" if suffix else "no ending"
         raise BadInput(f"cannot write a chart to '{target}': it has {named}; use one of {', '.join(SUFFIXES)}")
     _folder(target)
-    chosen = legible_in(themed(spec, theme))
+    chosen = legible_in(themed(dress(spec), theme))
     if suffix == ".json":
         return save(target, json.dumps(chosen, indent=1, ensure_ascii=False, allow_nan=False).encode() + b"\n")
     convert = _converter(target)

@@ -1,4 +1,4 @@
-"""Lanes of bars on a terminal, in letters and block elements."""
+"""Lanes of bars, and regions of a map, on a terminal: in letters and block elements."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ from rich.markup import escape
 from rich.text import Text
 
 from ..answers.lanes import Lanes, TimeBar
+from ..answers.maps import Map, centres
+from ..answers.scale import Scale
 from ..answers.text import cell
+from ..text import legible
 from ..units import show
 from .show import line
 
@@ -125,3 +128,66 @@ def _legend(c: Console, block: Lanes) -> None:
             rows.append(part)
     for row in rows:
         line(c, row)
+
+
+# --- regions ------------------------------------------------------------------------------------------------------
+
+FILLS = "░▓▒█·:+x"
+MAP_ROWS, MAP_GUTTER = 14, 7
+
+
+def regions(c: Console, block: Map) -> None:
+    """A map in letters: each region its own fill, with its name inside where that fits."""
+    columns, rows = max(30, c.width - MAP_GUTTER - 2), MAP_ROWS
+    cells = _sampled(block, columns, rows)
+    letters = [[FILLS[i % len(FILLS)] for i in row] for row in cells]
+    for i, r, middle in centres(cells):
+        name = f" {legible(block.names[i])} "
+        start = middle - len(name) // 2
+        if start >= 0 and set(cells[r][start : start + len(name)]) == {i} and start + len(name) <= columns:
+            letters[r][start : start + len(name)] = name
+    c.print(Text(f"  {block.y.heading}", style="dim"))
+    marked = {round(block.up.place(v) * (rows - 1)): f"{v:g}" for v in _decades(block.up)}
+    for r in reversed(range(rows)):
+        line_ = Text(f"{marked.get(r, ''):>{MAP_GUTTER}}{'┤' if r in marked else '│'}")
+        for column, i in enumerate(cells[r]):
+            line_.append(letters[r][column], style=_hue(i))
+        c.print(line_, no_wrap=True, crop=True)
+    _under(c, block, columns)
+    key = Text(" " * MAP_GUTTER)
+    for i in block.present:
+        key.append(FILLS[i % len(FILLS)] * 2, style=_hue(i)).append(f" {legible(block.names[i])}   ")
+    c.print(key)
+
+
+def _hue(i: int) -> str:
+    return ("blue", "yellow", "green", "magenta", "cyan", "red", "bright_blue", "bright_black")[i % 8]
+
+
+def _sampled(block: Map, columns: int, rows: int) -> list[list[int]]:
+    high, wide = len(block.cells), len(block.cells[0])
+    return [
+        [block.cells[round(r * (high - 1) / (rows - 1))][int((k + 0.5) * wide / columns)] for k in range(columns)]
+        for r in range(rows)
+    ]  # fmt: skip
+
+
+def _decades(scale: Scale) -> list[float]:
+    return [v for v in (10.0**n for n in range(-9, 13)) if scale.holds(v)]
+
+
+def _under(c: Console, block: Map, columns: int) -> None:
+    """The line under a map with its ticks, their words, and what the axis measures."""
+    line_, labels, end = ["─"] * columns, [" "] * (columns + 6), -1
+    for at, text in block.x.ticks or tuple((v, f"{v:g}") for v in _decades(block.across)):
+        if not block.across.holds(at):
+            continue
+        column = min(columns - 1, round(block.across.place(at) * (columns - 1)))
+        line_[column] = "┬"
+        start = max(0, column - len(text) // 2)
+        if start > end and start + len(text) <= columns:
+            labels[start : start + len(text)] = text
+            end = start + len(text)
+    c.print(Text(" " * MAP_GUTTER + "└" + "".join(line_)), no_wrap=True, crop=True)
+    c.print(Text(" " * (MAP_GUTTER + 1) + "".join(labels).rstrip()), no_wrap=True, crop=True)
+    c.print(Text(f"{block.x.title:^{c.width}}".rstrip()))

@@ -7,7 +7,9 @@ from functools import singledispatch
 from html import escape
 from typing import Any
 
+from ..answers.charts import dress
 from ..answers.lanes import Lanes
+from ..answers.maps import Map
 from ..answers.parts import Answer, Bar, Chart, Column, Figures, Say, Table
 from ..answers.ranges import Ranges
 from ..answers.terms import Term
@@ -63,8 +65,8 @@ def _(block: Bar) -> str:
 
 
 @html.register
-def _(block: Chart | Ranges | Lanes) -> str:
-    drawn = block.spec
+def _(block: Chart | Ranges | Lanes | Map) -> str:
+    drawn = dress(dict(block.spec))
     spec = escape(json.dumps(drawn, allow_nan=False))
     text = escape(str(drawn.get("description", "")))
     return f'<div class="chart" role="img" aria-label="{text}" data-spec="{spec}"></div>'

@@ -16,6 +16,7 @@ from rich.text import Text
 from rich.tree import Tree
 
 from ..answers.lanes import Lanes
+from ..answers.maps import Map
 from ..answers.parts import Answer, Bar, Chart, Column, Figure, Figures, Say, Table
 from ..answers.ranges import Ranges
 from ..answers.terms import LONGEST, Term
@@ -85,6 +86,11 @@ def _(block: Chart, c: Console) -> None:
 @draw.register
 def _(block: Lanes, c: Console) -> None:
     letters.lanes(c, block)
+
+
+@draw.register
+def _(block: Map, c: Console) -> None:
+    letters.regions(c, block)
 
 
 @draw.register
