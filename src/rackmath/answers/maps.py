@@ -121,8 +121,8 @@ def centres(cells: Sequence[Sequence[int]]) -> list[tuple[int, int, int]]:
             runs.setdefault(i, []).append((n, r, at + n // 2))
             at += n
     spots = []
-    for i, found in sorted(runs.items()):
-        longest = max(n for n, _, _ in found)
-        wide = [(r, c) for n, r, c in found if n > WIDE * longest]
+    for i, rows in sorted(runs.items()):
+        longest = max(n for n, _, _ in rows)
+        wide = [(r, c) for n, r, c in rows if n > WIDE * longest]
         spots.append((i, *wide[len(wide) // 2]))
     return spots

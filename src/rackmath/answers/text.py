@@ -63,6 +63,7 @@ _WORDS: dict[str, Any] = {
     "x": lambda v: f"{v:.3g}x" if abs(v) < 1000 else f"{v:,.0f}x",
     "x2": lambda v: f"{v:.2f}x",
     "multiple": lambda v: f"{v:.2f}x" if abs(v) < 10 else f"{v:,.0f}x",
+    "price": lambda v: money(v, digits=2 if 0 < abs(v) < 0.01 else 3),
     "ratio": lambda v: f"{v:.2f}",
     "number": lambda v: show(v) if abs(v) >= 1000 else f"{v:.3g}",
     "number4": lambda v: f"{v:.4g}",
@@ -86,11 +87,13 @@ _WORDS: dict[str, Any] = {
 def money(value: float | None, unit: str = "$", *, digits: int = 3) -> str:
     """Dollars with at least two places behind a point, or "unknown".
 
-    >>> money(0.5), money(4.0), money(None), money(2.1, "$/h")
-    ('$0.500', '$4.00', 'unknown', '$2.10/h')
+    >>> money(0.5), money(-4.0), money(None), money(2.1, "$/h")
+    ('$0.500', '−$4.00', 'unknown', '$2.10/h')
     """
     if value is None:
         return "unknown"
+    if value < 0:
+        return f"−{money(-value, unit, digits=digits)}"
     text = show(float(value), "$", digits=digits)
     whole, dot, cents = text.partition(".")
     return (f"{whole}.{cents}0" if dot and len(cents) == 1 else text) + unit[1:]

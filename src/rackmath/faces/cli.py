@@ -22,7 +22,6 @@ from . import (
     cli_lab,
     cli_memory,
     cli_quote,
-    cli_tiers,
     cli_validate,
     commandline,
     endings,
@@ -144,7 +143,6 @@ cli_infer.register(app)
 cli_lab.register(app)
 cli_memory.register(app)
 cli_quote.register(app)
-cli_tiers.register(app)
 cli_validate.register(app)
 
 for _info in [*app.registered_commands, *(c for g in app.registered_groups if g.typer_instance

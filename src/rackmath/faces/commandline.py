@@ -96,7 +96,7 @@ def _parameter(spec: Any) -> inspect.Parameter:
     flag = spec.kind == "flag"
     kind: Any = bool if flag else list[str] if spec.many or spec.kind == "pairs" else str
     kind = kind if flag else kind | None  # what is required is asked for by the question, in its own words
-    default = None if spec.required else spec.default if flag else _written(spec.default)
+    default = None if spec.required else spec.default if flag else _written(spec.default, of.unit)
     shared: dict[str, Any] = {
         "help": of.help + _taken(of.choices) + (" Required." if spec.required else ""),
         "metavar": of.metavar or None,
@@ -113,13 +113,13 @@ def _taken(choices: tuple[str, ...]) -> str:
     return f" One of {', '.join(choices)}." if choices else ""
 
 
-def _written(default: Any) -> Any:
+def _written(default: Any, unit: str = "") -> Any:
     """A default as somebody would type it; None where there is none."""
     if default in (None, (), {}):
         return None
     if isinstance(default, tuple):
-        return [_written(one) for one in default]
-    return f"{default:g}" if isinstance(default, float) else str(default)
+        return [_written(one, unit) for one in default]
+    return (f"{default:g}" if isinstance(default, float) else str(default)) + "s" * (unit == "s")
 
 
 def given_of(name: str, line: list[str]) -> dict[str, Any]:

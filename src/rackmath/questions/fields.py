@@ -146,9 +146,10 @@ class Spec:
         if self.field.repeat:
             split = ([w.strip() for w in p.split(self.field.repeat)] if isinstance(p, str) else [p] for p in parts)
             parts = [w for words in split for w in words if w != ""]
-        if self.kind == "number" and given == "":
+        found = tuple(dict.fromkeys(self._one(p) for p in parts))
+        if not found and self.kind == "number" and isinstance(given, str):
             raise BadInput(f"{self.name} is empty; give {self.field.range}, or leave it out")
-        return tuple(dict.fromkeys(self._one(p) for p in parts))
+        return found
 
     def _one(self, given: Any) -> Any:
         of, name = self.field, self.name

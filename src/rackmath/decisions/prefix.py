@@ -1,78 +1,66 @@
-"""The answer of `tiers` as plain mappings and rows: the shape of its `--json` and `--csv`.
+"""The cache of one prefix: where it may wait, what each place costs, and which is cheapest for how long.
 
-SI units; prices ending in `_mtok` are dollars per million tokens. None: unknown, infinite, or not compared.
+Rows of SI units; prices ending in `_mtok` are dollars per million tokens. None: unknown, infinite, or not compared.
 """
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from itertools import combinations
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..economics import caching
-from ..economics.pricelist import margin, medium
-from ..kernel.counts import kv_bytes_per_token
+from ..economics.caching import Option, Thinking
+from ..economics.pricelist import ListPrice, margin, medium
+from ..search.plan import Plan
 from ..serving import kvtiers
-from ..views import setting
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    from ..economics.caching import Option
-    from .ask_tiers import TiersAnswer
+from ..serving.kvtiers import Entry
+from ..world.machine import Machine, Tier
 
 Record = dict[str, Any]
 
 MAP_HOLDS, MAP_REUSES = 120, 60
 
 
-def record(answer: TiersAnswer) -> Record:
-    """Everything `tiers` found."""
-    p, q, e = answer.plan, answer.plan.question, answer.entry
-    priced = bool(answer.options)
-    return {
-        "question": {
-            "model": q.model.name,
-            "machine": q.machine.name,
-            "context": e.tokens,
-            "osl": q.traffic.osl,
-            "hold": list(answer.holds),
-            "reuse": list(answer.reuses),
-            "hit_share": answer.hit_share,
-            "price_kind": q.machine.price_kind,
-            "price_per_gpu_hour": setting.known_price(q.machine),
-        },
-        "layout": setting.layout(p.layout),
-        "precision": setting.precision(p.precision),
-        "batch": p.batch,
-        "entry": {
-            "tokens": e.tokens,
-            "bytes": e.bytes,
-            "hbm_bytes": e.hbm_bytes,
-            "bytes_per_token": e.bytes_per_token,
-            "kv_bytes_per_token": kv_bytes_per_token(q.model, p.precision),
-            "links": e.links,
-        },
-        "prefill": prefill(answer),
-        "tiers": tiers(answer),
-        "cheapest": cheapest(answer),
-        "break_even": break_evens(answer),
-        "prices": prices(answer),
-        "hits": hits(answer),
-        "thinking": thinking(answer),
-        "listed": listed(answer),
-        "map": _map(answer) if priced else None,
-        "drives": [{"name": d.name, "drain_seconds": kvtiers.drain(d)} for d in kvtiers.DRIVES],
-        "notes": list(answer.notes),
-    }
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prefix:
+    """One prefix: its cache, where it can wait, what that costs, and the price list beside it.
+
+    `tiers`: device memory first, then every tier behind it. `options`: what is compared, recomputing first; empty
+    where the machine has no price. `listed` is None where no price list was wanted. `active`: parameters one token
+    uses; `peak`: FLOP/s of the whole weights' format.
+    """
+
+    plan: Plan
+    entry: Entry
+    tiers: tuple[Tier, ...]
+    options: tuple[Option, ...]
+    holds: tuple[float, ...]
+    reuses: tuple[float, ...]
+    hit_share: float
+    thinking: Thinking | None
+    listed: ListPrice | None
+    active: float
+    peak: float
+    notes: tuple[str, ...]
+
+    @property
+    def machine(self) -> Machine:
+        return self.plan.machine
+
+    @property
+    def again(self) -> Option:
+        """Recomputing, which every other option is held against."""
+        return self.options[0]
 
 
-def prefill(answer: TiersAnswer) -> Record:
+def prefill(p: Prefix) -> Record:
     """The price of prefill beside the lecture's 2 x active parameters / peak."""
-    p = answer.plan
-    seconds = float(p.serving.ttft)
+    seconds = float(p.plan.serving.ttft)
     found: Record = {
         "seconds": seconds,
         "input_mtok": None,
@@ -80,33 +68,33 @@ def prefill(answer: TiersAnswer) -> Record:
         "by_flops_mtok": None,
         "ratio": None,
     }
-    if answer.options:
-        ours = float(p.cost.input_mtok)
-        simple = float(caching.prefill_by_flops(answer.active, answer.peak, answer.machine.price_per_hour))
-        found |= {"input_mtok": ours, "output_mtok": float(p.cost.output_mtok)}
+    if p.options:
+        ours = float(p.plan.cost.input_mtok)
+        simple = float(caching.prefill_by_flops(p.active, p.peak, p.machine.price_per_hour))
+        found |= {"input_mtok": ours, "output_mtok": float(p.plan.cost.output_mtok)}
         found |= {"by_flops_mtok": simple, "ratio": ours / simple}
     return found
 
 
-def _option(answer: TiersAnswer, name: str) -> Option | None:
-    return next((o for o in answer.options if o.name == name), None)
+def _option(p: Prefix, name: str) -> Option | None:
+    return next((o for o in p.options if o.name == name), None)
 
 
-def tiers(answer: TiersAnswer) -> list[Record]:
+def tiers(p: Prefix) -> list[Record]:
     """One row for each tier, device memory first: what it is, its drain time, and what the prefix costs in it."""
     rows = []
-    scale = 1e6 / float(answer.entry.tokens)
-    for i, t in enumerate(answer.tiers):
-        option = _option(answer, t.name)
+    scale = 1e6 / float(p.entry.tokens)
+    for i, t in enumerate(p.tiers):
+        option = _option(p, t.name)
         said = kvtiers.said_of(t.name)
         drained = kvtiers.drain(t)
-        rent = float(caching.hbm_rent(answer.machine)) * caching.MONTH * 1e9 if i == 0 else None
+        rent = float(caching.hbm_rent(p.machine)) * caching.MONTH * 1e9 if i == 0 else None
         month = rent if i == 0 else None if t.price_per_byte_month is None else t.price_per_byte_month * 1e9
         source = t.source
         rows.append(
             {
                 "name": t.name,
-                "label": label(answer, i),
+                "label": label(p, i),
                 "capacity": t.capacity,
                 "bandwidth": t.bandwidth,
                 "latency": t.latency,
@@ -115,7 +103,7 @@ def tiers(answer: TiersAnswer) -> list[Record]:
                 "said_high": said.high if said else None,
                 "agrees": kvtiers.agrees(drained, said) if said else None,
                 "usd_per_gb_month": month or None,
-                "fetch_seconds": 0.0 if i == 0 else kvtiers.fetch_time(answer.entry.bytes, t, answer.entry.links),
+                "fetch_seconds": 0.0 if i == 0 else kvtiers.fetch_time(p.entry.bytes, t, p.entry.links),
                 "hold_mtok_hour": None if option is None else float(option.rate) * 3600 * scale,
                 "write_mtok": None if option is None else float(option.write) * scale,
                 "fetch_mtok": None if option is None else float(option.fetch) * scale,
@@ -128,60 +116,62 @@ def tiers(answer: TiersAnswer) -> list[Record]:
     return rows
 
 
-def label(answer: TiersAnswer, i: int) -> str:
-    """The short name of a tier of the answer."""
-    kind = answer.machine.memory_type
-    return ("HBM" if kind.startswith("HBM") else kind) if i == 0 else caching.short(answer.tiers[i].name)
+def label(p: Prefix, i: int) -> str:
+    """The short name of a tier."""
+    kind = p.machine.memory_type
+    return ("HBM" if kind.startswith("HBM") else kind) if i == 0 else caching.short(p.tiers[i].name)
 
 
-def cheapest(answer: TiersAnswer) -> list[Record]:
+def cheapest(p: Prefix) -> list[Record]:
     """For each reuse count, which option is cheapest from which hold time to which."""
     return [
         {"reuse": n, "label": s.option.label, "start": s.start, "end": s.end}
-        for n in answer.reuses
-        for s in (caching.stretches(answer.options, n) if answer.options else ())
+        for n in p.reuses
+        for s in (caching.stretches(p.options, n) if p.options else ())
     ]
 
 
-def by_rate(answer: TiersAnswer) -> list[Option]:
+def by_rate(p: Prefix) -> list[Option]:
     """The options, dearest to hold first; recomputing, which holds nothing, comes last."""
-    return sorted(answer.options, key=lambda o: -float(o.rate))
+    return sorted(p.options, key=lambda o: -float(o.rate))
 
 
-def break_evens(answer: TiersAnswer) -> list[Record]:
+def break_evens(p: Prefix) -> list[Record]:
     """One row for each pair and reuse count: up to `seconds` the one that is dearer to hold is cheaper in all."""
     return [
         {"reuse": n, "dear": dear.label, "cheap": cheap.label, "seconds": float(caching.break_even(dear, cheap, n))}
-        for n in answer.reuses
-        for dear, cheap in combinations(by_rate(answer), 2)
+        for n in p.reuses
+        for dear, cheap in combinations(by_rate(p), 2)
     ]
 
 
-def kept(answer: TiersAnswer) -> tuple[Option, ...]:
+def kept(p: Prefix) -> tuple[Option, ...]:
     """The options that hold something."""
-    return answer.options[1:]
+    return p.options[1:]
 
 
-def prices(answer: TiersAnswer) -> list[Record]:
+def prices(p: Prefix) -> list[Record]:
     """Prices per cached write and per hit that cover the cost, for each place and lifetime."""
-    rows = []
-    for option in kept(answer):
-        for life in answer.holds:
-            c = caching.cover(option, answer.entry.tokens, life, float(answer.plan.cost.input_mtok))
+    rows, full = [], float(p.plan.cost.input_mtok)
+    for option in kept(p):
+        for life in p.holds:
+            c = caching.cover(option, p.entry.tokens, life, full)
+            hit = float(c.hit_mtok)
             rows.append(
                 {"label": option.label, "hold": life, "write_mtok": c.write_mtok, "premium_mtok": c.premium_mtok,
-                 "hit_mtok": c.hit_mtok, "renewing_hit_mtok": c.renewing_hit_mtok}
+                 "hit_mtok": c.hit_mtok, "renewing_hit_mtok": c.renewing_hit_mtok,
+                 "recompute_over_hit": full / hit if hit > 0 else None}
             )  # fmt: skip
     return rows
 
 
-def hits(answer: TiersAnswer) -> list[Record]:
+def hits(p: Prefix) -> list[Record]:
     """What finding a share of the input is worth, dollars per million input tokens, and the least share that pays."""
     rows = []
-    for option in kept(answer):
-        for life in answer.holds:
-            least = float(caching.least_hit_share(option, answer.again, life))
-            gain = float(caching.worth(option, answer.again, answer.entry.tokens, life, answer.hit_share))
+    for option in kept(p):
+        for life in p.holds:
+            least = float(caching.least_hit_share(option, p.again, life))
+            gain = float(caching.worth(option, p.again, p.entry.tokens, life, p.hit_share))
             rows.append(
                 {"label": option.label, "hold": life, "worth_mtok": gain,
                  "least_hit_share": least if least <= 1 else None}
@@ -189,8 +179,8 @@ def hits(answer: TiersAnswer) -> list[Record]:
     return rows
 
 
-def thinking(answer: TiersAnswer) -> Record | None:
-    t = answer.thinking
+def thinking(p: Prefix) -> Record | None:
+    t = p.thinking
     if t is None:
         return None
     return {
@@ -199,28 +189,28 @@ def thinking(answer: TiersAnswer) -> Record | None:
     }  # fmt: skip
 
 
-def listed(answer: TiersAnswer) -> Record | None:
+def listed(p: Prefix) -> Record | None:
     """A public price list beside the cost of this model on this machine, and the list read backwards."""
-    if answer.listed is None or not answer.options:
+    if p.listed is None or not p.options:
         return None
-    entry, where = answer.listed, medium(answer.listed.model)
+    entry, where = p.listed, medium(p.listed.model)
     found: Record = {
         "model": entry.model,
         "source": entry.source,
         "read": entry.read,
         "medium": where.says if where else None,
         "medium_source": where.source if where else None,
-        "prices": listed_rows(answer),
+        "prices": listed_rows(p),
     }
-    return found | {"implied": implied(answer)}
+    return found | {"implied": implied(p)}
 
 
-def listed_rows(answer: TiersAnswer) -> list[Record]:
+def listed_rows(p: Prefix) -> list[Record]:
     """Each listed price beside our cost in device memory and in the cheapest place, with gross margins."""
-    entry = answer.listed
+    entry = p.listed
     assert entry is not None
-    cost = answer.plan.cost
-    places = kept(answer)
+    cost = p.plan.cost
+    places = kept(p)
     hbm = next((o for o in places if o.tier is not None and o.tier.name.startswith("device memory")), None)
     rows = [
         _listed("input", entry.input_mtok, float(cost.input_mtok), None, ""),
@@ -228,7 +218,7 @@ def listed_rows(answer: TiersAnswer) -> list[Record]:
     ]
 
     def premium(o: Option, life: float) -> float:
-        return float(caching.cover(o, answer.entry.tokens, life, 0.0).premium_mtok)
+        return float(caching.cover(o, p.entry.tokens, life, 0.0).premium_mtok)
 
     for life, price in entry.premiums.items():
         best = min(places, key=lambda o: premium(o, life), default=None)
@@ -237,7 +227,7 @@ def listed_rows(answer: TiersAnswer) -> list[Record]:
         there = None if best is None else premium(best, life)
         rows.append(_listed(name, price, here, there, best.label if best else ""))
     if entry.cache_read_mtok is not None:
-        scale = 1e6 / float(answer.entry.tokens)
+        scale = 1e6 / float(p.entry.tokens)
         far = [o for o in places if o is not hbm]
         near = min(far, key=lambda o: float(o.fetch), default=None)
         rows.append(
@@ -261,19 +251,19 @@ def _listed(name: str, price: float, here: float | None, best: float | None, whe
     }
 
 
-def implied(answer: TiersAnswer) -> Record | None:
+def implied(p: Prefix) -> Record | None:
     """The write premiums as fixed part and rate, and the bytes per token that the rate would rent in each place."""
-    entry = answer.listed
+    entry = p.listed
     if entry is None or len(entry.premiums) < 2:
         return None
     line = caching.affine_premium(entry.premiums)
-    own = float(answer.entry.bytes_per_token)
+    own = float(p.entry.bytes_per_token)
     rents = [("192 GB at $2/h (the lecture's)", float(caching.hbm_rent(caching.LECTURE_HBM)))]
-    for o in kept(answer):
+    for o in kept(p):
         if o.tier is not None and o.tier.price_per_byte_month is not None:
             rents.append((o.label, o.tier.price_per_byte_month / caching.MONTH))
         else:
-            rents.append((o.label, float(caching.hbm_rent(answer.machine))))
+            rents.append((o.label, float(caching.hbm_rent(p.machine))))
     return {
         "fixed_mtok": line.fixed_mtok,
         "rate_mtok_per_s": line.rate_mtok,
@@ -289,45 +279,74 @@ def implied(answer: TiersAnswer) -> Record | None:
 # --- maps and curves -----------------------------------------------------------------------------------------------
 
 
-def hold_range(answer: TiersAnswer) -> tuple[float, float]:
+def hold_range(p: Prefix) -> tuple[float, float]:
     """Hold times worth drawing: from a tenth of the shortest change to three times the longest, within limits."""
-    ends = [r["end"] for r in cheapest(answer) if math.isfinite(r["end"])]
-    low = min([1.0, *(e / 10 for e in ends if e > 0), *(h / 2 for h in answer.holds)])
-    high = max([30 * 86400.0, *(3 * e for e in ends), *(2 * h for h in answer.holds)])
+    ends = [r["end"] for r in cheapest(p) if math.isfinite(r["end"])]
+    low = min([1.0, *(e / 10 for e in ends if e > 0), *(h / 2 for h in p.holds)])
+    high = max([30 * 86400.0, *(3 * e for e in ends), *(2 * h for h in p.holds)])
     return max(low, 1e-3), min(high, 3 * 365.25 * 86400)
 
 
-def grid(answer: TiersAnswer, columns: int, rows: int) -> tuple[NDArray[Any], NDArray[Any], NDArray[np.intp]]:
+def grid(p: Prefix, columns: int, rows: int) -> tuple[NDArray[Any], NDArray[Any], NDArray[np.intp]]:
     """Hold times, reuse counts, and the index of the cheapest option for each pair (reuse by hold)."""
-    hold = np.geomspace(*hold_range(answer), columns)
-    reuse = np.geomspace(min(0.1, *answer.reuses), max(1000.0, *answer.reuses), rows)
-    return hold, reuse, caching.cheapest(answer.options, hold[None, :], reuse[:, None])
+    hold = np.geomspace(*hold_range(p), columns)
+    reuse = np.geomspace(min(0.1, *p.reuses), max(1000.0, *p.reuses), rows)
+    return hold, reuse, caching.cheapest(p.options, hold[None, :], reuse[:, None])
 
 
-def _map(answer: TiersAnswer) -> Record:
-    hold, reuse, best = grid(answer, MAP_HOLDS, MAP_REUSES)
-    labels = [o.label for o in answer.options]
+def mapped(p: Prefix) -> Record:
+    """The grid in few cells: hold times, reuse counts, and whose place is cheapest."""
+    hold, reuse, best = grid(p, MAP_HOLDS, MAP_REUSES)
+    labels = [o.label for o in p.options]
     return {"hold": hold, "reuse": reuse, "labels": labels, "cheapest": best}
 
 
-def per_hit(answer: TiersAnswer, option: Option, hold: Any, reuse: float) -> NDArray[Any]:
+def per_hit(p: Prefix, option: Option, hold: Any, reuse: float) -> NDArray[Any]:
     """Dollars per million tokens found, everything divided over the hits."""
-    scale = 1e6 / float(answer.entry.tokens) / reuse
+    scale = 1e6 / float(p.entry.tokens) / reuse
     return np.asarray(option.cost(hold, reuse)) * scale + 0.0 * np.asarray(hold)
 
 
-def rows(answer: TiersAnswer) -> list[Record]:
+def rows(p: Prefix) -> list[Record]:
     """One row for each option, reuse count and hold time of the question; the tiers where nothing has a price."""
-    if not answer.options:
-        return tiers(answer)
+    if not p.options:
+        return tiers(p)
     found = []
-    for option in answer.options:
-        for n in answer.reuses:
-            for life in answer.holds:
-                best = min(answer.options, key=lambda o: float(o.cost(life, n)))
+    for option in p.options:
+        for n in p.reuses:
+            for life in p.holds:
+                best = min(p.options, key=lambda o: float(o.cost(life, n)))
                 found.append(
                     {"option": option.label, "reuse": n, "hold": life,
-                     "cost_mtok_per_hit": float(per_hit(answer, option, life, n)),
+                     "cost_mtok_per_hit": float(per_hit(p, option, life, n)),
                      "cheapest": option is best, "fetch_seconds": float(option.seconds)}
                 )  # fmt: skip
     return found
+
+
+def lifetimes(p: Prefix) -> list[Record]:
+    """For each lifetime the tier of the nearest drain time, and the cheapest one at the first reuse count."""
+    drains = {r["label"]: r["drain_seconds"] for r in tiers(p) if r["label"] != "network"}
+    n = p.reuses[0]
+    return [
+        {"hold": life, "by_drain_time": min(drains, key=lambda name: abs(math.log(drains[name] / life))),
+         "by_cost": min(p.options, key=lambda o: float(o.cost(life, n))).label}
+        for life in p.holds
+    ]  # fmt: skip
+
+
+def curves(
+    p: Prefix, points: int = 1000
+) -> tuple[NDArray[Any], dict[str, NDArray[Any]], list[tuple[str, float, float]]]:
+    """Cost of a hit against the hold time by place; where another becomes the cheapest: name, time, cost."""
+    reuse = p.reuses[0]
+    low, high = hold_range(p)
+    hold = np.geomspace(low, high, points)
+    found = {o.label: per_hit(p, o, hold, reuse) for o in p.options}
+    lowest = np.min(list(found.values()), axis=0)
+    changes = [
+        (s.option.label, s.start, float(np.interp(math.log(s.start), np.log(hold), lowest)))
+        for s in caching.stretches(p.options, reuse)
+        if low < s.start < high
+    ]
+    return hold, found, changes

@@ -5,31 +5,31 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from ..economics import caching
-from ..serving import kvtiers
-from ..views.machine_terms import Node, count, given, of_machine, product, quotient, stated, total
-from .records_tiers import by_rate, kept
+from ...answers.terms import Term, count, given, product, quotient, stated, total
+from ...decisions.prefix import Prefix, by_rate, kept
+from ...economics import caching
+from ...serving import kvtiers
+from ...views.machine_terms import of_machine
 
 if TYPE_CHECKING:
-    from ..economics.caching import Option
-    from ..world.machine import Tier
-    from .ask_tiers import TiersAnswer
+    from ...economics.caching import Option
+    from ...world.machine import Tier
 
 
-def tree(answer: TiersAnswer) -> Node:
+def tree(answer: Prefix) -> Term:
     """Each option's write, hold and fetch; the break-even hold times; drain times."""
     e, m = answer.entry, answer.machine
     name = f"cache of {float(e.tokens):,.0f} tokens: {answer.plan.question.model.name} on {m.name}"
-    size = Node(name="prefix", value=float(e.bytes), unit="B", source="one copy, counted from the model")
-    in_hbm = Node(name="prefix in device memory", value=float(e.hbm_bytes), unit="B",
+    size = Term(name="prefix", value=float(e.bytes), unit="B", source="one copy, counted from the model")
+    in_hbm = Term(name="prefix in device memory", value=float(e.hbm_bytes), unit="B",
                   source="every copy that the layout keeps")  # fmt: skip
     if not answer.options:
-        return Node(name=name, children=(size, *(_drain(t) for t in answer.tiers)))
+        return Term(name=name, children=(size, *(_drain(t) for t in answer.tiers)))
     second = quotient("rent of a device", "$/s", of_machine(m, "price_per_hour", "price"), count("s/h", 3600.0))
     paid = [_option(o, answer, size, in_hbm, second) for o in kept(answer)]
     again = stated(
         "product", "recompute, a hit", float(answer.again.fetch), "$", given("tokens", float(e.tokens)),
-        Node(name="$ per input token", value=float(answer.plan.cost.input_mtok) / 1e6, unit="$",
+        Term(name="$ per input token", value=float(answer.plan.cost.input_mtok) / 1e6, unit="$",
              source="rackmath explain plan with this isl and osl"),
     )  # fmt: skip
     ends = []
@@ -38,33 +38,33 @@ def tree(answer: TiersAnswer) -> Node:
     for dear, cheap in pairwise(ordered):
         at = float(caching.break_even(dear, cheap, reuse))
         note = f"of write and {reuse:g} fetches, over the difference of holding rates"
-        ends.append(Node(name=f"{dear.label} before {cheap.label}, up to", value=at, unit="s", note=note))
-    drains = Node(name="drain times", children=tuple(_drain(t) for t in answer.tiers))
-    even = Node(name=f"break-even hold times of neighbours, {reuse:g} hits", children=tuple(ends))
-    return Node(name=name, children=(size, in_hbm, again, *paid, even, drains))
+        ends.append(Term(name=f"{dear.label} before {cheap.label}, up to", value=at, unit="s", note=note))
+    drains = Term(name="drain times", children=tuple(_drain(t) for t in answer.tiers))
+    even = Term(name=f"break-even hold times of neighbours, {reuse:g} hits", children=tuple(ends))
+    return Term(name=name, children=(size, in_hbm, again, *paid, even, drains))
 
 
-def _drain(tier: Tier) -> Node:
+def _drain(tier: Tier) -> Term:
     source = ""
     if tier.source is not None:
         source = tier.source.text + (f", {tier.source.date}" if tier.source.date else "")
         source += "" if tier.source.verified else ", unverified"
-    capacity = Node(name="capacity", value=tier.capacity, unit="B", source=source)
-    bandwidth = Node(name="bandwidth", value=tier.bandwidth, unit="B/s", source=source)
+    capacity = Term(name="capacity", value=tier.capacity, unit="B", source=source)
+    bandwidth = Term(name="bandwidth", value=tier.bandwidth, unit="B/s", source=source)
     return stated("quotient", f"{tier.name} drains in", kvtiers.drain(tier), "s", capacity, bandwidth)
 
 
-def _option(o: Option, answer: TiersAnswer, size: Node, in_hbm: Node, second: Node) -> Node:
+def _option(o: Option, answer: Prefix, size: Term, in_hbm: Term, second: Term) -> Term:
     m, tier = answer.machine, o.tier
     assert tier is not None
     hour = count("s/h", 3600.0)
     if tier.price_per_byte_month is None:
         share = quotient("share of a device", "", in_hbm, of_machine(m, "hbm_capacity", "capacity"))
-        return Node(name=o.label, children=(product("held for an hour", "$", share, second, hour),))
+        return Term(name=o.label, children=(product("held for an hour", "$", share, second, hour),))
     text = tier.source.text + (f", {tier.source.date}" if tier.source and tier.source.date else "")  # type: ignore[union-attr]
-    byte = Node(name="$ per GB and month", value=tier.price_per_byte_month * 1e9, unit="$", source=text)
+    byte = Term(name="$ per GB and month", value=tier.price_per_byte_month * 1e9, unit="$", source=text)
     gigabytes = quotient("prefix in GB", "", size, count("B/GB", 1e9))
-    month = Node(name="s/month", value=caching.MONTH, note="730 h")
+    month = Term(name="s/month", value=caching.MONTH, note="730 h")
     rate = quotient("holding", "$/s", product("a month", "$", gigabytes, byte), month)
     drained = _drain(tier)
     moved = product("the tier while bytes move", "$", rate, drained)
@@ -72,18 +72,18 @@ def _option(o: Option, answer: TiersAnswer, size: Node, in_hbm: Node, second: No
     if caching.is_store(tier):
         fee = "list price of standard object storage, recalled, unverified"
         n = count("requests", max(float(answer.entry.bytes) / caching.STORE_PART, 1.0), "of 64 MB")
-        put = product("writing", "$", n, Node(name="a request", value=caching.STORE_PUT, unit="$", source=fee))
-        get = product("reading", "$", n, Node(name="a request", value=caching.STORE_GET, unit="$", source=fee))
+        put = product("writing", "$", n, Term(name="a request", value=caching.STORE_PUT, unit="$", source=fee))
+        get = product("reading", "$", n, Term(name="a request", value=caching.STORE_GET, unit="$", source=fee))
     into = quotient("through HBM", "s", in_hbm, of_machine(m, "hbm_bandwidth", "bandwidth"))
     out = quotient("out of HBM", "s", size, of_machine(m, "hbm_bandwidth", "bandwidth"))
-    wide = product("links", "B/s", Node(name="bandwidth", value=tier.bandwidth, unit="B/s", source=text),
+    wide = product("links", "B/s", Term(name="bandwidth", value=tier.bandwidth, unit="B/s", source=text),
                    count("links", float(answer.entry.links)))  # fmt: skip
-    wait = total("fetch time", "s", Node(name="latency", value=tier.latency, unit="s", source=text),
+    wait = total("fetch time", "s", Term(name="latency", value=tier.latency, unit="s", source=text),
                  quotient("transfer", "s", size, wide))  # fmt: skip
     share = quotient("share of a device", "", in_hbm, of_machine(m, "hbm_capacity", "capacity"))
     landed = product("HBM bandwidth taken", "$", into, second)
     room = product("HBM room that waits", "$", share, second, wait)
-    return Node(
+    return Term(
         name=o.label,
         children=(
             stated("sum", "write", float(o.write), "$", put, product("HBM bandwidth taken", "$", out, second)),
