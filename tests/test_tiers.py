@@ -265,7 +265,6 @@ def test_every_formula_of_the_tree_follows(whole):
 
 
 def test_the_screen_fits_a_hundred_columns_and_says_what_does_not_hold(whole):
-
     text = notebook.text(whole, 100)
     assert max(len(row.rstrip()) for row in text.splitlines()) <= 100
     assert re.search(r"disk +1 h +29.8 h +does not hold: 29.8x as long", text)
