@@ -48,7 +48,7 @@ BASES: Mapping[str, Sequence[str]] = {
     "cadence": (LLAMA, "--on", ONE), "modes": (LLAMA, "--on", ONE), "pipeline": (LLAMA, "--on", "8xh100"),
     "tiers": (LLAMA, "--on", ONE), "timeline": (LLAMA, "--on", ONE), "quote": (LLAMA, "--on", ONE),
     "speculate": (LLAMA, "--on", ONE, "--draft", "ngram"), "racks": ("openai/gpt-oss-20b", "--on", "8xh100"),
-    "links": ("--on", "8xh100"),
+    "links": ("--on", "8xh100"), "drains": ("--on", "8xh100"),
     "train": (LLAMA, "--on", "8xh100", "--tokens", "1B", "--batch-tokens", "64k"), "schedule": ("1f1b",),
     "allocate": ("--traffic", "50M/s", "--active", "10B"),
     "law": ("besiroglu", "--params", "1B", "--tokens", "20B"),

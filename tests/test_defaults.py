@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import rackmath
-from rackmath.faces import ask, ask_memory
+from rackmath.faces import ask
 from rackmath.faces.cli import run
 from rackmath.kernel.counts import Pass
 from rackmath.layout.footprint import footprint
@@ -62,7 +62,7 @@ def test_the_measured_load_of_deepseek_takes_all_144_devices() -> None:
 def test_every_command_takes_the_same_layout() -> None:
     found = {
         "batch": rackmath.batch(V3, on=HALL).subject.layout,
-        "memory": ask_memory.memory(V3, HALL).memory.layout,
+        "memory": rackmath.memory(V3, on=HALL).subject.layout,
         "context": rackmath.context(V3, on=HALL).subject.curves.layout,
         "racks": rackmath.racks(V3, on=HALL).subject.cases[0].layout,
         "speculate": rackmath.speculate(V3, on=HALL).subject.layout,

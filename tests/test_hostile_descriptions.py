@@ -20,7 +20,7 @@ import pytest
 
 import rackmath
 from rackmath.errors import BadInput, Infeasible
-from rackmath.faces import ask, ask_memory
+from rackmath.faces import ask
 from rackmath.kernel.counts import cache_bytes, parameters
 from rackmath.world import catalog
 from rackmath.world.description import build
@@ -159,7 +159,7 @@ def used(model: Model) -> None:
         lambda: ask.plan(model, "8xh100", isl=1000, osl=100),
         lambda: rackmath.forward(model, on="8xh100", batch=4, context=100, prefill=10).subject,
         lambda: rackmath.batch(model, on="8xh100", context=1000),
-        lambda: ask_memory.memory(model, "8xh100"),
+        lambda: rackmath.memory(model, on="8xh100"),
         lambda: rackmath.pipeline(model, on="8xh100"),
         lambda: rackmath.train(model, on="8xh100", tokens="1B"),
     ):

@@ -15,7 +15,7 @@ from models import deepseek_v3, llama_70b
 import rackmath
 from rackmath.economics.cost import billed_devices
 from rackmath.errors import BadInput, Infeasible
-from rackmath.faces import ask_memory, cli
+from rackmath.faces import cli
 from rackmath.faces.export import face_of, json_text
 from rackmath.kernel.counts import (
     Pass,
@@ -116,7 +116,7 @@ def test_llama_70b_in_a_whole_rack_at_128k() -> None:
     held = float(np.asarray(sequences_held(llama_70b(), boxes, Precision(name="bf16"), K128)))
     assert float(cache_bytes(llama_70b(), K128)) == pytest.approx(42.9e9, rel=2e-3)
     assert 290 < held < 320
-    users = ask_memory.memory(LLAMA, RACK, contexts=["131072"]).memory.users
+    users = rackmath.memory(LLAMA, on=RACK, contexts=["131072"]).subject.users
     assert 230 < users.users[0] < users.ideal[0] < 330  # of 184.3 GiB each, as the driver shows
     assert users.users[0] < 2 * balance(llama_70b(), catalog.machine(RACK), Precision(name="bf16"))
 
@@ -140,7 +140,7 @@ def test_drain_times_of_tiers_do_not_hold_the_lectures_hour_for_disk() -> None:
 
 @pytest.mark.parametrize(("model", "on"), [(V3, RACK), (LLAMA, RACK), (LLAMA, "8xh100"), (V3, "8xh200")])
 def test_mfu_of_a_full_memory_at_the_balance_point_is_the_weights_share(model: str, on: str) -> None:
-    m = ask_memory.memory(model, on).memory
+    m = rackmath.memory(model, on=on).subject
     assert m.mfu_full == pytest.approx(m.share_once, rel=0.05)
     assert m.compute_at_balance == pytest.approx(m.share_once * m.drain, rel=0.05)
     # at the context where B* sequences fill the memory, a step at peak reads all of it: the drain time, for the
@@ -157,13 +157,13 @@ def test_landmarks_agree_with_those_of_batch(model: str, on: str) -> None:
     curve = rackmath.batch(model, on=on).subject
     answer = context_answer(model, on)
     assert answer.curves.balance == pytest.approx(curve.balance)
-    assert ask_memory.memory(model, on).memory.balance == pytest.approx(curve.balance)
+    assert rackmath.memory(model, on=on).subject.balance == pytest.approx(curve.balance)
     assert answer.curves.own.balance_context == pytest.approx(curve.balance_context)
 
 
 def test_v3_in_fp4_is_far_below_the_drain_time() -> None:
     """Weights are 2.5 % of a rack's HBM and are read in 0.58 ms, where draining takes 23 ms (LECTURE section 9)."""
-    m = ask_memory.memory(V3, RACK, precision="fp4").memory
+    m = rackmath.memory(V3, on=RACK, precision="fp4").subject
     assert m.share_once == pytest.approx(0.025, rel=0.05)
     assert m.share_once * m.drain == pytest.approx(0.58e-3, rel=0.05)
     assert m.floor < m.drain / 5
@@ -343,7 +343,7 @@ def test_margins_stand_beside_a_listed_price() -> None:
 
 @pytest.mark.parametrize(("model", "on"), [(V3, RACK), (LLAMA, "8xh100"), ("google/gemma-3-27b-it", "8xh200")])
 def test_longer_contexts_displace_users_who_then_pay_more(model: str, on: str) -> None:
-    m = ask_memory.memory(model, on).memory
+    m = rackmath.memory(model, on=on).subject
     u = m.users
     assert np.all(np.diff(u.users) < 0)
     assert np.all(np.diff(u.user_hour) > 0)
@@ -364,10 +364,10 @@ def answers() -> list[Any]:
     return [
         rackmath.context(V3, on=RACK, list_price=2),
         rackmath.context("Qwen/Qwen3-Next-80B-A3B-Instruct", on="8xh200", max_tpot="20ms"),
-        ask_memory.memory(LLAMA, RACK),
-        ask_memory.memory(V3, "8xh200"),
-        ask_memory.drains(),
-        ask_memory.drains("8xh100"),
+        rackmath.memory(LLAMA, on=RACK),
+        rackmath.memory(V3, on="8xh200"),
+        rackmath.drains(),
+        rackmath.drains(on="8xh100"),
     ]
 
 
@@ -394,7 +394,7 @@ def test_every_face_of_every_answer(answers: list[Any]) -> None:
 
 
 def test_drain_list_names_every_machine_with_a_source() -> None:
-    rows = face_of(ask_memory.drains()).rows()
+    rows = rackmath.drains().rows()
     assert {r["machine"] for r in rows} == {one.name for one in catalog.machines()}
     assert all(r["drain"] == pytest.approx(r["capacity"] / r["bandwidth"]) for r in rows)
     assert all(r["source"] for r in rows)
@@ -407,7 +407,7 @@ def test_without_a_price_costs_are_unknown_and_ratios_stay() -> None:
     assert set(columns["output_mtok"]) == {None}
     assert "margin" not in columns
     assert record["kinds"][0]["price_step"]["needed"] > 1
-    memory = json.loads(json_text(face_of(ask_memory.memory(LLAMA, machine)).record()))
+    memory = rackmath.memory(LLAMA, on=machine).record
     assert {r["user_hour"] for r in memory["users"]} == {None}
 
 
@@ -423,9 +423,9 @@ def test_without_a_price_costs_are_unknown_and_ratios_stay() -> None:
         (["memory", LLAMA, "--on", RACK, "--contexts", "0"], "out of range"),
         (["memory", LLAMA, "--on", RACK, "--contexts", "8k,nan"], "contexts"),
         (["memory", LLAMA, "--on", RACK, "--context", "-5"], "out of range"),
-        (["memory", LLAMA], "no machine"),
-        (["memory", "--layout", "TP8"], "name a model"),
-        (["memory", "--on", "h10000x"], "unknown machine"),
+        (["memory", LLAMA], "memory needs --on"),
+        (["memory", "--on", RACK], "rackmath drains"),
+        (["drains", "--on", "h10000x"], "unknown machine"),
         (["context", LLAMA, "--on", RACK, "--kinds", "sqroot"], "did you mean sqrt"),
         (["context", LLAMA, "--on", RACK, "--window", "0"], "window"),
         (["context", LLAMA, "--on", RACK, "--local", "-1"], "local"),
@@ -474,4 +474,4 @@ def test_files_of_every_kind(tmp_path: Path) -> None:
         assert cli.run(["context", LLAMA, "--on", "8xh100", "-o", str(tmp_path / name)]) == 0
         assert (tmp_path / name).stat().st_size > 500
     assert cli.run(["explain", "memory", LLAMA, "--on", "8xh100", "-o", str(tmp_path / "m.txt")]) == 0
-    assert cli.run(["memory", "-o", str(tmp_path / "d.svg")]) == 0
+    assert cli.run(["drains", "-o", str(tmp_path / "d.svg")]) == 0

@@ -1,7 +1,6 @@
 """Room for cache beside what engines logged: within 3 % or a tenth of a GiB, and no false "does not fit"."""
 
 import csv
-import json
 import math
 import os
 from dataclasses import replace
@@ -12,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import rackmath
 from rackmath.evidence.memory_logs import Log, found, logs
-from rackmath.faces import ask_memory, records_memory
 from rackmath.layout.footprint import Footprint, footprint, seats
 from rackmath.layout.parallelism import Layout
 from rackmath.layout.reserve import largest_step, reserve, share_in_force
@@ -69,17 +68,23 @@ def test_the_figures_are_those_of_the_logs() -> None:
 
 def test_a_log_on_the_command() -> None:
     """The setting of a log as a person states it; terms sum up to the reserve, and all to what the driver shows."""
-    answer = ask_memory.memory(
-        LLAMA, "h100", layout="TP1", engine="vllm@0.19.0", context=8192, sets={"engine.memory_share": 0.95}
+    answer = rackmath.memory(
+        LLAMA, on="h100", layout="TP1", engine="vllm@0.19.0", context=8192, sets={"engine.memory_share": 0.95}
     )
-    held = json.loads(json.dumps(records_memory.memory(answer)["memory"]))
+    held = answer.record["memory"]
     assert held["capacity"] == 79.19 * GIB
     assert held["room"] == pytest.approx(58.11 * GIB, rel=0.03)
     assert held["pool_tokens"] == pytest.approx(476_016, rel=0.01)
     assert sum(held["terms"].values()) == pytest.approx(held["reserve"])
     assert held["weights"] + held["reserve"] + held["room"] == pytest.approx(held["capacity"])
-    narrow = ask_memory.memory(
-        LLAMA, "h100", layout="TP1", engine="vllm@0.19.0", context=8192, kv="fp8", sets={"engine.memory_share": 0.95}
+    narrow = rackmath.memory(
+        LLAMA,
+        on="h100",
+        layout="TP1",
+        engine="vllm@0.19.0",
+        context=8192,
+        kv="fp8",
+        sets={"engine.memory_share": 0.95},
     )
     assert narrow.memory.pool_tokens == pytest.approx(952_032, rel=0.01)
 

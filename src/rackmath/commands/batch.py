@@ -34,14 +34,14 @@ from ..world.workload import Traffic
 
 
 @dataclass(frozen=True, kw_only=True)
-class Batch(OnMachine):
+class BatchQuestion(OnMachine):
     """How long the sequences are, and how the model is cut."""
 
     context: Annotated[float, tokens("Tokens in each sequence.")] = 8192
     layout: LayoutWords = None
 
 
-def answer(q: Batch) -> Answer:
+def answer(q: BatchQuestion) -> Answer:
     """Latency and cost of decoding against batch, with floor, balance point and capacity limit."""
     c, notes = _curve(q)
     asked = c.question
@@ -60,7 +60,7 @@ def answer(q: Batch) -> Answer:
     )
 
 
-def _curve(q: Batch) -> tuple[BatchCurve, tuple[str, ...]]:
+def _curve(q: BatchQuestion) -> tuple[BatchCurve, tuple[str, ...]]:
     asked, notes = question(
         q.model, q.on, traffic=Traffic(isl=q.context, osl=1), precision=q.precision, kv=q.kv, engine=q.engine,
         sets=q.sets, personal=True,

@@ -20,7 +20,6 @@ from . import (
     cli_design,
     cli_infer,
     cli_lab,
-    cli_memory,
     cli_quote,
     cli_validate,
     commandline,
@@ -141,7 +140,6 @@ cli_calibrate.register(app)
 cli_design.register(app)
 cli_infer.register(app)
 cli_lab.register(app)
-cli_memory.register(app)
 cli_quote.register(app)
 cli_validate.register(app)
 

@@ -63,7 +63,6 @@ PARTS: Mapping[str, tuple[Part, ...]] = {
              holds=_above_zero("input_share")),
         Part(options=("cached_weight",), not_="without --cached-share", holds=_above_zero("cached_share")),
     ),
-    "memory": (Part(options=("extrapolate",), not_="without a MODEL", holds=_has("model")),),
     "cadence": (
         Part(options=("isl", "layout", "precision", "kv", "price", "engine", "sets", "list_output"),
              not_="without a MODEL", holds=_has("model")),
