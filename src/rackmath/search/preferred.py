@@ -139,8 +139,8 @@ def cheapest(
 def layout_for_pass(question: Question, precision: Precision, work: Pass) -> Layout:
     """The layout for one pass of a replica: `work.decode` sequences in all, beside `work.prefill` prompt tokens.
 
-    Where none holds so much, the fastest of those that hold one sequence; where none does, of those with most room:
-    what is then computed is arithmetic only.
+    Where none holds so much, the fastest of those that hold one sequence; where none does, the one with most room of
+    those with fewest stages: what is then computed is arithmetic only.
     """
     every = legal_layouts(question)
     model, machine = question.model, question.machine
@@ -153,8 +153,9 @@ def layout_for_pass(question: Question, precision: Precision, work: Pass) -> Lay
     seconds = np.asarray(time.estimate) * pace(model, every)
     runs = np.asarray(room.used(work.decode, every) <= room.capacity) & np.isfinite(seconds)
     if not runs.any():
-        free = np.asarray(room.capacity - room.weights - room.reserved) * np.ones_like(seconds)
         holds = np.asarray(room.batch_max) >= 1
+        fewest = np.asarray(every.pp) == np.min(every.pp)
+        free = np.where(fewest, room.capacity - room.weights - room.reserved, -np.inf)
         runs = holds if holds.any() else free >= free.max()
     return _simplest(every, seconds, runs, question, NEAR_PASS)
 
