@@ -14,7 +14,8 @@ import pytest
 from rackmath.errors import BadInput
 from rackmath.evidence.calibrate import NAMES, Calibration, Problem, calibrate, fit, save
 from rackmath.evidence.result_points import choose
-from rackmath.evidence.results import Given, Run, parsed, read, tool_of
+from rackmath.evidence.result_tools import read
+from rackmath.evidence.results import Given, Run, parsed, tool_of
 from rackmath.faces import ask_calibrate, export
 from rackmath.faces.cli import run as cli
 from rackmath.kernel.efficiency import calibrated

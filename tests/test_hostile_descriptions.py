@@ -20,6 +20,7 @@ import pytest
 
 import rackmath
 from rackmath.errors import BadInput, Infeasible
+from rackmath.evidence import result_tools
 from rackmath.faces import ask
 from rackmath.kernel.counts import cache_bytes, parameters
 from rackmath.world import catalog
@@ -203,7 +204,6 @@ def test_any_machine_is_built_or_one_sentence(tmp_path: Path, monkeypatch: pytes
 
 def test_any_price_list_engine_and_result_is_read_or_one_sentence(tmp_path: Path) -> None:
     from rackmath.economics.pricelist_file import read_price_list
-    from rackmath.evidence import results
     from rackmath.world.saved import built
 
     lists = {
@@ -231,6 +231,6 @@ def test_any_price_list_engine_and_result_is_read_or_one_sentence(tmp_path: Path
             if what == "list":
                 read_price_list(path)
             else:
-                results.read([path])
+                result_tools.read([path])
         except BadInput as error:
             one_sentence(error)

@@ -5,7 +5,8 @@ import math
 import pytest
 
 from rackmath.claims.compute import COMPUTED
-from rackmath.claims.ledger import claim_numbered, claims, evaluate
+from rackmath.claims.ledger import claim_numbered, claims
+from rackmath.claims.verdicts import evaluate
 from rackmath.errors import BadInput
 
 EXPECTED = {

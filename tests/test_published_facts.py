@@ -2,7 +2,8 @@
 
 import pytest
 
-from rackmath.claims.ledger import claim_numbered, evaluate
+from rackmath.claims.ledger import claim_numbered
+from rackmath.claims.verdicts import evaluate
 from rackmath.decisions.modes import fit_fast_mode
 from rackmath.economics.pricelist import list_price, margin
 

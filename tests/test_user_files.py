@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from rackmath.errors import BadInput
+from rackmath.evidence import result_tools
 from rackmath.faces.cli import run
 from rackmath.files import CONFIG, parse_json, parse_toml, read_text
 from rackmath.world import catalog, overlay
@@ -150,12 +151,11 @@ def test_json_that_is_none_is_one_sentence(text: str) -> None:
 
 
 def test_a_result_with_a_number_of_many_digits_is_one_sentence(tmp_path: Path) -> None:
-    from rackmath.evidence import results
 
     path = tmp_path / "run.json"
     path.write_text('{"backend": "vllm", "request_rate": 1%s, "mean_tpot_ms": 12.0}' % ("0" * 400))
     with pytest.raises(BadInput, match="a number in it has 401 digits"):
-        results.read([path])
+        result_tools.read([path])
     path.write_text('{"backend": "vllm", "completed": 1e200, "mean_tpot_ms": 12.0, "mean_ttft_ms": 3}')
     with pytest.raises(BadInput, match="beyond any measurement"):
-        results.read([path])
+        result_tools.read([path])

@@ -7,7 +7,8 @@ import pytest
 from typer.testing import CliRunner
 
 import rackmath
-from rackmath.claims.ledger import claims, evaluate
+from rackmath.claims.ledger import claims
+from rackmath.claims.verdicts import evaluate
 from rackmath.faces.cli import application, main
 
 runner = CliRunner()

@@ -14,7 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import rackmath
-from rackmath.claims.ledger import claim_numbered, evaluate
+from rackmath.claims.ledger import claim_numbered
+from rackmath.claims.verdicts import evaluate
 from rackmath.decisions.from_context import cache_over_compute, consistent_splits, solve_kv_bytes, weights_share
 from rackmath.decisions.from_offers import fast_fit, prefill_cost
 from rackmath.decisions.modes import fit_fast_mode

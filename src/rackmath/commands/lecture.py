@@ -21,7 +21,8 @@ from ..answers.ranges import Point, Range, Ranges
 from ..answers.scale import Axis
 from ..answers.terms import Term
 from ..answers.text import PREFIXED, cell
-from ..claims.ledger import Finding, claim_numbered, claims, evaluate
+from ..claims.ledger import Finding, claim_numbered, claims
+from ..claims.verdicts import evaluate
 from ..errors import BadInput
 from ..questions.fields import Field, words
 

@@ -14,7 +14,7 @@ from itertools import pairwise
 from typing import Any
 
 from ..errors import BadInput, unknown
-from .listings import ListPrice
+from .listprice import ListPrice
 
 FIELDS = {
     "input_mtok": "input_mtok",

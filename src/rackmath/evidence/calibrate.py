@@ -32,7 +32,8 @@ from ..world import saved as own
 from ..world.engine import Tuning, packaged, released, tuned, tuning
 from .predict import _Setting, loop
 from .result_points import Chosen, Point, choose
-from .results import Given, read
+from .result_tools import read
+from .results import Given
 from .score import Errors, errors
 from .static_batch import Setup, decode_seconds
 

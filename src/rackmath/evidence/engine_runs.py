@@ -21,7 +21,8 @@ from ..kernel.achieved import kernels
 from ..kernel.counts import Pass
 from ..kernel.efficiency import resolved
 from ..kernel.uncertainty import family
-from ..layout.forward import kernel_type, operations
+from ..layout.forward import operations
+from ..layout.job import kernel_type
 from ..layout.parallelism import Layout, stage_share
 from ..world.engine import CURRENT, KINDS, TYPICAL, Tuning, engine_key
 from ..world.engine import engine as named_engine

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,7 +14,7 @@ import numpy as np
 from ..errors import BadInput
 from ..layout.parallelism import Layout
 from ..world.engine import engine_key
-from .results import Record, Run, blank, dig, number, positive
+from .results import MOST_RUNS, Record, Run, blank, dig, number, paths, positive, records, tool_of
 from .rows import ROUNDS, Row, fixed_seq, silicon
 
 Reader = Callable[[Record, str], Run]
@@ -370,3 +372,21 @@ READERS: Mapping[str, Reader] = {
     "AIPerf": genai,
     "llama-bench": llama_bench,
 }
+
+
+def read(given: Sequence[str | Path]) -> tuple[Run, ...]:
+    """All runs of the files, in their order."""
+    found: list[Run] = []
+    files = paths(given)
+    for path in files:
+        here = records(path)
+        for i, record in enumerate(here, 1):
+            where = path.name if len(here) == 1 else f"{path.name}, run {i}"
+            tool = tool_of(record, repr(path.name))
+            run = READERS[tool](record, where)
+            found.append(replace(run, tool=tool, where=where))
+        if len(found) > MOST_RUNS:
+            raise BadInput(f"there are more than {MOST_RUNS:,} runs in these files; give those of one system")
+    if not found:
+        raise BadInput("the files hold no runs; give a benchmark's results with --from")
+    return tuple(found)

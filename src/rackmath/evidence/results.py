@@ -20,7 +20,7 @@ import io
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -207,26 +207,6 @@ def tool_of(record: Record, name: str = "the file") -> str:
         f"{name} is not the output of a tool known here: InferenceX, vLLM bench serve, SGLang bench_serving,"
         f" GenAI-Perf, AIPerf or llama-bench{hint}"
     )
-
-
-def read(given: Sequence[str | Path]) -> tuple[Run, ...]:
-    """All runs of the files, in their order."""
-    from .result_tools import READERS
-
-    found: list[Run] = []
-    files = paths(given)
-    for path in files:
-        here = records(path)
-        for i, record in enumerate(here, 1):
-            where = path.name if len(here) == 1 else f"{path.name}, run {i}"
-            tool = tool_of(record, repr(path.name))
-            run = READERS[tool](record, where)
-            found.append(replace(run, tool=tool, where=where))
-        if len(found) > MOST_RUNS:
-            raise BadInput(f"there are more than {MOST_RUNS:,} runs in these files; give those of one system")
-    if not found:
-        raise BadInput("the files hold no runs; give a benchmark's results with --from")
-    return tuple(found)
 
 
 # --- what every reader needs --------------------------------------------------------------------------------------

@@ -33,7 +33,7 @@ from .collectives import (
 from .parallelism import Layout, slots
 
 if TYPE_CHECKING:
-    from .forward import Job
+    from .job import Job
 
 SCHEMES = {
     "direct": "each copy over the link that joins sender and receiver: scale-up inside a domain, scale-out between",
