@@ -19,7 +19,7 @@ from ..kernel.counts import attended_sum
 from ..kernel.efficiency import Efficiency, bare
 from ..layout.collectives import Cost, Links, all_gather, all_reduce, links, reduce_scatter, seconds_per_copy
 from ..layout.experts import destinations
-from ..layout.forward import SWITCHED
+from ..layout.job import SWITCHED
 from ..layout.parallelism import kv_heads_of
 from ..world.machine import Machine
 from ..world.model import FeedForward, LayerGroup, Matrix, Mixer, Model

@@ -106,7 +106,7 @@ class Fits:
     def _run(self, fmt: Format) -> tuple[str, str]:
         """Type of the kernel that multiplies a format on this machine, and of the peak it runs at."""
         from ..kernel.counts import Pass
-        from ..layout.forward import Job
+        from ..layout.job import Job
         from ..layout.parallelism import Layout
 
         q = self.q
