@@ -17,7 +17,7 @@ from typing import Annotated, Any
 
 import numpy as np
 
-from ..answers.charts import Axis, Mark, Series, curve
+from ..answers.charts import Axis, Mark, Series, sketch
 from ..answers.parts import Answer, Block, Chart, Column, Figure, Figures, Say, Table
 from ..answers.terms import Term, given, product, quotient, stated, total
 from ..answers.terms import count as number
@@ -335,7 +335,7 @@ def _wait_chart(t: Train) -> dict[str, Any]:
     x = [k.load for k in t.curve]
     named = {"p99": "first_p99", "p90": "first_p90", "mean": "first_mean", "median": "first_p50"}
     lines = [Series(name, x, [float(getattr(k, key)) for k in t.curve]) for name, key in named.items()]
-    return curve(
+    return sketch(
         [*lines, Series("step T", x, [k.step for k in t.curve], look="dashed")],
         title="Time to the first token of a prefilled request",
         x=Axis("Load (rate over that of a full train)", "share", low=0.0, high=1.0),
@@ -348,7 +348,7 @@ def _cost_chart(t: Train) -> dict[str, Any]:
     """Dollars per million output tokens against load."""
     some = [k for k in t.curve if k.load >= 0.05]
     x = [k.load for k in some]
-    return curve(
+    return sketch(
         [Series("at the load", x, [t.mtok(k) for k in some]),
          Series("every seat taken", x, [t.full_mtok] * len(x), look="dashed")],
         title="Cost of output tokens, empty seats paid",

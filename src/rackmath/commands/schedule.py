@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from ..answers.charts import Axis, Mark, Series, scatter
+from ..answers.charts import Axis, Mark, Series, sketch
 from ..answers.lanes import BarKind, Lanes, TimeBar
 from ..answers.parts import Answer, Block, Chart, Column, Say, Table
 from ..answers.terms import Term, given, product, quotient, stated, total
@@ -300,12 +300,13 @@ def _field(found: tuple[Compared, ...], s: Setting) -> Chart:
     """What all of them idle against what they hold."""
     points = [(row.schedule.name, row.run.peaks[0], 100 * row.share(s)) for row in found if row.run]
     names, held, idle = zip(*points, strict=True)
-    spec = scatter(
+    spec = sketch(
         [Series("schedules", held, idle, labels=names)],
         title=f"Idle time against memory, {_counts(s)}",
         x=Axis("Activations on the first device, micro-batches", log=True),
         y=Axis("Idle share of the step, %"),
         marks=[Mark(*point) for point in points],
+        auto="dots",
     )
     return Chart(title="Idle time against memory", spec=spec, lines=17)
 

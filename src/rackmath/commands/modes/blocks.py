@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ...answers.charts import Axis, Mark, Series, curve
+from ...answers.charts import Axis, Mark, Series, sketch
 from ...answers.parts import Bar, Block, Chart, Column, Figure, Figures, Say, Table
 from ...answers.text import cell, money
 from ...decisions.menu import Menu, Offers
@@ -113,7 +113,7 @@ def _menu_chart(a: ModesFound, m: Menu) -> dict[str, Any]:
     q = m.normal.question
     most = m.output_mtok * 300  # dearer offers would squeeze the rest of the chart
     dearest = max(float(o.output_mtok.max(initial=0.0)) for o in m.every)
-    return curve(
+    return sketch(
         lines,
         title=f"Menu at cost: {q.model.name} on {q.machine.name}",
         x=Axis("Speed", "tok/s/user", log=True, low=m.speed / 3),
@@ -231,7 +231,7 @@ def _of(r: Regime, value: float) -> float | str:
 def _fit_chart(fit: FastFit) -> dict[str, Any]:
     """Price against speed as the batch of the normal mode shrinks, under each regime that allows the pair."""
     found = price_against_speed(fit).items()
-    return curve(
+    return sketch(
         [Series(name, speed.tolist(), price.tolist()) for name, (speed, price) in found],
         title="Price over normal against speed over normal, at cost",
         x=Axis("Speed over the normal mode (x)", low=0.9),

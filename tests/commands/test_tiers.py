@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import rackmath
+from rackmath.answers import charts
 from rackmath.answers.parts import Answer
 from rackmath.economics import caching, pricelist
 from rackmath.economics.caching import LECTURE_HBM, Option
@@ -27,7 +28,7 @@ from rackmath.world import catalog
 from rackmath.world.machine import Tier
 
 MODEL, MACHINE = "meta-llama/Llama-3.1-70B", "8xh100"
-DATA = Path(os.environ.get("RACKMATH_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
+DATA = Path(os.environ.get("RACKMATH_DATA", Path(__file__).resolve().parents[3] / "shared" / "data"))
 
 
 def asked(model, machine, **given) -> Answer:
@@ -270,6 +271,15 @@ def test_the_screen_fits_a_hundred_columns_and_says_what_does_not_hold(whole):
     assert re.search(r"disk +1 h +29.8 h +does not hold: 29.8x as long", text)
     assert "held in memory only" in text
     assert "…" not in text
+
+
+def test_a_screen_makes_no_notes_for_a_mouse_and_a_picture_does(whole, monkeypatch):
+    made, note = [], charts._exact
+    monkeypatch.setattr(charts, "_exact", lambda value, axis: made.append(value) or note(value, axis))
+    notebook.text(whole, 100)
+    assert len(made) <= 8  # the marks of the description
+    assert whole.charts[1]["datasets"]["points"][0]["y text"].startswith("$")
+    assert len(made) > 1000
 
 
 def test_json_is_strict_and_consistent(whole, answer):
