@@ -23,10 +23,14 @@ from rackmath.decisions.design import floor
 from rackmath.decisions.family import KINDS, Member, counted, shape
 from rackmath.decisions.overtraining import optimal_share, over_training
 from rackmath.errors import BadInput
-from rackmath.faces.ask_design import design
 from rackmath.faces.cli import run
 from rackmath.kernel.counts import total_parameters
 from rackmath.scaling.laws import beyond, draws, law
+
+
+def design(model, on, **given):
+    """The candidates as the domain's record."""
+    return rackmath.design(quality_of=model, on=on, **given).subject
 
 
 def ask(**given):
@@ -243,7 +247,7 @@ def test_shapes_follow_llama():
 def test_the_cheapest_architecture():
     answer = design("meta-llama/Meta-Llama-3.1-70B", "gb200-nvl72", traffic="5M/s", months=12, caches="gqa",
                     experts="1")  # fmt: skip
-    d = answer.design
+    d = answer
     totals = [c.total for c in d.candidates]
     assert totals == sorted(totals)
     for c in d.candidates:
@@ -254,14 +258,14 @@ def test_the_cheapest_architecture():
     assert d.reference.tokens == 15e12
     assert d.weak
     busier = design("meta-llama/Meta-Llama-3.1-70B", "gb200-nvl72", traffic="500M/s", months=12, caches="gqa",
-                    experts="1").design  # fmt: skip
+                    experts="1")  # fmt: skip
     assert busier.best.active < d.best.active
     assert busier.best.tokens > d.best.tokens
 
 
 def test_members_beyond_the_runs_of_the_laws_are_answered_with_an_interval():
     asked = {"traffic": "1M/s", "tokens": "40B", "isl": 512, "osl": 128, "caches": "gqa", "experts": "1,8"}
-    d = design("gpt2-xl", "8xh100", **asked).design
+    d = design("gpt2-xl", "8xh100", **asked)
     assert any(beyond(d.need.law, {"params": c.effective, "tokens": c.tokens}) for c in d.candidates)
     assert {c.member.expansion for c in d.candidates} == {1, 8}
     assert sum(d.shares.values()) == pytest.approx(1)

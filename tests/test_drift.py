@@ -182,10 +182,8 @@ def test_intervals_of_a_split_are_wider_than_the_coefficients_alone():
 
 def test_a_dense_model_is_cheapest_only_by_clarks_law():
     """What Clark's law, of 130 B tokens for every size, says of experts at this size nobody builds by."""
-    from rackmath.faces.ask_design import design
-
     asked = {"traffic": "50M/s", "caches": "mla", "experts": "1,32"}
-    d = design("meta-llama/Meta-Llama-3.1-405B", "gb200-nvl72", **asked).design
+    d = rackmath.design(quality_of="meta-llama/Meta-Llama-3.1-405B", on="gb200-nvl72", **asked).subject
     assert d.best.member.expansion == 32
     assert d.shares[d.best.kind] > 0.9
     assert d.worths["tian"] > 8 > 2.5 > d.worths["clark-s-base"]

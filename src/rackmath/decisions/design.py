@@ -25,14 +25,14 @@ from ..errors import BadInput, Infeasible
 from ..scaling import drift
 from ..scaling.forms import crossing, effective, leverage
 from ..scaling.laws import Law, beyond, law
-from ..scaling.points import GRANULARITY, loss
+from ..scaling.points import GRANULARITY, WORTHS, loss
 from ..search.plan import Plan
 from ..search.train import Run
 from ..world.machine import Machine
 from ..world.model import Model
 from ..world.precision import Precision
 from ..world.workload import Objectives, Traffic
-from .allocation import MONTH
+from .allocation import MONTH, usable
 from .family import KINDS, VOCAB, Member, counted, serving, shape, training
 
 EXPANSIONS = (1, 8, 32)
@@ -53,6 +53,37 @@ def trained() -> dict[str, Trained]:
     """Models whose training tokens are published."""
     raw = tomllib.loads((files("rackmath") / "data" / "trained_tokens.toml").read_text(encoding="utf-8"))
     return {row["name"]: Trained(**row) for row in raw["model"]}
+
+
+def tokens_of(model: Model, given: float | None) -> tuple[float, str]:
+    """The tokens a model was trained on, and who says so; refused where neither the question nor the data does."""
+    if given is not None:
+        return float(given), "given"
+    found = trained().get(model.name)
+    if found is None:
+        raise BadInput(
+            f"the tokens that {model.name} was trained on are not known here; give them, like --tokens 15T"
+        )
+    return found.tokens, found.source
+
+
+def dense_law(name: str) -> Law:
+    """A law of dense models that splits compute."""
+    found = usable(law(name))
+    if found.active != 1:
+        raise BadInput(
+            f"{name} counts parameters {found.params}, so it speaks of no dense model; ask besiroglu, hoffmann or"
+            " sardana"
+        )
+    return found
+
+
+def routed_law(name: str) -> Law:
+    """A law that says what experts are worth."""
+    found = law(name)
+    if found.form not in WORTHS:
+        raise BadInput(f"{name} knows no experts; ask tian, clark-s-base, clark-rl-r or clark-hash")
+    return found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,7 +17,6 @@ import typer
 from ..questions.registry import entries
 from . import (
     cli_calibrate,
-    cli_design,
     cli_infer,
     cli_lab,
     cli_quote,
@@ -137,7 +136,6 @@ def plan(
 
 
 cli_calibrate.register(app)
-cli_design.register(app)
 cli_infer.register(app)
 cli_lab.register(app)
 cli_quote.register(app)

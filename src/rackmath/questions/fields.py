@@ -149,6 +149,8 @@ class Spec:
         found = tuple(dict.fromkeys(self._one(p) for p in parts))
         if not found and self.kind == "number" and isinstance(given, str):
             raise BadInput(f"{self.name} is empty; give {self.field.range}, or leave it out")
+        if not found and self.field.choices and isinstance(given, str):
+            raise BadInput(f"{self.name} is empty; give one or more of {', '.join(self.field.choices)}")
         return found
 
     def _one(self, given: Any) -> Any:
