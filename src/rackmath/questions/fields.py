@@ -147,7 +147,7 @@ class Spec:
             split = ([w.strip() for w in p.split(self.field.repeat)] if isinstance(p, str) else [p] for p in parts)
             parts = [w for words in split for w in words if w != ""]
         found = tuple(dict.fromkeys(self._one(p) for p in parts))
-        if not found and self.kind == "number" and isinstance(given, str):
+        if not found and self.kind == "number" and given not in ((), []):
             raise BadInput(f"{self.name} is empty; give {self.field.range}, or leave it out")
         if not found and self.field.choices and isinstance(given, str):
             raise BadInput(f"{self.name} is empty; give one or more of {', '.join(self.field.choices)}")
