@@ -11,7 +11,7 @@ import pytest
 from rackmath.errors import BadInput, Infeasible
 from rackmath.faces import cli
 from rackmath.faces.commandline import given_of
-from rackmath.questions.fields import Spec
+from rackmath.questions.fields import RECORDS, Spec
 from rackmath.questions.registry import command, entries
 from rackmath.units import UNITS
 
@@ -43,7 +43,9 @@ def bad_values(spec: Spec) -> list[Any]:
     if of.choices:
         return [of.choices[0] + "x", "", "\x1b[31m"]
     empty = [] if spec.many else [""]
-    return {"pairs": ["novalue", "=1"], "flag": ["maybe"]}.get(spec.kind, [*empty, "x" * 5000])
+    wrong = [1.5, True] if spec.field.complete in RECORDS else []
+    other = {"pairs": ["novalue", "=1", 1.5, True], "flag": ["maybe"]}
+    return other.get(spec.kind, [*empty, "x" * 5000, *wrong])
 
 
 BAD = [(name, spec, value) for name, spec in INPUTS for value in bad_values(spec)]

@@ -118,7 +118,7 @@ def _setting(q: Schedules) -> tuple[Setting, str]:
 def _bare(given: Time) -> bool:
     try:
         float(given)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         return False
     return True
 

@@ -20,6 +20,10 @@ LONGEST_TEXT = 4096
 """Characters of a word that a question takes; a longer one is no name, path or list of names."""
 
 
+RECORDS = ("models", "machines")
+"""What may be given as a record of the package in place of its name."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Field:
     """What a field says about itself.
@@ -160,6 +164,8 @@ class Spec:
         if self.kind == "number":
             return self._number(given)
         if not isinstance(given, str):
+            if of.complete in RECORDS and not isinstance(getattr(given, "name", None), str):
+                raise BadInput(f"{name} = {shown(given)} is no name; give one, or a record of the package")
             if self.kind == "any":
                 return given  # a record of the package, or data in place of a file of it
             raise BadInput(f"{name} = {shown(given)} is not text; give words")
@@ -209,6 +215,8 @@ def _pairs(spec: Spec, given: Any) -> dict[str, Any]:
     if isinstance(given, Mapping):
         return {str(k): v for k, v in given.items()}
     found: dict[str, Any] = {}
+    if not isinstance(given, str | list | tuple):
+        raise BadInput(f"{spec.name} = {shown(given)} is no mapping; give one, or words like {spec.field.example}")
     for word in [given] if isinstance(given, str) else given:
         key, equals, value = (part.strip() for part in str(word).partition("="))
         if not equals or not key or not value:
