@@ -41,7 +41,7 @@ LEAST_SHARE, LEAST_MOVE = 0.002, 0.0005
 
 
 @dataclass(frozen=True, kw_only=True)
-class Train:
+class TrainInput:
     """What is trained on which machine, and which layouts are tried."""
 
     model: ModelName
@@ -109,7 +109,7 @@ class TrainingRun:
     notes: tuple[str, ...]
 
 
-def answer(q: Train) -> Answer:
+def answer(q: TrainInput) -> Answer:
     """The fastest way to train so many tokens, the cheapest, and the layouts between and around them."""
     t = _run(q)
     job, price = t.job, float(t.job.machine.price_per_hour)
@@ -130,7 +130,7 @@ def answer(q: Train) -> Answer:
     )
 
 
-def _run(q: Train) -> TrainingRun:
+def _run(q: TrainInput) -> TrainingRun:
     """Words to a job, and its layouts searched, or the one that is named worked out."""
     seq, total = float(round(q.seq)), float(round(q.tokens))
     batch, said = jobs.batch_of(seq, float(round(q.batch_tokens)), total)

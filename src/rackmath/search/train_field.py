@@ -17,7 +17,7 @@ SLOWEST, FULLEST = 12.0, 6.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Candidate:
+class TriedLayout:
     """A layout of a search: its label, what it recomputes, seconds of a step, bytes of the fullest device."""
 
     label: str
@@ -27,11 +27,11 @@ class Candidate:
     fits: bool
 
 
-def candidates(field: Sequence[Rows], capacity: float) -> list[Candidate]:
+def candidates(field: Sequence[Rows], capacity: float) -> list[TriedLayout]:
     """The fastest layout of each kind of recomputation in each cell of memory and time."""
     whole = [(rows.seconds, rows.peak) for rows in field]
     fastest = min((float(np.min(seconds)) for seconds, _ in whole if len(seconds)), default=0.0)
-    kept: dict[tuple[str, int, int], Candidate] = {}
+    kept: dict[tuple[str, int, int], TriedLayout] = {}
     for rows in field:
         inside = np.flatnonzero((rows.seconds <= SLOWEST * fastest) & (rows.peak <= FULLEST * capacity))
         across = np.floor(np.log(rows.peak / capacity) * ACROSS / 4).astype(int)
@@ -40,7 +40,7 @@ def candidates(field: Sequence[Rows], capacity: float) -> list[Candidate]:
             key = (str(rows.layout.recompute), int(across[i]), int(down[i]))
             old = kept.get(key)
             if old is None or rows.seconds[i] < old.seconds:
-                kept[key] = Candidate(
+                kept[key] = TriedLayout(
                     label=rows.at(int(i)).label(),
                     recompute=key[0],
                     seconds=float(rows.seconds[i]),

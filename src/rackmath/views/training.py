@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..answers.charts import Axis, Mark, Series, scatter
 from ..experiments.results import recorded_memory
-from ..search.train_field import Candidate, candidates
+from ..search.train_field import TriedLayout, candidates
 from ..training.uncertainty import training_interval
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ def field(found: Found, best: Run) -> Record:
     )
 
 
-def _dots(name: str, of: Sequence[Candidate]) -> Series:
+def _dots(name: str, of: Sequence[TriedLayout]) -> Series:
     return Series(name, [c.peak for c in of], [c.seconds for c in of], labels=tuple(c.label for c in of))
 
 
