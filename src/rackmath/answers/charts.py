@@ -99,6 +99,8 @@ def scatter(series: Sequence[Series], *, title: str, x: Axis, y: Axis, marks: Se
 def stack(specs: Sequence[Spec], *, title: str) -> Spec:
     """Several charts one above the other as one specification; a terminal draws them one at a time.
 
+    Panels over the same x axis share it: only the last one writes it, and three or more are lower.
+
     >>> one = curve([Series("a", [1, 2], [3, 4])], title="One", x=Axis("x"), y=Axis("y"))
     >>> [len(part["data"]["values"]) for part in stack([one, one], title="Two")["vconcat"]]
     [2, 2]
@@ -113,6 +115,9 @@ def stack(specs: Sequence[Spec], *, title: str) -> Spec:
         part = {k: spec[k] for k in ("title", "width", "height", "encoding")}
         part["layer"] = [_renamed(layer, str(i)) for layer in spec["layer"]]
         parts.append(part | {"data": {"values": spec["datasets"][spec["data"]["name"]]}})
+    ends = [spec.get("usermeta", {}).get("rackmath", {}).get("x") for spec in specs]
+    if ends[0] and all(end == ends[0] for end in ends):
+        parts = _over_one_axis(parts)
     whole = {
         "$schema": SCHEMA,
         "description": f"{title}: " + "; ".join(spec["description"] for spec in specs),
@@ -125,6 +130,21 @@ def stack(specs: Sequence[Spec], *, title: str) -> Spec:
         apart = dict.fromkeys(("color", "strokeDash", "shape"), "independent")
         whole["resolve"] = {"scale": apart, "legend": apart}
     return whole
+
+
+LOW = 240
+"""Height of one of three or more panels over one axis, in pixels."""
+
+
+def _over_one_axis(parts: list[Spec]) -> list[Spec]:
+    """The panels, of which only the last writes the x axis that they share."""
+    found = []
+    for i, part in enumerate(parts):
+        x = part["encoding"]["x"]
+        bare = x["axis"] if i == len(parts) - 1 else x["axis"] | {"title": None, "labels": False}
+        shared = {"encoding": part["encoding"] | {"x": x | {"axis": bare}}}
+        found.append(part | shared | ({"height": LOW} if len(parts) > 2 else {}))
+    return found
 
 
 def _renamed(layer: Spec, tail: str) -> Spec:
@@ -408,7 +428,7 @@ def _mark_layers(marks: list[Spec]) -> list[Spec]:
                 "name": "rules",
                 "data": {"values": rules},
                 "mark": {"type": "rule", "style": ["rule-mark"]},
-                "encoding": {"y": y, "y2": {"value": HEIGHT}},
+                "encoding": {"y": y, "y2": {"value": "height"}},
             }
         )
         layers.append({"name": "rule labels", "layer": [_text(m, {"y": y}) for m in rules]})
