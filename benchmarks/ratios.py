@@ -90,10 +90,10 @@ def columns() -> list[Ratio]:
     import rackmath
     from rackmath.decisions.allocation import Problem
     from rackmath.decisions.allocation_ranges import intervals, ranges
-    from rackmath.faces import ask, ask_memory
+    from rackmath.faces import ask_memory
     from rackmath.scaling.laws import law
 
-    plan = spent(lambda: ask.plan(V3, RACK, isl=8192, osl=1024, min_interactivity=20))
+    plan = spent(lambda: rackmath.plan(V3, on=RACK, isl=8192, osl=1024, min_interactivity=20))
     curve = spent(lambda: ask_memory.context(V3, RACK, max_tpot="40ms"))
     search = spent(lambda: rackmath.train(V3, on="2048xh800", tokens="14.8T", seq=4096, batch_tokens=4096 * 15360))
     problem = Problem(law=law("besiroglu"), rate=50e6, months=2.0, active=100e9, efficiency=1 / 3)

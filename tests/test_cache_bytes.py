@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from plans import plan
 
-from rackmath.faces import ask
 from rackmath.kernel.counts import Pass, attended_entries, attended_sum, read_bytes
 from rackmath.kernel.efficiency import calibrated
 from rackmath.layout.footprint import device_cache_bytes, device_weight_bytes, footprint
@@ -57,7 +57,7 @@ def test_a_pass_with_a_buffer_of_no_flops_has_a_time(name: str, machine: str) ->
 
 @pytest.mark.parametrize("name", V4)
 def test_v4_is_planned(name: str) -> None:
-    answer = ask.plan(name, "8xh200", isl=4000, osl=500)
+    answer = plan(name, "8xh200", isl=4000, osl=500)
     assert np.isfinite(float(answer.best.serving.tpot))
 
 

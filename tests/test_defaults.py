@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from plans import plan
 
 import rackmath
-from rackmath.faces import ask
 from rackmath.faces.cli import run
 from rackmath.kernel.counts import Pass
 from rackmath.layout.footprint import footprint
@@ -239,10 +239,10 @@ def test_every_tree_has_levels(command: str, capsys: pytest.CaptureFixture[str])
 
 
 def test_a_plan_without_an_objective_says_what_it_is_best_at_and_offers_a_quicker_one() -> None:
-    answer = ask.plan(LLAMA, "8xh200")
+    answer = plan(LLAMA, "8xh200")
     said = next(note for note in answer.notes if note.startswith("no objective was given"))
     assert "the plan with the cheapest tokens" in said
     assert "add --min-interactivity 30, at $" in said
-    quick = ask.plan(LLAMA, "8xh200", min_interactivity=30)
+    quick = plan(LLAMA, "8xh200", min_interactivity=30)
     assert f"${float(quick.best.cost.blended_mtok):.3f}" in said
     assert not any("no objective" in note for note in quick.notes)

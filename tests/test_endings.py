@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from rackmath.errors import BadInput, Infeasible
-from rackmath.faces import ask, cli, endings
+from rackmath.faces import cli, endings
 
 LECTURE = ("lecture", "4")
 
@@ -39,7 +39,7 @@ def test_a_fault_of_ours_is_one_sentence_and_70(
     error: BaseException, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.delenv("RACKMATH_DEBUG", raising=False)
-    monkeypatch.setattr(ask, "batch", _raise(error))
+    monkeypatch.setattr("rackmath.questions.registry.Command.ask", _raise(error))
     assert cli.run(["batch", "meta-llama/Llama-3.1-8B", "--on", "8xh100"]) == 70
     said = capsys.readouterr()
     assert said.out == ""

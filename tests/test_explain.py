@@ -8,10 +8,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from plans import plan
 
 import rackmath
 from rackmath.commands import machines, models
-from rackmath.faces import ask, cli, explain_plan
+from rackmath.faces import cli
+from rackmath.questions.resolve import Quantity
+from rackmath.search.either import PlanAnswer
+from rackmath.views import plan_terms
 from rackmath.views.machine_terms import Node, product, root, stated, total
 from rackmath.world import catalog
 
@@ -36,9 +40,9 @@ def node(tree: Node, name: str) -> Node:
 @pytest.mark.parametrize("machine", MACHINES)
 @pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("traffic", [{}, {"cached": 0.5, "max_tpot": "60ms"}], ids=["plain", "cached"])
-def test_plan_terms_follow(model: str, machine: str, traffic: dict[str, ask.Quantity]) -> None:
-    answer = ask.plan(model, machine, **traffic)  # type: ignore[arg-type]
-    tree = explain_plan.plan(answer)
+def test_plan_terms_follow(model: str, machine: str, traffic: dict[str, Quantity]) -> None:
+    answer = plan(model, machine, **traffic)  # type: ignore[arg-type]
+    tree = plan_terms.plan(answer)
     assert wrong(tree) == []
     assert sourceless(tree) == []
     best = answer.best
@@ -96,13 +100,10 @@ def test_a_machine_names_the_source_of_each_value() -> None:
 
 
 def test_a_value_set_by_hand_has_its_hand_as_source() -> None:
-    answer = ask.plan("meta-llama/Llama-3.1-8B", "8xh100", sets={"machine.hbm_bandwidth": "8TB/s"})
-    found = node(explain_plan.plan(answer), "memory bandwidth")
+    answer = plan("meta-llama/Llama-3.1-8B", "8xh100", sets={"machine.hbm_bandwidth": "8TB/s"})
+    found = node(plan_terms.plan(answer), "memory bandwidth")
     assert found.value == 8e12
-    assert (
-        found.source
-        != node(explain_plan.plan(ask.plan("meta-llama/Llama-3.1-8B", "8xh100")), "memory bandwidth").source
-    )
+    assert found.source != node(plan_terms.plan(plan("meta-llama/Llama-3.1-8B", "8xh100")), "memory bandwidth").source
 
 
 def test_a_wrong_value_is_found() -> None:
@@ -141,8 +142,8 @@ def test_explain_of_what_does_not_fit_gives_the_reasons(capsys: pytest.CaptureFi
 
 
 def test_a_fleet_is_explained() -> None:
-    answer = ask.plan("deepseek-ai/DeepSeek-V3", "8xh200", rate="30/s", utilisation="80%")
-    tree, fleet = explain_plan.plan(answer), answer.fleet
+    answer = plan("deepseek-ai/DeepSeek-V3", "8xh200", rate="30/s", utilisation="80%")
+    tree, fleet = plan_terms.plan(answer), answer.fleet
     assert fleet is not None
     assert wrong(tree) == []
     for name, value in (
@@ -170,7 +171,7 @@ def test_mixed_steps_and_waiting_are_formulas(batch: int, isl: int) -> None:
         question=q, objectives=Objectives(), best=best, runner_up=None, runner_up_why="", nearest=None, reasons=(),
         by_price=none, by_throughput=none, evaluated=1,
     )  # fmt: skip
-    tree = explain_plan.plan(ask.PlanAnswer(answer=found, fleet=None, notes=()))
+    tree = plan_terms.plan(PlanAnswer(answer=found, fleet=None, notes=()))
     assert wrong(tree) == []
     mixed = node(tree, "mixed share")
     assert mixed.rule
@@ -216,8 +217,8 @@ def test_depth_cuts_the_tree(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_terms_of_a_speculative_plan_follow() -> None:
     """TPOT is a step over the tokens it keeps, and a step pays for its drafts."""
-    answer = ask.plan("deepseek-ai/DeepSeek-V3", "gb200-nvl72", max_tpot="50ms", draft="mtp", depth=3)
-    tree = explain_plan.plan(answer)
+    answer = plan("deepseek-ai/DeepSeek-V3", "gb200-nvl72", max_tpot="50ms", draft="mtp", depth=3)
+    tree = plan_terms.plan(answer)
     assert wrong(tree) == []
     assert node(tree, "tokens kept per step").value == pytest.approx((1 - 0.7**4) / 0.3)
     assert (node(tree, "making drafts").value or 0) > 0

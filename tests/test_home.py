@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from plans import plan
 
 from rackmath.errors import BadInput
 from rackmath.evidence.local_logs import local_logs
-from rackmath.faces import ask, show
-from rackmath.faces.ask_pools import plan as plan_any
+from rackmath.faces import show
 from rackmath.kernel.counts import weight_bytes
 from rackmath.questions.resolve import question
 from rackmath.world import catalog, gguf
@@ -100,7 +100,7 @@ def test_logs_of_home_engines_are_met(log):
     ],
 )
 def test_what_people_run_fits(model: str, machine: str, precision: str, isl: int, osl: int):
-    answer = ask.plan(model, machine, precision=precision, isl=isl, osl=osl)
+    answer = plan(model, machine, precision=precision, isl=isl, osl=osl)
     assert answer.best is not None
     assert answer.best.question.engine.name == "llamacpp"
     assert answer.best.batch == 1
@@ -108,7 +108,7 @@ def test_what_people_run_fits(model: str, machine: str, precision: str, isl: int
 
 
 def test_what_does_not_fit_says_by_how_much():
-    answer = ask.plan("meta-llama/Llama-3.3-70B-Instruct", "rtx-4090", precision="q4_k_m", isl=2000, osl=500)
+    answer = plan("meta-llama/Llama-3.3-70B-Instruct", "rtx-4090", precision="q4_k_m", isl=2000, osl=500)
     assert answer.best is None
     assert "GB short" in answer.answer.reasons[0]
     assert answer.answer.nearest.machine.n_devices == 2
@@ -118,16 +118,16 @@ def test_what_does_not_fit_says_by_how_much():
 
 
 def test_two_cards_work_in_turn():
-    two = ask.plan("meta-llama/Llama-3.3-70B-Instruct", "2xrtx-3090", precision="q4_k_m", isl=500, osl=300).best
+    two = plan("meta-llama/Llama-3.3-70B-Instruct", "2xrtx-3090", precision="q4_k_m", isl=500, osl=300).best
     assert two.layout.label() == "TP1 PP2"
     assert 16 < float(two.serving.interactivity) < 21  # reported: 16 to 20
-    one = ask.plan("Qwen/Qwen3-8B", "2xrtx-3090", precision="q4_k_m", isl=500, osl=300).best
+    one = plan("Qwen/Qwen3-8B", "2xrtx-3090", precision="q4_k_m", isl=500, osl=300).best
     assert float(one.layout.gpus) == 1  # a second card in turn makes nothing faster
 
 
 @pytest.mark.parametrize("users", [1, 2, 3, 7])
 def test_a_closed_loop_closes_over_whole_users(users: int):
-    found = ask.plan("Qwen/Qwen3-8B", "rtx-4090", precision="q4_k_m", isl=1500, osl=300, users=users).best
+    found = plan("Qwen/Qwen3-8B", "rtx-4090", precision="q4_k_m", isl=1500, osl=300, users=users).best
     s = found.serving
     assert found.batch == users
     assert float(s.concurrency) == pytest.approx(users)
@@ -140,7 +140,7 @@ def test_a_closed_loop_closes_over_whole_users(users: int):
 
 
 def test_more_users_are_slower_each_and_faster_together():
-    plans = [ask.plan("Qwen/Qwen3-8B", "rtx-4090", precision="q4_k_m", isl=500, osl=300, users=n).best
+    plans = [plan("Qwen/Qwen3-8B", "rtx-4090", precision="q4_k_m", isl=500, osl=300, users=n).best
              for n in (1, 2, 4, 8)]  # fmt: skip
     each = [float(p.serving.interactivity) for p in plans]
     together = [float(p.serving.output_tput) for p in plans]
@@ -149,7 +149,7 @@ def test_more_users_are_slower_each_and_faster_together():
 
 
 def test_users_on_a_server_are_spread_over_whole_replicas():
-    found = ask.plan("meta-llama/Llama-3.1-8B", "8xh100", users=16, isl=2000, osl=500, max_tpot="5ms").best
+    found = plan("meta-llama/Llama-3.1-8B", "8xh100", users=16, isl=2000, osl=500, max_tpot="5ms").best
     assert found.question.engine.name == "typical"
     assert found.batch == int(found.batch) <= 16
     replicas = -(-16 // found.batch)
@@ -159,12 +159,10 @@ def test_users_on_a_server_are_spread_over_whole_replicas():
 def test_the_context_that_fits_fills_the_card():
     from rackmath.search.closed import longest_context
 
-    best = ask.plan("google/gemma-3-27b-it", "rtx-4090", precision="q4_0", isl=2000, osl=300).best
+    best = plan("google/gemma-3-27b-it", "rtx-4090", precision="q4_0", isl=2000, osl=300).best
     longest = longest_context(best)
-    assert (
-        ask.plan("google/gemma-3-27b-it", "rtx-4090", precision="q4_0", isl=longest - 300, osl=300).best is not None
-    )
-    assert ask.plan("google/gemma-3-27b-it", "rtx-4090", precision="q4_0", isl=longest + 300, osl=300).best is None
+    assert plan("google/gemma-3-27b-it", "rtx-4090", precision="q4_0", isl=longest - 300, osl=300).best is not None
+    assert plan("google/gemma-3-27b-it", "rtx-4090", precision="q4_0", isl=longest + 300, osl=300).best is None
 
 
 # --- what is taken where nothing is said ----------------------------------------------------------------------------
@@ -191,8 +189,8 @@ def test_home_machines_and_files_run_llama_cpp(machine: str, precision: str | No
 
 def test_formats_that_no_file_holds_are_refused_or_replaced():
     with pytest.raises(BadInput, match=r"llama\.cpp does not run fp8 weights"):
-        ask.plan("Qwen/Qwen3-8B", "rtx-4090", engine="llama.cpp", precision="fp8")
-    answer = ask.plan("Qwen/Qwen3-30B-A3B-FP8", "2xrtx-4090", engine="llama.cpp", isl=500, osl=200)
+        plan("Qwen/Qwen3-8B", "rtx-4090", engine="llama.cpp", precision="fp8")
+    answer = plan("Qwen/Qwen3-30B-A3B-FP8", "2xrtx-4090", engine="llama.cpp", isl=500, osl=200)
     assert answer.best.precision.name == "q8_0"
     assert any("q8_0 is taken" in note for note in answer.notes)
 
@@ -200,14 +198,14 @@ def test_formats_that_no_file_holds_are_refused_or_replaced():
 @pytest.mark.parametrize("users", ["0", "1.5", "-1", "nan", "inf", "1e12"])
 def test_users_are_a_whole_number(users: str):
     with pytest.raises(BadInput, match="users"):
-        ask.plan("Qwen/Qwen3-8B", "rtx-4090", users=users)
+        plan("Qwen/Qwen3-8B", "rtx-4090", users=users)
 
 
 def test_users_contradict_a_rate_and_two_pools():
     with pytest.raises(BadInput, match="users and a rate"):
-        ask.plan("Qwen/Qwen3-8B", "8xh100", users=4, rate="3/s")
+        plan("Qwen/Qwen3-8B", "8xh100", users=4, rate="3/s")
     with pytest.raises(BadInput, match="one pool"):
-        plan_any("Qwen/Qwen3-8B", "8xh100", mode="any", users=4)
+        plan("Qwen/Qwen3-8B", "8xh100", mode="any", users=4)
 
 
 def test_no_screen_speaks_of_part_of_a_sequence_or_one_of_one():
@@ -217,19 +215,19 @@ def test_no_screen_speaks_of_part_of_a_sequence_or_one_of_one():
 
 
 def test_a_plan_at_home_is_started_by_llama_server():
-    from rackmath.faces.launch import launched
+    from rackmath.search.launch import launched
 
-    answer = ask.plan("Qwen/Qwen3-8B", "2xrtx-4090", precision="q8_0", kv="q8_0", users=3, isl=8000, osl=1000)
+    answer = plan("Qwen/Qwen3-8B", "2xrtx-4090", precision="q8_0", kv="q8_0", users=3, isl=8000, osl=1000)
     (one,) = launched(answer).commands
     assert one.words[0] == "llama-server --model Qwen3-8B-Q8_0.gguf"
     assert {"--parallel 3", "--ctx-size 27000", "--cache-type-k q8_0 --cache-type-v q8_0"} <= set(one.words)
 
 
 def test_a_home_machine_beside_a_server_is_asked_as_one():
-    mixed = ask.plan("Qwen/Qwen3-8B", ["rtx-4090", "8xh100"], isl=2000, osl=500).answer
+    mixed = plan("Qwen/Qwen3-8B", ["rtx-4090", "8xh100"], isl=2000, osl=500).answer
     engines = {a.question.engine.name for a in (mixed, *mixed.others)}
     assert engines == {"typical"}
-    homes = ask.plan("Qwen/Qwen3-8B", ["rtx-4090", "m4-max"], precision="q4_k_m", isl=2000, osl=500).answer
+    homes = plan("Qwen/Qwen3-8B", ["rtx-4090", "m4-max"], precision="q4_k_m", isl=2000, osl=500).answer
     assert {a.question.engine.name for a in (homes, *homes.others)} == {"llamacpp"}
 
 
@@ -237,15 +235,15 @@ def test_a_home_machine_beside_a_server_is_asked_as_one():
 def test_the_tree_of_a_closed_loop_adds_up(model: str, users: int):
     from test_explain import wrong
 
-    from rackmath.faces import explain_plan
+    from rackmath.views import plan_terms
 
-    answer = ask.plan(model, "2xrtx-3090", precision="q4_k_m", users=users, isl=2000, osl=500)
-    assert wrong(explain_plan.plan(answer)) == []
+    answer = plan(model, "2xrtx-3090", precision="q4_k_m", users=users, isl=2000, osl=500)
+    assert wrong(plan_terms.plan(answer)) == []
 
 
 def test_a_mixture_of_experts_is_within_its_interval():
     """51.03 tokens a second of llama-bench (128 generated) on an M1 Max, of a file in Q4_K_M, April 2026."""
-    best = ask.plan("Qwen/Qwen3-30B-A3B", "m1-max", precision="q4_k_m", isl=1, osl=128).best
+    best = plan("Qwen/Qwen3-30B-A3B", "m1-max", precision="q4_k_m", isl=1, osl=128).best
     low, high = best.intervals.tpot.inverse.around(float(best.serving.interactivity))
     assert low < 51.03 < high
     assert float(best.serving.interactivity) == pytest.approx(51.03, rel=0.15)

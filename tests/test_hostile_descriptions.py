@@ -17,11 +17,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from plans import plan
 
 import rackmath
 from rackmath.errors import BadInput, Infeasible
 from rackmath.evidence import result_tools
-from rackmath.faces import ask
 from rackmath.kernel.counts import cache_bytes, parameters
 from rackmath.world import catalog
 from rackmath.world.description import build
@@ -157,7 +157,7 @@ def is_sane(model: Model) -> None:
 def used(model: Model) -> None:
     """Put the model to commands; what is refused is one sentence too."""
     for command in (
-        lambda: ask.plan(model, "8xh100", isl=1000, osl=100),
+        lambda: plan(model, "8xh100", isl=1000, osl=100),
         lambda: rackmath.forward(model, on="8xh100", batch=4, context=100, prefill=10).subject,
         lambda: rackmath.batch(model, on="8xh100", context=1000),
         lambda: rackmath.memory(model, on="8xh100"),

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from plans import plan
 from scipy.stats import multivariate_normal
 
 from rackmath.decisions import beliefs as beliefs_of
@@ -30,7 +31,7 @@ from rackmath.economics.pricelist import ListPrice, PriceList, price_list
 from rackmath.errors import BadInput
 from rackmath.evidence import blind
 from rackmath.evidence.open_models import OTHER_MACHINES, open_lists, truth
-from rackmath.faces import ask, ask_infer
+from rackmath.faces import ask_infer
 from rackmath.faces.cli import run
 from rackmath.kernel.counts import active_parameters, attention_flops, cache_bytes, read_bytes, total_parameters
 from rackmath.world import catalog
@@ -85,7 +86,7 @@ def test_the_batch_gives_the_speed_and_fits() -> None:
 )
 def test_the_closed_form_is_near_the_planner(model: str, machine: str, precision: str) -> None:
     """With the middles of the beliefs, costs are within a factor of 2.2 of the cheapest calibrated plan."""
-    best = ask.plan(model, machine, isl=8192, osl=1024, min_interactivity=20, precision=precision).best
+    best = plan(model, machine, isl=8192, osl=1024, min_interactivity=20, precision=precision).best
     assert best is not None
     m, q = catalog.model(model), best.machine
     of = beliefs_of.beliefs()

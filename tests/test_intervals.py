@@ -7,14 +7,15 @@ import math
 from typing import Any
 
 import pytest
+from plans import plan
 
 import rackmath
 from rackmath.errors import BadInput
-from rackmath.faces import ask, ask_pools, cli, records, records_pools
+from rackmath.faces import cli
 from rackmath.kernel.uncertainty import NOT_CALIBRATED
 from rackmath.questions.resolve import question
 from rackmath.search import trust as trusted
-from rackmath.views import setting
+from rackmath.views import plans, pools, setting
 from rackmath.world.workload import Traffic
 
 V3, LLAMA, SMALL = "deepseek-ai/DeepSeek-V3", "meta-llama/Llama-3.1-70B", "meta-llama/Llama-3.1-8B"
@@ -33,9 +34,9 @@ def said(capsys: pytest.CaptureFixture[str], *words: str, code: int = 0) -> Any:
 @pytest.mark.parametrize("machine", ["8xh200", "gb200-nvl72", "8xmi300x", "8xgaudi3"])
 @pytest.mark.parametrize("model", [SMALL, LLAMA, V3])
 def test_no_interval_of_a_plan_is_beyond_its_bound(model: str, machine: str, engine: str | None) -> None:
-    found = ask.plan(model, machine, max_tpot="60ms", engine=engine)
+    found = plan(model, machine, max_tpot="60ms", engine=engine)
     p = found.best or found.answer.nearest
-    spans, bound = records.spans(p), records.chosen(p)["bound"]
+    spans, bound = plans.spans(p), plans.chosen(p)["bound"]
     for name in ("tpot", "ttft"):
         low, high = spans[name]
         assert float(bound[name]) * (1 - 1e-12) <= low < high
@@ -54,7 +55,7 @@ def test_no_interval_of_a_plan_is_beyond_its_bound(model: str, machine: str, eng
 
 def test_less_is_known_of_what_nobody_measured() -> None:
     seen, new, drafted = (
-        ask.plan(V3, on, max_tpot="60ms", engine="sglang", **more).best.intervals.tpot
+        plan(V3, on, max_tpot="60ms", engine="sglang", **more).best.intervals.tpot
         for on, more in (("8xh200", {}), ("8xmi455x", {}), ("8xh200", {"draft": "mtp"}))
     )
     assert new.high / new.low > seen.high / seen.low
@@ -64,7 +65,7 @@ def test_less_is_known_of_what_nobody_measured() -> None:
 
 
 def test_two_pools_are_less_sure_than_one_and_say_why() -> None:
-    answer = ask_pools.plan(LLAMA, "8xh200", mode="any", max_tpot="30ms", max_ttft="2s")
+    answer = plan(LLAMA, "8xh200", mode="any", max_tpot="30ms", max_ttft="2s")
     one, two = answer.aggregated.best, answer.pools.best  # type: ignore[union-attr]
     assert two is not None
     assert width((two.intervals.tpot.low, two.intervals.tpot.high)) >= width(
@@ -72,7 +73,7 @@ def test_two_pools_are_less_sure_than_one_and_say_why() -> None:
     )
     assert "of two pools" in two.intervals.tpot.reason
     assert "of two pools" in two.intervals.ttft.reason
-    spans, s = records_pools.spans(two), two.serving
+    spans, s = pools.spans(two), two.serving
     assert float(s.ttft_bound) <= spans["ttft"][0] < spans["ttft"][1]
     assert float(s.decode.tpot_bound) <= spans["tpot"][0] < spans["tpot"][1]
     most = float(s.request_rate_bound) / float(s.request_rate)
@@ -81,8 +82,8 @@ def test_two_pools_are_less_sure_than_one_and_say_why() -> None:
 
 
 def test_each_pool_is_as_sure_as_its_machine() -> None:
-    same = ask_pools.plan(LLAMA, "8xh200", mode="disaggregated", max_tpot="60ms", max_ttft="5s").pools.best
-    other = ask_pools.plan(
+    same = plan(LLAMA, "8xh200", mode="disaggregated", max_tpot="60ms", max_ttft="5s").pools.best
+    other = plan(
         LLAMA, "8xh200", prefill_on="8xmi455x", mode="disaggregated", max_tpot="60ms", max_ttft="5s"
     ).pools.best
     assert other.intervals.tpot == same.intervals.tpot

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from plans import plan
 
 import rackmath
 from rackmath.evidence.memory_logs import Log, found, logs
@@ -170,9 +171,8 @@ def test_seats_fill_the_room_and_no_more(room: float, each: float, prompt: float
 
 def test_what_people_asked_fits() -> None:
     """Runs that were reported to take place; `plan` said they were short of negative bytes."""
-    from rackmath.faces import ask
 
     for name, fmt, isl, osl in (
         ("Qwen/Qwen3-30B-A3B", "q4_k_m", 2000, 500), ("google/gemma-3-27b-it", "q4_0", 2000, 300),
     ):  # fmt: skip
-        assert ask.plan(name, "rtx-4090", precision=fmt, isl=isl, osl=osl).best is not None
+        assert plan(name, "rtx-4090", precision=fmt, isl=isl, osl=osl).best is not None

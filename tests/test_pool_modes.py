@@ -5,20 +5,23 @@ from __future__ import annotations
 import json
 
 import pytest
+from plans import plan
 
 from rackmath.economics.cost import billed_devices
-from rackmath.faces import ask, ask_pools, records_pools
+from rackmath.economics.fleet import FleetNeed
 from rackmath.faces.cli import run
 from rackmath.search.disaggregated import spent
+from rackmath.search.either import fleets_of
 from rackmath.search.plan import spent as spent_on
 from rackmath.search.serving_modes import compared
+from rackmath.views import pools
 
 LLAMA = "meta-llama/Llama-3.1-70B"
 
 
 def test_dollars_are_never_compared_with_hours(capsys):
     """The prefill pool's machine has no price: both modes are compared in device time, on the front as well."""
-    answer = ask_pools.plan(LLAMA, "8xh100", prefill_on="8xh20", mode="any")
+    answer = plan(LLAMA, "8xh100", prefill_on="8xh20", mode="any")
     one, two = answer.aggregated.best, answer.pools.best
     assert float(two.machines[0].price_per_hour) == 0
     costs = compared(one, two)
@@ -51,11 +54,11 @@ def _power(fleets):
 def test_over_the_power_limit_one_pool_is_left(capsys):
     """A limit between what one pool draws and what two draw leaves one pool, and says what two would draw."""
     options = FLEET | {"isl": 500, "osl": 2000, "spare": 2, "mode": "any"}  # two spare replicas in each pool
-    free = ask_pools.plan(LLAMA, "8xh200", **options)
-    need = ask.fleet_need(30.0, 2, None)
-    one, two = float(free.aggregated.fleet.power), min(_power(ask_pools._fleets(p, need)) for p in free.pools.ranked)
+    free = plan(LLAMA, "8xh200", **options)
+    need = FleetNeed(rate=30.0, spare=2)
+    one, two = float(free.aggregated.fleet.power), min(_power(fleets_of(p, need)) for p in free.pools.ranked)
     assert one < two
-    answer = ask_pools.plan(LLAMA, "8xh200", power_limit=two - 1, **options)
+    answer = plan(LLAMA, "8xh200", power_limit=two - 1, **options)
     assert answer.winner == "aggregated"
     assert answer.pools.best is None
     assert "two pools cannot meet the limits: two pools of" in answer.why
@@ -69,10 +72,10 @@ def test_over_the_power_limit_one_pool_is_left(capsys):
 
 
 def test_pairs_over_the_power_limit_are_skipped():
-    free = ask_pools.plan(LLAMA, "8xh200", mode="disaggregated", **FLEET)
-    drawn = {p.label(): _power(ask_pools._fleets(p, ask.fleet_need(30.0, 1, None))) for p in free.pools.ranked}
+    free = plan(LLAMA, "8xh200", mode="disaggregated", **FLEET)
+    drawn = {p.label(): _power(fleets_of(p, FleetNeed(rate=30.0, spare=1))) for p in free.pools.ranked}
     limit = min(drawn.values())
-    answer = ask_pools.plan(LLAMA, "8xh200", mode="disaggregated", power_limit=limit, **FLEET)
+    answer = plan(LLAMA, "8xh200", mode="disaggregated", power_limit=limit, **FLEET)
     assert drawn[answer.best.label()] == pytest.approx(limit)
     assert _power(answer.fleets) <= limit * (1 + 1e-12)
 
@@ -81,7 +84,7 @@ def test_pairs_over_the_power_limit_are_skipped():
 def test_narrower_formats_are_compared_with_the_plan_shown(rate):
     """Two pools win: what FP8 in one pool would save is told against them, or not at all."""
     limits = {"max_tpot": "30ms", "max_ttft": "2s", "rate": rate}
-    answer = ask_pools.plan(LLAMA, "8xh200", mode="any", **limits)
+    answer = plan(LLAMA, "8xh200", mode="any", **limits)
     assert answer.winner == "disaggregated"
     other, one = answer.aggregated.narrower, answer.aggregated.best
     shown = compared(other, answer.pools.best, answer.fleets)
@@ -90,7 +93,7 @@ def test_narrower_formats_are_compared_with_the_plan_shown(rate):
     assert [f"{saved:.0%} less" in n for n in told] == ([True] if saved >= 0.03 else [])
     against_one = 1 - spent_on(other) / spent_on(one)
     assert against_one > saved + 0.05
-    alone = ask_pools.plan(LLAMA, "8xh200", **limits)
+    alone = plan(LLAMA, "8xh200", **limits)
     assert any(f"{against_one:.0%} less" in n for n in alone.notes)
 
 
@@ -102,7 +105,7 @@ def test_machines_are_compared_over_both_modes(mode, capsys):
     rows = {r["machine"]: r for r in json.loads(capsys.readouterr().out)["machines"]}
     assert set(rows) == set(names)
     for name in names[:2]:
-        alone = ask_pools.plan(LLAMA, name, mode=mode, max_tpot="30ms", max_ttft="2s")
+        alone = plan(LLAMA, name, mode=mode, max_tpot="30ms", max_ttft="2s")
         assert rows[name]["mode"] == alone.winner
         assert rows[name]["blended_mtok"] == pytest.approx(float(alone.best.cost.blended_mtok))
         assert rows[name]["reason"] is None
@@ -115,7 +118,7 @@ def test_machines_are_compared_over_both_modes(mode, capsys):
 
 
 def test_a_machine_without_that_kind_of_price_is_compared_last():
-    answer = ask_pools.plan(LLAMA, ["8xh200", "8xh20"], mode="any", max_tpot="60ms", price="reserved")
+    answer = plan(LLAMA, ["8xh200", "8xh20"], mode="any", max_tpot="60ms", price="reserved")
     assert answer.best is not None
-    assert [r["machine"] for r in records_pools.machines(answer)] == ["8xh200", "8xh20"]
+    assert [r["machine"] for r in pools.machines(answer)] == ["8xh200", "8xh20"]
     assert any("8xh20 has no reserved price" in n for n in answer.notes)

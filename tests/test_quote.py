@@ -274,7 +274,7 @@ def test_the_long_tier_of_a_rack_is_no_single_sequence() -> None:
 
 def test_plan_with_a_sellers_traffic_gives_the_standard_costs() -> None:
     """The words on the screen: the standard lines at margin 0 are what plan says of the same traffic."""
-    from rackmath.faces.ask import plan as ask_plan
+    from plans import plan as ask_plan
 
     mine = asked(margin=0.0, rounded=False)
     same = ask_plan(LLAMA, NODE, cached="50%", min_interactivity=20, utilisation="60%").best.cost

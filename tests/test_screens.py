@@ -68,7 +68,7 @@ def test_prices_of_different_kinds_are_told_apart(shell: Shell) -> None:
     shell.card("rented", "on_demand")
     shell.card("bought", "owned")
     screen = shell("plan", LLAMA, "--on", "rented,bought")
-    assert "$1.50 on-demand" in screen
+    assert re.search(r"\$1\.50 +on-demand", screen)
     found = shell.json("plan", LLAMA, "--on", "rented,bought")
     kinds = {r["machine"]: (r["price_per_gpu_hour"], r["price_kind"]) for r in found["machines"]}
     assert kinds["rented"] == (1.5, "on_demand")
@@ -79,8 +79,8 @@ def test_prices_of_different_kinds_are_told_apart(shell: Shell) -> None:
     assert not any("prices of different kinds" in n for n in same["notes"])
     shell.card("kept", "reserved")
     loud = shell("plan", LLAMA, "--on", "rented,kept", width=200)
-    assert re.search(r"Prices of different kinds are compared: .*rented on-demand.*; --price \w+ compares one", loud)
-    assert "$1.50 reserved" in loud
+    assert re.search(r"prices of different kinds are compared: .*rented on-demand.*; --price \w+ compares one", loud)
+    assert re.search(r"\$1\.50 +reserved", loud)
 
 
 def test_a_kind_of_price_one_machine_lacks_does_not_end_the_comparison(shell: Shell) -> None:
@@ -94,7 +94,7 @@ def test_a_kind_of_price_one_machine_lacks_does_not_end_the_comparison(shell: Sh
     assert any(n.startswith("rented has no reserved price") for n in found["notes"])
     assert "no reserved price" in shell("plan", LLAMA, "--on", "rented", "--price", "reserved", code=2)
     assert "no spot price" in shell("plan", LLAMA, "--on", "rented,kept", "--price", "spot", code=2)
-    assert "unknown kind of price" in shell("plan", LLAMA, "--on", "rented,kept", "--price", "rserved", code=2)
+    assert "unknown price" in shell("plan", LLAMA, "--on", "rented,kept", "--price", "rserved", code=2)
 
 
 def test_every_reason_names_its_machine(shell: Shell) -> None:

@@ -54,8 +54,8 @@ class Series:
     """A named run of points.
 
     `look` is "line", "dashed" or "dots"; "auto" is a line in a `curve` and dots in a `scatter`. `labels`, one for
-    each point, say what a point is when the mouse rests on it. A point with a coordinate that is not finite, or
-    not positive on a logarithmic axis, is left out.
+    each point, say what a point is when the mouse rests on it. `low` and `high`: ends of the interval of each y. A
+    point with a coordinate that is not finite, or not positive on a logarithmic axis, is left out.
     """
 
     name: str
@@ -63,6 +63,8 @@ class Series:
     y: Sequence[float]
     look: str = "auto"
     labels: Sequence[str] = ()
+    low: Sequence[float] = ()
+    high: Sequence[float] = ()
 
 
 @dataclass(frozen=True)
@@ -191,6 +193,8 @@ def _points(series: Series, look: str, x: Axis, y: Axis) -> list[Spec]:
         a, b = float(a), float(b)
         if usable(a, x.log) and usable(b, y.log):
             row: Spec = {"series": series.name, "look": look, "x": a, "y": b}
+            if series.low and usable(series.low[i], y.log) and usable(series.high[i], y.log):
+                row |= {"low": float(series.low[i]), "high": float(series.high[i])}
             rows.append(row | ({"point": str(labels[i])} if labels else {}))
     return rows
 
@@ -217,7 +221,8 @@ def sketch(
     pad = 0.04 if any(row["look"] == "dots" for row in every) else 0.0
     across = scale_of(x, [row["x"] for row in every] + [m.x for m in shown], pad)
     shown = [m for m in shown if across.holds(m.x)]
-    up = scale_of(y, [row["y"] for row in every] + [m.y for m in shown if m.y is not None], 0.05)
+    heights = [row[k] for row in every for k in ("y", "low", "high") if k in row]
+    up = scale_of(y, heights + [m.y for m in shown if m.y is not None], 0.05)
     shown = [m for m in shown if m.y is None or up.holds(m.y)]
     places = _rule_places([m for m in shown if m.y is None], across)
     if places and y.high is None:  # clear rows at the top for the labels of the rules
@@ -375,6 +380,16 @@ def _layers(rows: dict[str, list[Spec]], marks: list[Spec], x: Axis, y: Axis) ->
         {"field": "y text", "type": "nominal", "title": y.title},
     ]
     layers: list[Spec] = []
+    if any("low" in row for found in rows.values() for row in found):
+        ends: Spec = {"y": {"field": "low", "type": "quantitative"}, "y2": {"field": "high"}, "color": color}
+        layers.append(
+            {
+                "name": "intervals",
+                "transform": [{"filter": "isValid(datum.low)"}],
+                "mark": {"type": "rule", "strokeWidth": 5, "opacity": 0.22, "clip": True},
+                "encoding": ends,
+            }
+        )
     if any(look != "dots" for look in looks.values()):
         width = {"condition": {"test": "datum.look === 'dashed'", "value": 1.6}, "value": 2.4}
         layers.append(

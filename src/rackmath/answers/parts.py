@@ -24,8 +24,8 @@ from .text import between, cell, pieces
 class Figure:
     """A number people look at: SI value with its unit, the interval it lies in, the bound it cannot beat.
 
-    `to`: the other end where the figure is a range. `note`: what it means, in a few words. `strong`: the figure
-    people came for.
+    `to`: the other end where the figure is a range. `note`: what it means, in a few words. `objective`: the limit it
+    must keep. `strong`: the figure people came for.
     """
 
     key: str
@@ -37,7 +37,15 @@ class Figure:
     bound: float | None = None
     to: float | None = None
     note: str = ""
+    objective: str = ""
     strong: bool = False
+
+    @property
+    def over(self) -> float | None:
+        """How many times as long, or as little, as the bound."""
+        if not self.bound or not self.value:
+            return None
+        return max(self.value, self.bound) / min(self.value, self.bound)
 
     @property
     def words(self) -> str:
@@ -52,7 +60,11 @@ class Figure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figures:
-    """Figures under each other. `against`: key of the figure that the others of its unit are multiples of."""
+    """Figures under each other.
+
+    `against`: key of the figure that the others of its unit are multiples of. `groups`: places at which a new group
+    begins. Bounds and objectives have columns of their own where a figure has any.
+    """
 
     key: str
     figures: tuple[Figure, ...]
@@ -60,6 +72,14 @@ class Figures:
     aside: str = ""
     against: str = ""
     head: str = "estimate"
+    groups: tuple[int, ...] = ()
+
+    @property
+    def columns(self) -> tuple[bool, bool, bool, bool]:
+        """Whether any figure has an interval, a bound, an objective and a note."""
+        f = self.figures
+        return (any(x.low is not None for x in f), any(x.bound is not None for x in f),
+                any(x.objective for x in f), any(x.note for x in f))  # fmt: skip
 
     def record(self) -> Record:
         """Each value under its key; ends of the interval and the bound beside it."""
@@ -192,6 +212,35 @@ class Say:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Frame:
+    """What people came for, framed: a few sentences under a head. Values they hold stand in the record elsewhere."""
+
+    says: tuple[Say, ...]
+    head: str = ""
+    key: str = ""
+    title: str = ""
+    aside: str = ""
+
+    def record(self) -> Record:
+        """The values of the sentences."""
+        return {name: value for say in self.says for name, value in say.values.items()}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Code:
+    """Words to be copied as they are: a command of a shell, a file."""
+
+    text: str
+    key: str = ""
+    title: str = ""
+    aside: str = ""
+
+    def record(self) -> Record:
+        """The text."""
+        return {"text": self.text}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Chart:
     """A picture as a Vega-Lite specification; `lines`: its height in a terminal, 0 where that does not draw it."""
 
@@ -206,7 +255,7 @@ class Chart:
         return dress(dict(self.spec))
 
 
-Block = Figures | Table | Bar | Say | Chart | Ranges | Lanes | Map
+Block = Figures | Table | Bar | Say | Frame | Code | Chart | Ranges | Lanes | Map
 
 
 @dataclass(frozen=True, kw_only=True)

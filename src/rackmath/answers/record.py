@@ -75,9 +75,15 @@ def csv_text(rows: Sequence[Record]) -> str:
     writer = csv.DictWriter(out, names, lineterminator="\n", restval="")
     writer.writerow({name: cell(name) for name in names})
     for row in rows:
-        writer.writerow({k: cell(p) if isinstance(p := plain(v), str) else "" if p is None else p
-                         for k, v in row.items()})  # fmt: skip
+        writer.writerow({k: _field(plain(v)) for k, v in row.items()})
     return out.getvalue()
+
+
+def _field(value: Any) -> Any:
+    """A value of a row: lists of words one below the other."""
+    if isinstance(value, list) and all(isinstance(one, str) for one in value):
+        value = "\n".join(value)
+    return cell(value) if isinstance(value, str) else "" if value is None else value
 
 
 def put(record: Record, key: str, value: Any) -> None:

@@ -18,10 +18,10 @@ def cell(value: Any, unit: str = "") -> str:
     """The text of a value in a unit; empty where it is unknown.
 
     Units beside those of `units.show`: "share" (0.287 is 28.7%), "percent" (29%), "signed" (+29%), "x" (2.39x),
-    "number" (three digits; "number4" to "number6": more), "power" (FLOPs of a run), "dollars" ($8.68 M),
-    "change" (−3.8%), "count" and "tokens" (whole, with commas),
-    "parameters" (671 B), "K" (thousands), "above" (> 200K), "yes" (a check of what does not hold), "$" (dollars),
-    "listed" (a list price to its last digit).
+    "number" (three digits; "number4" to "number6": more; "digits": zeros kept), "times" (2.4x), "power" (FLOPs of a
+    run), "dollars" ($8.68 M), "change" (−3.8%), "count" and "tokens" (whole, with commas), "parameters" (671 B), "K"
+    (thousands), "above" (> 200K), "yes" (a check of what does not hold), "$" (dollars), "listed" (a list price to
+    its last digit).
 
     >>> cell(0.0163, "s"), cell(0.287, "share"), cell(2.39, "x"), cell(1549.2, "tokens"), cell(None, "s")
     ('16.3 ms', '28.7%', '2.39x', '1,549', '')
@@ -61,6 +61,8 @@ _WORDS: dict[str, Any] = {
     "percent": lambda v: f"{v:.0%}",
     "signed": lambda v: f"{v:+.0%}",
     "x": lambda v: f"{v:.3g}x" if abs(v) < 1000 else f"{v:,.0f}x",
+    "digits": lambda v: show(v),
+    "times": lambda v: f"{v:.1f}x",
     "x2": lambda v: f"{v:.2f}x",
     "multiple": lambda v: f"{v:.2f}x" if abs(v) < 10 else f"{v:,.0f}x",
     "price": lambda v: money(v, digits=2 if 0 < abs(v) < 0.01 else 3),

@@ -59,7 +59,8 @@ def answer(q: Forward) -> Answer:
     p = _pass(q)
     return Answer(
         title=_title(p),
-        subtitle=" · ".join([f"{p.layout.label()}, {formats(p.precision)}", _load(p)]),
+        subtitle=" · ".join([f"{p.layout.label()}, {formats(p.precision)}", _load(p)])
+        + setting.adapters(p.question.model),
         blocks=(_times(p), _use(p), _shares(p), _operations(p), _roofline(p), _memory(p)),
         table="terms",
         data=_data(p),

@@ -58,6 +58,11 @@ class Fleet:
     joules_per_token: Number
     within_power: Number
 
+    @property
+    def mtok(self) -> float:
+        """Dollars per million tokens of the requests, the idle share included."""
+        return float(self.month_dollars) / (self.tokens_per_s * HOURS_PER_MONTH * 3600.0) * 1e6
+
 
 def fleet(request_rate: Number, gpus: Number, machine: Machine, traffic: Traffic, need: FleetNeed) -> Fleet:
     """The fleet of replicas that serve `request_rate` requests per second each on `gpus` devices.

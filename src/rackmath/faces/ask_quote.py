@@ -78,9 +78,9 @@ def quote(
     from ..decisions.hosts import hosts
     from ..decisions.quote import Terms
     from ..decisions.quote import quote as of
+    from ..search.advice import QUALITY
     from ..world.lengths import within
     from ..world.workload import Objectives, Traffic
-    from .ask import QUALITY
 
     def some(value: Quantity | None, dimension: str, name: str) -> float | None:
         return None if value is None else parse(value, dimension, name=name)

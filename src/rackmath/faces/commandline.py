@@ -103,7 +103,7 @@ def _parameter(spec: Any) -> inspect.Parameter:
         "autocompletion": COMPLETE.get(of.complete),
         "rich_help_panel": of.panel or None,
     }
-    info = typer.Argument(**shared) if of.argument else typer.Option(spec.option, **shared)
+    info = typer.Argument(**shared) if of.argument else typer.Option(spec.option, *of.also, **shared)
     return inspect.Parameter(
         spec.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, info]
     )

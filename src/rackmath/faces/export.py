@@ -180,22 +180,6 @@ def face_of(answer: Any) -> Face:
     if callable(own := getattr(answer, "face", None)):
         found: Face = own()
         return found
-    from . import (
-        ask,
-        explain_plan,
-        records,
-        show_plan,
-    )
-
-    if isinstance(answer, ask.PlanAnswer):
-        drawn = len(answer.answer.by_throughput.batch) > 0
-        return Face(
-            record=lambda: records.plan(answer),
-            rows=lambda: records.front(answer.answer),
-            screen=lambda c: show_plan.screen(c, answer),
-            tree=lambda: explain_plan.plan(answer),
-            chart=(lambda: show_plan.chart(answer)) if drawn else None,
-        )
     raise TypeError(f"no face is known for {type(answer).__name__}")
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from ..answers.charts import dress
 from ..answers.lanes import Lanes
 from ..answers.maps import Map
-from ..answers.parts import Answer, Bar, Chart, Column, Figures, Say, Table
+from ..answers.parts import Answer, Bar, Chart, Code, Column, Figure, Figures, Frame, Say, Table
 from ..answers.ranges import Ranges
 from ..answers.terms import Term
 from ..answers.text import cell
@@ -52,11 +52,22 @@ def _(block: Say) -> str:
 
 
 @html.register
+def _(block: Frame) -> str:
+    said = "<br>".join(_words(say) for say in block.says)
+    return f'<div class="frame"><small>{escape(block.head)}</small><p>{said}</p></div>'
+
+
+@html.register
+def _(block: Code) -> str:
+    return f"<pre><code>{escape(block.text)}</code></pre>"
+
+
+@html.register
 def _(block: Bar) -> str:
     whole = block.whole or sum(block.parts.values()) or 1.0
     cells = (
         f'<span class="part" style="flex:{value / whole:.4f}" title="{escape(name)}">'
-        f"{escape(name)} {cell(value, block.unit or 'percent')}</span>"
+        f"{escape(name)} {cell(value, block.unit) if block.unit else cell(value / whole, 'percent')}</span>"
         for name, value in block.parts.items()
         if value > 0
     )
@@ -74,12 +85,21 @@ def _(block: Chart | Ranges | Lanes | Map) -> str:
 
 @html.register
 def _(block: Figures) -> str:
+    has = dict(zip(("5 to 95 %", "bound", "objective", ""), block.columns, strict=True))
+    top = "".join(f"<th scope=col>{name}</th>" for name, used in has.items() if used)
+    head = f"<thead><tr><th></th><th scope=col>{escape(block.head)}</th>{top}</tr></thead>" if has["bound"] else ""
     rows = (
         f"<tr{_class('strong' if f.strong else '')}><th scope=row>{escape(f.label)}</th>"
-        f"<td>{escape(f.words)}</td><td>{escape(f.interval)}</td><td>{escape(f.note)}</td></tr>"
+        f"<td>{escape(f.words)}</td>{_beside(f, block.columns)}</tr>"
         for f in block.figures
     )
-    return f"<table{_class('figures')}>{''.join(rows)}</table>"
+    return f"<table{_class('figures')}>{head}{''.join(rows)}</table>"
+
+
+def _beside(f: Figure, used: tuple[bool, ...]) -> str:
+    """What stands beside a figure: interval, bound, objective, note."""
+    words = (f.interval, cell(f.bound, f.unit), f.objective, f.note)
+    return "".join(f"<td>{escape(one)}</td>" for one, shown in zip(words, used, strict=True) if shown)
 
 
 @html.register

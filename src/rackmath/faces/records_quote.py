@@ -6,17 +6,17 @@ SI values; prices end in `_mtok`: dollars per million tokens. None: unknown, inf
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..decisions.hosts import cheaper
-from ..views import setting
-from . import records
-from .records import Record
+from ..views import plans, setting
 
 if TYPE_CHECKING:
     from ..decisions.hosts import Host
     from ..decisions.quote import Holding, Line, Quote
     from .ask_quote import QuoteAnswer
+
+Record = dict[str, Any]
 
 
 def record(answer: QuoteAnswer) -> Record:
@@ -31,7 +31,7 @@ def record(answer: QuoteAnswer) -> Record:
             "price_kind": q.machine.price_kind, "price_per_gpu_hour": setting.known_price(q.machine),
         },
         "terms": asdict(quote.terms),
-        "plan": records.chosen(p),
+        "plan": plans.chosen(p),
         "lines": [line(one) for one in quote.lines],
         "tiers": [
             {

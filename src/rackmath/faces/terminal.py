@@ -12,14 +12,17 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 from rich.padding import Padding
+from rich.panel import Panel
 from rich.text import Text
 from rich.tree import Tree
 
 from ..answers.lanes import Lanes
 from ..answers.maps import Map
-from ..answers.parts import Answer, Bar, Chart, Column, Figure, Figures, Say, Table
+from ..answers.parts import Answer, Bar, Chart, Code, Column, Figure, Figures, Frame, Say, Table
 from ..answers.ranges import Ranges
 from ..answers.terms import LONGEST, Term
+from ..answers.text import cell
+from ..text import legible
 from . import braille, letters, ranges
 from .show import BETWEEN, bar, heading, indented, line, notes, numbers, wants_colour
 
@@ -69,6 +72,18 @@ def _(block: Say, c: Console) -> None:
 
 
 @draw.register
+def _(block: Frame, c: Console) -> None:
+    text = Text("\n").join(_styled(say, "bold green", "dim" if say.faint else "") for say in block.says)
+    c.print(Panel(text, title=block.head, title_align="left", border_style="green", expand=False))
+
+
+@draw.register
+def _(block: Code, c: Console) -> None:
+    for row in legible(block.text, "\n").splitlines():
+        c.print(f"  {row}", markup=False, highlight=False, soft_wrap=True)
+
+
+@draw.register
 def _(block: Bar, c: Console) -> None:
     bar(c, block.parts, unit=block.unit, total=block.whole)
 
@@ -96,25 +111,36 @@ def _(block: Map, c: Console) -> None:
 @draw.register
 def _(block: Figures, c: Console) -> None:
     base = next((f for f in block.figures if f.key == block.against), None)
-    spans = any(f.low is not None for f in block.figures)
+    spans, bounds, objectives, notes = block.columns
+    bounds = bounds and base is None
     heads = ["", block.head, *([BETWEEN] if spans else []), *([f"x {base.label}"] if base else [])]
-    table = numbers(*heads, title_width=20)
+    heads += [*(["bound", OVER] if bounds else []), *(["objective"] if objectives else [])]
+    table = numbers(*heads, title_width=28 if bounds else 20)
     if not block.head:
         table.show_header = False
     table.add_column("")
-    for f in block.figures:
-        cells = [
-            f.label,
-            f.words,
+    for i, f in enumerate(block.figures):
+        if i in block.groups:
+            table.add_section()
+        cells: list[Any] = [
+            Text(f.words, style="bold" if bounds else ""),
             *([f.interval] if spans else []),
             *([_times(f, base)] if base else []),
+            *([cell(f.bound, f.unit), Text(cell(f.over, "times"), style="dim")] if bounds else []),
+            *([f.objective] if objectives else []),
         ]
-        table.add_row(*cells, Text(f.note, style="dim"), style="bold" if f.strong else None)
+        table.add_row(f.label, *cells, Text(f.note, style="dim"), style="bold" if f.strong else None)
+    if not notes:
+        table.columns.pop()
     if not block.title:
         c.print()
-    indented(c, table)
+    indented(c, table, drop=(OVER,))
     if block.aside and not block.title:
         line(c, f"[dim]{escape(block.aside)}[/]")
+
+
+OVER = "x bound"
+"""Head of a column: how many times the bound."""
 
 
 def _times(figure: Figure, base: Figure) -> str:
@@ -133,7 +159,7 @@ def _(block: Table, c: Console) -> None:
         made.justify = "left" if k.unit in ("", "yes") else "right"
         made.no_wrap = made.no_wrap if i == 0 else True
     if block.marks:
-        table.add_column("")
+        table.add_column("", no_wrap=True)
     for i, row in enumerate(rows):
         style = "bold" if i == block.strong else "dim" if i in block.faint else None
         marks = [block.marks.get(i, "")] if block.marks else []

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from dataclasses import field as default
 from typing import Annotated, Any
 
-from .fields import Field, flag
+from .fields import Field, count, flag, seconds, share, tokens, words
 
 TRAFFIC, OBJECTIVES, CHOICES, FLEET = "Traffic", "Objectives", "Choices", "Fleet"
 """Panels of the help."""
@@ -24,11 +24,33 @@ ModelName = Annotated[Any, model()]
 MachineName = Annotated[
     Any, Field(help="The machine: 8xh100, gb200-nvl72, ...", flag="--on", metavar="MACHINE", complete="machines")
 ]
+Machines = Annotated[
+    tuple[Any, ...],
+    Field(
+        help="The machine: 8xh100, gb200-nvl72, ... Repeat it, or separate with commas, to choose among several.",
+        flag="--on",
+        also=("--machines",),
+        metavar="MACHINE",
+        complete="machines",
+    ),
+]
 WeightFormat = Annotated[
     str | None, Field(help="Format of the weights: fp8, nvfp4, ...", metavar="FORMAT", panel=CHOICES)
 ]
 CacheFormat = Annotated[
     str | None, Field(help="Format of the cache: bf16, fp8, ...", metavar="FORMAT", panel=CHOICES)
+]
+WeightFormats = Annotated[
+    tuple[str, ...] | None,
+    words(
+        "Formats of the weights to try: fp8,nvfp4, q4_k_m (a GGUF file), or any. As published if not given.",
+        "FORMATS",
+        panel=CHOICES,
+    ),
+]
+CacheFormats = Annotated[
+    tuple[str, ...] | None,
+    words("Formats of the cache to try: bf16,fp8, or any. As published if not given.", "FORMATS", panel=CHOICES),
 ]
 LayoutWords = Annotated[
     str | None,
@@ -79,6 +101,61 @@ FormerExtrapolate = Annotated[
 NO_EXTRAPOLATE = (
     "--extrapolate does nothing now: beyond the runs behind a law its answer is marked and its interval wider"
 )
+
+
+InputTokens = Annotated[float, tokens("Input tokens of a request.", panel=TRAFFIC)]
+OutputTokens = Annotated[float, tokens("Output tokens of a request.", panel=TRAFFIC)]
+CachedShare = Annotated[float, share("Share of the input found in the prefix cache: 0.6 or 60%.", panel=TRAFFIC)]
+Utilisation = Annotated[
+    float,
+    Field(
+        help="Share of paid machine time that carries load.", unit="share", above=0, most=1, metavar="SHARE",
+        panel=TRAFFIC,
+    ),
+]  # fmt: skip
+MaxTtft = Annotated[float | None, seconds("Median time to first token at the plan's load: 2s.", panel=OBJECTIVES)]
+MaxTpot = Annotated[float | None, seconds("Median time per output token: 40ms.", panel=OBJECTIVES)]
+MinInteractivity = Annotated[
+    float | None,
+    Field(
+        help="Tokens per second for each user: 20.", unit="1/s", above=0, most=1e6, metavar="TOK/S", panel=OBJECTIVES
+    ),
+]
+ReplicaSize = Annotated[
+    float | None,
+    count("Use at most so many devices for a replica.", least=1, most=1e6, whole=True, panel=CHOICES),
+]
+
+Users = Annotated[
+    float | None,
+    count(
+        "So many people, each sending the next request when the last is answered; 1 on a home machine. Otherwise"
+        " requests arrive at random.",
+        least=1,
+        whole=True,
+        panel=TRAFFIC,
+    ),
+]
+DomainSize = Annotated[
+    float | None,
+    count("Use scale-up domains of at most so many devices.", least=1, most=1e6, whole=True, panel=CHOICES),
+]
+Rate = Annotated[
+    float | None,
+    Field(
+        help="Requests per second to serve: 30/s. Sizes a fleet.",
+        unit="1/s",
+        above=0,
+        most=1e6,
+        metavar="RATE",
+        panel=FLEET,
+    ),
+]
+Spare = Annotated[int, count("Replicas beyond those needed.", most=1e6, whole=True, panel=FLEET)]
+PowerLimit = Annotated[
+    float | None,
+    Field(help="Facility power of the fleet: 5MW.", unit="W", above=0, most=1e12, metavar="POWER", panel=FLEET),
+]
 
 
 @dataclass(frozen=True, kw_only=True)

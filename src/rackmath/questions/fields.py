@@ -29,7 +29,8 @@ class Field:
     """What a field says about itself.
 
     `unit`: a key of `units.UNITS`, "" for words. `least`, `above`, `most`: limits in SI, `whole` numbers only.
-    `choices`: the words that are taken. `flag`: its option where that is not its name; `argument`: given by place.
+    `choices`: the words that are taken. `flag`: its option where that is not its name, `also`: further names of it;
+    `argument`: given by place.
     `panel`: the group it stands in. `complete`: what its words name: "models", "machines", "engines", "files".
     `repeat` is how a list is written in one word: "," for names, "" where each takes an option of its own. `missing`:
     what to say where a required one is not given.
@@ -45,6 +46,7 @@ class Field:
     metavar: str = ""
     panel: str = ""
     flag: str = ""
+    also: tuple[str, ...] = ()
     argument: bool = False
     complete: str = ""
     repeat: str = ","

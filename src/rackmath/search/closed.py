@@ -16,8 +16,9 @@ UNLIMITED = 2.0**24
 def longest_context(p: Plan) -> float:
     """Tokens that each user of a plan can have in memory at once, up to what the model was made for; 0 if none.
 
-    >>> from rackmath.faces.ask import plan
-    >>> longest_context(plan("Qwen/Qwen3-8B", "rtx-4090", precision="q4_k_m", isl=2000, osl=500).best)
+    >>> import rackmath
+    >>> plan = rackmath.plan("Qwen/Qwen3-8B", on="rtx-4090", precision="q4_k_m", isl=2000, osl=500)
+    >>> longest_context(plan.subject.best)
     40960.0
     """
     q = p.question

@@ -70,6 +70,7 @@ class Answer:
     by_price: Front
     by_throughput: Front
     evaluated: int
+    candidates: Front | None = None  # the cheapest batch of each of the best layouts; the cheapest layout first
     movers: tuple[tuple[str, float], ...] = ()
     others: tuple[Answer, ...] = ()  # the answers for the other machines, where several were asked about
 
@@ -151,6 +152,7 @@ def _plan_one(question: Question, objectives: Objectives) -> Answer:
         question=question, objectives=objectives, best=best, runner_up=runner_up,
         runner_up_why=_why(best, runner_up, objectives) if runner_up else "", nearest=None, reasons=(),
         evaluated=evaluated, movers=movers(best), by_price=by_price, by_throughput=by_throughput,
+        candidates=_candidates(question, table, order),
     )  # fmt: skip
 
 
@@ -244,7 +246,24 @@ def _front(
     rows = rows[np.lexsort((minimise[rows], table.tpot[rows]))]
     best = np.minimum.accumulate(minimise[rows])
     keep = np.concatenate([[True], best[1:] < best[:-1]]) if len(rows) else np.zeros(0, dtype=bool)
-    rows = rows[keep]
+    return _points(question, table, rows[keep])
+
+
+CANDIDATES = 16
+"""Layouts that are kept beside the winner."""
+
+
+def _candidates(question: Question, table: Candidates, order: NDArray[np.intp]) -> Front:
+    """The first row of each of the first distinct layouts and formats of a ranking."""
+    layout = take(table.layout, order)
+    keys = np.asarray(table.precision[order], dtype=np.int64)
+    for column in (layout.tp, layout.pp, layout.dp, layout.ep):
+        keys = keys * 8192 + np.asarray(column, dtype=np.int64)
+    first = np.sort(np.unique(keys, return_index=True)[1])[:CANDIDATES]
+    return _points(question, table, order[first])
+
+
+def _points(question: Question, table: Candidates, rows: NDArray[np.intp]) -> Front:
     per_mtok = 1e6 / (question.traffic.isl + question.traffic.osl)
     return Front(
         interactivity=1 / table.tpot[rows],
@@ -435,7 +454,7 @@ def _stopped_by(p: Plan, objectives: Objectives) -> str:
 
 
 def movers(best: Plan) -> tuple[tuple[str, float], ...]:
-    """What would move the price: relative change of cost per request with 10 % more of each resource, best first."""
+    """Sensitivity of the price: relative change of cost per request with 10 % more of each resource, best first."""
     machine, base = best.machine, unit_cost(best)
 
     def change(q: Question) -> float:

@@ -51,6 +51,15 @@ def lora(model: Model) -> Record | None:
     }
 
 
+def adapters(model: Model) -> str:
+    """What one of the adapters stores and costs each token that uses it; empty without any."""
+    one = lora(model)
+    if one is None:
+        return ""
+    each = f"{cell(one['bytes_per_adapter'], 'B')} each, {cell(one['flops_per_token'], 'FLOP')} per token"
+    return f"\n{one['adapters']:,.0f} adapters of rank {one['rank']:g}: {each}"
+
+
 def known_price(machine: Machine) -> float | None:
     """Dollars per device-hour, or None where no price is known."""
     price = float(machine.price_per_hour)
@@ -92,7 +101,7 @@ def traffic_words(traffic: Traffic, limits: Objectives) -> str:
     if limits.max_ttft < math.inf:
         words.append(f"TTFT ≤ {show(limits.max_ttft, 's')}")
     if limits.max_tpot < math.inf:
-        words.append(f"TPOT ≤ {show(limits.max_tpot, 's')} ({1 / limits.max_tpot:.3g} tok/s/user)")
+        words.append(f"TPOT ≤ {show(limits.max_tpot, 's')} ({cell(1 / limits.max_tpot, 'number')} tok/s/user)")
     if limits.max_ttft == limits.max_tpot == math.inf and traffic.users != 1:
         words.append("no limits on latency: the cheapest of all")
     if traffic.utilisation < 1:

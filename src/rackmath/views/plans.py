@@ -1,4 +1,4 @@
-"""Answers as plain mappings and rows: the shape of `--json` and `--csv`.
+"""A plan with one pool as plain data: what is chosen, its intervals and prices, the front, every machine, the fleet.
 
 All values are SI: seconds, bytes, tokens per second, dollars. A value that is unknown (a machine without a price)
 or infinite is None. Prices end in `_mtok`: dollars per million tokens.
@@ -9,13 +9,14 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from ..economics.cost import request_cost
 from ..economics.fleet import fleet_of
 from ..search.closed import longest_context
-from ..search.plan import spent
+from ..search.grid import price_or_time
+from ..search.plan import evaluate_plan, spent
 from ..search.trust import Span, rate_span, time_span
-from ..views.passes import memory
-from ..views.setting import engine, known_price, layout, lora, precision
-from .ask import PlanAnswer
+from .passes import memory
+from .setting import engine, known_price, layout, precision
 
 if TYPE_CHECKING:
     from ..economics.fleet import Fleet
@@ -23,27 +24,6 @@ if TYPE_CHECKING:
     from ..search.plan import Answer, Front, Plan
 
 Record = dict[str, Any]
-
-
-# --- plan ---------------------------------------------------------------------------------------------------------
-
-
-def plan(answer: PlanAnswer) -> Record:
-    """{question, best, runner_up, front, fleet, reasons, nearest, notes, evaluated}."""
-    found = answer.answer
-    best = found.best
-    return {
-        "question": _question(found),
-        "best": None if best is None else chosen(best) | {"movers": dict(found.movers)},
-        "runner_up": None if found.runner_up is None else chosen(found.runner_up) | {"why": found.runner_up_why},
-        "front": front(found),
-        "fleet": None if answer.fleet is None else _fleet(answer.fleet),
-        "reasons": list(found.reasons),
-        "nearest": None if found.nearest is None else chosen(found.nearest),
-        "notes": [*filter(None, [mixed_prices(found)]), *answer.notes],
-        "machines": machines(found),
-        "evaluated": found.evaluated,
-    }
 
 
 def machines(found: Answer) -> list[Record]:
@@ -98,29 +78,6 @@ def mixed_prices(found: Answer) -> str:
     most = max(kinds, key=lambda kind: sum(getattr(m.prices, kind) is not None for m in on))
     told = ", ".join(f"{m.name} {m.price_kind.replace('_', '-')}" for m in on)
     return f"prices of different kinds are compared: {told}; --price {most} compares one kind"
-
-
-def _question(found: Answer) -> Record:
-    q, traffic = found.question, found.question.traffic
-    return {
-        "model": q.model.name,
-        "lora": lora(q.model),
-        "machine": q.machine.name,
-        "engine": engine(q.engine),
-        "isl": traffic.isl,
-        "osl": traffic.osl,
-        "cached": traffic.cached,
-        "utilisation": traffic.utilisation,
-        "rate": traffic.rate,
-        "users": traffic.users,
-        "max_ttft": found.objectives.max_ttft,
-        "max_tpot": found.objectives.max_tpot,
-        "max_gpus": q.max_gpus,
-        "precisions": [precision(p) for p in q.precisions],
-        "price_kind": q.machine.price_kind,
-        "price_per_hour": known_price(q.machine),
-        "price_per_gpu_hour": known_price(q.machine),
-    }
 
 
 def chosen(p: Plan) -> Record:
@@ -244,5 +201,60 @@ def _point(f: Front, q: Question, i: int) -> Record:
     }
 
 
-def _fleet(f: Fleet) -> Record:
-    return {k: v if k == "spare" else float(v) for k, v in asdict(f).items()} | {"within_power": bool(f.within_power)}
+def fleet(f: Fleet) -> Record:
+    """A fleet with what a million tokens cost in it; None without a price."""
+    found = {k: v if k == "spare" else float(v) for k, v in asdict(f).items()}
+    return found | {"within_power": bool(f.within_power), "blended_mtok": f.mtok if f.month_dollars else None}
+
+
+def setting_of(q: Question) -> Record:
+    """What a plan was searched with: engine, formats, devices, price, adapters."""
+    return {
+        "model": q.model.name,
+        "machine": q.machine.name,
+        "engine": engine(q.engine),
+        "users": q.traffic.users,
+        "precisions": [precision(p) for p in q.precisions],
+        "max_gpus": q.max_gpus,
+        "price_kind": q.machine.price_kind,
+        "price_per_gpu_hour": known_price(q.machine),
+    }
+
+
+def candidates(front: Front, q: Question) -> list[Record]:
+    """Price and speed of each candidate, with the interval of its price."""
+    return [
+        price_point(evaluate_plan(q, front.layouts[i], front.precisions[i], float(front.batch[i])))
+        for i in range(len(front.batch))
+    ]
+
+
+def price_point(p: Plan) -> Record:
+    """{label, interactivity, price, low, high}: dollars per million tokens, device-hours where there is no price."""
+    c, label = p.cost, f"{p.layout.label()} {p.precision.name}, batch {p.batch:,.0f}"
+    price = float(request_cost(p.serving, p.machine, p.question.traffic, price_or_time(p.machine)))
+    price *= 1e6 / float(p.question.traffic.isl + p.question.traffic.osl)
+    low, high = time_span(p.intervals.tpot, price, price * float(c.bound_share)) or (None, None)
+    return {"label": label, "interactivity": float(p.serving.interactivity), "price": price, "low": low, "high": high}
+
+
+def decoding(batch: float) -> str:
+    """How many sequences decode at once, as a sentence about {batch}; fewer than one is one now and then.
+
+    >>> decoding(1.0), decoding(3024.0)
+    ('1 sequence decodes', '{batch:count} sequences decode')
+    """
+    if batch < 1:
+        return "a sequence at a time decodes, {batch:percent} of the time"
+    return "1 sequence decodes" if batch == 1 else "{batch:count} sequences decode"
+
+
+def on_devices(used: float, have: float) -> str:
+    """Which part of a machine a replica takes, as words about {gpus} and {most}.
+
+    >>> on_devices(1, 1), on_devices(72, 72), on_devices(4, 8)
+    ('on its one GPU', 'on all {gpus:whole} GPUs', 'on {gpus:whole} of {most:whole} GPUs per replica')
+    """
+    if used == have:
+        return "on its one GPU" if have == 1 else "on all {gpus:whole} GPUs"
+    return "on {gpus:whole} of {most:whole} GPUs per replica"

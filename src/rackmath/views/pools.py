@@ -1,4 +1,4 @@
-"""Answers about one pool or two as plain data. Units: seconds, bytes, dollars, per-second rates."""
+"""A plan with two pools as plain data. Units: seconds, bytes, dollars, per-second rates."""
 
 from __future__ import annotations
 
@@ -6,58 +6,14 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from ..search.trust import Span, rate_span, time_span
-from ..views import passes, setting
-from . import records
+from . import passes, setting
 
 if TYPE_CHECKING:
     from ..kernel.roofline import PassTime
     from ..search.disaggregated import PoolPlan
-    from .ask_pools import ModesAnswer
+    from ..search.either import ModesAnswer
 
 Record = dict[str, Any]
-
-
-def answer(a: ModesAnswer) -> Record:
-    """{question, mode, winner, why, best, disaggregated, aggregated, front, fleets, reasons, nearest, notes}."""
-    two, near = a.pools.best, a.pools.nearest
-    one = None if a.aggregated is None else a.aggregated.best
-    q, traffic = a.questions[1], a.questions[1].traffic
-    best = None
-    if a.winner is not None:
-        best = {"mode": a.winner}
-        best |= chosen(two) if a.winner == "disaggregated" and two is not None else {}
-        best |= records.chosen(one) if a.winner == "aggregated" and one is not None else {}
-    return {
-        "question": {
-            "model": q.model.name,
-            "lora": setting.lora(q.model),
-            "machine": q.machine.name,
-            "prefill_machine": a.questions[0].machine.name,
-            "engine": setting.engine(q.engine),
-            "mode": a.mode,
-            "isl": traffic.isl,
-            "osl": traffic.osl,
-            "cached": traffic.cached,
-            "utilisation": traffic.utilisation,
-            "rate": traffic.rate,
-            "max_ttft": a.objectives.max_ttft,
-            "max_tpot": a.objectives.max_tpot,
-            "max_gpus": q.max_gpus,
-        },
-        "winner": a.winner,
-        "why": a.why or None,
-        "best": best,
-        "disaggregated": None if two is None else chosen(two),
-        "aggregated": None if one is None else records.chosen(one),
-        "runner_up": None if a.pools.runner_up is None else chosen(a.pools.runner_up),
-        "nearest": None if near is None else chosen(near),
-        "front": front(a),
-        "fleets": None if a.fleets is None else {"prefill": _fleet(a.fleets[0]), "decode": _fleet(a.fleets[1])},
-        "reasons": reasons(a),
-        "notes": list(a.notes),
-        "machines": machines(a),
-        "evaluated": evaluated(a),
-    }
 
 
 def machines(a: ModesAnswer) -> list[Record]:
@@ -104,20 +60,13 @@ def machines(a: ModesAnswer) -> list[Record]:
     return sorted(rows, key=order)
 
 
-def reasons(a: ModesAnswer) -> list[str]:
-    """Why there is no plan: of both modes, where both were asked for."""
-    found = list(a.pools.reasons)
-    if a.aggregated is not None:
-        found = [*a.aggregated.answer.reasons, *found]
-    return list(dict.fromkeys(found))
-
-
-def evaluated(a: ModesAnswer) -> int:
-    return a.pools.evaluated + (0 if a.aggregated is None else a.aggregated.answer.evaluated)
-
-
-def _fleet(f: Any) -> Record:
+def fleet(f: Any) -> Record:
     return {k: v if isinstance(v, bool | int) else float(v) for k, v in asdict(f).items() if k != "within_power"}
+
+
+def fleets(both: tuple[Any, Any] | None) -> Record | None:
+    """The fleets of both pools, where a rate was given."""
+    return None if both is None else {"prefill": fleet(both[0]), "decode": fleet(both[1])}
 
 
 def front(a: ModesAnswer) -> list[Record]:
@@ -215,7 +164,7 @@ def chosen(p: PoolPlan) -> Record:
 
 
 def spans(p: PoolPlan) -> dict[str, Span | None]:
-    """5 % to 95 % of what a pair of pools is estimated to do, in its own units, as `records.spans`."""
+    """5 % to 95 % of what a pair of pools is estimated to do, in its own units, as `plans.spans`."""
     s, c, at = p.serving, p.cost, float(p.cost.bound_share)
     tpot, most = p.intervals.tpot, float(s.request_rate_bound) / float(s.request_rate)
     rates = {

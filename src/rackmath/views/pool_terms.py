@@ -4,21 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..views import pass_terms, setting
-from ..views.machine_terms import Node, count, difference, given, product, quotient, stated, total
-from . import explain_plan, records_pools
+from . import pass_terms, plan_terms, setting
+from .machine_terms import Node, count, difference, given, product, quotient, stated, total
 
 if TYPE_CHECKING:
     from ..search.disaggregated import PoolPlan
-    from .ask_pools import ModesAnswer
+    from ..search.either import ModesAnswer
 
 
 def tree(answer: ModesAnswer) -> Node:
     """The winning plan, term by term; or the reasons why there is none."""
     if answer.winner == "aggregated" and answer.aggregated is not None:
-        return explain_plan.plan(answer.aggregated)
+        return plan_terms.plan(answer.aggregated)
     p = answer.pools.best or answer.pools.nearest
-    reasons = tuple(Node(name=reason) for reason in records_pools.reasons(answer))
+    reasons = tuple(Node(name=reason) for reason in answer.reasons)
     if p is None:
         return Node(name="no plan", children=reasons)
     head = Node(name=f"why: {answer.why}") if answer.why else None

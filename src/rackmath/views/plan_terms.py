@@ -1,14 +1,14 @@
-"""The terms of a plan, a pass and a batch curve."""
+"""The terms of a plan with one pool: TPOT, TTFT, throughput, concurrency, memory, cost."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..views import pass_terms, serving_terms, setting
-from ..views.machine_terms import Node, count, difference, given, of_machine, product, stated, total
-from .ask import PlanAnswer
+from . import pass_terms, serving_terms, setting
+from .machine_terms import Node, count, difference, given, of_machine, product, stated, total
 
 if TYPE_CHECKING:
+    from ..search.either import PlanAnswer
     from ..search.plan import Plan
 
 

@@ -18,21 +18,15 @@ from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-from rich.markup import escape
-
 from ..text import legible
-from .show import heading, line, notes
+from .either import ModesAnswer, PlanAnswer
 
 if TYPE_CHECKING:
     from ..layout.parallelism import Layout
-    from ..search.grid import Question
     from ..serving.disaggregated import PrefillReplica
     from ..world.machine import Machine
     from ..world.precision import Precision
-    from .ask import PlanAnswer
-    from .ask_pools import ModesAnswer
-    from .export import Face
+    from .grid import Question
 
 Rule = dict[str, str]
 
@@ -76,13 +70,6 @@ class LaunchAnswer:
     commands: tuple[Command, ...]
     notes: tuple[str, ...]
 
-    def face(self) -> Face:
-        from .export import Face
-
-        return Face(
-            record=lambda: _record(self), rows=lambda: _rows(self), screen=lambda c: screen(c, self), tree=None
-        )
-
 
 @cache
 def _data() -> dict[str, dict[str, Any]]:
@@ -113,8 +100,6 @@ def engines(local: bool = False) -> dict[str, dict[str, Any]]:
 
 def launched(answer: PlanAnswer | ModesAnswer) -> LaunchAnswer:
     """The commands that start the plan of an answer."""
-    from .ask_pools import ModesAnswer
-
     if isinstance(answer, ModesAnswer) and answer.winner == "disaggregated" and answer.pools.best is not None:
         p, s = answer.pools.best, answer.pools.best.serving
         n = (float(s.n_prefill), float(s.n_decode))
@@ -242,56 +227,3 @@ def _facts(
         "cache": kv, "rank": int(lora.rank) if lora else 0, "adapters": int(lora.adapters) if lora else 0,
     }  # fmt: skip
     return facts, values
-
-
-# --- faces --------------------------------------------------------------------------------------------------------
-
-
-def screen(c: Console, answer: LaunchAnswer) -> None:
-    """Every engine's commands, ready to be copied, with what it cannot express."""
-    for one in answer.commands:
-        pool = f" · {one.pool} pool" if one.pool else ""
-        heading(c, f"{one.engine}{pool}", f"options as of {one.version}, checked {one.checked}")
-        n = f"start {one.replicas:.0f} of these: " if one.replicas > 1 else ""
-        over = f", each over {one.nodes} nodes" if one.nodes > 1 else ""
-        line(c, f"[dim]{n}{escape(one.layout)} on {escape(one.machine)}{over}[/]")
-        c.print("  " + " \\\n    ".join(one.words), markup=False, highlight=False, soft_wrap=True)
-        if one.others:
-            ranks = "NODE_RANK = 1" if one.nodes == 2 else f"NODE_RANK = 1 to {one.nodes - 1}"
-            line(c, f"[dim]on the other nodes, {ranks}:[/]")
-            c.print("  " + " \\\n    ".join(one.others), markup=False, highlight=False, soft_wrap=True)
-        if one.file:
-            name = next(w for w in one.words if w.startswith("--config")).split()[1]
-            line(c, f"[dim]{name}:[/]")
-            c.print("\n".join(f"    {text}" for text in one.file), markup=False, highlight=False, soft_wrap=True)
-        for text in one.cannot:
-            line(c, f"[yellow]Cannot be expressed: {escape(text)}.[/]")
-        for text in one.notes:
-            line(c, f"[dim]{escape(text if '-' in text.split()[0] else text[:1].upper() + text[1:])}.[/]")
-    notes(c, answer.notes)
-
-
-def _record(answer: LaunchAnswer) -> dict[str, Any]:
-    return {"model": answer.model, "commands": _rows(answer, full=True), "notes": list(answer.notes)}
-
-
-def _rows(answer: LaunchAnswer, *, full: bool = False) -> list[dict[str, Any]]:
-    return [
-        {
-            "engine": one.engine,
-            "version": one.version,
-            "checked": one.checked,
-            "source": one.source,
-            "pool": one.pool or None,
-            "machine": one.machine,
-            "layout": one.layout,
-            "replicas": one.replicas,
-            "nodes": one.nodes,
-            "command": one.text,
-            "command_other_nodes": one.text_others or None,
-            "file": list(one.file) if full else "\n".join(one.file),
-            "cannot": list(one.cannot) if full else "; ".join(one.cannot),
-            "notes": list(one.notes) if full else "; ".join(one.notes),
-        }
-        for one in answer.commands
-    ]
