@@ -29,6 +29,7 @@ from ..errors import BadInput, shown
 from ..files import RUNS, check_depth, once, read_text, whole
 from ..layout.parallelism import Layout
 from .rows import ROUNDS, Measured, Pool, Row
+from .table import place
 
 Record = Mapping[str, Any]
 
@@ -105,7 +106,7 @@ def paths(given: Sequence[str | Path]) -> tuple[Path, ...]:
                 raise BadInput(f"no file matches {shown(text)}; give a benchmark's results with --from")
             found += matched
         else:
-            found.append(path)
+            found.append(place(path))
     return tuple(dict.fromkeys(found))
 
 

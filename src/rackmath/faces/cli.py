@@ -16,7 +16,6 @@ import typer
 
 from ..questions.registry import entries
 from . import (
-    cli_calibrate,
     cli_infer,
     cli_lab,
     cli_quote,
@@ -71,7 +70,6 @@ def _root(
     pass
 
 
-cli_calibrate.register(app)
 cli_infer.register(app)
 cli_lab.register(app)
 cli_quote.register(app)

@@ -81,7 +81,6 @@ PARTS: Mapping[str, tuple[Part, ...]] = {
         Part(options=("pairs", "limit"), not_="unless one --cipher is named", holds=_one("cipher")),
     ),
     "law": (Part(options=("resamples",), not_="without --fit", holds=_has("fit")),),
-    "calibrate": (Part(options=("force",), not_="without --save", holds=_has("save")),),
     "lab memory": (
         Part(options=("depths", "width", "context", "batch", "steps", "seeds"), not_="with --recorded",
              holds=_lacks("recorded")),

@@ -11,12 +11,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+import rackmath
+from rackmath.commands.calibrate import laid_out
 from rackmath.errors import BadInput
 from rackmath.evidence.calibrate import NAMES, Calibration, Problem, calibrate, fit, save
 from rackmath.evidence.result_points import choose
 from rackmath.evidence.result_tools import read
 from rackmath.evidence.results import Given, Run, parsed, tool_of
-from rackmath.faces import ask_calibrate, export
+from rackmath.faces import export
 from rackmath.faces.cli import run as cli
 from rackmath.kernel.efficiency import calibrated
 from rackmath.world import catalog
@@ -583,7 +585,7 @@ def test_the_screen_fits_100_columns(
     fitted: Calibration, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "100")
-    answer = ask_calibrate.CalibrateAnswer(calibration=fitted)
+    answer = laid_out(fitted)
 
     def shown(**wanted: Any) -> str:
         export.Output.of(**{"json": False, "csv": False, "file": None, "explain": False, **wanted}).deliver(answer)
@@ -602,8 +604,8 @@ def test_the_screen_fits_100_columns(
 
 def test_options_are_checked_before_any_work(capsys: pytest.CaptureFixture[str]) -> None:
     for more, words in (
-        (["--tp", "0"], "tp = '0' is not a number of devices"),
-        (["--tp", "2.5"], "tp = '2.5' is not a number of devices"),
+        (["--tp", "0"], "tp = 0 is out of range; give a whole number from 1"),
+        (["--tp", "2.5"], "tp = 2.5 is out of range; give a whole number from 1"),
         (["--isl", "-1"], "isl = "),
         (["--save", "vllm"], "already means the packaged engine"),
     ):
@@ -614,10 +616,14 @@ def test_options_are_checked_before_any_work(capsys: pytest.CaptureFixture[str])
 
 
 def test_the_verb_of_python(tmp_path: Path) -> None:
-    answer = ask_calibrate.calibrate(made("vllm", tmp_path), on=MACHINE, engine="vllm")
+    answer = rackmath.calibrate(files=str(made("vllm", tmp_path)), on=MACHINE, engine="vllm")
     assert answer.saved is None
-    assert answer.calibration.files == ("vllm.json",)
-    assert fit(answer.calibration.chosen).factors == answer.calibration.factors
+    found = answer.subject
+    assert found.files == ("vllm.json",)
+    assert fit(found.chosen).factors == found.factors
+    assert answer.constants[0]["after"] == found.constants[0].after
+    assert [set(row) & {"tpot_error_before"} for row in answer.runs] == [{"tpot_error_before"}] * len(answer.runs)
+    assert answer.charts
 
 
 def test_a_tool_is_known_by_its_keys() -> None:
