@@ -79,7 +79,7 @@ def _blocks(found: tuple[Drain, ...]) -> Iterator[Block]:
         counted = (Column("machines", "machines", "whole"),) if many else ()
         aside = "a device's share" + ("; machines with such a tier" if many else "")
         yield Table(
-            key="tiers", title="Behind it", aside=aside,
+            key="tiers", title="Memory tiers behind it", aside=aside,
             rows=[{"tier": d.tier, "capacity": d.capacity, "bandwidth": d.bandwidth, "drain": d.drain, "machines": n}
                   for d, n in tiers.items()],
             columns=(Column("tier", "tier"), *size, *counted),

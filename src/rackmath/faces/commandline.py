@@ -87,8 +87,20 @@ def _function(entry: Entry) -> Callable[..., int]:
     ]
     run.__signature__ = inspect.Signature(params)  # type: ignore[attr-defined]
     run.__annotations__ = {p.name: p.annotation for p in params}
-    run.__doc__ = one.details
+    run.__doc__ = _flowing(one.details)
     return run
+
+
+def _flowing(text: str) -> str:
+    """Paragraphs without the line breaks of their source, which a terminal sets itself; indented ones stay.
+
+    >>> _flowing("One\\ntwo.\\n\\n  kept\\n  so")
+    'One two.\\n\\n  kept\\n  so'
+    """
+    parts = text.split("\n\n")
+    return "\n\n".join(
+        p if any(line.startswith(" ") for line in p.split("\n")) else " ".join(p.split()) for p in parts
+    )
 
 
 def _parameter(spec: Any) -> inspect.Parameter:
