@@ -14,7 +14,7 @@ from itertools import groupby, pairwise
 from typing import Any
 
 from ..errors import BadInput
-from ..text import legible_in
+from ..text import legible, legible_in
 
 _BITS = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))  # of a braille cell, four rows of two
 _COLORS = (34, 33, 32, 35, 36, 31, 94, 90)
@@ -78,7 +78,9 @@ def draw(spec: dict[str, Any], width: int | None = None, height: int | None = No
         marks, axis_x, axis_y, names = spec["datasets"]["marks"], meta["x"], meta["y"], meta["series"]
     except (KeyError, TypeError) as error:
         raise BadInput("this is not a chart of rackmath; build one with charts.curve or charts.scatter") from error
-    meta, points, marks, axis_x, axis_y, names = map(legible_in, (meta, points, marks, axis_x, axis_y, names))
+    said = {name: legible(name) for name in names}
+    points = [point | {"series": said[point["series"]]} for point in points]  # of a point only the series is words
+    meta, marks, axis_x, axis_y, names = map(legible_in, (meta, marks, axis_x, axis_y, names))
     paint = color if color is not None else _colorful()
     wide = max(40, width if width is not None else min(100, shutil.get_terminal_size().columns))
     tall = max(12, height if height is not None else min(28, wide // 4 + 2))

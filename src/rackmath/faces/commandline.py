@@ -126,12 +126,19 @@ def _taken(choices: tuple[str, ...]) -> str:
 
 
 def _written(default: Any, unit: str = "") -> Any:
-    """A default as somebody would type it; None where there is none."""
+    """A default as somebody would type it; None where there is none.
+
+    >>> _written((300, 3600, 5400.0), "s"), _written(0.5), _written(())
+    (['5min', '1h', '1.5h'], '0.5', None)
+    """
     if default in (None, (), {}):
         return None
     if isinstance(default, tuple):
         return [_written(one, unit) for one in default]
-    return (f"{default:g}" if isinstance(default, float) else str(default)) + "s" * (unit == "s")
+    if unit == "s":
+        size, word = next((size, word) for size, word in ((3600, "h"), (60, "min"), (0, "s")) if default >= size)
+        return f"{default / (size or 1):g}{word}"
+    return f"{default:g}" if isinstance(default, float) else str(default)
 
 
 def given_of(name: str, line: list[str]) -> dict[str, Any]:
