@@ -70,7 +70,7 @@ class Answer:
     by_price: Front
     by_throughput: Front
     evaluated: int
-    candidates: Front | None = None  # the cheapest batch of each of the best layouts; the cheapest layout first
+    candidates: Front | None = None  # the cheapest batch of layouts, from the best to the worst
     movers: tuple[tuple[str, float], ...] = ()
     others: tuple[Answer, ...] = ()  # the answers for the other machines, where several were asked about
 
@@ -249,17 +249,19 @@ def _front(
     return _points(question, table, rows[keep])
 
 
-CANDIDATES = 16
+CANDIDATES = 20
 """Layouts that are kept beside the winner."""
 
 
 def _candidates(question: Question, table: Candidates, order: NDArray[np.intp]) -> Front:
-    """The first row of each of the first distinct layouts and formats of a ranking."""
+    """The first row of distinct layouts and formats of a ranking, from the best to the worst."""
     layout = take(table.layout, order)
     keys = np.asarray(table.precision[order], dtype=np.int64)
     for column in (layout.tp, layout.pp, layout.dp, layout.ep):
         keys = keys * 8192 + np.asarray(column, dtype=np.int64)
-    first = np.sort(np.unique(keys, return_index=True)[1])[:CANDIDATES]
+    first = np.sort(np.unique(keys, return_index=True)[1])
+    ranks = np.unique(np.geomspace(1, len(first), CANDIDATES).round().astype(int)) - 1  # denser among the best
+    first = first[ranks]
     return _points(question, table, order[first])
 
 

@@ -271,7 +271,7 @@ def _front(found: Found, best: Plan) -> Iterator[Block]:
     candidates = [] if found.candidates is None else plans.candidates(found.candidates, best.question)
     if len(candidates) > 1:
         yield Chart(
-            title="Candidates", aside="the cheapest batch of each of the best layouts, with its interval", lines=0,
+            title="Candidates", aside="layouts at their cheapest batch that meets the objectives", lines=0,
             spec=plan_charts.field(found, best, candidates),
         )  # fmt: skip
 
