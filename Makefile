@@ -11,7 +11,7 @@ run: $(VENV)/.run
 	$(BIN)/rackmath $(ARGS)
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
 
 # Networks need PyTorch, which is large: an environment of its own.
 test-lab: $(LAB)/.dev
