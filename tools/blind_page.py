@@ -16,9 +16,9 @@ import cogapp
 from trust_page import table
 
 from rackmath.evidence.blind import JUDGED, Blind, BlindList, Reading, recorded
-from rackmath.faces import chart_infer
 from rackmath.faces.charts import write
 from rackmath.units import show
+from rackmath.views.blind_test import blind_picture
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "infer.md"
@@ -102,7 +102,7 @@ def main() -> int:
     sys.modules["blind_page"] = sys.modules[__name__]
     failed: int = cogapp.Cog().main(["cog", "--check" if check else "-r", "-p", "import blind_page", str(PAGE)])
     if not check:
-        write(chart_infer.blind(found(), "active_params"), PICTURE)
+        write(blind_picture(found(), "active_params"), PICTURE)
     return failed
 
 

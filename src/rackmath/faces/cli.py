@@ -16,7 +16,6 @@ import typer
 
 from ..questions.registry import entries
 from . import (
-    cli_infer,
     cli_lab,
     cli_quote,
     cli_validate,
@@ -70,7 +69,6 @@ def _root(
     pass
 
 
-cli_infer.register(app)
 cli_lab.register(app)
 cli_quote.register(app)
 cli_validate.register(app)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from plans import plan
 from scipy.stats import multivariate_normal
 
+import rackmath
 from rackmath.decisions import beliefs as beliefs_of
 from rackmath.decisions.beliefs import Draws, believing, draw, supply
 from rackmath.decisions.inverse import UNKNOWNS, infer
@@ -31,7 +32,6 @@ from rackmath.economics.pricelist import ListPrice, PriceList, price_list
 from rackmath.errors import BadInput
 from rackmath.evidence import blind
 from rackmath.evidence.open_models import OTHER_MACHINES, open_lists, truth
-from rackmath.faces import ask_infer
 from rackmath.faces.cli import run
 from rackmath.kernel.counts import active_parameters, attention_flops, cache_bytes, read_bytes, total_parameters
 from rackmath.world import catalog
@@ -317,8 +317,8 @@ def test_hosts_with_other_machines_are_told_apart(capsys: pytest.CaptureFixture[
 
 
 def test_the_same_seed_gives_the_same_answer() -> None:
-    given = {"input": "0.27", "output": "1.1", "unit": "1M", "draws": "100k"}
-    one, two, three = (ask_infer.infer(**given, seed=s).inference["active_params"].median for s in (1, 1, 2))  # type: ignore[arg-type]
+    given = {"input_price": "0.27", "output_price": "1.1", "unit": "1M", "draws": "100k"}
+    one, two, three = (rackmath.infer(**given, seed=s).unknowns.active_params.posterior.p50 for s in (1, 1, 2))
     assert one == two != three
 
 
@@ -346,18 +346,18 @@ def test_the_same_seed_gives_the_same_answer() -> None:
         (["--know", "sparsity=0.5"], "give total over active"),
         (["--know", "total_params=100e9", "--know", "active_params=10e9", "--know", "sparsity=3"], "leave one out"),
         (["--know", "layers"], "is not KEY=VALUE"),
-        (["--know", "active_params=3e9", "--prior", "active_params=1e9..2e9"], "both as known and as a belief"),
+        (["--know", "active_params=3e9", "--prior", "active_params=1e9..2e9"], "both as known and as a prior"),
         (["--know", "active_params=1e5"], "hardly go together"),
         (["--prior", "active_params=5..3"], "give low < high"),
         (["--prior", "active_params=1e9..1e300"], "is out of range"),
         (["--prior", "per_pass=0.1..0.2"], "from 1 and below"),
         (["--prior", "active_params=..1e9"], "is not a range"),
         (["--prior", "active_params=5"], "is not a range"),
-        (["--prior", "nothing=1..2"], "unknown belief"),
+        (["--prior", "nothing=1..2"], "unknown prior"),
         (["--draws", "5"], "out of range"),
         (["--draws", "1e300"], "is out of range"),
         (["--unit", "1M"], "the unit 1M is of single prices"),
-        (["--speed", "0"], "give a number above 0"),
+        (["--speed", "0"], "a number above 0"),
         (["--ttft", "inf"], "not finite"),
         (["--seller", "shop"], "unknown seller"),
         (["--input-price", "3"], "give one of them"),
@@ -408,7 +408,9 @@ def test_bad_prices_get_one_sentence(
 
 
 def test_units_are_as_said() -> None:
-    per_thousand = ask_infer.infer(input="0.005", output="0.025", unit="1K", draws="10k").prices.standard
+    per_thousand = rackmath.infer(
+        input_price="0.005", output_price="0.025", unit="1K", draws="10k"
+    ).subject.prices.standard
     assert (per_thousand.input_mtok, per_thousand.output_mtok) == pytest.approx((5.0, 25.0))
 
 
@@ -423,19 +425,17 @@ def test_beliefs_are_checked() -> None:
 
 def test_who_sells_informs_beliefs_about_hardware():
     """Google says that Gemini runs on its TPUs: a prior of 95 %, not of 5 %; the reading without it stands beside."""
-    from rackmath.faces.ask_infer import infer as ask
-
-    answer = ask("google/gemini-3.1-pro-preview", draws="100k")
+    answer = rackmath.infer("google/gemini-3.1-pro-preview", draws="100k").subject
     odds = answer.inference.odds["hardware"]
     assert sum(p for k, p in odds.prior.items() if k.startswith("tpu")) == pytest.approx(0.95, abs=0.01)
     assert sum(p for k, p in odds.posterior.items() if k.startswith("tpu")) > 0.9
     assert answer.sold.firm == "stated"
     without = answer.without.odds["hardware"].posterior
     assert sum(p for k, p in without.items() if k.startswith("tpu")) < 0.1
-    plain = ask("google/gemini-3.1-pro-preview", draws="100k", anonymous=True)
+    plain = rackmath.infer("google/gemini-3.1-pro-preview", draws="100k", anonymous=True).subject
     assert plain.sold is plain.without is None
     assert plain.inference.odds["hardware"].posterior == pytest.approx(without, abs=0.1)
-    known = ask("google/gemini-3.1-pro-preview", draws="100k", know={"hardware": "tpu-v6e"})
+    known = rackmath.infer("google/gemini-3.1-pro-preview", draws="100k", know={"hardware": "tpu-v6e"}).subject
     assert known.sold is None
 
 
