@@ -49,7 +49,7 @@ def _cells(block: Ranges, width: int) -> list[list[str]]:
         columns.remove(optional[0])
     longest = max(8, widths[0] - max(0, over))
     for row in found:
-        row[0] = (row[0] if len(row[0]) <= longest else row[0][: longest - 1] + "…").ljust(min(widths[0], longest))
+        row[0] = _shortened(row[0], longest).ljust(min(widths[0], longest))
         for i, k in enumerate(columns, 1):
             row[i] = row[i].rjust(widths[i]) if k.unit else row[i].ljust(widths[i])
     return found
@@ -108,3 +108,15 @@ def _axis(block: Ranges, scale: Scale, columns: int) -> list[str]:
             end = start + len(text)
     heading = [block.axis.heading.center(columns)] if block.axis.title else []
     return [line.rstrip() for line in ("└" + "".join(under), " " + "".join(labels), *(" " + h for h in heading))]
+
+
+def _shortened(text: str, longest: int) -> str:
+    """Whole words of a label, as many as fit.
+
+    >>> _shortened("22 Cache prices for 5 minutes and 1 hour", 20)
+    '22 Cache prices for'
+    """
+    if len(text) <= longest:
+        return text
+    cut = text[: longest + 1].rpartition(" ")[0]
+    return cut or text[:longest]
