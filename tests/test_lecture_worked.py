@@ -141,7 +141,7 @@ def test_pipeline_capacity_table_section_14b():
                 {
                     "count": layers,
                     # one layer in effect keeps 2 KB a token: 64 layers of 32 bytes
-                    "mixer": {"kind": "gqa", "n_heads": 64, "n_kv_heads": 64, "head_dim": 0.25},
+                    "mixer": {"kind": "gqa", "n_heads": 16, "n_kv_heads": 16, "head_dim": 1},
                     "ffn": {"kind": "moe", "n_experts": n_experts, "top_k": 8, "d_expert": d_expert},
                 }
             ],

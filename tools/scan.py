@@ -50,6 +50,7 @@ OF_A_MODEL = {"models": ("models", MODEL)}
 OF_A_MACHINE = {
     "machines": ("machines", ON),
     "links": ("links", "--on", ON),
+    "drains": ("drains", "--on", ON),
     "allocate": ("allocate", "--preset", "lecture", "--on", ON),
 }
 OF_NEITHER = {

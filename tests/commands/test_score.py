@@ -507,7 +507,7 @@ MODELS = {
     "meta-llama/Llama-3.3-70B-Instruct": "Llama-3.3-70B; nvidia/Llama-3.3-70B-Instruct-FP4;"
     " amd/Llama-3.3-70B-Instruct-FP8-KV",
     "meta-llama/Meta-Llama-3.1-405B": "llama3.1-405b; llama3_1-405b; Llama-3.1-405B",
-    "meta-llama/Llama-2-70b-hf": "LLaMA 70B; llama2-70b-99; llama2-70b-99.9; meta-llama/Llama-2-70b-chat-hf",
+    "meta-llama/Llama-2-70b-hf": "llama2-70b-99; llama2-70b-99.9; meta-llama/Llama-2-70b-chat-hf",
     "EleutherAI/gpt-j-6b": "GPT-J 6B; gptj-99; gptj-99.9",
     "mistralai/Mixtral-8x7B-v0.1": "mixtral-8x7b; mistralai/Mixtral-8x7B-Instruct-v0.1",
 }

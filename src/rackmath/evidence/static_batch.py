@@ -30,6 +30,10 @@ MEASURED = ("out_tok_s_per_gpu", "out_tok_s_total", "first_token_latency_ms")
 POINTS, WEIGHTS = np.polynomial.legendre.leggauss(3)
 
 
+OF_THEIR_TIME = {"LLaMA 70B": "meta-llama/Llama-2-70b-hf"}
+"""What names meant in the tables of 2023 and 2024, where they mean another model today."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setup:
     """What runs where, cut how."""
@@ -97,7 +101,8 @@ def _keys(row: Text) -> Said:
 
 
 def _one(row: Text, asked: Asked) -> Said:
-    model, machine, precision = named(row.get("model", ""), row.get("gpu", ""), "trtllm", _weights(row))
+    name = row.get("model", "")
+    model, machine, precision = named(OF_THEIR_TIME.get(name, name), row.get("gpu", ""), "trtllm", _weights(row))
     layout = Layout(tp=whole(row, "tp", 1.0), pp=whole(row, "pp", 1.0))
     efficiency = asked.compiled(machine)
     of = Setup(model=model, machine=machine, precision=precision, layout=layout, efficiency=efficiency)
