@@ -130,20 +130,24 @@ def test_pipeline_capacity_table_section_14b():
     Weights 78 / 39 / 20 / 10 GB per device for 1, 2, 4 and 8 stages; the cache 7.7 GB always (P cancels).
     """
     layers, d_model, n_experts = 64, 8192, 256
-    d_expert = 5e12 / layers / n_experts / (3 * d_model)
+    d_expert = round(5e12 / layers / n_experts / (3 * d_model))
     model = build(
         {
             "name": "five-trillion",
             "d_model": d_model,
             "vocab": 1,
             "precision": {"experts": "fp8", "kv": "fp8"},
+            # 2 KB a token: a quarter of the layers keep 64 heads of one key and one value
             "groups": [
                 {
-                    "count": layers,
-                    # one layer in effect keeps 2 KB a token: 64 layers of 32 bytes
-                    "mixer": {"kind": "gqa", "n_heads": 16, "n_kv_heads": 16, "head_dim": 1},
+                    "count": layers // 4,
+                    "mixer": {"kind": "gqa", "n_heads": 64, "n_kv_heads": 64, "head_dim": 1},
                     "ffn": {"kind": "moe", "n_experts": n_experts, "top_k": 8, "d_expert": d_expert},
-                }
+                },
+                {
+                    "count": layers - layers // 4,
+                    "ffn": {"kind": "moe", "n_experts": n_experts, "top_k": 8, "d_expert": d_expert},
+                },
             ],
         }
     )
