@@ -14,7 +14,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ..questions.registry import entries
+from ..questions.registry import FIRST, GROUPS, entries
 from . import (
     cli_lab,
     cli_quote,
@@ -45,11 +45,19 @@ def application(words: Iterable[str] = (), *, every: bool = False) -> typer.Type
     made.registered_commands += app.registered_commands
     made.registered_groups += app.registered_groups
     commandline.register(made, words, every=every)
+    made.registered_commands.sort(key=_place)
     careful(made)
     return made
 
 
-ASK = "Questions"
+def _place(one: Any) -> tuple[int, int]:
+    """Where a command stands in the help: groups in README's order, the most used of each first."""
+    name = one.name or one.callback.__name__.rstrip("_")
+    group = GROUPS.index(one.rich_help_panel) if one.rich_help_panel in GROUPS else len(GROUPS)
+    return group, FIRST.index(name) if name in FIRST else len(FIRST)
+
+
+ASK = "How sure, and why"
 
 
 def _version(wanted: bool) -> None:

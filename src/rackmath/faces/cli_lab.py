@@ -9,7 +9,7 @@ import typer
 from . import cli_lab_torch
 from . import options as o
 
-LAB = "Laboratory"
+LAB = "How sure, and why"
 CIPHERS = "Ciphers"
 EFFORT = "Effort"
 

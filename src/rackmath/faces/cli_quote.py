@@ -8,7 +8,7 @@ import typer
 
 from . import options as o
 
-ASK = "Questions"
+ASK = "Prices"
 TERMS = "Terms"
 TIERS = "Tiers"
 
