@@ -168,7 +168,7 @@ def _longest(model: Model, machine: Machine, said: Static) -> float:
     """Tokens of context for every sequence that fit in the share of memory kept for the cache."""
     cut = _over_batch(model, said.chips) if "over batch" in said.model else model
     each = float(device_cache_bytes(cut, Precision.uniform("bf16"), Layout(tp=said.chips), 1.0))
-    return CACHE_SHARE * float(machine.hbm_capacity) / (said.batch * each)
+    return CACHE_SHARE * float(machine.box) / (said.batch * each)
 
 
 def _precision(words: str) -> Precision:

@@ -12,7 +12,9 @@ from . import options as o
 
 def register(app: typer.Typer) -> None:
     """Add the command to the application."""
-    app.command(rich_help_panel="How sure, and why", epilog="Example: rackmath validate --data ../shared/data")(validate)
+    app.command(rich_help_panel="How sure, and why", epilog="Example: rackmath validate --data ../shared/data")(
+        validate
+    )
 
 
 def validate(

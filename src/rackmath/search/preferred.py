@@ -102,7 +102,7 @@ def preferred_layout(question: Question, precision: Precision, context: float, p
     >>> asked = Question(model=v3, machine=hall, traffic=Traffic(isl=4096, osl=1), engine=TYPICAL, max_gpus=144,
     ...     efficiency=calibrated(hall.generation, TYPICAL), precisions=(v3.precision,))
     >>> preferred_layout(asked, v3.precision, 4096, Policy()).label()
-    'TP1 DP144 EP144'
+    'TP1 DP72 EP72'
     """
     every = legal_layouts(question)
     length = context
