@@ -22,6 +22,7 @@ check: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python tools/size.py --check
 	$(BIN)/cog --check README.md
 	$(BIN)/python tools/cli_reference.py --check
 	$(BIN)/python tools/block_keys.py --check
