@@ -5,16 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from textwrap import wrap
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..text import legible
+from .columns import Column
 from .record import Record
 from .scale import Axis, Scale, scale_of, tick_labels, ticks, usable
 from .text import cell
 from .theme import config
-
-if TYPE_CHECKING:
-    from .parts import Column
 
 Spec = dict[str, Any]
 

@@ -114,7 +114,7 @@ def indented(c: Console, table: Table, *, by: int = 2, drop: Sequence[str] = ())
     left_out = _fit(c, table, c.width - by, drop)
     c.print(Padding(table, (0, 0, 0, by), expand=False))
     if left_out:
-        line(c, f"[dim]Left out at this width: {escape(', '.join(left_out))}.[/]", indent=by)
+        line(c, f"[dim]Columns hidden at this width: {escape(', '.join(left_out))}.[/]", indent=by)
 
 
 def _fit(c: Console, table: Table, width: int, drop: Sequence[str]) -> list[str]:
