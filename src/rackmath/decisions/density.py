@@ -16,7 +16,7 @@ def densities(p: Posterior, points: int, effective: float, draws: float) -> tupl
 
     Margins are taken as price over cost, 1 / (1 - margin). The bandwidth is Silverman's rule of thumb (Density
     Estimation, 1986, eq. 3.31) on `draws` of the prior and the `effective` sample size of the posterior. Each density
-    integrates to 1 over the natural logarithm of the unknown.
+    integrates to 1 over the natural logarithm of the unknown, less what its kernel carries past the ends.
 
     >>> edges = np.exp(np.linspace(-3.0, 3.0, 121))
     >>> mass = np.diff(np.exp(-np.log(edges) ** 2))
@@ -25,8 +25,9 @@ def densities(p: Posterior, points: int, effective: float, draws: float) -> tupl
     >>> one = Posterior(name="active_params", unit="count", says="", prior=(0,) * 5, posterior=(0,) * 5, bits=0.0,
     ...                 edges=edges, before=even, after=mass)
     >>> at, prior, posterior = densities(one, 100, 1000.0, 1000.0)
-    >>> round(float(np.trapezoid(prior, np.log(at))), 1), round(float(np.trapezoid(posterior, np.log(at))), 1)
-    (1.0, 1.0)
+    >>> areas = [float(np.trapezoid(part, np.log(at))) for part in (prior, posterior)]
+    >>> [0.93 < area < 1.001 for area in areas]
+    [True, True]
     """
     edges, markup = np.asarray(p.edges), p.name.startswith("margin")
     scale = -np.log1p(-np.minimum(edges, 1 - 1e-9)) if markup else np.log(np.maximum(edges, 1e-300))
