@@ -4,8 +4,7 @@ from importlib.util import find_spec
 
 from hypothesis import HealthCheck, settings
 
-settings.register_profile("unhurried", deadline=None, derandomize=True, max_examples=60,
-                          suppress_health_check=[HealthCheck.too_slow])  # fmt: skip
+settings.register_profile("unhurried", deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("unhurried")
 
 NEEDS_TORCH = ["tests/experiments"] + [

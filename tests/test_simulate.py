@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from hfdata import DATA
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from models import llama_70b
 
@@ -110,6 +110,9 @@ some_requests = st.lists(st.tuples(st.integers(1, 400), st.integers(1, 60)), min
 
 @given(some_requests, st.sampled_from(["mixed", "prefill first"]), st.integers(30, 600), st.integers(1, 40),
        st.sampled_from([1, 16]), st.sampled_from([0.0, 0.5, 1.0]))  # fmt: skip
+@example(
+    [(280, 17), (25, 25), (1, 46), (123, 23), (111, 19), (116, 19)], "mixed", 30, 4, 16, 0.0
+)  # back in its old end
 def test_every_request_is_answered_once_and_tokens_add_up(
     pairs: list[tuple[int, int]], policy: str, budget: int, sequences: int, block: int, reserve: float
 ) -> None:

@@ -359,6 +359,7 @@ class _Replica:
             self.used -= self._blocks(self.done[i])
         else:
             self.made[i] = self.since[i] + self.count
+            self.ends[self.outputs[i] - self.since[i]].remove(i)
             self._leave(i)
         self.done[i] = 0
         self.preempted[i] += 1
@@ -398,9 +399,8 @@ class _Replica:
             self.count += 1
             self.context += self.decoding
             for i in self.ends.pop(self.count, ()):
-                if i in self.running and i != self.partial and self.since[i] + self.count == self.outputs[i]:
-                    self._leave(i)
-                    self._finish(i)
+                self._leave(i)
+                self._finish(i)
         for i, _ in batch.chunks:
             if i == self.partial:
                 continue
