@@ -112,7 +112,7 @@ some_requests = st.lists(st.tuples(st.integers(1, 400), st.integers(1, 60)), min
        st.sampled_from([1, 16]), st.sampled_from([0.0, 0.5, 1.0]))  # fmt: skip
 @example(
     [(280, 17), (25, 25), (1, 46), (123, 23), (111, 19), (116, 19)], "mixed", 30, 4, 16, 0.0
-)  # back in its old end
+)  # fmt: skip
 def test_every_request_is_answered_once_and_tokens_add_up(
     pairs: list[tuple[int, int]], policy: str, budget: int, sequences: int, block: int, reserve: float
 ) -> None:

@@ -17,7 +17,6 @@ import typer
 TRAFFIC = "Traffic"
 OBJECTIVES = "Objectives"
 CHOICES = "Choices"
-FLEET = "Fleet"
 OUTPUT = "Output"
 
 
@@ -74,16 +73,6 @@ Model = Annotated[
         autocompletion=complete_models,
     ),
 ]
-On = Annotated[
-    list[str],
-    typer.Option(
-        "--on",
-        "--machines",
-        metavar="MACHINE",
-        help="The machine: 8xh100, gb200-nvl72, ... Repeat it, or separate with commas, to choose among several.",
-        autocompletion=complete_machines,
-    ),
-]
 OneMachine = Annotated[
     str,
     typer.Option(
@@ -99,26 +88,11 @@ Cached = Annotated[
         metavar="SHARE", help="Share of the input found in the prefix cache: 0.6 or 60%.", rich_help_panel=TRAFFIC
     ),
 ]
-Utilisation = Annotated[
-    str, typer.Option(metavar="SHARE", help="Share of paid machine time that carries load.", rich_help_panel=TRAFFIC)
-]
-Users = Annotated[
-    str | None,
-    typer.Option(
-        metavar="COUNT",
-        help="So many people, each sending the next request when the last is answered; 1 on a home machine. Otherwise"
-        " requests arrive at random.",
-        rich_help_panel=TRAFFIC,
-    ),
-]
 MaxTtft = Annotated[
     str | None,
     typer.Option(
         metavar="TIME", help="Median time to first token at the plan's load: 2s.", rich_help_panel=OBJECTIVES
     ),
-]
-MaxTpot = Annotated[
-    str | None, typer.Option(metavar="TIME", help="Median time per output token: 40ms.", rich_help_panel=OBJECTIVES)
 ]
 MinInteractivity = Annotated[
     str | None, typer.Option(metavar="TOK/S", help="Tokens per second for each user: 20.", rich_help_panel=OBJECTIVES)
@@ -141,86 +115,9 @@ KvList = Annotated[
         rich_help_panel=CHOICES,
     ),
 ]
-OnePrecision = Annotated[
-    str | None,
-    typer.Option(
-        "--precision", metavar="FORMAT", help="Format of the weights: fp8, nvfp4, ...", rich_help_panel=CHOICES
-    ),
-]
-OneKv = Annotated[
-    str | None,
-    typer.Option("--kv", metavar="FORMAT", help="Format of the cache: bf16, fp8, ...", rich_help_panel=CHOICES),
-]
-LayoutWords = Annotated[
-    str | None,
-    typer.Option(
-        "--layout",
-        metavar="LAYOUT",
-        help="Such as 'TP8 DP4 EP32 PP2'. If not given, the one with the cheapest tokens for what is asked.",
-        rich_help_panel=CHOICES,
-    ),
-]
 Gpus = Annotated[
     str | None,
     typer.Option(metavar="COUNT", help="Use at most so many devices for a replica.", rich_help_panel=CHOICES),
-]
-MaxDomain = Annotated[
-    str | None,
-    typer.Option(metavar="COUNT", help="Use scale-up domains of at most so many devices.", rich_help_panel=CHOICES),
-]
-Depth = Annotated[str, typer.Option(metavar="COUNT", help="Drafts before each check.", rich_help_panel="Drafts")]
-Acceptance = Annotated[
-    str,
-    typer.Option(
-        metavar="SHARE",
-        help="Share of drafts that are kept, of those whose predecessors were: 0.7 or 70%.",
-        rich_help_panel="Drafts",
-    ),
-]
-PlanDraft = Annotated[
-    str | None,
-    typer.Option(
-        "--draft",
-        metavar="DRAFT",
-        help="Decode speculatively with drafts by mtp (the model's own layers), ngram (free) or a smaller model.",
-        rich_help_panel=CHOICES,
-    ),
-]
-Lora = Annotated[
-    str | None,
-    typer.Option(
-        metavar="ADAPTERS",
-        help="Adapters served beside the model: rank=16,adapters=64. Also on=attention or on=mlp. Bytes and FLOPs"
-        " of each are stated.",
-        rich_help_panel=CHOICES,
-    ),
-]
-Mode = Annotated[
-    str,
-    typer.Option(
-        metavar="MODE",
-        help="aggregated: every replica prefills and decodes. disaggregated: a pool for each. any: the cheaper one,"
-        " both on one front.",
-        rich_help_panel=CHOICES,
-    ),
-]
-PrefillOn = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--prefill-on",
-        metavar="MACHINE",
-        help="Machine of the prefill pool, where it is another one; with --mode disaggregated or any.",
-        autocompletion=complete_machines,
-        rich_help_panel=CHOICES,
-    ),
-]
-Launch = Annotated[
-    bool,
-    typer.Option(
-        "--launch",
-        help="Print the commands that start the plan in vLLM, SGLang and TensorRT-LLM instead.",
-        rich_help_panel=OUTPUT,
-    ),
 ]
 PriceKind = Annotated[
     str | None,
@@ -256,14 +153,6 @@ Extrapolate = Annotated[
         rich_help_panel=CHOICES,
     ),
 ]
-Rate = Annotated[
-    str | None,
-    typer.Option(metavar="RATE", help="Requests per second to serve: 30/s. Sizes a fleet.", rich_help_panel=FLEET),
-]
-Spare = Annotated[str, typer.Option(metavar="COUNT", help="Replicas beyond those needed.", rich_help_panel=FLEET)]
-PowerLimit = Annotated[
-    str | None, typer.Option(metavar="POWER", help="Facility power of the fleet: 5MW.", rich_help_panel=FLEET)
-]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, in SI units.", rich_help_panel=OUTPUT)]
 Csv = Annotated[bool, typer.Option("--csv", help="Print the table of the answer as CSV.", rich_help_panel=OUTPUT)]
 File = Annotated[
@@ -273,16 +162,6 @@ File = Annotated[
         "--output",
         metavar="FILE",
         help="Write a file instead; its ending says which kind: .json .csv .txt, and .svg .png .html for charts.",
-        rich_help_panel=OUTPUT,
-    ),
-]
-DataFile = Annotated[
-    Path | None,
-    typer.Option(
-        "-o",
-        "--output",
-        metavar="FILE",
-        help="Write a file instead; its ending says which kind: .json .csv .txt.",
         rich_help_panel=OUTPUT,
     ),
 ]
@@ -386,40 +265,3 @@ def machine_names(given: list[str]) -> list[str]:
     if len(found) > MOST_MACHINES:
         raise BadInput(f"{len(found):,} machines are named; give at most {MOST_MACHINES}")
     return found
-
-
-FormerExtrapolate = Annotated[
-    bool, typer.Option("--extrapolate", hidden=True, help="Nothing: laws answer beyond their runs.")
-]
-
-
-def no_extrapolate(given: bool) -> None:
-    """Say that an option of former versions has no purpose any more."""
-    if given:
-        typer.echo(
-            "note: --extrapolate does nothing now: beyond the runs behind a law its answer is marked and its interval"
-            " wider",
-            err=True,
-        )
-
-
-LISTED = "Prices, in place of a list"
-InputPrice = Annotated[
-    str | None, typer.Option("--input-price", help="Dollars per million input tokens.", rich_help_panel=LISTED)
-]
-OutputPrice = Annotated[
-    str | None, typer.Option("--output-price", help="Dollars per million output tokens.", rich_help_panel=LISTED)
-]
-CachedPrice = Annotated[
-    str | None, typer.Option("--cached-price", help="The same for a cached read.", rich_help_panel=LISTED)
-]
-Write5mPrice = Annotated[
-    str | None, typer.Option("--write-5m-price", help="For a cache write of 5 minutes.", rich_help_panel=LISTED)
-]
-Write1hPrice = Annotated[
-    str | None, typer.Option("--write-1h-price", help="For a cache write of 1 hour.", rich_help_panel=LISTED)
-]
-PriceUnit = Annotated[
-    str | None,
-    typer.Option("--unit", help="What the prices are per: 1M (the default), 1K or token.", rich_help_panel=LISTED),
-]
