@@ -26,6 +26,7 @@ check: $(VENV)/.dev
 	$(BIN)/cog --check README.md
 	$(BIN)/python tools/cli_reference.py --check
 	$(BIN)/python tools/block_keys.py --check
+	$(BIN)/python tools/trust_page.py --check
 	$(BIN)/python tools/blind_page.py --check
 
 docs: $(VENV)/.dev

@@ -142,3 +142,17 @@ def test_schema_and_reference_name_every_input(name: str) -> None:
     for key, spec in one.specs.items():
         assert key in known
         assert spec.field.help in text
+
+
+def test_programs_are_told_every_command_and_input() -> None:
+    described, called = schema.openapi(rackmath.__version__), {tool["name"]: tool for tool in schema.tools()}
+    for name in entries():
+        one = command(name)
+        of = described["paths"][f"/{name.replace(' ', '/')}.json"]["get"]
+        tool = called[name.replace(" ", "_").replace("-", "_")]
+        required = {key for key, spec in one.specs.items() if spec.required}
+        assert {p["name"] for p in of["parameters"]} == set(tool["inputSchema"]["properties"]) == set(one.specs)
+        assert {p["name"] for p in of["parameters"] if p["required"]} == required
+        assert set(tool["inputSchema"]["required"]) == required
+    assert len(described["paths"]) == len(called) == len(entries())
+    json.dumps([described, *called.values()], allow_nan=False)
