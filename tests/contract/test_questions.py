@@ -33,6 +33,18 @@ def test_an_input_says_what_it_is(name: str, spec: Spec) -> None:
         assert set(spec.default if spec.many else [spec.default]) <= set(of.choices)
 
 
+@pytest.mark.parametrize(("name", "spec"), [(n, s) for n, s in INPUTS if s.kind == "number"])
+def test_an_input_takes_the_ends_it_names(name: str, spec: Spec) -> None:
+    for end in (spec.field.least, spec.field.most):
+        if math.isfinite(end):
+            assert spec.read([end] if spec.many else end) == ((end,) if spec.many else end)
+
+
+@pytest.mark.parametrize(("name", "spec"), [(n, s) for n, s in INPUTS if s.name == "min_interactivity"])
+def test_a_speed_may_be_given_with_its_unit(name: str, spec: Spec) -> None:
+    assert spec.read("20 tok/s") == spec.read("20") == spec.read("20/s") == 20
+
+
 def bad_values(spec: Spec) -> list[Any]:
     """Values beyond every limit of an input, and words it cannot take."""
     of = spec.field

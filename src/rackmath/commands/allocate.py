@@ -33,7 +33,7 @@ from ..decisions.allocation_case import (
 from ..decisions.allocation_ranges import Ends, Swing
 from ..errors import BadInput
 from ..questions.common import NO_EXTRAPOLATE, FormerExtrapolate, PriceKind
-from ..questions.fields import Field, count, one_of, tokens, words
+from ..questions.fields import Field, count, one_of, speed, tokens, words
 from ..questions.resolve import max_tpot_of, paid_for
 from ..scaling import drift
 from ..scaling.laws import law as law_named
@@ -108,9 +108,7 @@ class Allocate:
     ] = None  # fmt: skip
     isl: Annotated[float, tokens("Prompt tokens of a request.", most=1e8, panel=REQUESTS)] = 8192
     osl: Annotated[float, tokens("Tokens a request makes.", most=1e8, panel=REQUESTS)] = 1024
-    min_interactivity: Annotated[
-        float, count("Tokens per second and user, at least.", above=0, most=1e6, metavar="TOK/S", panel=REQUESTS)
-    ] = 20
+    min_interactivity: Annotated[float, speed("Tokens per second and user, at least.", panel=REQUESTS)] = 20
     price: PriceKind = None
 
 

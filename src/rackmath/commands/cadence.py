@@ -33,14 +33,16 @@ from ..questions.common import (
     CacheFormat,
     EngineName,
     Extrapolate,
+    InputTokens,
     LayoutWords,
     MachineName,
+    ModelName,
+    OutputTokens,
     PriceKind,
     Settings,
     WeightFormat,
-    model,
 )  # fmt: skip
-from ..questions.fields import Field, count, seconds, tokens
+from ..questions.fields import Field, count, seconds, speed
 from ..questions.resolve import layout_taken, question
 from ..search.grid import Question
 from ..search.preferred import Policy, preferred_layout
@@ -63,15 +65,12 @@ TABULATED = (0.02, 0.2, 0.4, 0.6, 0.8, 0.9, 0.95, 0.98, 0.995)
 class Departures:
     """A replica and its requests, or a step time and seats alone."""
 
-    model: Annotated[Any, model()] = None
+    model: ModelName = None
     on: MachineName = None
     rate: Annotated[
         float | None,
-        Field(
-            help="Requests per second of one replica: 4/s.", unit="1/s", above=0, most=1e9, metavar="RATE",
-            panel=TRAIN,
-        ),
-    ] = None  # fmt: skip
+        speed("Requests per second of one replica: 4/s.", metavar="RATE", panel=TRAIN),
+    ] = None
     occupancy: Annotated[
         float | None,
         Field(
@@ -79,8 +78,8 @@ class Departures:
             metavar="SHARE", panel=TRAIN,
         ),
     ] = None  # fmt: skip
-    isl: Annotated[float, tokens("Input tokens of a request.", panel=TRAFFIC)] = 8192
-    osl: Annotated[float, tokens("Output tokens of a request.", panel=TRAFFIC)] = 1024
+    isl: InputTokens = 8192
+    osl: OutputTokens = 1024
     osl_cv: Annotated[
         float,
         Field(

@@ -20,7 +20,7 @@ from ..answers.charts import Axis, Mark, Series, curve
 from ..answers.parts import Answer, Block, Chart, Column, Say, Table
 from ..answers.text import cell
 from ..questions.common import CHOICES, OBJECTIVES, OnMachine, PriceKind
-from ..questions.fields import Field, count, no_part, seconds, tokens, words
+from ..questions.fields import Field, count, no_part, seconds, speed, tokens, words
 from ..questions.resolve import layout_taken, max_tpot_of, question
 from ..search.context import SHORTEST, KindCurve, PriceStep, TwoPrices, context_curves, two_prices
 from ..search.preferred import Policy, preferred_layout
@@ -48,7 +48,7 @@ class Context(OnMachine):
     ] = None
     min_interactivity: Annotated[
         float | None,
-        count("Tokens per second each user must get: 20.", above=0, metavar="TOK/S", panel=OBJECTIVES),
+        speed("Tokens per second each user must get: 20.", panel=OBJECTIVES),
     ] = None
     batch: Annotated[float | None, count("At most so many sequences decode together.", least=1, panel=OBJECTIVES)] = (
         None

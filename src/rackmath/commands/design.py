@@ -29,7 +29,7 @@ from ..decisions.family import KINDS, serving_precision
 from ..errors import BadInput
 from ..kernel.counts import total_parameters
 from ..questions.common import CHOICES, OBJECTIVES, TRAFFIC, Extrapolate, MachineName, PriceKind
-from ..questions.fields import count, share, tokens, words
+from ..questions.fields import count, share, speed, tokens, words
 from ..questions.resolve import max_tpot_of, paid_for
 from ..units import show
 from ..views.setting import RESOURCES
@@ -72,9 +72,7 @@ class DesignInput:
     isl: Annotated[float, tokens("Prompt tokens of a request.", most=1e8, panel=TRAFFIC)] = 8192
     osl: Annotated[float, tokens("Tokens a request makes.", least=2, most=1e8, panel=TRAFFIC)] = 1024
     cached: Annotated[float, share("Prompt tokens that lie in the cache.", panel=TRAFFIC)] = 0.5
-    min_interactivity: Annotated[
-        float, count("Tokens per second and user, at least.", above=0, most=1e6, metavar="TOK/S", panel=OBJECTIVES)
-    ] = 20
+    min_interactivity: Annotated[float, speed("Tokens per second and user, at least.", panel=OBJECTIVES)] = 20
     precision: Annotated[
         str | None, words("Format of the weights as served: fp8, nvfp4, ...", "FORMAT", panel=CHOICES)
     ] = None

@@ -60,11 +60,12 @@ class Pipeline(OnMachine):
             "Micro-batches under way at once. As many as there are stages if not given; with fewer, stages stand"
             " idle.",
             least=1,
+            most=1e6,
             whole=True,
         ),
     ] = None
     stages: Annotated[
-        int | None, number("Look at no more stages than this.", least=1, most=10_000, whole=True, panel=CHOICES)
+        int | None, number("Look at no more stages than this.", least=1, most=4096, whole=True, panel=CHOICES)
     ] = None
     layout: Annotated[
         str | None,

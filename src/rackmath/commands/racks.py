@@ -23,7 +23,7 @@ from ..answers.text import cell
 from ..errors import BadInput
 from ..layout.experts import SCHEMES, imbalance_of
 from ..questions.common import LayoutWords, OnMachine, PriceKind, model
-from ..questions.fields import count, flag, one_of, tokens, words
+from ..questions.fields import count, flag, one_of, speed, tokens, words
 from ..questions.resolve import layout_taken, question
 from ..search.racks import TYPICAL_BATCH, Case, Work, copies_of, experts_of, layout_for_work, racks
 from ..search.racks import Racks as Found
@@ -88,7 +88,7 @@ class Racks(OnMachine):
     ] = None
     min_interactivity: Annotated[
         float | None,
-        count("Tokens per second and user: names the smallest domain.", above=0, metavar="TOK/S", panel=DOMAINS),
+        speed("Tokens per second and user: names the smallest domain.", panel=DOMAINS),
     ] = None
     max_domain: Annotated[int, count("Largest domain drawn.", least=1, most=10_000, whole=True, panel=DOMAINS)] = 576
     floor_batch: Annotated[float, count("Sequences decoded by a domain of any size.", above=0, panel=DOMAINS)] = 256

@@ -21,7 +21,7 @@ from ..answers.scale import Axis
 from ..answers.text import round_time
 from ..decisions.from_context import LONGEST
 from ..decisions.reading import Assumption, Reading, number
-from ..decisions.readings import MOST, Readings
+from ..decisions.readings import Readings
 from ..decisions.readings import readings as read
 from ..economics.listings import ListPrice
 from ..errors import BadInput, unknown
@@ -71,7 +71,7 @@ class PriceReadings(SinglePrices):
         float | None,
         count(
             "Context at which reading the cache overtakes computing. The list's own step if not given.",
-            least=1, most=MOST, metavar="TOKENS", panel=GIVEN,
+            least=1, metavar="TOKENS", panel=GIVEN,
         ),
     ] = None  # fmt: skip
     mfu: Annotated[
@@ -82,7 +82,7 @@ class PriceReadings(SinglePrices):
         ),
     ] = None  # fmt: skip
     batch: Annotated[
-        float | None, count("Sequences of a decode pass. 2 to 3 B* if not given.", least=1, most=MOST, panel=GIVEN)
+        float | None, count("Sequences of a decode pass. 2 to 3 B* if not given.", least=1, panel=GIVEN)
     ] = None
     price: PriceKind = None
     sets: Settings = default(default_factory=dict)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from dataclasses import field as default
 from typing import Annotated, Any
 
-from .fields import Field, count, flag, seconds, share, tokens, words
+from .fields import Field, count, flag, seconds, share, speed, tokens, words
 
 TRAFFIC, OBJECTIVES, CHOICES, FLEET = "Traffic", "Objectives", "Choices", "Fleet"
 """Panels of the help."""
@@ -115,12 +115,7 @@ Utilisation = Annotated[
 ]  # fmt: skip
 MaxTtft = Annotated[float | None, seconds("Median time to first token at the plan's load: 2s.", panel=OBJECTIVES)]
 MaxTpot = Annotated[float | None, seconds("Median time per output token: 40ms.", panel=OBJECTIVES)]
-MinInteractivity = Annotated[
-    float | None,
-    Field(
-        help="Tokens per second for each user: 20.", unit="1/s", above=0, most=1e6, metavar="TOK/S", panel=OBJECTIVES
-    ),
-]
+MinInteractivity = Annotated[float | None, speed("Tokens per second for each user: 20.", panel=OBJECTIVES)]
 ReplicaSize = Annotated[
     float | None,
     count("Use at most so many devices for a replica.", least=1, most=1e6, whole=True, panel=CHOICES),
@@ -142,14 +137,7 @@ DomainSize = Annotated[
 ]
 Rate = Annotated[
     float | None,
-    Field(
-        help="Requests per second to serve: 30/s. Sizes a fleet.",
-        unit="1/s",
-        above=0,
-        most=1e6,
-        metavar="RATE",
-        panel=FLEET,
-    ),
+    speed("Requests per second to serve: 30/s. Sizes a fleet.", metavar="RATE", panel=FLEET),
 ]
 Spare = Annotated[int, count("Replicas beyond those needed.", most=1e6, whole=True, panel=FLEET)]
 PowerLimit = Annotated[

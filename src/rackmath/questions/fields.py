@@ -98,6 +98,11 @@ def seconds(help: str, **more: Any) -> Field:
     return Field(help=help, unit="s", above=0, most=1e9, metavar="TIME", **more)
 
 
+def speed(help: str, *, most: float = 1e6, **more: Any) -> Field:
+    """A field of tokens or requests per second: 20, 20 tok/s, 4/s."""
+    return Field(help=help, unit="1/s", above=0, most=most, metavar=more.pop("metavar", "TOK/S"), **more)
+
+
 def share(help: str, **more: Any) -> Field:
     """A field from 0 to 1: 0.6 or 60%."""
     return Field(help=help, unit="share", least=0, most=1, metavar="SHARE", **more)

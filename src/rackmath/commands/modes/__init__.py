@@ -25,13 +25,15 @@ from ...questions.common import (
     CacheFormat,
     EngineName,
     Extrapolate,
+    InputTokens,
     MachineName,
+    ModelName,
+    OutputTokens,
     PriceKind,
     Settings,
     WeightFormat,
-    model,
 )  # fmt: skip
-from ...questions.fields import Field, count, share, tokens, words
+from ...questions.fields import Field, count, share, speed, words
 from ...questions.resolve import layout_taken, question
 from ...search.plan import Plan, evaluate_plan
 from ...search.preferred import layout_for_pass
@@ -59,18 +61,15 @@ def _listed(of: str) -> Field:
 class ModesAsked:
     """A normal mode and what surrounds it; a pair of ratios; or both."""
 
-    model: Annotated[Any, model()] = None
+    model: ModelName = None
     on: MachineName = None
-    isl: Annotated[float, tokens("Input tokens of a request.", panel=TRAFFIC)] = 8192
-    osl: Annotated[float, tokens("Output tokens of a request.", panel=TRAFFIC)] = 1024
+    isl: InputTokens = 8192
+    osl: OutputTokens = 1024
     cached: Annotated[float, share("Share of the input that the prefix cache holds.", panel=TRAFFIC)] = 0.0
     normal_speed: Annotated[
         float | None,
-        Field(
-            help="tok/s/user of the normal mode; 20 if nothing is given.", unit="1/s", above=0, most=1e9,
-            metavar="TOK/S", panel=MODES,
-        ),
-    ] = None  # fmt: skip
+        speed("tok/s/user of the normal mode; 20 if nothing is given.", most=1e9, panel=MODES),
+    ] = None
     batch: Annotated[
         float | None, count("Sequences of the normal mode, in place of a speed.", least=1, panel=MODES)
     ] = None

@@ -18,7 +18,7 @@ from ...economics import caching, pricelist
 from ...economics.caching import Option, short
 from ...errors import BadInput, Infeasible, unknown
 from ...kernel.counts import active_parameters
-from ...questions.common import CHOICES, TRAFFIC, OnMachine, PriceKind
+from ...questions.common import CHOICES, OnMachine, OutputTokens, PriceKind
 from ...questions.fields import Field, count, seconds, share, tokens, words
 from ...questions.resolve import question
 from ...search.balance import weight_format
@@ -43,7 +43,7 @@ class PrefixAsked(OnMachine):
     """The prefix, how long it is held and how often it is hit, and which places are compared."""
 
     context: Annotated[float, tokens("Tokens of the prefix.")] = 32768
-    osl: Annotated[float, tokens("Output tokens of a request.", panel=TRAFFIC)] = 1024
+    osl: OutputTokens = 1024
     hold: Annotated[
         tuple[float, ...],
         Field(
