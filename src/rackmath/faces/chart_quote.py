@@ -7,10 +7,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ..answers.text import money
 from ..answers.theme import config
 from .braille import _paint, column_of
 from .charts import SCHEMA
-from .show import money
 
 if TYPE_CHECKING:
     from ..decisions.quote import Line

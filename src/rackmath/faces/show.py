@@ -18,7 +18,6 @@ from rich.table import Table
 from rich.text import Text
 
 from ..answers.text import cell
-from ..arrays import Number
 from ..text import legible
 from ..units import show
 
@@ -186,64 +185,8 @@ def notes(c: Console, found: Sequence[str]) -> None:
         c.print(Padding(Text.assemble(("• ", "dim"), (legible(note), "dim")), (0, 0, 0, 2), expand=False))
 
 
-def money(value: Number | None, *, digits: int = 3) -> str:
-    """Dollars, or "unknown"."""
-    if value is None:
-        return "unknown"
-    text = show(float(value), "$", digits=digits)
-    whole, dot, cents = text.partition(".")
-    return f"{whole}.{cents}0" if dot and len(cents) == 1 else text
-
-
 BETWEEN = "5 to 95 %"
 """Head of a column of intervals."""
-
-
-def between(span: tuple[float, float] | None, unit: str = "") -> str:
-    """An interval, its unit said once where both ends share it; empty where nothing is known.
-
-    >>> between((0.0346, 0.0785), "s"), between((0.0005, 0.002), "s"), between((0.156, 0.354), "$")
-    ('34.6 to 78.5 ms', '500 µs to 2.00 ms', '$0.156 to 0.354')
-    """
-    if span is None:
-        return ""
-    low, high = (money(end) if unit == "$" else show(end, unit) for end in span)
-    if unit == "$":
-        return f"{low} to {high.removeprefix('$')}"
-    number, _, of = low.partition(" ")
-    return f"{number if of and high.endswith(' ' + of) else low} to {high}"
-
-
-def times(estimate: float, bound: float) -> str:
-    """How far an estimate is from its bound: "2.1x"."""
-    return f"{estimate / bound:.1f}x" if bound > 0 else ""
-
-
-def tokens(value: float) -> str:
-    """A count of tokens or sequences, with commas."""
-    return f"{value:,.0f}" if value >= 1000 or value == int(value) else f"{value:,.1f}"
-
-
-def decoding(batch: float) -> str:
-    """How many sequences decode at once, in words; fewer than one is one now and then.
-
-    >>> decoding(1.0), decoding(3024.0), decoding(0.6)
-    ('1 sequence decodes', '3,024 sequences decode', 'a sequence at a time decodes, 60% of the time')
-    """
-    if batch < 1:
-        return f"a sequence at a time decodes, {batch:.0%} of the time"
-    return "1 sequence decodes" if batch == 1 else f"{tokens(batch)} sequences decode"
-
-
-def on_devices(used: float, have: float) -> str:
-    """Which part of a machine a replica takes.
-
-    >>> on_devices(1, 1), on_devices(72, 72), on_devices(4, 8)
-    ('on its one GPU', 'on all 72 GPUs', 'on 4 of 8 GPUs per replica')
-    """
-    if used == have:
-        return "on its one GPU" if have == 1 else f"on all {have:,.0f} GPUs"
-    return f"on {used:,.0f} of {have:,.0f} GPUs per replica"
 
 
 def wants_colour(c: Console | None = None) -> bool:

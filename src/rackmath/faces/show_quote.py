@@ -9,13 +9,14 @@ from rich.console import Console
 from rich.markup import escape
 from rich.text import Text
 
+from ..answers.text import between, cell, money
 from ..decisions.hosts import cheaper
 from ..decisions.quote_tiers import LONG_TTFT
 from ..units import plural, show
 from ..views.setting import formats, traffic_words, under
 from . import chart_quote, explain_quote, records_quote
 from .export import Face
-from .show import BETWEEN, between, heading, indented, line, money, notes, numbers, tokens, wants_colour
+from .show import BETWEEN, heading, indented, line, notes, numbers, wants_colour
 
 if TYPE_CHECKING:
     from ..decisions.hosts import Host
@@ -75,9 +76,9 @@ def _list(c: Console, quote: Quote) -> None:
             continue
         table.add_row(Text(f"{tier.name}{_where(quote, tier)}", style="bold"))
         for one in quote.of(tier.name):
-            span = None if one.low is None or one.high is None else (one.low, one.high)
             table.add_row(
-                f"  {one.name}", f"[bold green]{_price(one, quote)}[/]", money(one.cost), between(span, "$"),
+                f"  {one.name}", f"[bold green]{_price(one, quote)}[/]", money(one.cost),
+                between(one.low, one.high, "$"),
                 f"[dim]{money(one.floor)}[/]",
             )  # fmt: skip
     indented(c, table, drop=("floor",))
@@ -100,8 +101,8 @@ def _where(quote: Quote, tier: Tier) -> str:
     if tier.name == "batch":
         return ", in idle hours"
     if math.isfinite(quote.threshold):
-        return f", above {tokens(_round(quote.threshold))} in"
-    return f", at {tokens(tier.isl)} in"
+        return f", above {cell(_round(quote.threshold), 'count')} in"
+    return f", at {cell(tier.isl, 'count')} in"
 
 
 def _round(length: float) -> float:
@@ -112,7 +113,7 @@ def _round(length: float) -> float:
 def _request(c: Console, quote: Quote) -> None:
     floor = quote.request_cost * float(quote.standard.cost.bound_share)
     known = quote.request_span
-    words = f" ({between(known, '$')})" if known else ""
+    words = f" ({between(*known, '$')})" if known else ""
     line(
         c,
         f"A standard request pays [bold]{money(quote.revenue())}[/] and costs {money(quote.request_cost)}{words},"
@@ -140,7 +141,7 @@ def _rests(c: Console, quote: Quote) -> None:
 def _tier_words(quote: Quote, tier: Tier) -> str:
     t = quote.terms
     if tier.name == "long":
-        isl = tokens(tier.isl)
+        isl = cell(tier.isl, "count")
         return f"computed for prompts of {isl} tokens: {tier.says}. {_threshold(quote)}"
     if tier.name == "batch":
         offer = quote.offer
@@ -155,17 +156,18 @@ def _tier_words(quote: Quote, tier: Tier) -> str:
 
 def _threshold(quote: Quote) -> str:
     step, least = quote.terms.step, quote.margin_at_threshold
-    shown = ", ".join(f"{quote.growth[i]:.1f}x at {tokens(_round(quote.lengths[i]))}" for i in _spread(quote))
+    shown = ", ".join(f"{quote.growth[i]:.1f}x at {cell(_round(quote.lengths[i]), 'count')}" for i in _spread(quote))
     needed = (
-        f"From {tokens(_round(quote.crossing))} tokens on cost is {step:.0%} above what standard prices charge"
+        f"From {cell(_round(quote.crossing), 'count')} tokens on cost is {step:.0%} above what standard prices charge"
         if math.isfinite(quote.crossing) else f"Cost nowhere grows by {step:.0%} over what standard prices charge"
     )  # fmt: skip
     if least is None:
         return f"{needed} ({shown})"
     left = f"a margin of {least:.0%}" if least >= 0 else f"a loss of {-least:.0%}"
     chosen = "as asked" if quote.terms.long_above is not None else "the next round number of public lists"
+    start = cell(_round(quote.threshold), "count")
     return (
-        f"{needed} ({shown}). The tier begins at {tokens(_round(quote.threshold))}, {chosen} (--long-above); just"
+        f"{needed} ({shown}). The tier begins at {start}, {chosen} (--long-above); just"
         f" below, standard prices leave {left}. The long prices hold for the whole request"
     )
 
