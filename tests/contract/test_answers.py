@@ -13,10 +13,11 @@ from typing import Any
 import pytest
 
 import rackmath
+from rackmath.answers import parts
 from rackmath.answers.lanes import Lanes
 from rackmath.answers.parts import Answer, Bar, Figures, Say, Table
 from rackmath.answers.ranges import Ranges
-from rackmath.faces import cli, docs, notebook, page, python, schema
+from rackmath.faces import cli, docs, export, notebook, page, python, schema
 from rackmath.questions.registry import ask, command, entries
 
 
@@ -124,6 +125,15 @@ def test_html_and_notebook_show_every_title(answer: Answer) -> None:
 def test_no_line_is_wider_than_the_terminal(answer: Answer, width: int) -> None:
     for line in notebook.text(answer, width).splitlines():
         assert len(line) <= min(width, 140), line
+
+
+def test_a_terminal_makes_no_notes_for_a_mouse(
+    answer: Answer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(parts, "dress", lambda spec: pytest.fail("a picture was dressed for a terminal"))
+    for form in ("text", "csv"):
+        export.Output(form=form).deliver(answer)
+        assert capsys.readouterr().out
 
 
 def test_attributes_are_the_keys_of_the_record(answer: Answer) -> None:

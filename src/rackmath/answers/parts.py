@@ -104,8 +104,7 @@ class Table:
 
     `rows` are the record's. `shown`: the rows for people, where they are others (equal ones merged, the last ones
     summed up). `strong` and `faint`: places of rows in what is shown. `total`: a last row, set apart. `marks`: a
-    few words behind a row. `void`: what a faint row says in place of its values ("does not fit"). `flat`: the rows of
-    CSV, where those of the record hold lists or mappings.
+    few words behind a row. `flat`: the rows of CSV, where those of the record hold lists or mappings.
     """
 
     key: str
@@ -303,9 +302,14 @@ class Answer:
         return tree if levels is None else tree.to_depth(levels)
 
     @property
+    def pictures(self) -> tuple[Chart | Ranges | Lanes | Map, ...]:
+        """The blocks that are pictures."""
+        return tuple(b for b in self.blocks if isinstance(b, Chart | Ranges | Lanes | Map))
+
+    @property
     def charts(self) -> tuple[Mapping[str, Any], ...]:
-        """The Vega-Lite specifications of its pictures."""
-        return tuple(dress(dict(b.spec)) for b in self.blocks if isinstance(b, Chart | Ranges | Lanes | Map))
+        """The Vega-Lite specifications of its pictures, with the notes and labels that a terminal does not need."""
+        return tuple(dress(dict(b.spec)) for b in self.pictures)
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
         return {kind: shown for kind, make in FORMS.items() if (shown := make(self)) is not None}

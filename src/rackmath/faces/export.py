@@ -162,7 +162,7 @@ def _generic(answer: Answer) -> Face:
         rows=answer.rows,
         screen=lambda c: screen(c, answer),
         tree=answer.terms,
-        chart=(lambda: _picture(answer)) if answer.charts else None,
+        chart=(lambda: _picture(answer)) if answer.pictures else None,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from typing import Any
 
+from ..answers.charts import dress
 from ..answers.parts import FORMS, Answer
 from .page import body
 
@@ -25,7 +26,7 @@ def text(answer: Answer, width: int = WIDTH) -> str:
 
 def picture(answer: Answer) -> dict[str, Any] | None:
     """The first picture, where there is one."""
-    return dict(answer.charts[0]) if answer.charts else None
+    return dress(dict(answer.pictures[0].spec)) if answer.pictures else None
 
 
 FORMS.update({"text/plain": text, "text/html": body, VEGA_LITE: picture})
