@@ -22,7 +22,8 @@ if all users decoded in it. A local engine's cards work in turn: one micro-batch
 On better hardware, at the same batch, no pass, step, rate, line or own chunk is worse. The wait for the next step can
 be, by at most half of what a chunk adds to a step: decoding that is quicker serves more requests with the same batch,
 so more of the time is spent in steps with a chunk, and that is where more arrivals fall. A batch is held; at the same
-rate of requests a better machine decodes fewer at once, and no first token comes later.
+rate of requests a better machine decodes fewer at once, and on one device with prompts of one chunk no first token
+comes later (with pipeline stages one was seen up to 0.04 % later).
 """
 
 from __future__ import annotations

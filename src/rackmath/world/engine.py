@@ -63,9 +63,8 @@ class Engine:
 TYPICAL = Engine()
 
 
-@cache
 def _engines() -> dict[str, dict[str, Any]]:
-    return tomllib.loads((files("rackmath") / "data" / "engines.toml").read_text(encoding="utf-8"))
+    return _toml("engines.toml")
 
 
 def engine_key(words: str) -> str:
@@ -198,10 +197,9 @@ CURRENT = 1.5
 """Months after January 2026 at which the software of the fitted runs counts as current."""
 
 
-@cache
 def tuned() -> dict[str, Any]:
     """The fitted file as it stands."""
-    return tomllib.loads((files("rackmath") / "data" / "tuning.toml").read_text(encoding="utf-8"))
+    return _toml("tuning.toml")
 
 
 def tuning(name: str = "", generation: str = "", age: float | None = None) -> Tuning:
