@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 from plans import plan
 
+from rackmath.answers.text import pieces
 from rackmath.errors import BadInput
 from rackmath.evidence.local_logs import local_logs
-from rackmath.faces import show
 from rackmath.kernel.counts import weight_bytes
 from rackmath.questions.resolve import question
+from rackmath.views.plans import decoding, on_devices
 from rackmath.world import catalog, gguf
 from rackmath.world.description import build
 from rackmath.world.engine import engine
@@ -209,8 +210,9 @@ def test_users_contradict_a_rate_and_two_pools():
 
 
 def test_no_screen_speaks_of_part_of_a_sequence_or_one_of_one():
-    assert show.decoding(0.6) == "a sequence at a time decodes, 60% of the time"
-    assert show.on_devices(1, 1) == "on its one GPU"
+    said = "".join(words for words, _ in pieces(decoding(0.6), {"batch": 0.6}))
+    assert said == "a sequence at a time decodes, 60% of the time"
+    assert on_devices(1, 1) == "on its one GPU"
     assert engine("mlx").local
 
 
