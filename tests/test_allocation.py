@@ -6,7 +6,11 @@ import numpy as np
 import pytest
 
 import rackmath
-from rackmath.decisions.allocation import (
+from rackmath.decisions.allocation.design import floor
+from rackmath.decisions.allocation.family import KINDS, Member, counted, shape
+from rackmath.decisions.allocation.overtraining import optimal_share, over_training
+from rackmath.decisions.allocation.ranges import changed, curve, intervals, ranges, tornado
+from rackmath.decisions.allocation.split import (
     MODES,
     Problem,
     allocate,
@@ -18,10 +22,6 @@ from rackmath.decisions.allocation import (
     same_cost,
     split,
 )
-from rackmath.decisions.allocation_ranges import changed, curve, intervals, ranges, tornado
-from rackmath.decisions.design import floor
-from rackmath.decisions.family import KINDS, Member, counted, shape
-from rackmath.decisions.overtraining import optimal_share, over_training
 from rackmath.errors import BadInput
 from rackmath.faces.cli import run
 from rackmath.kernel.counts import total_parameters

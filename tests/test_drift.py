@@ -171,8 +171,8 @@ def test_beyond_the_runs_an_answer_warns_and_says_its_box(words, capsys):
 def test_intervals_of_a_split_are_wider_than_the_coefficients_alone():
     from dataclasses import replace
 
-    from rackmath.decisions.allocation import Problem, split
-    from rackmath.decisions.allocation_ranges import intervals, quantiles, ranges
+    from rackmath.decisions.allocation.ranges import intervals, quantiles, ranges
+    from rackmath.decisions.allocation.split import Problem, split
 
     of = Problem(law=law("besiroglu"), rate=50e6, active=100e9)
     low, high = intervals(of, "optimum", ranges(of))["tokens_per_param"]

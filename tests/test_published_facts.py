@@ -4,7 +4,7 @@ import pytest
 
 from rackmath.claims.ledger import claim_numbered
 from rackmath.claims.verdicts import evaluate
-from rackmath.decisions.modes import fit_fast_mode
+from rackmath.decisions.modes.offers import fit_fast_mode
 from rackmath.economics.pricelist import list_price, margin
 
 MONTH = 365.25 / 12 * 86400

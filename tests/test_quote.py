@@ -17,9 +17,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rackmath.decisions.hosts import cheaper, hosts
-from rackmath.decisions.menu import menu
-from rackmath.decisions.quote import ABOVE, KINDS, Quote, Terms, listed, price, quote
+from rackmath.decisions.modes.menu import menu
+from rackmath.decisions.quote.hosts import cheaper, hosts
+from rackmath.decisions.quote.price_list import ABOVE, KINDS, Quote, Terms, listed, price, quote
 from rackmath.economics.pricelist import ListPrice, PriceList, price_lists
 from rackmath.errors import BadInput, Infeasible
 from rackmath.faces.ask_quote import quote as ask

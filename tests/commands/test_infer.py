@@ -12,10 +12,10 @@ from plans import plan
 from scipy.stats import multivariate_normal
 
 import rackmath
-from rackmath.decisions import beliefs as beliefs_of
-from rackmath.decisions.beliefs import Draws, believing, draw, supply
-from rackmath.decisions.inverse import UNKNOWNS, infer
-from rackmath.decisions.likelihood import (
+from rackmath.decisions.backwards import beliefs as beliefs_of
+from rackmath.decisions.backwards.beliefs import Draws, believing, draw, supply
+from rackmath.decisions.backwards.inverse import UNKNOWNS, infer
+from rackmath.decisions.backwards.likelihood import (
     LEVELS,
     Margins,
     Observation,
@@ -27,7 +27,7 @@ from rackmath.decisions.likelihood import (
     provider_costs,
     residuals,
 )
-from rackmath.decisions.provider import Supply, costs, decode, longer
+from rackmath.decisions.backwards.provider import Supply, costs, decode, longer
 from rackmath.economics.pricelist import ListPrice, PriceList, price_list
 from rackmath.errors import BadInput
 from rackmath.evidence import blind
@@ -440,8 +440,8 @@ def test_who_sells_informs_beliefs_about_hardware():
 
 
 def test_what_is_said_of_sellers_is_dated_sourced_and_marked_how_firm():
-    from rackmath.decisions.beliefs import beliefs
-    from rackmath.decisions.sellers import informed, seller, sellers
+    from rackmath.decisions.backwards.beliefs import beliefs
+    from rackmath.decisions.backwards.sellers import informed, seller, sellers
     from rackmath.world import catalog
 
     for one in sellers().values():

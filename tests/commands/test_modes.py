@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import rackmath
-from rackmath.decisions.cadence import Train
-from rackmath.decisions.menu import menu, normal_plan
-from rackmath.decisions.modes import batch_offer, fit_fast_mode
+from rackmath.decisions.modes.cadence import Train
+from rackmath.decisions.modes.menu import menu, normal_plan
+from rackmath.decisions.modes.offers import batch_offer, fit_fast_mode
 from rackmath.economics.pricelist import margin
 from rackmath.errors import BadInput, Infeasible
 from rackmath.faces.cli import run

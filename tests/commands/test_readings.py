@@ -16,11 +16,16 @@ from hypothesis import strategies as st
 import rackmath
 from rackmath.claims.ledger import claim_numbered
 from rackmath.claims.verdicts import evaluate
-from rackmath.decisions.from_context import cache_over_compute, consistent_splits, solve_kv_bytes, weights_share
-from rackmath.decisions.from_offers import fast_fit, prefill_cost
-from rackmath.decisions.modes import fit_fast_mode
-from rackmath.decisions.reading import Assumption, derive, fixed
-from rackmath.decisions.readings import Readings, readings
+from rackmath.decisions.backwards.from_context import (
+    cache_over_compute,
+    consistent_splits,
+    solve_kv_bytes,
+    weights_share,
+)
+from rackmath.decisions.backwards.from_offers import fast_fit, prefill_cost
+from rackmath.decisions.backwards.reading import Assumption, derive, fixed
+from rackmath.decisions.backwards.readings import Readings, readings
+from rackmath.decisions.modes.offers import fit_fast_mode
 from rackmath.economics.caching import affine_premium, hbm_rent, implied_bytes
 from rackmath.economics.pricelist import ListPrice, PriceList, all_lists, price_list
 from rackmath.errors import BadInput

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ..decisions.allocation import RULE_OF_THUMB, SERVE_FLOPS, TRAIN_FLOPS, Problem, equal
-from ..decisions.overtraining import Tension, optimal_share, tension
+from ..decisions.allocation.overtraining import Tension, optimal_share, tension
+from ..decisions.allocation.split import RULE_OF_THUMB, SERVE_FLOPS, TRAIN_FLOPS, Problem, equal
 from ..scaling.laws import law
 from .ledger import Claim, Outcome, Part
 from .rules import Compute, Values, by_conditions, by_distance, near

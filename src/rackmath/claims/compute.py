@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-from ..decisions.from_context import cache_over_compute, decode_mfu, solve_kv_bytes
-from ..decisions.from_offers import prefill_cost
-from ..decisions.modes import fit_fast_mode
+from ..decisions.backwards.from_context import cache_over_compute, decode_mfu, solve_kv_bytes
+from ..decisions.backwards.from_offers import prefill_cost
+from ..decisions.modes.offers import fit_fast_mode
 from ..economics.pricelist import margin
 from ..kernel.counts import attended_entries, experts_touched, stored_entries
 from ..kernel.roofline import balance_batch, drain_time, ratio

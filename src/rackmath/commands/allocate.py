@@ -18,8 +18,9 @@ from ..answers.charts import Axis, Mark, Series, curve
 from ..answers.parts import Answer, Bar, Block, Chart, Column, Figure, Figures, Say, Table
 from ..answers.ranges import Point, Range, Ranges
 from ..answers.text import cell
-from ..decisions import allocation, allocation_machine
-from ..decisions.allocation_case import (
+from ..decisions.allocation import machine as allocation_machine
+from ..decisions.allocation import split as allocation
+from ..decisions.allocation.case import (
     ROUNDED,
     Allocation,
     active_of,
@@ -30,7 +31,7 @@ from ..decisions.allocation_case import (
     shares_of,
     with_preset,
 )  # fmt: skip
-from ..decisions.allocation_ranges import Ends, Swing
+from ..decisions.allocation.ranges import Ends, Swing
 from ..errors import BadInput
 from ..questions.common import NO_EXTRAPOLATE, FormerExtrapolate, PriceKind
 from ..questions.fields import Field, count, one_of, speed, tokens, words

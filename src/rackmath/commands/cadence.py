@@ -22,7 +22,7 @@ from ..answers.parts import Answer, Block, Chart, Column, Figure, Figures, Say, 
 from ..answers.terms import Term, given, product, quotient, stated, total
 from ..answers.terms import count as number
 from ..answers.text import cell, money
-from ..decisions.cadence import MOST_SEATS, Train, decode_steps, train
+from ..decisions.modes.cadence import MOST_SEATS, Train, decode_steps, train
 from ..economics.cost import billed_devices
 from ..economics.pricelist import margin
 from ..errors import BadInput, Infeasible

@@ -20,12 +20,12 @@ from ..answers.parts import Answer, Bar, Block, Chart, Column, Say, Table
 from ..answers.terms import Term, product, quotient, stated
 from ..answers.terms import count as number
 from ..answers.text import between, cell
-from ..decisions.allocation import MONTH
-from ..decisions.allocation_case import rate
-from ..decisions.design import Candidate, Need, dense_law, routed_law, tokens_of
-from ..decisions.design import Design as Found
-from ..decisions.design import design as cheapest
-from ..decisions.family import KINDS, serving_precision
+from ..decisions.allocation.case import rate
+from ..decisions.allocation.design import Candidate, Need, dense_law, routed_law, tokens_of
+from ..decisions.allocation.design import Design as Found
+from ..decisions.allocation.design import design as cheapest
+from ..decisions.allocation.family import KINDS, serving_precision
+from ..decisions.allocation.split import MONTH
 from ..errors import BadInput
 from ..kernel.counts import total_parameters
 from ..questions.common import CHOICES, OBJECTIVES, TRAFFIC, Extrapolate, MachineName, PriceKind

@@ -16,12 +16,12 @@ from dataclasses import field as default
 from typing import Annotated, Any
 
 from ..answers.parts import Answer, Block, Chart, Column, Say, Table
-from ..decisions.beliefs import KNOWABLE, MOST, Beliefs, beliefs, believing
-from ..decisions.inverse import Inference, Odds, Posterior
-from ..decisions.inverse import infer as read
-from ..decisions.likelihood import margins, observations
-from ..decisions.sellers import Seller, informed
-from ..decisions.sellers import seller as known_of
+from ..decisions.backwards.beliefs import KNOWABLE, MOST, Beliefs, beliefs, believing
+from ..decisions.backwards.inverse import Inference, Odds, Posterior
+from ..decisions.backwards.inverse import infer as read
+from ..decisions.backwards.likelihood import margins, observations
+from ..decisions.backwards.sellers import Seller, informed
+from ..decisions.backwards.sellers import seller as known_of
 from ..economics.listings import SOURCES, PriceList
 from ..errors import BadInput, Infeasible, unknown
 from ..evidence import blind as evidence

@@ -19,10 +19,10 @@ from ..answers.parts import Answer, Block, Column, Say, Table
 from ..answers.ranges import Point, Range, Ranges
 from ..answers.scale import Axis
 from ..answers.text import round_time
-from ..decisions.from_context import LONGEST
-from ..decisions.reading import Assumption, Reading, number
-from ..decisions.readings import Readings
-from ..decisions.readings import readings as read
+from ..decisions.backwards.from_context import LONGEST
+from ..decisions.backwards.reading import Assumption, Reading, number
+from ..decisions.backwards.readings import Readings
+from ..decisions.backwards.readings import readings as read
 from ..economics.listings import ListPrice
 from ..errors import BadInput, unknown
 from ..kernel.counts import cache_bytes

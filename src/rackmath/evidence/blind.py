@@ -19,8 +19,8 @@ from statistics import median
 
 import numpy as np
 
-from ..decisions.inverse import Inference, infer
-from ..decisions.likelihood import Observation, margins, observations
+from ..decisions.backwards.inverse import Inference, infer
+from ..decisions.backwards.likelihood import Observation, margins, observations
 from ..errors import RackmathError
 from ..world import catalog
 from .open_models import HALVES, OpenList, open_lists

@@ -17,8 +17,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from ..decisions.beliefs import draw
-from ..decisions.likelihood import DATA, Margins, Residuals, log_likelihood, observations, residuals
+from ..decisions.backwards.beliefs import draw
+from ..decisions.backwards.likelihood import DATA, Margins, Residuals, log_likelihood, observations, residuals
 from .open_models import OpenList, Truth, open_lists
 
 DRAWS = 4096

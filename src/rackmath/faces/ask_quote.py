@@ -16,8 +16,8 @@ from ..questions.resolve import Quantity, at_least, max_tpot_of, question
 from ..units import parse
 
 if TYPE_CHECKING:
-    from ..decisions.hosts import Host
-    from ..decisions.quote import Quote
+    from ..decisions.quote.hosts import Host
+    from ..decisions.quote.price_list import Quote
     from ..economics.pricelist import PriceList
     from ..world.machine import Machine
     from ..world.model import Model
@@ -75,9 +75,9 @@ def quote(
     idle hours that batch work fills. `reuse`: hits expected of a cached write, `max_fetch`: how long a hit may wait
     for its cache. `compare` puts the public lists of this model beside it.
     """
-    from ..decisions.hosts import hosts
-    from ..decisions.quote import Terms
-    from ..decisions.quote import quote as of
+    from ..decisions.quote.hosts import hosts
+    from ..decisions.quote.price_list import Terms
+    from ..decisions.quote.price_list import quote as of
     from ..search.advice import QUALITY
     from ..world.lengths import within
     from ..world.workload import Objectives, Traffic

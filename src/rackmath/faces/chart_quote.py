@@ -13,7 +13,7 @@ from .braille import _paint, column_of
 from .charts import SCHEMA
 
 if TYPE_CHECKING:
-    from ..decisions.quote import Line
+    from ..decisions.quote.price_list import Line
     from .ask_quote import QuoteAnswer
 
 Spec = dict[str, Any]

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..decisions.quote import KINDS
+from ..decisions.quote.price_list import KINDS
 from ..economics.cost import billed_devices
 from ..views.machine_terms import Node, count, difference, given, of_machine, product, quotient, stated, total
 
 if TYPE_CHECKING:
-    from ..decisions.quote import Holding, Line, Quote
-    from ..decisions.quote_tiers import Tier
+    from ..decisions.quote.price_list import Holding, Line, Quote
+    from ..decisions.quote.tiers import Tier
     from ..search.plan import Plan
     from .ask_quote import QuoteAnswer
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from ..decisions.hosts import cheaper
+from ..decisions.quote.hosts import cheaper
 from ..views import plans, setting
 
 if TYPE_CHECKING:
-    from ..decisions.hosts import Host
-    from ..decisions.quote import Holding, Line, Quote
+    from ..decisions.quote.hosts import Host
+    from ..decisions.quote.price_list import Holding, Line, Quote
     from .ask_quote import QuoteAnswer
 
 Record = dict[str, Any]

@@ -10,8 +10,8 @@ from rich.markup import escape
 from rich.text import Text
 
 from ..answers.text import between, cell, money
-from ..decisions.hosts import cheaper
-from ..decisions.quote_tiers import LONG_TTFT
+from ..decisions.quote.hosts import cheaper
+from ..decisions.quote.tiers import LONG_TTFT
 from ..units import plural, show
 from ..views.setting import formats, traffic_words, under
 from . import chart_quote, explain_quote, records_quote
@@ -19,9 +19,9 @@ from .export import Face
 from .show import BETWEEN, heading, indented, line, notes, numbers, wants_colour
 
 if TYPE_CHECKING:
-    from ..decisions.hosts import Host
-    from ..decisions.quote import Line, Quote
-    from ..decisions.quote_tiers import Tier
+    from ..decisions.quote.hosts import Host
+    from ..decisions.quote.price_list import Line, Quote
+    from ..decisions.quote.tiers import Tier
     from .ask_quote import QuoteAnswer
 
 SMALLEST = 0.001

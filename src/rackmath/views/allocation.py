@@ -11,9 +11,9 @@ from ..answers.text import between, money
 from ..units import show
 
 if TYPE_CHECKING:
-    from ..decisions.allocation import Split
-    from ..decisions.allocation_case import Allocation
-    from ..decisions.allocation_ranges import Ends, Swing
+    from ..decisions.allocation.case import Allocation
+    from ..decisions.allocation.ranges import Ends, Swing
+    from ..decisions.allocation.split import Split
 
 Record = dict[str, Any]
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..answers.terms import Term, count, given, quotient, stated
-from ..decisions.allocation import MONTH, RULE_OF_THUMB, SERVE_FLOPS, TRAIN_FLOPS
+from ..decisions.allocation.split import MONTH, RULE_OF_THUMB, SERVE_FLOPS, TRAIN_FLOPS
 from .machine_terms import of_machine
 
 if TYPE_CHECKING:
-    from ..decisions.allocation_case import Allocation
+    from ..decisions.allocation.case import Allocation
 
 
 def terms(answer: Allocation) -> Term:

@@ -8,8 +8,8 @@ from ..answers.terms import Term, count, difference, given, product, quotient, s
 from .machine_terms import of_machine
 
 if TYPE_CHECKING:
-    from ..decisions.menu import Menu
-    from ..decisions.modes import BatchOffer, FastFit
+    from ..decisions.modes.menu import Menu
+    from ..decisions.modes.offers import BatchOffer, FastFit
 
 
 def modes(m: Menu | None, pair: FastFit | None, offer: BatchOffer | None, per_kwh: float) -> Term:

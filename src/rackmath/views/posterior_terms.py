@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from ..answers.terms import Term
-from ..decisions.beliefs import Beliefs
-from ..decisions.inverse import Inference, Posterior
+from ..decisions.backwards.beliefs import Beliefs
+from ..decisions.backwards.inverse import Inference, Posterior
 
 UNITS = {"count": "", "bytes": "B", "1/s": "tok/s", "$/h": "$/h", "share": "share"}
 

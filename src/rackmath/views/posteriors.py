@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from ..answers.charts import Axis, Mark, Series, curve
 from ..answers.text import between, money
-from ..decisions.density import densities
-from ..decisions.inverse import Inference, Posterior
-from ..decisions.likelihood import Observation
+from ..decisions.backwards.density import densities
+from ..decisions.backwards.inverse import Inference, Posterior
+from ..decisions.backwards.likelihood import Observation
 from ..units import show
 
 Record = dict[str, Any]

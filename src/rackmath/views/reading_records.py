@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from ..decisions.reading import Assumption, Reading
-from ..decisions.readings import Readings
+from ..decisions.backwards.reading import Assumption, Reading
+from ..decisions.backwards.readings import Readings
 
 Record = dict[str, Any]
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from ..decisions.from_offers import fast_fit
-from ..decisions.reading import Assumption, Reading, number
-from ..decisions.readings import Readings
+from ..decisions.backwards.from_offers import fast_fit
+from ..decisions.backwards.reading import Assumption, Reading, number
+from ..decisions.backwards.readings import Readings
 from . import mode_terms
 from .machine_terms import Node, count, quotient, stated
 

@@ -14,8 +14,8 @@ from dataclasses import field as default
 from typing import Annotated, Any
 
 from ...answers.parts import Answer
-from ...decisions.menu import Menu, menu, normal_plan
-from ...decisions.modes import BatchOffer, FastFit, batch_offer, fit_fast_mode
+from ...decisions.modes.menu import Menu, menu, normal_plan
+from ...decisions.modes.offers import BatchOffer, FastFit, batch_offer, fit_fast_mode
 from ...economics.cost import energy_mtok
 from ...errors import BadInput, Infeasible
 from ...kernel.counts import Pass

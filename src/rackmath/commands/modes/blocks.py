@@ -11,8 +11,8 @@ import numpy as np
 from ...answers.charts import Axis, Mark, Series, sketch
 from ...answers.parts import Bar, Block, Chart, Column, Figure, Figures, Say, Table
 from ...answers.text import cell, money
-from ...decisions.menu import Menu, Offers
-from ...decisions.modes import BatchOffer, FastFit, Regime, price_against_speed
+from ...decisions.modes.menu import Menu, Offers
+from ...decisions.modes.offers import BatchOffer, FastFit, Regime, price_against_speed
 from ...views.setting import RESOURCES, formats
 from .record import ModesFound, record
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from ...decisions.menu import Menu, Offers
-from ...decisions.modes import BatchOffer, FastFit, Regime
+from ...decisions.modes.menu import Menu, Offers
+from ...decisions.modes.offers import BatchOffer, FastFit, Regime
 from ...economics.pricelist import margin
 from ...views import setting
 

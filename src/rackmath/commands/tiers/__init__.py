@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
 from ...answers.parts import Answer
-from ...decisions.prefix import Prefix
+from ...decisions.modes.prefix import Prefix
 from ...economics import caching, pricelist
 from ...economics.caching import Option, short
 from ...errors import BadInput, Infeasible, unknown

@@ -11,8 +11,8 @@ from ...answers.maps import Map
 from ...answers.parts import Block, Chart, Column, Say, Table
 from ...answers.scale import TIMES
 from ...answers.text import cell
-from ...decisions import prefix
-from ...decisions.prefix import Prefix
+from ...decisions.modes import prefix
+from ...decisions.modes.prefix import Prefix
 from ...kernel.counts import kv_bytes_per_token
 from ...serving import kvtiers
 from ...units import show

@@ -6,7 +6,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from ...answers.terms import Term, count, given, product, quotient, stated, total
-from ...decisions.prefix import Prefix, by_rate, kept
+from ...decisions.modes.prefix import Prefix, by_rate, kept
 from ...economics import caching
 from ...serving import kvtiers
 from ...views.machine_terms import of_machine

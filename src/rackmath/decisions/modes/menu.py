@@ -14,16 +14,16 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..arrays import Number, take
-from ..economics.cost import cost
-from ..errors import Infeasible
-from ..layout.parallelism import Layout
-from ..search.grid import Column, Question, layouts, with_batches
-from ..search.plan import Plan, evaluate_plan, plan
-from ..serving.speculative import speculation_keeping
-from ..serving.steady import Serving, steady
-from ..world.precision import Precision
-from ..world.workload import Objectives
+from ...arrays import Number, take
+from ...economics.cost import cost
+from ...errors import Infeasible
+from ...layout.parallelism import Layout
+from ...search.grid import Column, Question, layouts, with_batches
+from ...search.plan import Plan, evaluate_plan, plan
+from ...serving.speculative import speculation_keeping
+from ...serving.steady import Serving, steady
+from ...world.precision import Precision
+from ...world.workload import Objectives
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

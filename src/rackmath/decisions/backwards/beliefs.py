@@ -19,15 +19,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..economics.caching import MONTH
-from ..errors import BadInput, unknown
-from ..units import show
-from ..world import catalog
-from ..world.machine import Machine
+from ...economics.caching import MONTH
+from ...errors import BadInput, unknown
+from ...units import show
+from ...world import catalog
+from ...world.machine import Machine
 from .provider import Supply
 from .sampling import Proposal, scores
 
-DATA = Path(__file__).resolve().parent.parent / "data" / "price_priors.toml"
+DATA = Path(__file__).resolve().parents[2] / "data" / "price_priors.toml"
 MIDDLE = 2 * 1.6448536269514722  # standard deviations between the 5th and the 95th percentile
 
 MOST = 1e18

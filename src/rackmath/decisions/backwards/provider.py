@@ -15,8 +15,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..arrays import Number
-from ..economics.cost import HOUR, MTOK
+from ...arrays import Number
+from ...economics.cost import HOUR, MTOK
 
 USABLE = 0.9  # share of device memory that weights and cache may fill
 SLOWEST = 1.25  # a replica's pass takes at least so many readings of its weights: below it batch buys no speed

@@ -11,17 +11,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ..errors import BadInput
-from ..scaling.laws import Law
-from ..scaling.laws import law as named
-from ..scaling.points import FEWEST_TOKENS
-from ..units import parse, show
-from ..world.machine import Machine
-from . import allocation, allocation_ranges
-from .allocation import Problem, Split, equal
-from .allocation_machine import Rates
-from .allocation_ranges import ASKED_AS, Curve, Ends, Swing
+from ...errors import BadInput
+from ...scaling.laws import Law
+from ...scaling.laws import law as named
+from ...scaling.points import FEWEST_TOKENS
+from ...units import parse, show
+from ...world.machine import Machine
+from . import ranges as allocation_ranges
+from . import split as allocation
+from .machine import Rates
 from .overtraining import Tension, tension
+from .ranges import ASKED_AS, Curve, Ends, Swing
+from .split import Problem, Split, equal
 
 PRESETS: Mapping[str, Mapping[str, Any]] = {
     "lecture": {

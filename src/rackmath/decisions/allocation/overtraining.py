@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from ..arrays import Number
-from ..scaling import drift
-from ..scaling.laws import Law
-from .allocation import Problem, balanced_tokens, equal
-from .allocation_ranges import Ends, quantiles
+from ...arrays import Number
+from ...scaling import drift
+from ...scaling.laws import Law
+from .ranges import Ends, quantiles
+from .split import Problem, balanced_tokens, equal
 
 
 def over_training(share: Number, beta: Number) -> Number:

@@ -10,14 +10,14 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from ..economics.caching import MONTH, affine_premium, hbm_rent, implied_bytes, is_store, prefill_by_flops, short
-from ..economics.cost import HOUR, MTOK
-from ..economics.pricelist import ListPrice
-from ..errors import BadInput
-from ..serving.kvtiers import drain, hbm_tier
-from ..world.machine import Machine, Tier
+from ...economics.caching import MONTH, affine_premium, hbm_rent, implied_bytes, is_store, prefill_by_flops, short
+from ...economics.cost import HOUR, MTOK
+from ...economics.pricelist import ListPrice
+from ...errors import BadInput
+from ...serving.kvtiers import drain, hbm_tier
+from ...world.machine import Machine, Tier
+from ..modes.offers import FastFit, fit_fast_mode
 from .from_context import KV, one_multiple
-from .modes import FastFit, fit_fast_mode
 from .reading import Assumption, Reading, derive, fixed, lacking, number
 from .setting import USUAL, Setting
 
@@ -56,7 +56,7 @@ def local_tiers(machine: Machine) -> tuple[Tier, ...]:
 def tier_by_drain(machine: Machine, hold: float) -> Tier:
     """The tier whose drain time is nearest to a hold time in seconds: the lecture's rule.
 
-    >>> from ..world import catalog
+    >>> from ...world import catalog
     >>> [tier_by_drain(catalog.machine("gb200"), t).name for t in (300.0, 3600.0)]
     ['NVMe flash (TLC)', 'NVMe flash (QLC)']
     """

@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..economics import caching
-from ..economics.caching import Option, Thinking
-from ..economics.pricelist import ListPrice, margin, medium
-from ..search.plan import Plan
-from ..serving import kvtiers
-from ..serving.kvtiers import Entry
-from ..world.machine import Machine, Tier
+from ...economics import caching
+from ...economics.caching import Option, Thinking
+from ...economics.pricelist import ListPrice, margin, medium
+from ...search.plan import Plan
+from ...serving import kvtiers
+from ...serving.kvtiers import Entry
+from ...world.machine import Machine, Tier
 
 Record = dict[str, Any]
 

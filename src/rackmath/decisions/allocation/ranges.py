@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import BadInput, unknown
-from ..scaling import drift
-from ..scaling.laws import Law
-from .allocation import TRAIN_FLOPS, Problem, Split, split
+from ...errors import BadInput, unknown
+from ...scaling import drift
+from ...scaling.laws import Law
+from .split import TRAIN_FLOPS, Problem, Split, split
 
 Column = NDArray[np.float64]
 Ends = tuple[float, float]

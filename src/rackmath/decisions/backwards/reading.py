@@ -10,8 +10,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..errors import BadInput
-from ..units import show
+from ...errors import BadInput
+from ...units import show
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

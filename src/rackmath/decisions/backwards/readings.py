@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..economics.pricelist import Medium, PriceList
-from ..economics.pricelist import medium as medium_of
-from ..errors import BadInput
-from ..world.machine import Machine
-from ..world.model import Model
+from ...economics.pricelist import Medium, PriceList
+from ...economics.pricelist import medium as medium_of
+from ...errors import BadInput
+from ...world.machine import Machine
+from ...world.model import Model
 from .conflicts import Conflict, conflicts
 from .from_context import KV, Split, consistent_splits, decoding, kv_of_architecture, kv_of_step, steps
 from .from_offers import Held, caching, fast_mode, held, levels
@@ -95,7 +95,7 @@ def readings(
     (0.4). `context`: tokens at which decoding balances, in place of the list's threshold. `batch`: sequences of a
     pass. `known`: the model itself, where its weights are open.
 
-    >>> from ..economics.pricelist import ListPrice
+    >>> from ...economics.pricelist import ListPrice
     >>> short = ListPrice(model="maker/m", input_mtok=2.0, output_mtok=10.0)
     >>> long = ListPrice(model="maker/m", input_mtok=4.0, output_mtok=15.0, above_input_tokens=200e3)
     >>> found = readings(PriceList(model="maker/m", day="2026-03-01", entries=(short, long)))

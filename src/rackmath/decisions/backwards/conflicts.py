@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from ..economics.caching import short
-from ..economics.pricelist import Medium
-from ..serving.kvtiers import WITHIN, drain, hbm_tier
-from ..world.machine import Machine
+from ...economics.caching import short
+from ...economics.pricelist import Medium
+from ...serving.kvtiers import WITHIN, drain, hbm_tier
+from ...world.machine import Machine
 from .from_offers import local_tiers
 from .reading import Reading, number
 from .setting import Setting

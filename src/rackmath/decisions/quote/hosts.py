@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..economics.pricelist import PriceList, margin
-from .quote import Quote
-from .quote_tiers import dollars
+from ...economics.pricelist import PriceList, margin
+from .price_list import Quote
+from .tiers import dollars
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..economics.cost import HOUR, MTOK
-from ..kernel.counts import Pass
-from ..layout.footprint import footprint
-from ..layout.forward import forward
-from ..layout.parallelism import Layout, stage_share
-from ..search.grid import Column, Question
-from ..serving.queueing import Cadence, cadence, rate_at
-from ..world.precision import Precision
+from ...economics.cost import HOUR, MTOK
+from ...kernel.counts import Pass
+from ...layout.footprint import footprint
+from ...layout.forward import forward
+from ...layout.parallelism import Layout, stage_share
+from ...search.grid import Column, Question
+from ...serving.queueing import Cadence, cadence, rate_at
+from ...world.precision import Precision
 
 MOST_SEATS = 100_000
 """Seats beyond which a replica's train is not worked out one by one."""

@@ -19,13 +19,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..arrays import Number
-from ..economics.pricelist import PriceList
-from ..errors import unknown
+from ...arrays import Number
+from ...economics.pricelist import PriceList
+from ...errors import unknown
 from .beliefs import Draws, supply
 from .provider import Costs, Supply, costs, decode, faster, holding, longer
 
-DATA = Path(__file__).resolve().parent.parent / "data" / "price_margins.toml"
+DATA = Path(__file__).resolve().parents[2] / "data" / "price_margins.toml"
 
 LEVELS = ("input", "cache_read", "write_5m", "write_1h", "output")
 """Products whose markups share a common part."""

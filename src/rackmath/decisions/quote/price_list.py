@@ -17,22 +17,22 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..arrays import Number
-from ..economics.caching import Option, in_hbm, in_tier
-from ..economics.cost import MTOK, energy_mtok
-from ..economics.pricelist import margin as gross_margin
-from ..errors import BadInput
-from ..search.context import price_step
-from ..search.disaggregated import PoolPlan
-from ..search.grid import Column, Question
-from ..search.plan import Plan
-from ..search.trust import Span, time_span
-from ..serving.kvtiers import entry
-from ..units import plural, show
-from ..world.workload import Objectives
-from . import quote_tiers as tiers
-from .modes import BatchOffer, batch_offer
-from .quote_tiers import Tier
+from ...arrays import Number
+from ...economics.caching import Option, in_hbm, in_tier
+from ...economics.cost import MTOK, energy_mtok
+from ...economics.pricelist import margin as gross_margin
+from ...errors import BadInput
+from ...search.context import price_step
+from ...search.disaggregated import PoolPlan
+from ...search.grid import Column, Question
+from ...search.plan import Plan
+from ...search.trust import Span, time_span
+from ...serving.kvtiers import entry
+from ...units import plural, show
+from ...world.workload import Objectives
+from ..modes.offers import BatchOffer, batch_offer
+from . import tiers
+from .tiers import Tier
 
 LONG = 128_000.0
 """Prompt length at which the long tier is computed, where the model takes so many tokens."""

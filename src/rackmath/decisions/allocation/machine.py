@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from ..economics.cost import HOUR, MTOK
-from ..search.plan import Plan
-from ..search.train import Run
-from ..world.machine import Machine
-from ..world.workload import Objectives, Traffic
-from .allocation import SERVE_FLOPS, TRAIN_FLOPS, Problem, equal
+from ...economics.cost import HOUR, MTOK
+from ...search.plan import Plan
+from ...search.train import Run
+from ...world.machine import Machine
+from ...world.workload import Objectives, Traffic
 from .family import Member, counted, serving, serving_precision, training
+from .split import SERVE_FLOPS, TRAIN_FLOPS, Problem, equal
 
 ROUNDS = 2
 """Where nothing fixes the model's size, it is found with the usual rates first and again with the machine's own."""

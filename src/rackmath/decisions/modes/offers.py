@@ -20,7 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import BadInput
+from ...errors import BadInput
 
 Points = NDArray[np.float64]
 

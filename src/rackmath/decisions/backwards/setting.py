@@ -9,12 +9,12 @@ from __future__ import annotations
 import functools
 from dataclasses import dataclass, replace
 
-from ..economics.pricelist import ListPrice, PriceList
-from ..kernel.counts import active_parameters
-from ..kernel.roofline import ratio
-from ..world import catalog
-from ..world.machine import Machine, Source
-from ..world.model import Model
+from ...economics.pricelist import ListPrice, PriceList
+from ...kernel.counts import active_parameters
+from ...kernel.roofline import ratio
+from ...world import catalog
+from ...world.machine import Machine, Source
+from ...world.model import Model
 from .reading import Assumption, fixed
 
 ACTIVE = (50e9, 100e9, 300e9)

@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..arrays import Number
-from ..errors import BadInput, Infeasible, RackmathError
+from ...arrays import Number
+from ...errors import BadInput, Infeasible, RackmathError
 from .beliefs import Beliefs, Draws, beliefs, check_sizes, draw
 from .likelihood import Margins, Observation, Residuals, log_likelihood, margins, misfit, residuals
 from .sampling import Proposal, adapted, effective
@@ -162,7 +162,7 @@ def infer(
     `least` effective draws are left, and BadInput where what is known contradicts itself.
 
     >>> from .likelihood import observations
-    >>> from ..economics.pricelist import ListPrice, PriceList
+    >>> from ...economics.pricelist import ListPrice, PriceList
     >>> short = ListPrice(model="a/b", input_mtok=0.27, output_mtok=1.1, cache_read_mtok=0.07)
     >>> one = infer(observations(PriceList(model="a/b", day="2026-11-01", entries=(short,))), draws=200_000)
     >>> one["active_params"].low < 37e9 < one["active_params"].high

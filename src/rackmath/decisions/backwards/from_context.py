@@ -13,9 +13,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from ..arrays import Number
-from ..kernel.counts import attention_flops as flops_of
-from ..kernel.counts import cache_bytes, read_bytes, total_parameters
+from ...arrays import Number
+from ...kernel.counts import attention_flops as flops_of
+from ...kernel.counts import cache_bytes, read_bytes, total_parameters
 from .reading import Assumption, Reading, derive, fixed, lacking
 from .setting import BOARD, FORMATS, RATES, USUAL, Setting
 

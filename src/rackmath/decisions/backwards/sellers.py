@@ -1,6 +1,6 @@
 """What is known of the machines behind a seller's models, and beliefs that take it in (`data/sellers.toml`).
 
->>> from rackmath.decisions.beliefs import beliefs
+>>> from rackmath.decisions.backwards.beliefs import beliefs
 >>> round(sum(p for k, p in informed(seller("google"), beliefs()).choices["hardware"].odds.items() if "tpu" in k), 2)
 0.95
 """
@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from importlib.resources import files
 
-from ..world import catalog
+from ...world import catalog
 from .beliefs import Beliefs, Choice
 
 LEAST = 1e-6

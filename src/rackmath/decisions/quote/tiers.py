@@ -15,15 +15,15 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from ..economics.cost import MTOK, Cost
-from ..errors import Infeasible
-from ..search.disaggregated import PoolPlan
-from ..search.disaggregated import search as search_pools
-from ..search.grid import Column, Question
-from ..search.plan import Plan, evaluate_plan, plan
-from ..units import plural, show
-from ..world.workload import Objectives, Traffic
-from .menu import menu
+from ...economics.cost import MTOK, Cost
+from ...errors import Infeasible
+from ...search.disaggregated import PoolPlan
+from ...search.disaggregated import search as search_pools
+from ...search.grid import Column, Question
+from ...search.plan import Plan, evaluate_plan, plan
+from ...units import plural, show
+from ...world.workload import Objectives, Traffic
+from ..modes.menu import menu
 
 Search = Callable[[Question, Objectives], Plan | None]
 

@@ -21,12 +21,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..arrays import Number
-from ..economics.cost import HOUR
-from ..errors import BadInput
-from ..scaling.forms import Terms
-from ..scaling.laws import Law, beyond, laws
-from ..scaling.points import lifetime
+from ...arrays import Number
+from ...economics.cost import HOUR
+from ...errors import BadInput
+from ...scaling.forms import Terms
+from ...scaling.laws import Law, beyond, laws
+from ...scaling.points import lifetime
 
 MODES = ("equal", "exponent", "optimum", "same-cost")
 MONTH = 30 * 86400.0

@@ -13,20 +13,20 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
-from ..errors import Infeasible
-from ..kernel.counts import active_parameters, weight_bytes
-from ..kernel.efficiency import calibrated
-from ..search import train
-from ..search.grid import Question
-from ..search.plan import Plan, plan
-from ..training.constants import constants
-from ..training.job import Batch, recipe_named
-from ..world.description import build
-from ..world.engine import TYPICAL
-from ..world.machine import Machine
-from ..world.model import Model
-from ..world.precision import Precision
-from ..world.workload import Objectives, Traffic
+from ...errors import Infeasible
+from ...kernel.counts import active_parameters, weight_bytes
+from ...kernel.efficiency import calibrated
+from ...search import train
+from ...search.grid import Question
+from ...search.plan import Plan, plan
+from ...training.constants import constants
+from ...training.job import Batch, recipe_named
+from ...world.description import build
+from ...world.engine import TYPICAL
+from ...world.machine import Machine
+from ...world.model import Model
+from ...world.precision import Precision
+from ...world.workload import Objectives, Traffic
 
 KINDS = ("gqa", "mla", "windowed")
 HEAD = 128

@@ -19,21 +19,21 @@ from importlib.resources import files
 
 import numpy as np
 
-from ..arrays import Number
-from ..economics.cost import HOUR
-from ..errors import BadInput, Infeasible
-from ..scaling import drift
-from ..scaling.forms import crossing, effective, leverage
-from ..scaling.laws import Law, beyond, law
-from ..scaling.points import GRANULARITY, WORTHS, loss
-from ..search.plan import Plan
-from ..search.train import Run
-from ..world.machine import Machine
-from ..world.model import Model
-from ..world.precision import Precision
-from ..world.workload import Objectives, Traffic
-from .allocation import MONTH, usable
+from ...arrays import Number
+from ...economics.cost import HOUR
+from ...errors import BadInput, Infeasible
+from ...scaling import drift
+from ...scaling.forms import crossing, effective, leverage
+from ...scaling.laws import Law, beyond, law
+from ...scaling.points import GRANULARITY, WORTHS, loss
+from ...search.plan import Plan
+from ...search.train import Run
+from ...world.machine import Machine
+from ...world.model import Model
+from ...world.precision import Precision
+from ...world.workload import Objectives, Traffic
 from .family import KINDS, VOCAB, Member, counted, serving, shape, training
+from .split import MONTH, usable
 
 EXPANSIONS = (1, 8, 32)
 SIZES = 6

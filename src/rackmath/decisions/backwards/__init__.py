@@ -1,0 +1,1 @@
+"""Price lists read backwards: one equation at a time, and all evidence at once."""

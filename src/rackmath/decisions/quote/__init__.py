@@ -1,0 +1,1 @@
+"""A price list from cost, tier by tier, beside what hosts ask."""
