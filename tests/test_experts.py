@@ -32,13 +32,15 @@ from rackmath.layout.parallelism import Layout
 from rackmath.search.grid import layouts
 from rackmath.serving.steady import steady
 from rackmath.world import catalog
-from rackmath.world.blocks import moe
+from rackmath.world.blocks import MixtureOfExperts
 from rackmath.world.engine import Engine
 from rackmath.world.machine import Machine
 from rackmath.world.precision import Precision
 from rackmath.world.workload import Traffic
 
-V3 = moe(d_model=7168, n_experts=256, top_k=8, d_expert=2048, n_shared=1, d_shared=2048, node_limit=4, node_groups=8)
+V3 = MixtureOfExperts(
+    d_model=7168, n_experts=256, top_k=8, d_expert=2048, n_shared=1, d_shared=2048, node_limit=4, node_groups=8
+).block()
 FREE = dataclasses.replace(V3, node_limit=math.inf, node_groups=0)
 OVERLAP = dataclasses.replace(EFFICIENCY, overlap=1.0)
 

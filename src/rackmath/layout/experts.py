@@ -94,8 +94,8 @@ def placement(
     made, and slots beyond them stay idle. `per_device` limits the slots of a device. DeepSeek's own two layouts,
     decode on 144 devices with 2 routed experts and the shared one each, and prefill on 32 with 9:
 
-    >>> from rackmath.world.blocks import moe
-    >>> v3 = moe(d_model=7168, n_experts=256, top_k=8, d_expert=2048, n_shared=1, d_shared=2048)
+    >>> from rackmath.world.blocks import MixtureOfExperts
+    >>> v3 = MixtureOfExperts(d_model=7168, n_experts=256, top_k=8, d_expert=2048, n_shared=1, d_shared=2048).block()
     >>> decode, prefill = placement(v3, 144), placement(v3, 32, redundant=32)
     >>> (decode.per_device, decode.redundant, decode.resident), (prefill.per_device, prefill.resident)
     ((2.0, 32.0, 3.0), (9.0, 10.0))
@@ -178,9 +178,10 @@ def destinations(parts: Number, ffn: FeedForward) -> Number:
     A router limited to `node_limit` of `node_groups` groups draws all experts from those, so a token reaches only
     that share of the parts; where a part holds whole groups, it reaches at most `node_limit` parts.
 
-    >>> from rackmath.world.blocks import moe
-    >>> v3 = moe(d_model=7168, n_experts=256, top_k=8, d_expert=2048, node_limit=4, node_groups=8)
-    >>> free = moe(d_model=7168, n_experts=256, top_k=8, d_expert=2048)
+    >>> from rackmath.world.blocks import MixtureOfExperts
+    >>> from dataclasses import replace
+    >>> facts = MixtureOfExperts(d_model=7168, n_experts=256, top_k=8, d_expert=2048)
+    >>> free, v3 = facts.block(), replace(facts, node_limit=4, node_groups=8).block()
     >>> [(round(float(destinations(n, v3)), 2), round(float(destinations(n, free)), 2)) for n in (4.0, 18.0, 64.0)]
     [(3.61, 3.61), (5.59, 6.68), (7.36, 7.68)]
     """

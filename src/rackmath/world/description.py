@@ -8,16 +8,16 @@
     mixer = { kind = "gqa", n_heads = 32, n_kv_heads = 8 }
     ffn = { kind = "mlp", d_ff = 14336 }
 
-`kind` names a function of `blocks`; the other keys are its keyword arguments, and `d_model` is filled in. The
-readers of config.json produce this same mapping, so the packaged catalogue, a hand-written file and a downloaded
-config take one path, and every error about a bad value is raised here.
+`kind` names a class of `blocks`; the other keys are its fields, and `d_model` is filled in. The readers of
+config.json produce this same mapping, so the packaged catalogue, a hand-written file and a downloaded config take
+one path, and every error about a bad value is raised here.
 """
 
 from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -185,7 +185,7 @@ def _group(given: Any, d_model: float, where: str) -> LayerGroup:
     )
 
 
-def _block(given: Any, kinds: Mapping[str, Callable[..., B]], part: str, d_model: float, where: str) -> B | None:
+def _block(given: Any, kinds: Kinds[B], part: str, d_model: float, where: str) -> B | None:
     if given is None:
         return None
     if not isinstance(given, Mapping) or "kind" not in given:
@@ -195,8 +195,7 @@ def _block(given: Any, kinds: Mapping[str, Callable[..., B]], part: str, d_model
         raise BadInput(f"{where}: the kind of a {part} = {shown(kind)} is not one of {', '.join(kinds)}")
     if kind not in kinds:
         raise unknown(f"{part} kind", str(kind), kinds)
-    function = kinds[kind]
-    accepted = inspect.signature(function).parameters
+    accepted = inspect.signature(kinds[kind]).parameters
     values = {k: v for k, v in given.items() if k != "kind"}
     _only(values, set(accepted), f"{where}: {part} {kind!r}")
     if "d_model" in accepted:
@@ -212,7 +211,7 @@ def _block(given: Any, kinds: Mapping[str, Callable[..., B]], part: str, d_model
         elif not isinstance(values[key], bool):
             raise BadInput(f"{where}: {key} = {shown(values[key])} is not true or false")
     _together(kind, values, d_model, where)
-    return function(**values)
+    return kinds[kind](**values).block()
 
 
 def _together(kind: str, values: Mapping[str, Any], d_model: float, where: str) -> None:
