@@ -88,8 +88,8 @@ def simulation() -> Ratio:
 def columns() -> list[Ratio]:
     """Answers made of many rows, beside the README's plan in the same process."""
     import rackmath
-    from rackmath.decisions.allocation.split import Problem
     from rackmath.decisions.allocation.ranges import intervals, ranges
+    from rackmath.decisions.allocation.split import Problem
     from rackmath.faces import ask_memory
     from rackmath.scaling.laws import law
 

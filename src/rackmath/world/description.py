@@ -23,7 +23,7 @@ from typing import Any, TypeVar
 
 from ..errors import BadInput, shown, unknown
 from ..limits import Limit
-from .blocks import FFNS, MIXERS
+from .blocks import FFNS, MIXERS, Kinds
 from .gguf import in_file, mixture, mixtures
 from .model import FeedForward, LayerGroup, Mixer, Model
 from .precision import FORMATS, Precision, format_named
