@@ -324,7 +324,7 @@ def test_bad_designs_are_one_sentence(model, given, words):
         ({"flops": "1e25", "ranges": {"efficiency": "0..0.5"}}, "ends above 0"),
         ({"traffic": "50M/s", "ranges": {"traffic": "1M/s..2M/s"}}, "of traffic does not hold"),
         ({"flops": "1e25", "ranges": {"rates": "1..2"}}, "traffic, months"),
-        ({"flops": "5e26", "months": 2}, "months are of traffic"),
+        ({"flops": "5e26", "months": 2}, "--months plays no part without --traffic"),
         ({"traffic": "50M/s", "active": "100T"}, "write 100B"),
         ({"traffic": "50M/s", "active": "100"}, "write 100B"),
         ({"traffic": "50T/s"}, "out of range"),

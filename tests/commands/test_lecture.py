@@ -70,7 +70,7 @@ def test_every_computed_claim_names_a_command_that_runs():
     ("words", "said"),
     [
         (["lecture", "99"], "unknown claim"),
-        (["lecture", "--set", "batch=1"], "without the number of a CLAIM"),
+        (["lecture", "--set", "batch=1"], "without a CLAIM"),
         (["lecture", "4", "--set", "bach=1"], "did you mean batch"),
         (["lecture", "4", "--set", "batch"], "batch"),
     ],

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from rackmath.errors import BadInput, Infeasible
-from rackmath.faces import cli
+from rackmath.faces import cli, docs, python, schema
 from rackmath.faces.commandline import given_of
-from rackmath.questions.fields import RECORDS, Spec
+from rackmath.questions.fields import RECORDS, Needs, Spec
 from rackmath.questions.registry import command, entries
 from rackmath.units import UNITS
 
@@ -89,3 +89,50 @@ def test_the_command_line_refuses_with_two(name: str, capsys: pytest.CaptureFixt
     error = capsys.readouterr().err
     assert error.startswith("error: ")
     assert error.count("\n") == 1
+
+
+CONDITIONS = [(name, spec, need) for name, spec in INPUTS for need in spec.needs]
+
+
+def unmet(name: str, need: Needs) -> dict[str, Any]:
+    """The inputs of the example, changed so that a condition does not hold."""
+    given = given_of(name, shlex.split(entries()[name].example))
+    for other in need.names:
+        of, default = command(name).specs[other], command(name).specs[other].default
+        given.pop(other, None)
+        if need.absent:
+            given[other] = True if of.kind == "flag" else of.field.most if of.kind == "number" else "x"
+        elif need.among:
+            given[other] = next((c for c in of.field.choices if c not in need.among), "dense")
+        elif default not in (None, (), {}, 0):
+            given[other] = 0
+    return given
+
+
+def another(spec: Spec) -> Any:
+    """A value that an input takes and that is not its default."""
+    of = spec.field
+    numbers = [end for end in (of.most, of.least, of.most / 2) if math.isfinite(end) and end != spec.default]
+    words = {"number": numbers[:1], "pairs": [{"a": 1}], "flag": [True]}.get(spec.kind, [*of.choices, "x"])
+    return words[:1] if spec.many else words[0]
+
+
+@pytest.mark.parametrize(("name", "spec", "need"), CONDITIONS, ids=[f"{n}-{s.name}" for n, s, _ in CONDITIONS])
+def test_an_input_that_plays_no_part_is_refused(name: str, spec: Spec, need: Needs) -> None:
+    one, given = command(name), unmet(name, need)
+    given.pop(spec.name, None)
+    for typed, word in ((True, spec.default or another(spec)), (False, another(spec))):
+        with pytest.raises(BadInput, match=f"{spec.option} plays no part with(out)? .*; leave it out") as caught:
+            one.read({**given, spec.name: word}, typed=typed)
+        assert "\n" not in str(caught.value)
+    if spec.default is not None:  # a question that is asked again names every input
+        assert getattr(one.read({**given, spec.name: spec.default}), spec.name) == spec.default
+
+
+@pytest.mark.parametrize(("name", "spec", "need"), CONDITIONS, ids=[f"{n}-{s.name}" for n, s, _ in CONDITIONS])
+def test_every_face_says_what_an_input_needs(name: str, spec: Spec, need: Needs) -> None:
+    said = need.words(command(name).specs)
+    assert said in spec.condition
+    assert spec.condition in (python.function(name).__doc__ or "")
+    assert spec.condition in docs.page(command(name))
+    assert spec.condition in schema.property_of(spec)["description"]

@@ -34,7 +34,7 @@ from ..decisions.allocation.case import (
 from ..decisions.allocation.ranges import Ends, Swing
 from ..errors import BadInput
 from ..questions.common import NO_EXTRAPOLATE, FormerExtrapolate, PriceKind
-from ..questions.fields import Field, count, one_of, speed, tokens, words
+from ..questions.fields import Field, count, needs, one_of, speed, tokens, words
 from ..questions.resolve import max_tpot_of, paid_for
 from ..scaling import drift
 from ..scaling.laws import law as law_named
@@ -67,7 +67,9 @@ class Allocate:
     ] = None
     traffic: Annotated[Any, words("Tokens served: 50M/s, 16B/min.", "TOKENS/S", panel=MUCH)] = None
     months: Annotated[
-        float | None, count("Months of that traffic, 2 if not given.", above=0, most=1e6, panel=MUCH)
+        float | None,
+        count("Months of that traffic, 2 if not given.", above=0, most=1e6, panel=MUCH),
+        needs("traffic", "preset"),
     ] = None
     active: Annotated[
         float | None, count("Active parameters; solved if not given.", above=0, most=1e33, panel=MUCH)
@@ -89,12 +91,14 @@ class Allocate:
     ] = None
     ship: Annotated[float, _share("Probability that the model is served.", 1e-6)] = 1
     input_share: Annotated[float, _share("Input among the tokens served.", 0, 0.9999)] = 0
-    cached_share: Annotated[float, _share("Cached among that input.")] = 0
+    cached_share: Annotated[float, _share("Cached among that input."), needs("input_share")] = 0
     input_weight: Annotated[
-        float | None, _share("Cost of an input token over an output token's; 0.2 if not given.", 0, 10, "RATIO")
+        float | None,
+        _share("Cost of an input token over an output token's; 0.2 if not given.", 0, 10, "RATIO"),
+        needs("input_share"),
     ] = None
     cached_weight: Annotated[
-        float | None, _share("The same of a cached token; 0.02 if not given.", 0, 10, "RATIO")
+        float | None, _share("The same of a cached token; 0.02 if not given.", 0, 10, "RATIO"), needs("cached_share")
     ] = None
     mfu: Annotated[float | None, _share("MFU of training; 0.4 if not given.", 0.001)] = None
     ranges: Annotated[
@@ -107,10 +111,12 @@ class Allocate:
         words("Find MFU, efficiency and weights for this machine by search. H100 hours, usual rates if not given.",
               "MACHINE", flag="--on", complete="machines", panel=COSTS),
     ] = None  # fmt: skip
-    isl: Annotated[float, tokens("Prompt tokens of a request.", most=1e8, panel=REQUESTS)] = 8192
-    osl: Annotated[float, tokens("Tokens a request makes.", most=1e8, panel=REQUESTS)] = 1024
-    min_interactivity: Annotated[float, speed("Tokens per second and user, at least.", panel=REQUESTS)] = 20
-    price: PriceKind = None
+    isl: Annotated[float, tokens("Prompt tokens of a request.", most=1e8, panel=REQUESTS), needs("on")] = 8192
+    osl: Annotated[float, tokens("Tokens a request makes.", most=1e8, panel=REQUESTS), needs("on")] = 1024
+    min_interactivity: Annotated[
+        float, speed("Tokens per second and user, at least.", panel=REQUESTS), needs("on")
+    ] = 20
+    price: Annotated[PriceKind, needs("on")] = None
 
 
 def answer(q: Allocate) -> Answer:

@@ -42,7 +42,7 @@ from ..questions.common import (
     Settings,
     WeightFormat,
 )  # fmt: skip
-from ..questions.fields import Field, count, seconds, speed
+from ..questions.fields import Field, count, needs, seconds, speed
 from ..questions.resolve import layout_taken, question
 from ..search.grid import Question
 from ..search.preferred import Policy, preferred_layout
@@ -57,6 +57,7 @@ from ..world.precision import Precision
 from ..world.workload import Traffic
 
 TRAIN = "Train"
+WITH_MODEL = needs("model")
 TABULATED = (0.02, 0.2, 0.4, 0.6, 0.8, 0.9, 0.95, 0.98, 0.995)
 """Loads that a person is shown."""
 
@@ -78,7 +79,7 @@ class Departures:
             metavar="SHARE", panel=TRAIN,
         ),
     ] = None  # fmt: skip
-    isl: InputTokens = 8192
+    isl: Annotated[InputTokens, WITH_MODEL] = 8192
     osl: OutputTokens = 1024
     osl_cv: Annotated[
         float,
@@ -99,14 +100,13 @@ class Departures:
         Field(
             help="A listed price in dollars per million output tokens, for the margin.", unit="$", above=0, most=1e9,
             metavar="PRICE", panel=TRAFFIC,
-        ),
-    ] = None  # fmt: skip
-    layout: LayoutWords = None
-    precision: WeightFormat = None
-    kv: CacheFormat = None
-    price: PriceKind = None
-    engine: EngineName = None
-    sets: Settings = default(default_factory=dict)
+        ), WITH_MODEL] = None  # fmt: skip
+    layout: Annotated[LayoutWords, WITH_MODEL] = None
+    precision: Annotated[WeightFormat, WITH_MODEL] = None
+    kv: Annotated[CacheFormat, WITH_MODEL] = None
+    price: Annotated[PriceKind, WITH_MODEL] = None
+    engine: Annotated[EngineName, WITH_MODEL] = None
+    sets: Annotated[Settings, WITH_MODEL] = default(default_factory=dict)
     extrapolate: Extrapolate = False
 
 

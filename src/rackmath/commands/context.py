@@ -20,7 +20,7 @@ from ..answers.charts import Axis, Mark, Series, curve
 from ..answers.parts import Answer, Block, Chart, Column, Say, Table
 from ..answers.text import cell
 from ..questions.common import CHOICES, OBJECTIVES, OnMachine, PriceKind
-from ..questions.fields import Field, count, no_part, seconds, speed, tokens, words
+from ..questions.fields import Field, count, needs, seconds, speed, tokens, words
 from ..questions.resolve import layout_taken, max_tpot_of, question
 from ..search.context import SHORTEST, KindCurve, PriceStep, TwoPrices, context_curves, two_prices
 from ..search.preferred import Policy, preferred_layout
@@ -56,10 +56,18 @@ class Context(OnMachine):
     kinds: Annotated[
         tuple[str, ...], words("Kinds beside the model's own: dense, window, sqrt, top-k.", "WORDS", panel=KIND)
     ] = kinds.NAMES
-    window: Annotated[float, tokens("Tokens a local layer keeps.", panel=KIND)] = 4096
-    local: Annotated[float, count("Local layers for each global one.", panel=KIND)] = 5
-    top_k: Annotated[float, tokens("Tokens a query reads, with an indexer.", panel=KIND)] = 2048
-    index_dim: Annotated[float, count("Width of the indexer's keys.", least=1, panel=KIND)] = 128
+    window: Annotated[float, tokens("Tokens a local layer keeps.", panel=KIND), needs("kinds", among=("window",))] = (
+        4096
+    )
+    local: Annotated[
+        float, count("Local layers for each global one.", panel=KIND), needs("kinds", among=("window",))
+    ] = 5
+    top_k: Annotated[
+        float, tokens("Tokens a query reads, with an indexer.", panel=KIND), needs("kinds", among=("top-k",))
+    ] = 2048
+    index_dim: Annotated[
+        float, count("Width of the indexer's keys.", least=1, panel=KIND), needs("kinds", among=("top-k",))
+    ] = 128
     threshold: Annotated[
         float | None,
         tokens(
@@ -106,10 +114,6 @@ def answer(q: Context) -> Answer:
 
 def _answered(q: Context) -> tuple[TwoPrices, tuple[str, ...]]:
     asked = [word.strip().lower().replace("topk", "top-k") for word in q.kinds]
-    if "window" not in asked:
-        no_part(q, "without window among --kinds", "window", "local")
-    if "top-k" not in asked:
-        no_part(q, "without top-k among --kinds", "top_k", "index_dim")
     of, notes = question(
         q.model, q.on, traffic=Traffic(isl=1024, osl=1), precision=q.precision, kv=q.kv, price=q.price,
         engine=q.engine, sets=q.sets,

@@ -21,7 +21,7 @@ from ..answers.charts import number
 from ..answers.parts import Answer, Block, Chart, Column, Say, Table
 from ..answers.text import cell
 from ..questions.common import NO_EXTRAPOLATE, FormerExtrapolate
-from ..questions.fields import count, flag, share, words
+from ..questions.fields import count, flag, needs, share, words
 from ..scaling import drift
 from ..scaling.asking import HEAD, LawAnswers, LawQuestion, LawRow, answers
 from ..scaling.fit import NAMES, Fitted, distances, fit
@@ -97,7 +97,9 @@ class LawInput:
         str | None, words("Fit a law to runs: columns N, D, loss.", "CSV", complete="files", panel=FIT)
     ] = None
     resamples: Annotated[
-        int, count("Fits of resampled runs behind the intervals.", least=20, most=10_000, whole=True, panel=FIT)
+        int,
+        count("Fits of resampled runs behind the intervals.", least=20, most=10_000, whole=True, panel=FIT),
+        needs("fit"),
     ] = 200
 
 

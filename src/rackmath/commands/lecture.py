@@ -23,8 +23,7 @@ from ..answers.terms import Term
 from ..answers.text import PREFIXED, cell
 from ..claims.ledger import Finding, claim_numbered, claims
 from ..claims.verdicts import evaluate
-from ..errors import BadInput
-from ..questions.fields import Field, words
+from ..questions.fields import Field, needs, words
 
 VERDICTS = {"holds": "good", "holds if": "fair", "does not hold": "bad"}
 SIGNS = {"lecture": "ring", "holds": "circle", "holds if": "diamond", "does not hold": "cross"}
@@ -48,6 +47,7 @@ class Lecture:
             metavar="INPUT=VALUE",
             example="batch=2000",
         ),
+        needs("number"),
     ] = default(default_factory=dict)
 
 
@@ -55,10 +55,6 @@ def answer(q: Lecture) -> Answer:
     """Every claim with its verdict, or one with all its verdict rests on."""
     if q.number is not None:
         return _one(evaluate(claim_numbered(q.number), q.sets))
-    if q.sets:
-        raise BadInput(
-            "--set plays no part without the number of a CLAIM: name one, as in lecture 4 --set batch=2000"
-        )
     return _all(tuple(evaluate(claim) for claim in claims()))
 
 

@@ -23,7 +23,7 @@ from ..answers.text import cell
 from ..errors import BadInput
 from ..layout.experts import SCHEMES, imbalance_of
 from ..questions.common import LayoutWords, OnMachine, PriceKind, model
-from ..questions.fields import count, flag, one_of, speed, tokens, words
+from ..questions.fields import count, flag, needs, one_of, speed, tokens, words
 from ..questions.resolve import layout_taken, question
 from ..search.racks import TYPICAL_BATCH, Case, Work, copies_of, experts_of, layout_for_work, racks
 from ..search.racks import Racks as Found
@@ -53,9 +53,12 @@ class Racks(OnMachine):
     batch: Annotated[
         float | None,
         count("Sequences that decode together. 64 for each device, or as many as fit.", above=0, panel=WORK),
+        needs("phase", among=("decode",)),
     ] = None
     tokens: Annotated[
-        float | None, tokens("Prompt tokens that a device prefills in a pass.", above=0, panel=WORK)
+        float | None,
+        tokens("Prompt tokens that a device prefills in a pass.", above=0, panel=WORK),
+        needs("phase", among=("prefill",)),
     ] = None
     context: Annotated[float | None, tokens("Tokens a sequence holds, or of a prompt. 4096.", panel=WORK)] = None
     redundant: Annotated[
@@ -126,10 +129,6 @@ def answer(q: Racks) -> Answer:
 
 
 def _found(q: Racks) -> tuple[Found, tuple[str, ...]]:
-    if q.phase == "prefill" and q.batch is not None:
-        raise BadInput("--batch plays no part in --phase prefill; give --tokens, prefilled by each device")
-    if q.phase == "decode" and q.tokens is not None:
-        raise BadInput("--tokens plays no part without --phase prefill; give --batch")
     asked, notes = question(
         q.model, q.on, traffic=Traffic(isl=1024, osl=1), precision=q.precision, kv=q.kv, price=q.price,
         engine=q.engine, sets=q.sets,

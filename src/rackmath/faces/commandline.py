@@ -68,19 +68,21 @@ def _function(entry: Entry) -> Callable[..., int]:
     """The function that typer reads the options of a command from."""
     one = command(entry.name)
 
-    def run(**given: Any) -> int:
+    def run(ctx: typer.Context, **given: Any) -> int:
         from . import export
 
         shown = {name: given.pop(name) for name in OUTPUT}
+        typed = {name: value for name, value in given.items() if _was_typed(ctx, name)}
         levels = shown.pop("levels")
         file: Path | None = shown.pop("output")
         out = export.Output.of(**shown, file=file, levels=o.depth(levels, explain=shown["explain"]))
         with export.progress(f"working out {entry.name}"):
-            answer = one.ask(given)
+            answer = one.ask(typed, typed=True)
         out.deliver(answer)
         return answer.exit_code
 
-    params = [_parameter(spec) for spec in one.specs.values()]
+    params = [inspect.Parameter("ctx", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)]
+    params += [_parameter(spec) for spec in one.specs.values()]
     params += [
         inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=kind)
         for name, (kind, default) in OUTPUT.items()
@@ -89,6 +91,11 @@ def _function(entry: Entry) -> Callable[..., int]:
     run.__annotations__ = {p.name: p.annotation for p in params}
     run.__doc__ = _flowing(one.details)
     return run
+
+
+def _was_typed(ctx: typer.Context, name: str) -> bool:
+    source = ctx.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
 
 
 def _flowing(text: str) -> str:
@@ -110,7 +117,9 @@ def _parameter(spec: Any) -> inspect.Parameter:
     kind = kind if flag else kind | None  # what is required is asked for by the question, in its own words
     default = None if spec.required else spec.default if flag else _written(spec.default, of.unit)
     shared: dict[str, Any] = {
-        "help": of.help + _taken(of.choices) + (" Required." if spec.required else ""),
+        "help": " ".join(
+            filter(None, [of.help, _taken(of.choices), "Required." if spec.required else "", spec.condition])
+        ),
         "metavar": of.metavar or None,
         "autocompletion": COMPLETE.get(of.complete),
         "rich_help_panel": of.panel or None,
@@ -122,7 +131,7 @@ def _parameter(spec: Any) -> inspect.Parameter:
 
 
 def _taken(choices: tuple[str, ...]) -> str:
-    return f" One of {', '.join(choices)}." if choices else ""
+    return f"One of {', '.join(choices)}." if choices else ""
 
 
 def _written(default: Any, unit: str = "") -> Any:

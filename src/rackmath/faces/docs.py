@@ -23,7 +23,8 @@ def _row(spec: Spec) -> str:
     of = spec.field
     values = ", ".join(of.choices) or (f"{of.unit}: {of.range}" if spec.kind == "number" else spec.kind)
     default = "required" if spec.required else _default(spec.default)
-    cells = (f"`{spec.name}`", f"`{spec.option}`", of.help, values, default)
+    what = " ".join(filter(None, [of.help, spec.condition]))
+    cells = (f"`{spec.name}`", f"`{spec.option}`", what, values, default)
     return "| " + " | ".join(text.replace("|", "\\|") for text in cells) + " |"
 
 

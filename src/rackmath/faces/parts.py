@@ -26,17 +26,8 @@ class Part:
     holds: Callable[[Given], bool]
 
 
-def _has(*names: str) -> Callable[[Given], bool]:
-    return lambda given: any(given.get(name) for name in names)
-
-
 def _lacks(*names: str) -> Callable[[Given], bool]:
     return lambda given: not any(given.get(name) for name in names)
-
-
-def _among(name: str, *words: str) -> Callable[[Given], bool]:
-    """Whether an option with commas names one of the words."""
-    return lambda given: any(w.strip().lower() in words for w in str(given.get(name) or "").split(","))
 
 
 def _above_zero(name: str) -> Callable[[Given], bool]:
@@ -50,37 +41,12 @@ def _one(name: str) -> Callable[[Given], bool]:
 
 
 PARTS: Mapping[str, tuple[Part, ...]] = {
-    "plan": (
-        Part(options=("prefill_on",), not_="without --mode disaggregated or any",
-             holds=_among("mode", "disaggregated", "any")),
-        Part(options=("depth", "acceptance"), not_="without --draft", holds=_has("draft")),
-        Part(options=("spare", "power_limit"), not_="without --rate", holds=_has("rate")),
-    ),
-    "allocate": (
-        Part(options=("isl", "osl", "min_interactivity", "price"), not_="without --on", holds=_has("on")),
-        Part(options=("months",), not_="without --traffic", holds=_has("traffic", "preset")),
-        Part(options=("input_weight", "cached_share"), not_="without --input-share",
-             holds=_above_zero("input_share")),
-        Part(options=("cached_weight",), not_="without --cached-share", holds=_above_zero("cached_share")),
-    ),
-    "cadence": (
-        Part(options=("isl", "layout", "precision", "kv", "price", "engine", "sets", "list_output"),
-             not_="without a MODEL", holds=_has("model")),
-    ),
-    "modes": (
-        Part(options=("isl", "osl", "cached", "normal_speed", "batch", "layout", "tokens_per_pass", "draft_tokens",
-                      "idle", "filled", "electricity", "list_input", "list_output", "precision", "kv", "gpus",
-                      "price", "engine", "sets"), not_="without a MODEL", holds=_has("model")),
-        Part(options=("layout",), not_="without --batch", holds=_has("batch")),
-        Part(options=("filled",), not_="where nothing is --idle", holds=_above_zero("idle")),
-    ),
     "quote": (Part(options=("filled",), not_="where nothing is --idle", holds=_above_zero("idle")),),
     "lab ciphers": (
         Part(options=("samples", "seed"), not_="without --cipher where an --sbox is shown",
              holds=lambda given: bool(given.get("cipher") or not given.get("sbox"))),
         Part(options=("pairs", "limit"), not_="unless one --cipher is named", holds=_one("cipher")),
     ),
-    "law": (Part(options=("resamples",), not_="without --fit", holds=_has("fit")),),
     "lab memory": (
         Part(options=("depths", "width", "context", "batch", "steps", "seeds"), not_="with --recorded",
              holds=_lacks("recorded")),

@@ -83,4 +83,4 @@ def _about(spec: Spec) -> str:
         words.append(f"One of {', '.join(of.choices)}.")
     if spec.kind == "number":
         words.append(f"In {of.unit}: {of.range}.")
-    return " ".join(words)
+    return " ".join(filter(None, [*words, spec.condition]))

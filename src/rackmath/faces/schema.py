@@ -24,7 +24,7 @@ def property_of(spec: Spec) -> Schema:
     if spec.many:
         found = {"type": "array", "items": found}
     unit = f" Unit: {of.unit}." if of.unit not in ("", "count") else ""
-    found["description"] = of.help + unit
+    found["description"] = " ".join(filter(None, [of.help + unit, spec.condition]))
     return found if spec.default in (..., None, (), {}) else found | {"default": spec.default}
 
 

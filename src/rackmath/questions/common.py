@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from dataclasses import field as default
 from typing import Annotated, Any
 
-from .fields import Field, count, flag, seconds, share, speed, tokens, words
+from .fields import Field, count, flag, needs, seconds, share, speed, tokens, words
 
 TRAFFIC, OBJECTIVES, CHOICES, FLEET = "Traffic", "Objectives", "Choices", "Fleet"
 """Panels of the help."""
@@ -139,10 +139,11 @@ Rate = Annotated[
     float | None,
     speed("Requests per second to serve: 30/s. Sizes a fleet.", metavar="RATE", panel=FLEET),
 ]
-Spare = Annotated[int, count("Replicas beyond those needed.", most=1e6, whole=True, panel=FLEET)]
+Spare = Annotated[int, count("Replicas beyond those needed.", most=1e6, whole=True, panel=FLEET), needs("rate")]
 PowerLimit = Annotated[
     float | None,
     Field(help="Facility power of the fleet: 5MW.", unit="W", above=0, most=1e12, metavar="POWER", panel=FLEET),
+    needs("rate"),
 ]
 
 

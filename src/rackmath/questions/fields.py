@@ -124,23 +124,87 @@ def flag(help: str, **more: Any) -> Field:
 
 
 @dataclass(frozen=True, slots=True)
+class Needs:
+    """What an input plays its part with; it stands beside the field: `Annotated[Spare, needs("rate")]`.
+
+    `names`: inputs of which one must be given (a share of zero is none). `among`: where it must be, or hold, one of
+    these words. `absent`: it must not be given.
+    """
+
+    names: tuple[str, ...]
+    among: tuple[str, ...] = ()
+    absent: bool = False
+
+    def met(self, values: Mapping[str, Any]) -> bool:
+        """Whether the values of a question let the input play its part.
+
+        >>> needs("rate").met({"rate": None}), needs("mode", among=("any",)).met({"mode": "any"})
+        (False, True)
+        """
+        if self.among:
+            held = values[self.names[0]]
+            words = {_alike(str(w)) for w in (held if isinstance(held, tuple) else (held,))}
+            return not words.isdisjoint(map(_alike, self.among))
+        return any(values[name] not in (None, (), {}, 0) for name in self.names) != self.absent
+
+    def lacking(self, known: Mapping[str, Spec], values: Mapping[str, Any]) -> str:
+        """Why the input plays no part, after its name."""
+        zero = [f"{known[name].option} 0" for name in self.names if values[name] == 0 and values[name] is not False]
+        return f"with {zero[0]}" if zero else f"{'with' if self.absent else 'without'} {self.words(known)}"
+
+    def words(self, known: Mapping[str, Spec]) -> str:
+        """What must be given, or must not, as the command line calls it."""
+        options = [f"a {s.place}" if s.field.argument else s.option for s in (known[name] for name in self.names)]
+        return _either([f"{options[0]} {self.among[0]}", *self.among[1:]] if self.among else options)
+
+
+def needs(*names: str, among: tuple[str, ...] = ()) -> Needs:
+    """An input plays its part only where one of others is given, or is one of a few words."""
+    return Needs(names, among)
+
+
+def needs_no(name: str) -> Needs:
+    """An input plays its part only where another is not given."""
+    return Needs((name,), absent=True)
+
+
+def _either(words: list[str]) -> str:
+    """Words of which one is enough.
+
+    >>> _either(["--mode disaggregated", "any"])
+    '--mode disaggregated or any'
+    """
+    return " or ".join(filter(None, [", ".join(words[:-1]), words[-1]]))
+
+
+@dataclass(frozen=True, slots=True)
 class Spec:
-    """A field with its name and type: `kind` is "flag", "number", "text", "pairs" or "any"; `many`: a list."""
+    """A field with its name and type: `kind` is "flag", "number", "text", "pairs" or "any"; `many`: a list.
+
+    `needs`: all that must hold for it to play a part; `condition`: the same in words.
+    """
 
     name: str
     field: Field
     kind: str
     default: Any
     many: bool
+    needs: tuple[Needs, ...] = ()
+    condition: str = ""
 
     @property
     def required(self) -> bool:
         return self.default is ...
 
     @property
+    def place(self) -> str:
+        """The word that stands in its place, where it is given by place."""
+        return (self.field.metavar or self.name.upper()).strip("[]")
+
+    @property
     def option(self) -> str:
         """How the command line calls it."""
-        return self.name.upper() if self.field.argument else self.field.flag or f"--{self.name.replace('_', '-')}"
+        return self.place if self.field.argument else self.field.flag or f"--{self.name.replace('_', '-')}"
 
     def read(self, given: Any) -> Any:
         """Words or a number as the value the question holds; refused in one sentence where it is out of range."""
@@ -197,12 +261,12 @@ class Spec:
 
 
 def _alike(word: str) -> str:
-    """A word without its capitals and dashes.
+    """A word without its capitals, dashes and low lines.
 
-    >>> _alike("TRTLLM-Max") == _alike("trtllm_max")
-    True
+    >>> _alike("TRTLLM-Max") == _alike("trtllm_max"), _alike("top-k")
+    (True, 'topk')
     """
-    return word.strip().lower().replace("-", "_")
+    return word.strip().lower().replace("-", "").replace("_", "")
 
 
 _TRUE, _FALSE = ("true", "1", "yes", "on"), ("false", "0", "no", "off", "")
@@ -249,12 +313,19 @@ def specs(question: type) -> dict[str, Spec]:
         kinds = {bool: "flag", Any: "any"}
         kind = "pairs" if get_origin(of) is dict else kinds.get(of, "number" if field.unit else "text")
         default = f.default_factory() if f.default_factory is not MISSING else f.default
-        found[f.name] = Spec(f.name, field, kind, ... if default is MISSING else default, many)
+        beside = tuple(m for m in get_args(hint)[1:] if isinstance(m, Needs))
+        found[f.name] = Spec(f.name, field, kind, ... if default is MISSING else default, many, beside)
+    for name, spec in found.items():
+        said = " and ".join(f"{'without' if n.absent else 'with'} {n.words(found)}" for n in spec.needs)
+        found[name] = dataclasses.replace(spec, condition=f"Only {said}." if said else "")
     return dict(sorted(found.items(), key=lambda kv: (not kv[1].required, not kv[1].field.argument)))
 
 
-def read(question: type, given: Mapping[str, Any], name: str) -> Any:
-    """The question that words or numbers make; `name` is the command's, for messages."""
+def read(question: type, given: Mapping[str, Any], name: str, *, typed: bool = False) -> Any:
+    """The question that words or numbers make; `name` is the command's, for messages.
+
+    An input that plays no part is refused where its value is not its default; where people `typed` it, at any value.
+    """
     known = specs(question)
     for key in given:
         if key not in known:
@@ -263,7 +334,22 @@ def read(question: type, given: Mapping[str, Any], name: str) -> Any:
         if spec.required and given.get(key) is None:
             instead = f"; {spec.field.missing}" if spec.field.missing else ""
             raise BadInput(f"{name} needs {spec.option}: {_lower(spec.field.help)}{instead}")
-    return question(**{key: known[key].read(value) for key, value in given.items()})
+    values: dict[str, Any] = {}
+
+    def value(key: str) -> Any:
+        """The value of an input, after those it needs."""
+        if key not in values:
+            spec, word = known[key], given.get(key)
+            for need in spec.needs:
+                others = {name: value(name) for name in need.names}
+                if need.met(others) or word is None:
+                    continue
+                if typed or spec.read(word) != spec.default:
+                    raise BadInput(f"{spec.option} plays no part {need.lacking(known, others)}; leave it out")
+            values[key] = spec.read(word)
+        return values[key]
+
+    return question(**{key: value(key) for key in known})
 
 
 def _lower(text: str) -> str:
@@ -276,7 +362,7 @@ def asked(question: Any) -> dict[str, Any]:
 
 
 def no_part(question: Any, where: str, *names: str) -> None:
-    """Refuse inputs that were given and play no part in the question; `where` says why ("without --rate")."""
+    """Refuse inputs that were given and play no part in the question, for a reason of more than `Needs` can say."""
     known = specs(type(question))
     for name in names:
         if getattr(question, name) != known[name].default:

@@ -59,14 +59,14 @@ class Command:
         """Its inputs."""
         return specs(self.question)
 
-    def ask(self, given: Mapping[str, Any]) -> Answer:
-        """The answer to the question that words or numbers make."""
-        question = self.read(given)
+    def ask(self, given: Mapping[str, Any], *, typed: bool = False) -> Answer:
+        """The answer to the question that words or numbers make; `typed`: people wrote every one of them."""
+        question = self.read(given, typed=typed)
         return replace(self.answer(question), command=self.name, question=asked(question))
 
-    def read(self, given: Mapping[str, Any]) -> Any:
+    def read(self, given: Mapping[str, Any], *, typed: bool = False) -> Any:
         """The question that words or numbers make; refused in one sentence where it is none."""
-        return read(self.question, given, self.name)
+        return read(self.question, given, self.name, typed=typed)
 
 
 @cache

@@ -33,7 +33,7 @@ from ...questions.common import (
     Settings,
     WeightFormat,
 )  # fmt: skip
-from ...questions.fields import Field, count, share, speed, words
+from ...questions.fields import Field, count, needs, share, speed, words
 from ...questions.resolve import layout_taken, question
 from ...search.plan import Plan, evaluate_plan
 from ...search.preferred import layout_for_pass
@@ -44,6 +44,7 @@ from . import blocks
 from .record import ModesFound, record
 
 MODES, BACKWARDS = "Modes", "Backwards"
+WITH_MODEL = needs("model")
 
 Ratio = float | None
 
@@ -63,15 +64,18 @@ class ModesAsked:
 
     model: ModelName = None
     on: MachineName = None
-    isl: InputTokens = 8192
-    osl: OutputTokens = 1024
-    cached: Annotated[float, share("Share of the input that the prefix cache holds.", panel=TRAFFIC)] = 0.0
+    isl: Annotated[InputTokens, WITH_MODEL] = 8192
+    osl: Annotated[OutputTokens, WITH_MODEL] = 1024
+    cached: Annotated[float, share("Share of the input that the prefix cache holds.", panel=TRAFFIC), WITH_MODEL] = (
+        0.0
+    )
     normal_speed: Annotated[
         float | None,
         speed("tok/s/user of the normal mode; 20 if nothing is given.", most=1e9, panel=MODES),
+        WITH_MODEL,
     ] = None
     batch: Annotated[
-        float | None, count("Sequences of the normal mode, in place of a speed.", least=1, panel=MODES)
+        float | None, count("Sequences of the normal mode, in place of a speed.", least=1, panel=MODES), WITH_MODEL
     ] = None
     layout: Annotated[
         str | None,
@@ -80,40 +84,47 @@ class ModesAsked:
             "LAYOUT",
             panel=MODES,
         ),
+        WITH_MODEL,
+        needs("batch"),
     ] = None
     tokens_per_pass: Annotated[
         float,
         count(
             "Tokens a sequence keeps from a speculative pass; 1 for none. Drafting itself is not charged.", least=1,
             most=100, panel=MODES,
-        ),
-    ] = 1.8  # fmt: skip
+        ), WITH_MODEL] = 1.8  # fmt: skip
     draft_tokens: Annotated[
         float | None,
         count("Tokens drafted for a pass. As few as those kept allow if not given.", panel=MODES),
+        WITH_MODEL,
     ] = None
-    idle: Annotated[float, share("Share of paid hours that interactive traffic leaves idle.", panel=MODES)] = 0.4
-    filled: Annotated[float, share("Share of the idle hours that batch work fills.", panel=MODES)] = 1.0
+    idle: Annotated[
+        float, share("Share of paid hours that interactive traffic leaves idle.", panel=MODES), WITH_MODEL
+    ] = 0.4
+    filled: Annotated[
+        float, share("Share of the idle hours that batch work fills.", panel=MODES), WITH_MODEL, needs("idle")
+    ] = 1.0
     electricity: Annotated[
         float,
         Field(
             help="Dollars per kWh, the floor of batch work's price.", unit="$", least=0, most=1e9, metavar="PRICE",
             panel=MODES,
-        ),
-    ] = 0.1  # fmt: skip
+        ), WITH_MODEL] = 0.1  # fmt: skip
     price_ratio: Annotated[Ratio, _ratio("Fast output price over normal: 6.")] = None
     speed_ratio: Annotated[Ratio, _ratio("Fast output speed over normal: 2.5.")] = None
     input_price_ratio: Annotated[Ratio, _ratio("Fast input price over normal: 6.")] = None
-    list_input: Annotated[float | None, _listed("input")] = None
-    list_output: Annotated[float | None, _listed("output")] = None
-    precision: WeightFormat = None
-    kv: CacheFormat = None
+    list_input: Annotated[float | None, _listed("input"), WITH_MODEL] = None
+    list_output: Annotated[float | None, _listed("output"), WITH_MODEL] = None
+    precision: Annotated[WeightFormat, WITH_MODEL] = None
+    kv: Annotated[CacheFormat, WITH_MODEL] = None
     gpus: Annotated[
-        int | None, count("Use at most so many devices of the machine.", least=1, most=1e6, whole=True, panel=CHOICES)
+        int | None,
+        count("Use at most so many devices of the machine.", least=1, most=1e6, whole=True, panel=CHOICES),
+        WITH_MODEL,
     ] = None
-    price: PriceKind = None
-    engine: EngineName = None
-    sets: Settings = default(default_factory=dict)
+    price: Annotated[PriceKind, WITH_MODEL] = None
+    engine: Annotated[EngineName, WITH_MODEL] = None
+    sets: Annotated[Settings, WITH_MODEL] = default(default_factory=dict)
     extrapolate: Extrapolate = False
 
 

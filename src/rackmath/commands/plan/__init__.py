@@ -39,7 +39,7 @@ from ...questions.common import (
     WeightFormats,
 )
 from ...questions.drafts import DRAFTS, Acceptance, Depth
-from ...questions.fields import flag, one_of, words
+from ...questions.fields import flag, needs, one_of, words
 from ...search.either import PlanAnswer
 from ...search.launch import launched
 from . import launch, one, two
@@ -78,11 +78,12 @@ class Planning:
     prefill_on: Annotated[
         tuple[Any, ...],
         words(
-            "Machine of the prefill pool, where it is another one; with --mode disaggregated or any.",
+            "Machine of the prefill pool, where it is another one.",
             "MACHINE",
             complete="machines",
             panel=CHOICES,
         ),
+        needs("mode", among=("disaggregated", "any")),
     ] = ()
     lora: Adapters = None
     draft: Annotated[
@@ -94,8 +95,8 @@ class Planning:
             complete="models",
         ),
     ] = None
-    depth: Depth = 1
-    acceptance: Acceptance = 0.7
+    depth: Annotated[Depth, needs("draft")] = 1
+    acceptance: Annotated[Acceptance, needs("draft")] = 0.7
     price: PriceKind = None
     engine: EngineName = None
     sets: Settings = default(default_factory=dict)
