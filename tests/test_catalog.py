@@ -17,6 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rackmath import shipped
 from rackmath.errors import BadInput
 from rackmath.kernel.counts import total_parameters
 from rackmath.world import capacity, catalog
@@ -26,7 +27,7 @@ from rackmath.world.spec import DIMENSIONS
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA = Path(os.environ.get("RACKMATH_DATA") or ROOT.parent / "shared" / "data")
-DEVICES = sorted(path.stem for path in (catalog.DATA / "accelerators").glob("*.toml"))
+DEVICES = sorted(path.stem for path in (shipped.FACTS / "accelerators").glob("*.toml"))
 NAMES = [listing.name for listing in catalog.machines()]
 
 
@@ -520,7 +521,7 @@ def test_one_machine_does_not_load_the_others():
 def test_unverified_values_say_so():
     """A text that says a value was recalled, assumed or derived may not call it verified."""
     for name in DEVICES:
-        given_file = tomllib.loads((catalog.DATA / "accelerators" / f"{name}.toml").read_text())
+        given_file = tomllib.loads((shipped.FACTS / "accelerators" / f"{name}.toml").read_text())
         tables = [
             given_file["source"],
             *given_file.get("sources", {}).values(),

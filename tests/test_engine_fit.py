@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import tomllib
-
 import numpy as np
 import pytest
 from hfdata import DATA
 
+from rackmath import shipped
 from rackmath.evidence import rows as reader
 from rackmath.evidence.engine_runs import guessed, runs
 from rackmath.evidence.fit_engines import FILES, Fit, covered_by_others, quantiles
@@ -149,7 +148,7 @@ def test_a_group_is_judged_by_the_others_alone() -> None:
 
 
 def test_recorded_intervals_are_sane() -> None:
-    raw = tomllib.loads((catalog.DATA / "serving_intervals.toml").read_text(encoding="utf-8"))
+    raw = shipped.read(shipped.FITTED / "serving_intervals.toml")
     for out in ("nothing", "cell", "system", "model", "engine"):
         for quantity in ("tpot", "ttft"):
             assert 0.05 < raw[out][quantity]["low"] < 1 < raw[out][quantity]["high"] < 20

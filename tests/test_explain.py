@@ -261,7 +261,7 @@ def test_cards_with_gddr_name_where_their_bandwidth_was_seen(machine: str) -> No
     assert wrong(tree) == []
     told = node(tree, "fit gemm.bf16.default").children[1].children[1]
     assert (told.name, told.value) == ("factor in serving", pytest.approx(1.001 * 1.087))
-    assert "cards with GDDR: data/llamacpp.toml [geforce], [workstation]" in told.source
+    assert "cards with GDDR: data/fitted/llamacpp.toml [geforce], [workstation]" in told.source
 
 
 def test_constants_set_by_hand_say_so() -> None:

@@ -24,9 +24,9 @@ def test_the_notice_is_shipped_and_names_what_prices_come_from() -> None:
     notice = (ROOT / "NOTICE").read_text(encoding="utf-8")
     assert "Copyright (c) Pydantic Services Inc. 2025 to present" in notice
     assert "Copyright (c) 2023 Berri AI" in notice
-    for name in re.findall(r"data/([\w.]+\.\w+)", notice):
+    for name in re.findall(r"data/([\w./]+\.\w+)", notice):
         assert (ROOT / "src" / "rackmath" / "data" / name).exists(), name
-    with (ROOT / "src" / "rackmath" / "data" / "price_snapshot.csv").open(encoding="utf-8") as file:
+    with (ROOT / "src" / "rackmath" / "data" / "facts" / "price_snapshot.csv").open(encoding="utf-8") as file:
         read = file.readline()
     for package in re.findall(r"([a-z-]+ \d+\.\d+\.\d+) \(MIT", read):
         assert package in notice, package

@@ -1,6 +1,6 @@
 """The generated parts of docs/infer.md and its picture: python tools/blind_page.py [--check].
 
-They are made of `data/blind.csv`, which `python -m rackmath.evidence.blind --record` writes.
+They are made of `data/fitted/blind.csv`, which `python -m rackmath.evidence.blind --record` writes.
 """
 
 from __future__ import annotations

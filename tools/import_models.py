@@ -1,4 +1,4 @@
-"""Write src/rackmath/data/models.jsonl: one model description per line, from config.json files and known facts.
+"""Write src/rackmath/data/facts/models.jsonl: one model description per line, from config.json files and known facts.
 
     python tools/import_models.py [--check] [folder]
 
@@ -19,12 +19,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from rackmath import shipped
 from rackmath.kernel.counts import total_parameters
 from rackmath.world.description import build
 from rackmath.world.huggingface import describe, load_json
 
 HERE = Path(__file__).resolve().parent
-OUT = HERE.parent / "src" / "rackmath" / "data" / "models.jsonl"
+OUT = shipped.FACTS / "models.jsonl"
 DATE = "2026-11"
 
 

@@ -1,4 +1,4 @@
-"""Write src/rackmath/data/law_draws.csv: bootstrap fits of the runs of Hoffmann et al. as Besiroglu et al. read them.
+"""Write data/fitted/law_draws.csv: bootstrap fits of the runs of Hoffmann et al. as Besiroglu et al. read them.
 
 python tools/law_draws.py svg_extracted_data.csv
 
@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import csv
 import sys
-from pathlib import Path
 
 import numpy as np
 
+from rackmath import shipped
 from rackmath.scaling.fit import NAMES, Fitted, Runs, fit
 
-OUT = Path(__file__).resolve().parent.parent / "src" / "rackmath" / "data" / "law_draws.csv"
+OUT = shipped.FITTED / "law_draws.csv"
 DRAWS, OUTLIERS = 1000, 5
 
 

@@ -1,7 +1,8 @@
 """Record a run of the peer: python tools/peer_record.py peer.csv sample.csv.
 
 `peer.csv` is what benchmarks/peer_aiconfigurator.py wrote, `sample.csv` the rows it was asked about. Written are the
-identifiers of the rows with a mark at those it answers (data/validate_ids.txt) and its scores (data/peer.toml).
+identifiers of the rows with a mark at those it answers (data/facts/validate_ids.txt) and its scores
+(data/fitted/peer.toml).
 """
 
 from __future__ import annotations
@@ -10,11 +11,11 @@ import sys
 from datetime import date
 from pathlib import Path
 
+from rackmath import shipped
 from rackmath.evidence import peer, score
 from rackmath.evidence.answer import number
 from rackmath.evidence.kinds import table
 
-DATA = Path(__file__).resolve().parent.parent / "src" / "rackmath" / "data"
 IDS = """\
 # Rows of aiconfigurator-core 0.12.0, systems/silicon_sample.csv, that scores are published on. Every other row of
 # that file is a test kept apart and is never read. "peer": aiconfigurator 0.12.0 answers the row.
@@ -33,7 +34,7 @@ def main() -> None:
     theirs = peer.read(Path(sys.argv[1]))
     _, rows = table(sys.argv[2])
     marks = (f"{row['id']} peer" if row["id"] in theirs else row["id"] for row in rows)
-    (DATA / "validate_ids.txt").write_text(IDS + "\n".join(marks) + "\n", encoding="utf-8")
+    (shipped.FACTS / "validate_ids.txt").write_text(IDS + "\n".join(marks) + "\n", encoding="utf-8")
     text = HEAD.format(date=date.fromtimestamp(Path(sys.argv[1]).stat().st_mtime).isoformat())
     for column in peer.COLUMNS:
         for mode in peer.MODES:
@@ -43,7 +44,7 @@ def main() -> None:
             figures = {k: round(getattr(e, k), 4) for k in ("mape", "median", "p90", "bias", "within_20", "rank")}
             text += f'\n[[score]]\ncolumn = "{column}"\nmode = "{mode}"\nrows = {len(here)}\nn = {e.n}\n'
             text += "".join(f"{key} = {value}\n" for key, value in figures.items())
-    (DATA / "peer.toml").write_text(text, encoding="utf-8")
+    (shipped.FITTED / "peer.toml").write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Write src/rackmath/data/price_snapshot.csv from genai-prices (installed) and the wheel of litellm, both MIT.
+"""Write src/rackmath/data/facts/price_snapshot.csv from genai-prices (installed) and the wheel of litellm, both MIT.
 
     pip download --no-deps litellm==1.109.1 -d FOLDER
     python tools/price_snapshot.py [--check] FOLDER/litellm-1.109.1-....whl
@@ -23,12 +23,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from rackmath import shipped
 from rackmath.economics.listings import COLUMNS, ListPrice
 from rackmath.economics.pricelist_genai import context_windows, entries, version
 from rackmath.world import catalog
 
 HERE = Path(__file__).resolve().parent
-OUT = HERE.parent / "src" / "rackmath" / "data" / "price_snapshot.csv"
+OUT = shipped.FACTS / "price_snapshot.csv"
 TABLE = "litellm/model_prices_and_context_window_backup.json"
 PRICES = ("input_mtok", "cache_read_mtok", "cache_write_5m_mtok", "cache_write_1h_mtok", "output_mtok")
 LITELLM = {  # our maker -> theirs, and what they put before a name

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import statistics
 import sys
-import tomllib
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from functools import cache
@@ -18,12 +17,12 @@ from typing import Any
 
 import cogapp
 
+from rackmath import shipped
 from rackmath.evidence import memory_logs, published, validate
 from rackmath.evidence import noise as floors
 from rackmath.evidence.score import Column
 from rackmath.faces import chart_trust, show_validate
 from rackmath.faces.charts import write
-from rackmath.world import catalog
 from rackmath.world.engine import GIB, titles
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -175,7 +174,7 @@ MEMORY = ("<!-- begin generated: memory, by python tools/trust_page.py -->", "<!
 
 def memory() -> str:
     """Logged and predicted room of every log, and a line for each engine."""
-    score = tomllib.loads((catalog.DATA / "memory_fitted.toml").read_text(encoding="utf-8"))["score"]
+    score = shipped.read(shipped.FITTED / "memory.toml")["score"]
     rows, errors = [], defaultdict(list)
     for log, one in memory_logs.beside():
         off = (one.room - log.room) / GIB

@@ -6,13 +6,12 @@ came out, with the sentence that says why. Nothing about a verdict is written in
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from importlib.resources import files
 from typing import Any, Literal
 
+from .. import shipped
 from ..errors import unknown
 
 Verdict = Literal["holds", "holds if", "does not hold", "sourced, not computed", "not yet computed"]
@@ -83,7 +82,7 @@ class Finding:
 @cache
 def claims() -> tuple[Claim, ...]:
     """Every row of the lecture's table, in order."""
-    raw = tomllib.loads((files("rackmath") / "data" / "lecture.toml").read_text())
+    raw = shipped.read(shipped.FACTS / "lecture.toml")
     return tuple(Claim(**row) for row in raw["claim"])
 
 

@@ -1,26 +1,24 @@
 """Price lists as records, and the files they come from.
 
-`data/price_snapshot.csv` is written by tools/price_snapshot.py from two price packages; the dated rows of
-`data/list_prices.toml` are checked by hand and win. Prices are dollars per million tokens.
+`data/facts/price_snapshot.csv` is written by tools/price_snapshot.py from two price packages; the dated rows of
+`data/facts/list_prices.toml` are checked by hand and win. Prices are dollars per million tokens.
 """
 
 from __future__ import annotations
 
 import csv
 import functools
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from pathlib import Path
 from typing import Any
 
+from .. import shipped
 from ..errors import BadInput, unknown
 from .listprice import ListPrice as ListPrice
 from .listprice import PriceList as PriceList
 
-DATA = Path(__file__).resolve().parent.parent / "data" / "list_prices.toml"
-SNAPSHOT = DATA.with_name("price_snapshot.csv")
+SNAPSHOT = shipped.FACTS / "price_snapshot.csv"
 SOURCES = ("snapshot", "genai-prices")
 COLUMNS = (
     "model", "mode", "above_input_tokens", "since", "until", "input_mtok", "cache_read_mtok", "cache_write_5m_mtok",
@@ -173,4 +171,4 @@ def day_of(text: str) -> str:
 @functools.cache
 def table() -> Mapping[str, Any]:
     """The file checked by hand."""
-    return tomllib.loads(DATA.read_text(encoding="utf-8"))
+    return shipped.read(shipped.FACTS / "list_prices.toml")

@@ -3,7 +3,7 @@
 Every host's list of an open-weight model is read backwards with nothing known but that a host sells it; then the
 model's true active and total parameters and cache bytes per token are looked up. Beliefs and markups were chosen on
 one half of the models, so the other half is the test. Models count once, however many hosts sell them. `--record`
-writes every list to `data/blind.csv`, which docs/infer.md is made of.
+writes every list to `data/fitted/blind.csv`, which docs/infer.md is made of.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from statistics import median
 
 import numpy as np
 
+from .. import shipped
 from ..decisions.backwards.inverse import Inference, infer
 from ..decisions.backwards.likelihood import Observation, margins, observations
 from ..errors import RackmathError
-from ..world import catalog
 from .open_models import HALVES, OpenList, open_lists
 
-DATA = catalog.DATA / "blind.csv"
+DATA = shipped.FITTED / "blind.csv"
 
 JUDGED = {
     "active_params": "active parameters",

@@ -20,7 +20,6 @@ turns until they agree.
 from __future__ import annotations
 
 import argparse
-import tomllib
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -29,9 +28,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from .. import shipped
 from ..kernel.achieved import kernels
 from ..kernel.efficiency import Efficiency
-from ..world import catalog
 from . import rows as reader
 from .engine_runs import GROUPS, SPREAD, Entries, Runs, runs
 from .fit_kernels import default_data
@@ -45,7 +44,7 @@ LOSS_SCALE = 0.3
 TURNS = 3
 GDDR = ("ada", "blackwell-gddr")
 """Generations sold with GDDR, whose kernels nobody measured apart: llama.cpp shows the bandwidth they reach."""
-GDDR_SOURCE = "cards with GDDR: data/llamacpp.toml [geforce], [workstation]"
+GDDR_SOURCE = "cards with GDDR: data/fitted/llamacpp.toml [geforce], [workstation]"
 
 SOURCE = (
     "TPOT of the aggregated rows without drafts of aiconfigurator-core 0.12.0 systems/silicon_sample.csv (the ids in"
@@ -291,7 +290,7 @@ def main() -> None:
     tpot, line = fit.looped(x)
     queue = fit.queues(line, np.ones(len(of), bool))
     ttft = fit.queued(line, queue)
-    (catalog.DATA / "tuning.toml").write_text(tuning_text(fit, x, queue, tpot), encoding="utf-8")
+    (shipped.FITTED / "tuning.toml").write_text(tuning_text(fit, x, queue, tpot), encoding="utf-8")
     print(_line("nothing left out", np.log(tpot / of.tpot)), "| ttft", _line("", np.log(ttft / of.ttft)))
     if given.quick:
         return
@@ -301,8 +300,8 @@ def main() -> None:
     out = [LeftOut(by="nothing", tpot=tpot, ttft=ttft), *(folds(fit, x, by, key) for by, key in keys.items())]
     for one in out:
         print(_line(one.by, np.log(one.tpot / of.tpot)), "| ttft", _line("", np.log(one.ttft / of.ttft)))
-    (catalog.DATA / "left_out.toml").write_text(left_out_text(fit, out), encoding="utf-8")
-    (catalog.DATA / "serving_intervals.toml").write_text(intervals_text(fit, out), encoding="utf-8")
+    (shipped.FITTED / "left_out.toml").write_text(left_out_text(fit, out), encoding="utf-8")
+    (shipped.FITTED / "serving_intervals.toml").write_text(intervals_text(fit, out), encoding="utf-8")
 
 
 def _line(name: str, error: Column) -> str:
@@ -355,7 +354,7 @@ def tuning_text(fit: Fit, x: Column, queue: dict[str, float], tpot: Column) -> s
 
 def gddr() -> float:
     """Share of bandwidth that cards with GDDR reach over that of the pooled product of few tokens, with HBM."""
-    found = tomllib.loads((catalog.DATA / "llamacpp.toml").read_text(encoding="utf-8"))
+    found = shipped.read(shipped.FITTED / "llamacpp.toml")
     shares = [found[name]["memory_share"] for name in ("geforce", "workstation")]
     return float(np.mean(shares) / kernels().of("gemm", "bf16", "default").memory_share)
 

@@ -1,9 +1,10 @@
 """Intervals of what nothing was fitted on: python -m rackmath.evidence.fit_intervals [--data DIR].
 
 Scores every kind of measured file but aggregated serving (whose intervals `fit_engines` writes from rows left out)
-and writes the 5 % and 95 % quantiles of measured over predicted to `data/kind_intervals.toml`, by column and mode.
-The constants come from kernels and other runs, so these rows are left out already, but for a few numbers chosen on
-them: the acceptance of drafts and the line before two pools (`predict`), and llama.cpp's constants (`fit_llamacpp`).
+and writes the 5 % and 95 % quantiles of measured over predicted to `data/fitted/kind_intervals.toml`, by column and
+mode. The constants come from kernels and other runs, so these rows are left out already, but for a few numbers chosen
+on them: the acceptance of drafts and the line before two pools (`predict`), and llama.cpp's constants
+(`fit_llamacpp`).
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..world import catalog
+from .. import shipped
 from .fit_engines import quantiles
 from .fit_kernels import default_data
 from .kinds import answers
@@ -59,7 +60,7 @@ def main() -> None:
             if len(found) >= FEWEST:
                 low, high = quantiles(np.array(found))
                 lines.append(f'"{key}" = {{ low = {low:.4g}, high = {high:.4g}, rows = {len(found)} }}')
-    (catalog.DATA / "kind_intervals.toml").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    (shipped.FITTED / "kind_intervals.toml").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -2,8 +2,8 @@
 
 `python -m rackmath.evidence.fit_kernels [--data DIR]` reads the kernel tables in `ops/` of the data folder
 ($RACKMATH_DATA, else ../shared/data beside the checkout), fits each kind, operand type and generation by least
-squares on log(predicted / measured) with a robust loss, and writes `data/kernels.toml`. Deterministic: evenly spaced
-rows of every engine's table are taken, and the optimiser starts at fixed values.
+squares on log(predicted / measured) with a robust loss, and writes `data/fitted/kernels.toml`. Deterministic: evenly
+spaced rows of every engine's table are taken, and the optimiser starts at fixed values.
 
 What is left out, and why:
 
@@ -31,6 +31,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .. import shipped
 from ..arrays import Number
 from ..kernel import achieved
 from ..kernel.achieved import Achieved, Kernel
@@ -41,7 +42,7 @@ Column = NDArray[np.float64]
 Key = tuple[str, str]
 """A kind and an operand type."""
 
-OUT = catalog.DATA / "kernels.toml"
+OUT = shipped.FITTED / "kernels.toml"
 MOST_ROWS = 2000
 """Rows of one chip, kind and type that are fitted, in equal parts from every engine; their errors are recorded."""
 

@@ -1,9 +1,9 @@
 """Fit what llama.cpp reaches with one sequence: python -m rackmath.evidence.fit_llamacpp [--data DIR].
 
 Reads the published tokens per second of gaming, workstation and server cards, and the few published figures of Apple
-chips, and writes `data/llamacpp.toml`: for each class of device the shares of memory bandwidth (decoding) and of the
-tensor peak (prompts), the factor of the former for blocks of few bits and the seconds between kernels, with priors
-and a robust loss. Scored on devices left out.
+chips, and writes `data/fitted/llamacpp.toml`: for each class of device the shares of memory bandwidth (decoding) and
+of the tensor peak (prompts), the factor of the former for blocks of few bits and the seconds between kernels, with
+priors and a robust loss. Scored on devices left out.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from .. import shipped
 from ..kernel.llamacpp import CLASSES, class_of, constants_of
 from ..world import catalog
 from .answer import Asked
@@ -81,7 +82,7 @@ def main() -> None:
             f"points = {len(decode)}", f"median = {np.median(seen):.3f}",
             f"unseen = {np.median(unseen):.3f}",
         ]  # fmt: skip
-    (catalog.DATA / "llamacpp.toml").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    (shipped.FITTED / "llamacpp.toml").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def _device(row: dict[str, str]) -> str:

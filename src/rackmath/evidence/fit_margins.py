@@ -4,7 +4,7 @@ The architecture of an open model is known, so its lists show what hosts ask ove
 price, batch, idle hours) stays a supposition: the likelihood of a list is the mean over suppositions that agree with
 the architecture. Common markup, its spread, each product's own, and two powers by which costs exceed the closed form
 are those that make the chosen half likeliest, each model counting once however many hosts sell it. Writes
-`data/price_margins.toml`.
+`data/fitted/price_margins.toml`.
 """
 
 from __future__ import annotations

@@ -1,10 +1,11 @@
 """Constants of what engines keep in memory, fitted on logs: python -m rackmath.evidence.fit_memory [--check].
 
-The rows are those of `data/memory_logs.toml` that give no reason against it. Unknowns are a few physical constants of
-each engine, from a version on: bytes of the sampler for each logit, copies of the hidden vector, memory outside the
-framework, buffers of collectives. Squares of the errors of room (in units of 3 % of it) and, where it was printed, of
-the activation peak are minimised, with a pull towards the documented start. Every model is also left out in turn; the
-errors of its rows are printed with their sign and written beside the constants. Writes `data/memory_fitted.toml`.
+The rows are those of `data/facts/memory_logs.toml` that give no reason against it. Unknowns are a few physical
+constants of each engine, from a version on: bytes of the sampler for each logit, copies of the hidden vector, memory
+outside the framework, buffers of collectives. Squares of the errors of room (in units of 3 % of it) and, where it was
+printed, of the activation peak are minimised, with a pull towards the documented start. Every model is also left out
+in turn; the errors of its rows are printed with their sign and written beside the constants. Writes
+`data/fitted/memory.toml`.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..world import catalog
+from .. import shipped
 from ..world.engine import GIB, _numbers
 from .memory_logs import Log, found, logs
 
@@ -103,8 +104,8 @@ def main() -> None:
     x = [float(f"{v:.3g}") for v in solve(rows)]
     lines = [
         "# Written by `python -m rackmath.evidence.fit_memory`: constants of what engines keep in memory, by engine",
-        "# and version from which they hold. They replace those of data/engine_memory.toml.",
-        'source = "public logs of data/memory_logs.toml"',
+        "# and version from which they hold. They replace those of data/facts/engine_memory.toml.",
+        'source = "public logs of data/facts/memory_logs.toml"',
         'date = "2026-11-29"',
         f"logs = {len(rows)}",
     ]
@@ -129,7 +130,7 @@ def main() -> None:
         print(f"{log.id:5} {words:14} {log.room / GIB:7.2f} {(log.room / GIB + own):7.2f} {own:+7.2f} {out:+8.2f}")
         lines.append(f"{log.id} = [{own:.2f}, {out:.2f}]")
     if "--check" not in sys.argv:
-        (catalog.DATA / "memory_fitted.toml").write_text("\n".join(lines) + "\n", encoding="utf-8")
+        (shipped.FITTED / "memory.toml").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Fit what training frameworks add: python -m rackmath.evidence.fit_training [--data DIR].
 
-Reads the table of reported runs and writes `data/training_fitted.toml`. Few numbers are fitted, each on named rows:
+Reads the table of reported runs and writes `data/fitted/training.toml`. Few numbers are fitted, each on named rows:
 
     hopper and later: kernels         speed under a whole step's power: the three FP8 rows of Megatron-LM's README
     megatron-bridge: tp               share of tensor-parallel collectives hidden: the same three rows
@@ -25,10 +25,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from .. import shipped
 from ..errors import BadInput
 from ..training import constants as known
 from ..training.constants import TrainConstants
-from ..world import catalog
 from .answer import Answer
 from .fit_kernels import default_data
 from .kinds import answers
@@ -52,7 +52,7 @@ def main() -> None:
     table = parser.parse_args().data / TABLE
     with table.open(encoding="utf-8", newline="") as handle:
         rows = list(csv.DictReader(handle))
-    place = catalog.DATA / "training_fitted.toml"
+    place = shipped.FITTED / "training.toml"
     head = ["# Written by `python -m rackmath.evidence.fit_training`; do not edit by hand.", ""]
     clocks, bridge = _readme(rows)
     deepspeed, halves = _vtrain(rows)

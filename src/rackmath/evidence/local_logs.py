@@ -1,17 +1,16 @@
-"""What llama.cpp, Ollama and MLX logged about memory, beside what is predicted (`data/local_logs.toml`).
+"""What llama.cpp, Ollama and MLX logged about memory, beside what is predicted (`data/facts/local_logs.toml`).
 
 Weights and cache are sums over cards, scratch is the compute buffer of the card that needs most. Nothing is fitted.
 """
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache
-from importlib.resources import files
 from typing import Any
 
+from .. import shipped
 from ..layout import local
 from ..layout.footprint import device_cache_bytes, device_weight_bytes
 from ..layout.parallelism import Layout
@@ -47,7 +46,7 @@ def local_logs() -> tuple[LocalLog, ...]:
     >>> abs(local_logs()[0].errors["cache"]) < 1e-6
     True
     """
-    raw = tomllib.loads((files("rackmath") / "data" / "local_logs.toml").read_text(encoding="utf-8"))
+    raw = shipped.read(shipped.FACTS / "local_logs.toml")
     return tuple(_beside(row) for row in raw["log"])
 
 

@@ -1,7 +1,8 @@
 """Maximum load: how many tokens a second a box gives when requests never run out.
 
 `trtllm-max`: all requests of a fixed length queued at once, layout stated. `mlperf`: audited results, layout and
-lengths not stated; lengths are the benchmark's published means (`data/benchmarks.toml`), the layout is the best one.
+lengths not stated; lengths are the benchmark's published means (`data/facts/benchmarks.toml`), the layout is the best
+one.
 
 A replica is put in its steady state at every batch of a list up to what memory holds (at most `MOST_SEQUENCES` for
 each rank), and the highest rate at which prefill keeps pace is taken; with a limit on latency, the highest that keeps
@@ -19,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from .. import shipped
 from ..errors import BadInput, unknown
 from ..layout.footprint import footprint
 from ..layout.parallelism import Layout
@@ -302,7 +304,7 @@ def _single(of: Setup, traffic: Traffic, beams: float) -> dict[str, Estimate]:
 @cache
 def benchmarks() -> Mapping[str, Mapping[str, Any]]:
     """Model, mean lengths and limits of MLPerf's benchmarks, each with its source."""
-    return tomllib.loads((catalog.DATA / "benchmarks.toml").read_text(encoding="utf-8"))
+    return tomllib.loads((shipped.FACTS / "benchmarks.toml").read_text(encoding="utf-8"))
 
 
 def benchmark(name: str) -> Mapping[str, Any]:

@@ -6,9 +6,9 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
-from importlib.resources import files
 from typing import Any
 
+from .. import shipped
 from ..layout.footprint import Footprint, footprint
 from ..layout.parallelism import Layout
 from ..layout.reserve import reserve
@@ -59,12 +59,12 @@ class Found:
 
 @cache
 def logs() -> tuple[Log, ...]:
-    """Every log of `data/memory_logs.toml`.
+    """Every log of `data/facts/memory_logs.toml`.
 
     >>> {log.engine.name for log in logs()} >= {"vllm", "sglang", "trtllm"}
     True
     """
-    text = (files("rackmath") / "data" / "memory_logs.toml").read_text(encoding="utf-8")
+    text = (shipped.FACTS / "memory_logs.toml").read_text(encoding="utf-8")
     return tuple(_read(row) for row in tomllib.loads(text)["log"])
 
 

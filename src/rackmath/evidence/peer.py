@@ -1,19 +1,18 @@
 """The peer's column: what NVIDIA's aiconfigurator says about the same rows, recorded or given anew.
 
-`data/peer.toml` holds the scores of one run, `data/validate_ids.txt` marks the rows it answered; both are written by
-`tools/peer_record.py` from the output of `benchmarks/peer_aiconfigurator.py`.
+`data/fitted/peer.toml` holds the scores of one run, `data/facts/validate_ids.txt` marks the rows it answered; both
+are written by `tools/peer_record.py` from the output of `benchmarks/peer_aiconfigurator.py`.
 """
 
 from __future__ import annotations
 
 import math
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from .. import shipped
 from ..errors import BadInput, shown_path
 from . import score
 from .answer import Answer
@@ -118,7 +117,7 @@ def of_mode(answers: Sequence[Answer], mode: str) -> list[Answer]:
 
 def recorded() -> dict[str, Any]:
     """The recorded run: name, version, source, date, command, and [[score]] tables."""
-    return tomllib.loads((files("rackmath") / "data" / "peer.toml").read_text(encoding="utf-8"))
+    return shipped.read(shipped.FITTED / "peer.toml")
 
 
 def as_recorded(answers: Sequence[Answer]) -> Peer | None:

@@ -1,7 +1,7 @@
 """Published measurements that scores are rerun on: files of a data folder, and rows of a package.
 
-Of the packaged rows only those named in `data/validate_ids.txt` are used: the others are kept as a test of their own.
-Lines are filtered while they are read.
+Of the packaged rows only those named in `data/facts/validate_ids.txt` are used: the others are kept as a test of
+their own. Lines are filtered while they are read.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import metadata
-from importlib.resources import files
 from pathlib import Path
 
+from .. import shipped
 from ..errors import BadInput
 from .answer import Answer, Asked, Kind, Text
 from .kinds import answered, answers, kind_named
@@ -106,7 +106,7 @@ def find(data: Path, *, asked: Asked | None = None) -> tuple[tuple[Found, ...], 
 @cache
 def listed() -> Mapping[str, bool]:
     """Identifiers of the rows that may be used, and whether aiconfigurator itself answers the row."""
-    text = (files("rackmath") / "data" / "validate_ids.txt").read_text(encoding="utf-8")
+    text = (shipped.FACTS / "validate_ids.txt").read_text(encoding="utf-8")
     words = (line.split() for line in text.splitlines() if line and not line.startswith("#"))
     return {name: rest == ["peer"] for name, *rest in words}
 
@@ -128,7 +128,7 @@ def packaged(allowed: Iterable[str] | None = None) -> tuple[tuple[str, ...], tup
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise BadInput(f"its {MEMBER.rpartition('/')[2]} cannot be read: {error}") from None
     if not rows:
-        raise BadInput(f"its {MEMBER.rpartition('/')[2]} has none of the rows of data/validate_ids.txt")
+        raise BadInput(f"its {MEMBER.rpartition('/')[2]} has none of the rows of data/facts/validate_ids.txt")
     return tuple(dict.fromkeys((*names, *rows[0]))), rows
 
 

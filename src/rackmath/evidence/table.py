@@ -5,11 +5,11 @@ from __future__ import annotations
 import csv
 import sys
 from collections.abc import Mapping, Sequence
-from importlib.resources import files
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from .. import shipped
 from ..errors import BadInput, shown, shown_path
 from ..files import RUNS, lines, opened
 from .answer import Text
@@ -29,7 +29,7 @@ def place(path: Path | str) -> Path:
     ('example_runs.csv', 'runs.csv')
     """
     if str(path) == EXAMPLE and not Path(path).exists():
-        return Path(str(files("rackmath") / "data" / "example_runs.csv"))
+        return Path(str(shipped.FACTS / "example_runs.csv"))
     return Path(path)
 
 

@@ -1,7 +1,7 @@
 """Answers for rows of a table of reported training runs, in each row's own figure and unit.
 
 One run is one measurement: of its figures (time, MFU, HFU) the first of `training_rows.METRICS` is answered. A row's
-constants never come from its own model where its source was fitted on (`data/training_fitted.toml`, held_out).
+constants never come from its own model where its source was fitted on (`data/fitted/training.toml`, held_out).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The published score table: every measured file that is there, scored by `score`, one line for each column and mode.
 
-Scores of what was left out of a fit are read from `data/left_out.toml`, where there is one.
+Scores of what was left out of a fit are read from `data/fitted/left_out.toml`, where there is one.
 """
 
 from __future__ import annotations
@@ -8,10 +8,10 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from .. import shipped
 from ..errors import BadInput
 from . import peer as peers
 from . import published, score
@@ -142,7 +142,7 @@ def left_out(text: str | None = None) -> tuple[dict[str, Any], ...]:
     >>> left_out('[[left_out]]\\nby = "cell"\\nof = "all"\\nquantity = "tpot"\\nrows = 9\\nmedian = 0.1')[0]["mape"]
     """
     if text is None:
-        path = files("rackmath") / "data" / "left_out.toml"
+        path = shipped.FITTED / "left_out.toml"
         if not path.is_file():
             return ()
         text = path.read_text(encoding="utf-8")

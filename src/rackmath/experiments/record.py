@@ -1,4 +1,4 @@
-"""Measure everything about the lab's networks once and write data/lab.toml: python -m rackmath.experiments.record.
+"""Measure the networks of the lab once and write data/fitted/lab.toml: python -m rackmath.experiments.record.
 
 Takes some minutes on one core. The ledger, `rackmath lab ... --recorded` and the documentation read the file.
 """
@@ -8,14 +8,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
+from .. import shipped
 from .measure import memory
 from .parallel import parallel
 from .results import Memory, Parallel
 
-FILE = Path(__file__).parents[1] / "data" / "lab.toml"
+FILE = shipped.FITTED / "lab.toml"
 
 HEAD = """\
 # Measured figures of the lab's networks, written by python -m rackmath.experiments.record; not edited by hand.

@@ -1,15 +1,15 @@
-"""What the lab's networks measured, as records; figures recorded once are read from data/lab.toml without PyTorch."""
+"""What the networks of the lab measured, as records; figures recorded once are read without PyTorch."""
 
 from __future__ import annotations
 
 import math
 import statistics
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
 from typing import Any
+
+from .. import shipped
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -205,7 +205,7 @@ def agreement(one: Sequence[Curve], other: Sequence[Curve]) -> Agreement:
 
 @cache
 def _raw() -> dict[str, Any]:
-    return tomllib.loads((files("rackmath") / "data" / "lab.toml").read_text())
+    return shipped.read(shipped.FITTED / "lab.toml")
 
 
 def _tupled(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -285,4 +285,4 @@ def figures() -> dict[str, float]:
 def source() -> str:
     """Where the recorded figures come from, in words."""
     made = Made(**_raw()["made"])
-    return f"measured, data/lab.toml: {made.machine}, torch {made.torch}, {made.date}"
+    return f"measured, data/fitted/lab.toml: {made.machine}, torch {made.torch}, {made.date}"

@@ -19,10 +19,10 @@ generation to the next as the same bytes take less of it. What is wasted differs
                         a message is cut into pieces that follow each other, at best in sqrt(S / L) pieces
     all_to_all          the same with the bytes a device sends
 
-Constants lie in `data/kernels.toml`, fitted by `rackmath.evidence.fit_kernels` on measured kernel times of A100,
-H100, H200, B200 and GB200 (aiconfigurator-core 0.12.0) and, for elementwise, A40, A100 and H100 (Vidur). They are
-shares of a chip's own peaks, so a chip nobody measured is predicted from its data sheet: a generation that was not
-measured takes the pooled `default`. Every entry carries its errors, also for chips left out of the fit.
+Constants lie in `data/fitted/kernels.toml`, fitted by `rackmath.evidence.fit_kernels` on measured kernel times of
+A100, H100, H200, B200 and GB200 (aiconfigurator-core 0.12.0) and, for elementwise, A40, A100 and H100 (Vidur). They
+are shares of a chip's own peaks, so a chip nobody measured is predicted from its data sheet: a generation that was
+not measured takes the pooled `default`. Every entry carries its errors, also for chips left out of the fit.
 
 Valid for 1 to 65,536 tokens, contexts to 131,072 and groups to 8 devices (all-to-all to 64); kernels as captured in
 graphs, without the host's launch time.
@@ -30,15 +30,14 @@ graphs, without the host's launch time.
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from functools import cache
-from importlib.resources import files
 from typing import Any
 
 import numpy as np
 
+from .. import shipped
 from ..arrays import Number
 from ..world.engine import LIKE
 
@@ -184,7 +183,7 @@ def kernels() -> Kernels:
     >>> 0.5 < hopper.compute_share < 1 and 1e-6 < hopper.latency < 1e-5
     True
     """
-    raw = tomllib.loads((files("rackmath") / "data" / "kernels.toml").read_text(encoding="utf-8"))
+    raw = shipped.read(shipped.FITTED / "kernels.toml")
     constants: dict[tuple[str, str, str], Kernel] = {}
     errors: dict[tuple[str, str, str], Error] = {}
     engines: dict[tuple[str, str, str, str], float] = {}

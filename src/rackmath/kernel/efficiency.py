@@ -2,19 +2,18 @@
 
 Kernels reach the shares of peak that `kernel.achieved` describes; a serving engine puts gaps between them, work of
 its host around each pass and more for every sequence in it. `calibrated` resolves both for a generation of
-accelerators and an engine: the first fitted on kernel times (`data/kernels.toml`), the second on serving runs
-(`data/tuning.toml`). Both fits are scripts of `rackmath.evidence`, and both files say on what and how well.
+accelerators and an engine: the first fitted on kernel times (`data/fitted/kernels.toml`), the second on serving runs
+(`data/fitted/tuning.toml`). Both fits are scripts of `rackmath.evidence`, and both files say on what and how well.
 """
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
-from importlib.resources import files
 from typing import Any
 
+from .. import shipped
 from ..world.engine import KINDS as GROUPS
 from ..world.engine import TYPICAL, Engine, Tuning, released, tuning
 from ..world.precision import FORMATS
@@ -153,7 +152,7 @@ GPUS = ("", "volta", "turing", "ampere", "ada", "hopper", "blackwell", "rubin", 
 
 @cache
 def _documented() -> Mapping[str, Any]:
-    return tomllib.loads((files("rackmath") / "data" / "efficiency.toml").read_text(encoding="utf-8"))
+    return shipped.read(shipped.FACTS / "efficiency.toml")
 
 
 def _without_kernels(of: Tuning) -> Efficiency:

@@ -1,24 +1,23 @@
 """What llama.cpp's kernels reach, by class of device: shares of peak and the seconds between kernels.
 
-Fitted on published speeds of one sequence (`evidence.fit_llamacpp` writes `data/llamacpp.toml`). Blocks of few bits
-are unpacked while they are read, so weights of a GGUF file reach a share of the bandwidth of their own. Ollama and
-LM Studio run the same kernels; MLX is taken to read as fast (no run of it was fitted).
+Fitted on published speeds of one sequence (`evidence.fit_llamacpp` writes `data/fitted/llamacpp.toml`). Blocks of few
+bits are unpacked while they are read, so weights of a GGUF file reach a share of the bandwidth of their own. Ollama
+and LM Studio run the same kernels; MLX is taken to read as fast (no run of it was fitted).
 """
 
 from __future__ import annotations
 
-import tomllib
 from functools import cache
-from importlib.resources import files
 from typing import Any
 
+from .. import shipped
 from ..world.engine import Engine
 from ..world.machine import Machine
 from ..world.precision import GGUF
 from .efficiency import Efficiency, calibrated
 
 CLASSES = ("geforce", "workstation", "hbm", "unified")
-"""Classes of devices that llama.cpp's kernels treat alike; see `data/llamacpp.toml`."""
+"""Classes of devices that llama.cpp's kernels treat alike; see `data/fitted/llamacpp.toml`."""
 
 KINDS = (
     "gemm", "experts", "attention_decode", "mla_decode", "attention_prefill", "mla_prefill", "elementwise", "scan",
@@ -58,7 +57,7 @@ def constants_of(memory_share: float, launch: float, compute_share: float, packe
 
 @cache
 def _fitted() -> dict[str, Any]:
-    return tomllib.loads((files("rackmath") / "data" / "llamacpp.toml").read_text(encoding="utf-8"))
+    return shipped.read(shipped.FITTED / "llamacpp.toml")
 
 
 def of_machine(machine: Machine) -> Efficiency:

@@ -1,22 +1,21 @@
 """How far to trust a number: an interval and the reason for its width.
 
-Two generated files hold 5 % and 95 % quantiles of measured over predicted. `data/serving_intervals.toml`: serving
-runs of one pool, by what the fit had not seen of them (`evidence.fit_engines` leaves cells, systems, models and
-engines out in turn). `data/kind_intervals.toml`: other kinds of measurement, on which next to nothing was fitted
-(`evidence.fit_intervals`). An estimate is as sure as the least familiar thing about it allows, and the reason names
-that thing.
+Two generated files hold 5 % and 95 % quantiles of measured over predicted. `data/fitted/serving_intervals.toml`:
+serving runs of one pool, by what the fit had not seen of them (`evidence.fit_engines` leaves cells, systems, models
+and engines out in turn). `data/fitted/kind_intervals.toml`: other kinds of measurement, on which next to nothing was
+fitted (`evidence.fit_intervals`). An estimate is as sure as the least familiar thing about it allows, and the reason
+names that thing.
 """
 
 from __future__ import annotations
 
 import math
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
 from typing import Any
 
+from .. import shipped
 from ..arrays import Number
 from ..world.engine import LIKE, Engine, engine_key
 from ..world.machine import Machine
@@ -71,12 +70,12 @@ NOT_CALIBRATED = Interval()
 
 @cache
 def _serving() -> Mapping[str, Any]:
-    return tomllib.loads((files("rackmath") / "data" / "serving_intervals.toml").read_text(encoding="utf-8"))
+    return shipped.read(shipped.FITTED / "serving_intervals.toml")
 
 
 @cache
 def _kinds() -> Mapping[str, Any]:
-    return tomllib.loads((files("rackmath") / "data" / "kind_intervals.toml").read_text(encoding="utf-8"))
+    return shipped.read(shipped.FITTED / "kind_intervals.toml")
 
 
 def family(name: str) -> str:

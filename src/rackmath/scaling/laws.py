@@ -1,6 +1,6 @@
 """A scaling law as a record: coefficients, what they count, the runs behind them, and what the law refuses to say.
 
-Everything stands in `data/laws.toml`; draws of two laws stand in `data/law_draws.csv`, written by
+Everything stands in `data/facts/laws.toml`; draws of two laws stand in `data/fitted/law_draws.csv`, written by
 `tools/law_draws.py` from the published runs.
 
 >>> law("besiroglu").exponent
@@ -10,16 +10,15 @@ Everything stands in `data/laws.toml`; draws of two laws stand in `data/law_draw
 from __future__ import annotations
 
 import csv
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
-from importlib.resources import files
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .. import shipped
 from ..arrays import Mask, Number
 from ..errors import BadInput, unknown
 from ..units import show
@@ -86,9 +85,8 @@ class Law:
 @cache
 def laws() -> Mapping[str, Law]:
     """Every packaged law by name, in the order of the file."""
-    data = files("rackmath") / "data"
-    raw = tomllib.loads((data / "laws.toml").read_text(encoding="utf-8"))
-    rows = list(csv.DictReader((data / "law_draws.csv").read_text(encoding="utf-8").splitlines()))
+    raw = shipped.read(shipped.FACTS / "laws.toml")
+    rows = list(csv.DictReader((shipped.FITTED / "law_draws.csv").read_text(encoding="utf-8").splitlines()))
     return {name: _law(name, given, [row for row in rows if row["law"] == name]) for name, given in raw.items()}
 
 

@@ -1,4 +1,4 @@
-"""The commands that start a plan in serving engines: templates of `data/launch.toml`, filled in.
+"""The commands that start a plan in serving engines: templates of `data/facts/launch.toml`, filled in.
 
 Facts a template may ask for: tp, pp, dp, cp, ep (more than one way each), ep_all and ep_some (experts over all
 devices of a stage, or over groups), experts, redundant, fp8_cache, other_cache, lora, chunked, prefill, decode, split
@@ -12,12 +12,11 @@ from __future__ import annotations
 
 import math
 import shlex
-import tomllib
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
+from .. import shipped
 from ..text import legible
 from .either import ModesAnswer, PlanAnswer
 
@@ -73,7 +72,7 @@ class LaunchAnswer:
 
 @cache
 def _data() -> dict[str, dict[str, Any]]:
-    found: dict[str, dict[str, Any]] = tomllib.loads((files("rackmath") / "data" / "launch.toml").read_text())
+    found: dict[str, dict[str, Any]] = shipped.read(shipped.FACTS / "launch.toml")
     return found
 
 

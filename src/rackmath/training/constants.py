@@ -1,17 +1,16 @@
 """What training software adds to kernels and collectives: a few constants for each framework, with their reasons.
 
-Documented ones lie in `data/training.toml`, fitted ones in `data/training_fitted.toml`, written by
+Documented ones lie in `data/facts/training.toml`, fitted ones in `data/fitted/training.toml`, written by
 `rackmath.evidence.fit_training`. A framework nobody measured takes "typical".
 """
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import dataclass, fields, replace
 from functools import cache
-from importlib.resources import files
 from typing import Any
 
+from .. import shipped
 from ..errors import BadInput, unknown
 
 LIMITS = {
@@ -68,12 +67,12 @@ class TrainConstants:
 @cache
 def fitted() -> dict[str, Any]:
     """What `evidence.fit_training` wrote: constants, those of each half held out, scores and intervals."""
-    return tomllib.loads((files("rackmath") / "data" / "training_fitted.toml").read_text(encoding="utf-8"))
+    return shipped.read(shipped.FITTED / "training.toml")
 
 
 @cache
 def _raw(fits: bool = True) -> dict[str, Any]:
-    known = tomllib.loads((files("rackmath") / "data" / "training.toml").read_text(encoding="utf-8"))
+    known = shipped.read(shipped.FACTS / "training.toml")
     if fits:
         for kind in ("framework", "generation"):
             for name, values in fitted().get(kind, {}).items():

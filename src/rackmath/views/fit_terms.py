@@ -27,7 +27,7 @@ SECONDS = {
     "host": ("host", "host time per kernel"),
     "exchange": ("exchange_latency", "engine's start of an exchange"),
 }
-"""Fields of an efficiency by the name they have in data/tuning.toml, and what each is."""
+"""Fields of an efficiency by the name they have in data/fitted/tuning.toml, and what each is."""
 
 BY_HAND = "set by hand"
 
@@ -131,7 +131,7 @@ class Fits:
         if eff.generation is None:
             told, note = eff.source, "documented, not fitted"
             if self.q.engine.local:
-                note = "data/llamacpp.toml, by class of device"
+                note = "data/fitted/llamacpp.toml, by class of device"
             for name, field, unit in fields:
                 value = float(getattr(use, field))
                 by = told if value == float(getattr(before, field)) else BY_HAND
@@ -142,7 +142,7 @@ class Fits:
             entry = known.entry(kind, type_, eff.generation)
             base, error, label = known.constants[entry], known.errors[entry], ".".join(entry)
             note = f"{error.points:,} points, median error {error.median:.1%}"
-            told = f"data/kernels.toml [{label}], {note}: {known.source}"
+            told = f"data/fitted/kernels.toml [{label}], {note}: {known.source}"
             for name, field, unit in fields:
                 value, fitted = float(getattr(use, field)), float(getattr(base, field))
                 if value != float(getattr(before, field)):
@@ -171,22 +171,22 @@ class Fits:
             entry = known.entry("all_reduce", "custom", eff.generation)
             error = known.errors[entry]
             by = (
-                f"data/kernels.toml [{'.'.join(entry)}], {error.points:,} points, median error {error.median:.1%}:"
-                f" {known.source}"
+                f"data/fitted/kernels.toml [{'.'.join(entry)}], {error.points:,} points, median error"
+                f" {error.median:.1%}: {known.source}"
             )
         return Node(name="achieved share", value=eff.link_share, unit="share", source=by)
 
     # --- the engine ---------------------------------------------------------------------------------------------
 
     def _entries(self) -> str:
-        """The entries of data/tuning.toml that speak for this engine and generation."""
+        """The entries of data/fitted/tuning.toml that speak for this engine and generation."""
         from ..world.engine import tuned, tuning_entries
 
         told, found = tuned(), []
         for name in tuning_entries(self.q.engine.name, self.q.machine.generation):
             found.append(self._entry(name, told))
         own = self._own
-        return f"data/tuning.toml {'; '.join(found)}" + (f"; {_told(own)}" if own else "")
+        return f"data/fitted/tuning.toml {'; '.join(found)}" + (f"; {_told(own)}" if own else "")
 
     @cached_property
     def _own(self) -> Saved | None:
@@ -229,7 +229,7 @@ class Fits:
             part: Any = raw
             for key in entry.split("."):
                 part = part[key]
-            source = f"data/tuning.toml {self._entry(entry, raw)}"
+            source = f"data/fitted/tuning.toml {self._entry(entry, raw)}"
             if entry == "pooled":
                 parts.append(Node(name="pooled", value=pooled, unit="s", source=source))
             elif name in part:

@@ -7,12 +7,10 @@ fail. `Machine.hbm_nominal` is the first figure and `hbm_capacity` the second.
 
 from __future__ import annotations
 
-import tomllib
 from functools import cache
-from importlib.resources import files
 from typing import Any
 
-from .. import units
+from .. import shipped, units
 from .machine import Source
 
 GIB = 2.0**30
@@ -20,7 +18,7 @@ GIB = 2.0**30
 
 @cache
 def _kinds() -> dict[str, Any]:
-    return tomllib.loads((files("rackmath") / "data" / "memory_kinds.toml").read_text(encoding="utf-8"))
+    return shipped.read(shipped.FACTS / "memory_kinds.toml")
 
 
 def shown(nominal: float, memory_type: str, vendor: str = "") -> tuple[float, Source]:

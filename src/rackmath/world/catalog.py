@@ -9,12 +9,12 @@ from __future__ import annotations
 import functools
 import json
 import os
-import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from .. import shipped
 from ..errors import BadInput, shown, unknown
 from ..files import parse_toml, read_text
 from .description import build
@@ -29,7 +29,6 @@ from .override import override as override
 from .spec import DIMENSIONS, build_machine, quantity, reprice, sized
 from .spec import priced as priced
 
-DATA = Path(__file__).resolve().parent.parent / "data"
 MOST_DEVICES = 1_000_000
 
 
@@ -287,7 +286,7 @@ def _named_model(name: str) -> Model:
 @functools.cache
 def _packaged_models() -> dict[str, str]:
     start = len('{"name":"')
-    lines = (DATA / "models.jsonl").read_text(encoding="utf-8").splitlines()
+    lines = (shipped.FACTS / "models.jsonl").read_text(encoding="utf-8").splitlines()
     return {line[start : line.index('"', start)]: line for line in lines}
 
 
@@ -316,7 +315,7 @@ def _summary(m: Machine) -> str:
 
 @functools.cache
 def _toml(name: str) -> Mapping[str, Any]:
-    return tomllib.loads((DATA / name).read_text(encoding="utf-8"))
+    return shipped.read(shipped.FACTS / name)
 
 
 def presets() -> Mapping[str, Any]:
@@ -365,7 +364,7 @@ def _own_machines(files: Found) -> tuple[dict[str, Path], dict[Path, str]]:
 
 @functools.cache
 def _packaged() -> dict[str, Path]:
-    return {p.stem: p for p in sorted((DATA / "accelerators").glob("*.toml"))}
+    return {p.stem: p for p in sorted((shipped.FACTS / "accelerators").glob("*.toml"))}
 
 
 def _file(key: str) -> Mapping[str, Any]:
@@ -373,7 +372,7 @@ def _file(key: str) -> Mapping[str, Any]:
 
 
 def _read(path: Path) -> Mapping[str, Any]:
-    if path.parent == DATA / "accelerators":
+    if path.parent == shipped.FACTS / "accelerators":
         return _parsed(path, 0)
     given = _parsed(path, changed(path))
     check_machine(str(path), given)

@@ -1,7 +1,7 @@
 """Serving software: how it schedules, and what it adds to a step.
 
 `Engine` is what a deployment sets. `Tuning` is what an engine costs on a generation of accelerators: factors of the
-kernels' constants and seconds around them, fitted on serving runs (`data/tuning.toml`, written by
+kernels' constants and seconds around them, fitted on serving runs (`data/fitted/tuning.toml`, written by
 `rackmath.evidence.fit_engines`). An engine or generation that was not measured takes the pooled values; one the user
 calibrated (`saved`) is a packaged one times a few factors.
 """
@@ -9,13 +9,12 @@ calibrated (`saved`) is a packaged one times a few factors.
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
-from importlib.resources import files
 from typing import Any
 
+from .. import shipped
 from ..errors import unknown
 from .saved import names, saved, scaled
 
@@ -64,7 +63,7 @@ TYPICAL = Engine()
 
 
 def _engines() -> dict[str, dict[str, Any]]:
-    return _toml("engines.toml")
+    return _toml("facts/engines.toml")
 
 
 def engine_key(words: str) -> str:
@@ -128,12 +127,12 @@ def memory_terms(key: str, version: str = "") -> dict[str, Any]:
     >>> memory_terms("vllm", "0.16.0")["logit_bytes"] > 2 * memory_terms("vllm")["logit_bytes"]
     True
     """
-    eras = _toml("engine_memory.toml").get(key, [])
+    eras = _toml("facts/engine_memory.toml").get(key, [])
     asked = _numbers(version)
     held = [era for era in eras if not asked or _numbers(era["since"]) <= asked] or eras[:1]
     if not held:
         return {}
-    fitted = _toml("memory_fitted.toml").get(key, {})
+    fitted = _toml("fitted/memory.toml").get(key, {})
     found: dict[str, Any] = {}
     for era in held:
         found |= {name: value for name, value in era.items() if name not in ("since", "source")}
@@ -150,7 +149,7 @@ def memory_terms(key: str, version: str = "") -> dict[str, Any]:
 
 @cache
 def _toml(name: str) -> dict[str, Any]:
-    return tomllib.loads((files("rackmath") / "data" / name).read_text(encoding="utf-8"))
+    return shipped.read(shipped.DATA / name)
 
 
 def _numbers(version: str) -> list[int]:
@@ -199,7 +198,7 @@ CURRENT = 1.5
 
 def tuned() -> dict[str, Any]:
     """The fitted file as it stands."""
-    return _toml("tuning.toml")
+    return _toml("fitted/tuning.toml")
 
 
 def tuning(name: str = "", generation: str = "", age: float | None = None) -> Tuning:

@@ -1,8 +1,8 @@
 """GGUF files: what a named mixture of block types makes of a model, component by component.
 
 "Q4_K_M" is no format but a recipe: most tensors in 4.5 bits, some wider, by tensor and by layer. The recipes are data
-(`data/gguf.toml`, llama.cpp's own rules); this module applies them to a model's matrices and returns the bits each
-component has on average. A row that does not hold whole blocks takes the wider type the file names.
+(`data/facts/gguf.toml`, llama.cpp's own rules); this module applies them to a model's matrices and returns the bits
+each component has on average. A row that does not hold whole blocks takes the wider type the file names.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """What a name that is not in a list may mean: the family or maker that it names, newest and most used first.
 
-The words people type and what they mean are data (`data/meanings.toml`), one table for models, one for machines and
-one for price lists. A word that is in none of them is held against their spellings, and last against the letters of
-the list.
+The words people type and what they mean are data (`data/facts/meanings.toml`), one table for models, one for machines
+and one for price lists. A word that is in none of them is held against their spellings, and last against the letters
+of the list.
 """
 
 from __future__ import annotations
@@ -10,15 +10,13 @@ from __future__ import annotations
 import difflib
 import functools
 import re
-import tomllib
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Any
 
+from .. import shipped
 from ..errors import BadInput, unknown
 from ..text import LONGEST_QUOTE
 
-DATA = Path(__file__).resolve().parent.parent / "data" / "meanings.toml"
 MOST = 4
 
 
@@ -108,4 +106,4 @@ def _as_known(kind: str, given: str) -> bool:
 
 @functools.cache
 def _table() -> Mapping[str, Any]:
-    return tomllib.loads(DATA.read_text(encoding="utf-8"))
+    return shipped.read(shipped.FACTS / "meanings.toml")

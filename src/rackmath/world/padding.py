@@ -1,4 +1,4 @@
-"""How engines widen experts while loading them: kernels want whole tiles (`data/padding.toml`, with sources)."""
+"""How engines widen experts while loading them: kernels want whole tiles (`data/facts/padding.toml`)."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import re
 import tomllib
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
 from typing import Any
 
 import numpy as np
 
+from .. import shipped
 from ..arrays import Number
 from .engine import Engine
 from .model import Matrix
@@ -19,7 +19,7 @@ from .precision import Format
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Padding:
-    """Multiples that the sides of an expert's matrices are rounded up to; see `data/padding.toml`."""
+    """Multiples that the sides of an expert's matrices are rounded up to; see `data/facts/padding.toml`."""
 
     hidden: float = 1
     inner: float = 1
@@ -70,7 +70,7 @@ FROM_FILES = ("llamacpp",)
 
 @cache
 def _rules() -> list[dict[str, Any]]:
-    text = (files("rackmath") / "data" / "padding.toml").read_text(encoding="utf-8")
+    text = (shipped.FACTS / "padding.toml").read_text(encoding="utf-8")
     found: list[dict[str, Any]] = tomllib.loads(text)["rule"]
     return found
 

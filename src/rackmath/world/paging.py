@@ -1,4 +1,4 @@
-"""How an engine cuts the memory of caches into blocks (`data/paging.toml`, with sources)."""
+"""How an engine cuts the memory of caches into blocks (`data/facts/paging.toml`, with sources)."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import re
 import tomllib
 from dataclasses import dataclass, fields
 from functools import cache
-from importlib.resources import files
 from typing import Any
 
+from .. import shipped
 from .engine import Engine
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Paging:
-    """Blocks of an engine's cache; see `data/paging.toml` for what each field is."""
+    """Blocks of an engine's cache; see `data/facts/paging.toml` for what each field is."""
 
     tokens: float = 1
     shared: bool = False
@@ -46,7 +46,7 @@ def _paging(name: str, version: str) -> Paging:
 
 @cache
 def _eras() -> dict[str, list[dict[str, Any]]]:
-    text = (files("rackmath") / "data" / "paging.toml").read_text(encoding="utf-8")
+    text = (shipped.FACTS / "paging.toml").read_text(encoding="utf-8")
     found: dict[str, list[dict[str, Any]]] = tomllib.loads(text)
     return found
 

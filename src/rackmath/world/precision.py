@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from dataclasses import dataclass, replace
 from functools import cache
-from importlib.resources import files
 
+from .. import shipped
 from ..errors import BadInput, unknown
 
 
@@ -30,7 +29,7 @@ class Format:
         return self.like or self.name
 
 
-GGUF = tomllib.loads((files("rackmath") / "data" / "gguf.toml").read_text(encoding="utf-8"))
+GGUF = shipped.read(shipped.FACTS / "gguf.toml")
 """Mixtures of block types in GGUF files and the names they go by; `world.gguf` reads them for a model."""
 
 

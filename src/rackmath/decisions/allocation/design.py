@@ -12,13 +12,12 @@ through all candidates, which gives each an interval and each kind the share of 
 from __future__ import annotations
 
 import math
-import tomllib
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
 
 import numpy as np
 
+from ... import shipped
 from ...arrays import Number
 from ...economics.cost import HOUR
 from ...errors import BadInput, Infeasible
@@ -51,7 +50,7 @@ class Trained:
 @cache
 def trained() -> dict[str, Trained]:
     """Models whose training tokens are published."""
-    raw = tomllib.loads((files("rackmath") / "data" / "trained_tokens.toml").read_text(encoding="utf-8"))
+    raw = shipped.read(shipped.FACTS / "trained_tokens.toml")
     return {row["name"]: Trained(**row) for row in raw["model"]}
 
 

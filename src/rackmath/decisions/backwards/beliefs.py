@@ -1,24 +1,23 @@
 """What is believed about a model and its provider before a price is read, and suppositions drawn from it.
 
-Beliefs are data (`data/price_priors.toml`). A quantity is log-normal, a share normal in its log-odds, with the middle
-90 % between `low` and `high`; a choice has odds. What is known replaces a belief: a root is set, and a quantity that
-follows from others (total parameters, cache bytes per token) sets the one behind it and weighs each supposition by
-how likely that is. Units: parameters, bytes, seconds, tokens, dollars per device-hour.
+Beliefs are data (`data/facts/price_priors.toml`). A quantity is log-normal, a share normal in its log-odds, with the
+middle 90 % between `low` and `high`; a choice has odds. What is known replaces a belief: a root is set, and a
+quantity that follows from others (total parameters, cache bytes per token) sets the one behind it and weighs each
+supposition by how likely that is. Units: parameters, bytes, seconds, tokens, dollars per device-hour.
 """
 
 from __future__ import annotations
 
 import functools
 import math
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ... import shipped
 from ...economics.caching import MONTH
 from ...errors import BadInput, unknown
 from ...units import show
@@ -27,7 +26,7 @@ from ...world.machine import Machine
 from .provider import Supply
 from .sampling import Proposal, scores
 
-DATA = Path(__file__).resolve().parents[2] / "data" / "price_priors.toml"
+DATA = shipped.FACTS / "price_priors.toml"
 MIDDLE = 2 * 1.6448536269514722  # standard deviations between the 5th and the 95th percentile
 
 MOST = 1e18
@@ -125,14 +124,14 @@ KNOWABLE = {
 
 @functools.cache
 def beliefs() -> Beliefs:
-    """The beliefs in `data/price_priors.toml`.
+    """The beliefs in `data/facts/price_priors.toml`.
 
     >>> beliefs().quantity("active_params").low
     3000000000.0
     >>> round(sum(beliefs().choices["hardware"].odds.values()), 9)
     1.0
     """
-    raw = tomllib.loads(DATA.read_text(encoding="utf-8"))
+    raw = shipped.read(DATA)
     quantities: dict[str, Quantity] = {}
     choices: dict[str, Choice] = {}
     for name, row in raw.items():

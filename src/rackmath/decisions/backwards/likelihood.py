@@ -10,22 +10,21 @@ from __future__ import annotations
 
 import functools
 import math
-import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ... import shipped
 from ...arrays import Number
 from ...economics.pricelist import PriceList
 from ...errors import unknown
 from .beliefs import Draws, supply
 from .provider import Costs, Supply, costs, decode, faster, holding, longer
 
-DATA = Path(__file__).resolve().parents[2] / "data" / "price_margins.toml"
+DATA = shipped.FITTED / "price_margins.toml"
 
 LEVELS = ("input", "cache_read", "write_5m", "write_1h", "output")
 """Products whose markups share a common part."""
@@ -81,14 +80,14 @@ class Observation:
 
 @functools.cache
 def margins(seller: str = "maker") -> Margins:
-    """The markups in `data/price_margins.toml` of a host of open weights, or of the only maker of a closed model.
+    """The markups in `data/fitted/price_margins.toml` of a host of open weights, or of the maker of a closed model.
 
     >>> margins("maker").spread > margins("host").spread
     True
     """
     if seller not in SELLERS:
         raise unknown("seller", seller, SELLERS)
-    raw = tomllib.loads(DATA.read_text(encoding="utf-8"))
+    raw = shipped.read(DATA)
     return Margins(
         level=raw["level"] + (raw["maker"]["dearer"] if seller == "maker" else 0.0),
         spread=raw["maker"]["spread"] if seller == "maker" else raw["spread"],

@@ -1,4 +1,4 @@
-"""What is known of the machines behind a seller's models, and beliefs that take it in (`data/sellers.toml`).
+"""What is known of the machines behind a seller's models, and beliefs that take it in (`data/facts/sellers.toml`).
 
 >>> from rackmath.decisions.backwards.beliefs import beliefs
 >>> round(sum(p for k, p in informed(seller("google"), beliefs()).choices["hardware"].odds.items() if "tpu" in k), 2)
@@ -8,11 +8,10 @@
 from __future__ import annotations
 
 import functools
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from importlib.resources import files
 
+from ... import shipped
 from ...world import catalog
 from .beliefs import Beliefs, Choice
 
@@ -43,7 +42,7 @@ class Seller:
 @functools.cache
 def sellers() -> Mapping[str, Seller]:
     """Every seller of which something is known, by its name on price lists."""
-    raw = tomllib.loads((files("rackmath") / "data" / "sellers.toml").read_text(encoding="utf-8"))
+    raw = shipped.read(shipped.FACTS / "sellers.toml")
     return {
         name: Seller(name=name, **(dict(row) | {"absent": tuple(row.get("absent", ()))})) for name, row in raw.items()
     }
