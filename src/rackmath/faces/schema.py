@@ -19,6 +19,8 @@ def property_of(spec: Spec) -> Schema:
         found = {"type": "object", "additionalProperties": {"type": ["number", "string"]}}
     elif spec.kind == "number":
         found = {"type": ["integer" if of.whole else "number", "string"]} | _limits(spec)
+    elif spec.record:
+        found = {"type": ["string", "object"]}
     else:
         found = {"type": "string"} | ({"enum": [*of.choices]} if of.choices else {})
     if spec.many:

@@ -10,6 +10,7 @@ import dataclasses
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, dataclass
+from os import PathLike
 from types import NoneType
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
@@ -197,6 +198,11 @@ class Spec:
         return self.default is ...
 
     @property
+    def record(self) -> bool:
+        """Whether it may be given as a record of the package, or as what describes one."""
+        return self.kind == "any" and self.field.complete in RECORDS
+
+    @property
     def place(self) -> str:
         """The word that stands in its place, where it is given by place."""
         return (self.field.metavar or self.name.upper()).strip("[]")
@@ -234,11 +240,11 @@ class Spec:
             return _flag(name, given)
         if self.kind == "number":
             return self._number(given)
+        if isinstance(given, PathLike):
+            given = str(given)
         if not isinstance(given, str):
-            if of.complete in RECORDS and not isinstance(getattr(given, "name", None), str):
-                raise BadInput(f"{name} = {shown(given)} is no name; give one, or a record of the package")
             if self.kind == "any":
-                return given  # a record of the package, or data in place of a file of it
+                return self._record(given) if self.record else given
             raise BadInput(f"{name} = {shown(given)} is not text; give words")
         if len(given) > LONGEST_TEXT:
             raise BadInput(f"{name} has {len(given):,} characters; give at most {LONGEST_TEXT:,}")
@@ -250,6 +256,19 @@ class Spec:
         if not given.strip():
             raise BadInput(f"{name} is empty; give {self.field.metavar.lower() or 'a word'}, or leave it out")
         return given
+
+    def _record(self, given: Any) -> Any:
+        """A model or a machine itself, or the one that a mapping describes."""
+        from ..world import described
+        from ..world.machine import Machine
+        from ..world.model import Model
+
+        kind, make = (Model, described.model) if self.field.complete == "models" else (Machine, described.machine)
+        if isinstance(given, kind):
+            return given
+        if isinstance(given, Mapping):
+            return make(given)
+        raise BadInput(f"{self.name} = {shown(given)} is no name; give one, a record, or a description")
 
     def _number(self, given: Any) -> float | int:
         of, name = self.field, self.name
@@ -357,8 +376,19 @@ def _lower(text: str) -> str:
 
 
 def asked(question: Any) -> dict[str, Any]:
-    """The keyword arguments that make this question again: every field with its value in SI."""
-    return {f.name: getattr(question, f.name) for f in dataclasses.fields(question)}
+    """The keyword arguments that make this question again: every field with its value in SI, records as mappings."""
+    known = specs(type(question))
+    return {name: _plain(getattr(question, name), spec.record) for name, spec in known.items()}
+
+
+def _plain(value: Any, record: bool) -> Any:
+    if not record or value is None or isinstance(value, str):
+        return value
+    if isinstance(value, tuple):
+        return tuple(_plain(one, record) for one in value)
+    from ..world.described import described
+
+    return described(value)
 
 
 def no_part(question: Any, where: str, *names: str) -> None:

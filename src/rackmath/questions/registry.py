@@ -62,7 +62,8 @@ class Command:
     def ask(self, given: Mapping[str, Any], *, typed: bool = False) -> Answer:
         """The answer to the question that words or numbers make; `typed`: people wrote every one of them."""
         question = self.read(given, typed=typed)
-        return replace(self.answer(question), command=self.name, question=asked(question))
+        arguments = asked(question)
+        return replace(self.answer(question), command=self.name, question=arguments)
 
     def read(self, given: Mapping[str, Any], *, typed: bool = False) -> Any:
         """The question that words or numbers make; refused in one sentence where it is none."""

@@ -118,20 +118,19 @@ def _sold_in_sizes(key: str) -> bool:
 
 
 def _entry(key: str) -> Machine:
-    files = _files()
-    if key in files:
-        given = _file(key)
-        return _derived(key, given) if "base" in given else device(key)
-    return _derived(key, presets()[key])
+    return described(key, _file(key) if key in _files() else presets()[key])
+
+
+def described(key: str, given: Mapping[str, Any]) -> Machine:
+    """The machine of what its file would hold: a device with its values, or a base with those that differ."""
+    if "base" in given:
+        return _derived(key, given)
+    return build_machine(key, given, _toml("fabrics.toml"), _toml("tiers.toml"))
 
 
 def device(key: str) -> Machine:
     """One device by its exact key, as its data file describes it."""
-    return _device(key, _files()[key])
-
-
-def _device(key: str, path: Path) -> Machine:
-    return build_machine(key, _read(path), _toml("fabrics.toml"), _toml("tiers.toml"))
+    return described(key, _read(_files()[key]))
 
 
 def _derived(key: str, given: Mapping[str, Any], files: Mapping[str, Path] | None = None) -> Machine:
@@ -139,7 +138,7 @@ def _derived(key: str, given: Mapping[str, Any], files: Mapping[str, Path] | Non
     base, files = str(given["base"]), _files() if files is None else files
     if base not in files or "base" in _read(files[base]):
         raise unknown(f"base of machine {key!r}", base, [k for k in files if "base" not in _read(files[k])])
-    one = _device(base, files[base])
+    one = described(base, _read(files[base]))
     for field in given.get("set", {}):
         if field not in DIMENSIONS:
             raise unknown(f"value set by machine {key!r}", field, DIMENSIONS)
@@ -348,7 +347,7 @@ def _own_machines(files: Found) -> tuple[dict[str, Path], dict[Path, str]]:
             if "base" in _read(path):
                 derived[path.stem] = path
             else:
-                _device(path.stem, path)
+                described(path.stem, _read(path))
                 good[path.stem] = path
         except BadInput as error:
             bad[path] = str(error)
