@@ -186,10 +186,14 @@ class Say:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Frame:
-    """What people came for, framed: a few sentences under a head. Values they hold stand in the record elsewhere."""
+    """What people came for, framed: a few sentences under a head. Values they hold stand in the record elsewhere.
+
+    `good`: whether it is what was hoped for.
+    """
 
     says: tuple[Say, ...]
     head: str = ""
+    good: bool = True
     key: str = ""
     title: str = ""
     aside: str = ""

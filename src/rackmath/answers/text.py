@@ -19,9 +19,10 @@ def cell(value: Any, unit: str = "") -> str:
 
     Units beside those of `units.show`: "share" (0.287 is 28.7%), "percent" (29%), "signed" (+29%), "x" (2.39x),
     "number" (three digits; "number4" to "number6": more; "digits": zeros kept), "times" (2.4x), "power" (FLOPs of a
-    run), "dollars" ($8.68 M), "change" (−3.8%), "count" and "tokens" (whole, with commas), "parameters" (671 B), "K"
-    (thousands), "above" (> 200K), "yes" (a check of what does not hold), "$" (dollars), "listed" (a list price to
-    its last digit).
+    run), "dollars" ($8.68 M), "change" (−3.8%), "count" and "tokens" (whole, with commas), "parameters" (671 B),
+    "GiB" (binary, as engines log bytes), "K" (thousands), "above" (> 200K), "yes" (a check of what does not hold),
+    "$" (dollars), "listed" (a list price to its last digit), "exact" (dollars to six
+    digits and the cent).
 
     >>> cell(0.0163, "s"), cell(0.287, "share"), cell(2.39, "x"), cell(1549.2, "tokens"), cell(None, "s")
     ('16.3 ms', '28.7%', '2.39x', '1,549', '')
@@ -44,6 +45,17 @@ def cell(value: Any, unit: str = "") -> str:
 
 def _count(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 1000 or value == int(value) else f"{value:,.1f}"
+
+
+def _exact(value: float) -> str:
+    """Dollars of a bill: to the cent, and small ones to six digits.
+
+    >>> _exact(0.00860376), _exact(1.4e-06), _exact(12345.678), _exact(0.0), _exact(2.5)
+    ('$0.00860376', '$0.0000014', '$12,345.68', '$0.00', '$2.50')
+    """
+    places = 2 if not value else max(2, 5 - math.floor(math.log10(abs(value))))
+    whole, _, cents = f"{abs(value):,.{places}f}".partition(".")
+    return f"{'−' if value < 0 else ''}${whole}.{cents.rstrip('0').ljust(2, '0')}"
 
 
 def _listed(value: float) -> str:
@@ -80,9 +92,11 @@ _WORDS: dict[str, Any] = {
     "whole": lambda v: f"{v:,.0f}",
     "parameters": lambda v: show(v, "params").removesuffix("params").strip(),
     "tokens": lambda v: f"{v:,.0f}",
+    "GiB": lambda v: f"{v / 2**30:,.2f} GiB",
     "K": lambda v: f"{round(v / 1000):,}K",
     "above": lambda v: f"> {round(v / 1000):,}K",
     "listed": _listed,
+    "exact": _exact,
 }
 
 

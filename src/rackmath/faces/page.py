@@ -54,7 +54,8 @@ def _(block: Say) -> str:
 @html.register
 def _(block: Frame) -> str:
     said = "<br>".join(_words(say) for say in block.says)
-    return f'<div class="frame"><small>{escape(block.head)}</small><p>{said}</p></div>'
+    kind = "frame" if block.good else "frame bad"
+    return f'<div class="{kind}"><small>{escape(block.head)}</small><p>{said}</p></div>'
 
 
 @html.register

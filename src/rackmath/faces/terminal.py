@@ -73,8 +73,9 @@ def _(block: Say, c: Console) -> None:
 
 @draw.register
 def _(block: Frame, c: Console) -> None:
-    text = Text("\n").join(_styled(say, "bold green", "dim" if say.faint else "") for say in block.says)
-    c.print(Panel(text, title=block.head, title_align="left", border_style="green", expand=False))
+    colour = "green" if block.good else "red"
+    text = Text("\n").join(_styled(say, f"bold {colour}", "dim" if say.faint else "") for say in block.says)
+    c.print(Panel(text, title=block.head, title_align="left", border_style=colour, expand=False))
 
 
 @draw.register

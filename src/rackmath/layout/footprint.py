@@ -39,6 +39,10 @@ class Footprint:
         """Bytes left for cache; 0 where weights and reserve leave none."""
         return np.maximum(self.capacity - self.weights - self.reserved, 0.0)
 
+    def concurrency(self, layout: Layout) -> Number:
+        """Sequences that the cache of a replica holds, whole ones or not: vLLM's "maximum concurrency"."""
+        return self.room / np.maximum(self.per_sequence, 1e-300) * layout.dp
+
     def prefilling(self, rank: Number) -> Number:
         """Bytes of prompts in progress beside `rank` decoding sequences: at most as many, and none beside one alone.
 
@@ -173,7 +177,15 @@ def device_cache_bytes(model: Model, precision: Precision, layout: Layout, conte
     What an engine sets aside for it is more: see `layout.pages.request_bytes`.
 
     KV heads are split over tp and replicated beyond; a latent cache is one head, so every rank keeps all of it.
-    Context-parallel ranks keep a part of the entries each.
+    Context-parallel ranks keep a part of the entries each, and so do ranks of a decode-context-parallel group.
+    A recurrent state has no tokens to share.
+
+    DeepSeek-V3's latent entries, 61 x 576 numbers of 16 bits a token, are copied to each of TP8 and shared with DCP8.
+
+    >>> from rackmath.world import catalog
+    >>> v3 = catalog.model("deepseek-ai/DeepSeek-V3")
+    >>> [float(device_cache_bytes(v3, v3.precision, Layout(tp=8.0, dcp=n), 1000.0)) / 1000 for n in (1.0, 8.0)]
+    [70272.0, 8784.0]
     """
     total: Number = 0.0 * context
     for group in model.groups:
@@ -181,7 +193,8 @@ def device_cache_bytes(model: Model, precision: Precision, layout: Layout, conte
             continue
         for stream in group.mixer.streams:
             size = group.count * entry_bytes(stream, precision)
-            total = total + size * stored_entries(stream, context) / np.minimum(layout.tp, stream.heads) / layout.cp
+            kept = stored_entries(stream, context) / (layout.cp * layout.dcp)
+            total = total + size * kept / np.minimum(layout.tp, stream.heads)
         state = group.count * group.mixer.state_elements * group.mixer.state_bytes
         total = total + state / np.minimum(layout.tp, group.mixer.heads)
     return total * stage_share(model, layout)

@@ -23,7 +23,7 @@ from ..world.lora import adapter
 from ..world.machine import Machine
 from ..world.model import LayerGroup, Matrix, Mixer, Model, Stream
 from ..world.precision import Format, Precision
-from .collectives import all_gather, all_reduce, point_to_point
+from .collectives import all_gather, all_reduce, point_to_point, reduce_scatter
 from .experts import expert_ops
 from .job import Job
 from .overlap import overlapped
@@ -134,6 +134,8 @@ def _group_ops(group: LayerGroup, job: Job) -> Iterator[Op]:
         yield from _mixing_ops(group.mixer, job, n, label)
         if not _alone(job.layout.cp):
             yield from _context_ops(group.mixer, job, n, label)
+        if not _alone(job.layout.dcp):
+            yield _shared_cache_op(group.mixer, job, n, label)
         yield _all_reduce(job, f"all-reduce after attention{label}", hidden, tp, n)
     if group.ffn:
         if group.ffn.matrices:
@@ -211,7 +213,7 @@ def _stream_ops(
     stream: Stream, mixer: Mixer, job: Job, sequences: Number, prefill: Number, n: float, label: str
 ) -> Iterator[Op]:
     """Attention over one cache stream: decoding sequences, then prefill tokens."""
-    work, tp, cp, bandwidth = job.work, job.layout.tp, job.layout.cp, job.machine.hbm_bandwidth
+    work, tp, cp, dcp, bandwidth = job.work, job.layout.tp, job.layout.cp, job.layout.dcp, job.machine.hbm_bandwidth
     fmt = entry_format(stream, job.precision)
     entry = entry_bytes(stream, job.precision) / np.minimum(tp, stream.heads)  # on this device
     # Engines multiply attention in 16 bits unless the cache is narrower; only the bound grants the narrow peak.
@@ -221,8 +223,9 @@ def _stream_ops(
     flops = sequences * work.width * entries * stream.decode_flops / tp
     written = sequences * work.width / stream.stride if stream.stored else 0.0
     group = np.maximum(mixer.heads / np.maximum(tp, stream.heads), 1.0) * work.width  # query heads on a key head
+    group = group * dcp  # a rank meets its part of the cache with the queries of its whole group: as many FLOPs
     if not _none(work.decode):
-        size = (sequences * entries + written) * entry
+        size = (sequences * entries + written) / dcp * entry
         spent = achieved.attention_decode(
             job.efficiency.kernel("mla_decode" if latent else "attention_decode", fmt.kernel), compute=flops / safe,
             bytes=size, bandwidth=bandwidth, sequences=sequences, entry_bytes=entry, group=group,
@@ -297,6 +300,40 @@ def _context_ops(mixer: Mixer, job: Job, n: float, label: str) -> Iterator[Op]:
         layers=n,
         network=np.where(np.asarray(cp) > 1, time + job.efficiency.launch, 0.0),
         kernels=0.0,
+    )
+
+
+def _shared_cache_op(mixer: Mixer, job: Job, n: float, label: str) -> Op:
+    """What ranks of a decode-context-parallel group tell each other in a layer.
+
+    While decoding, queries of all their heads are gathered, then the logarithms of the sums of weights (LSE, four
+    bytes a head) that scale each rank's result, and the results are summed and scattered: three collectives, as
+    vLLM's default does. While prefilling, entries of earlier chunks and of cached prefixes are gathered. The bound
+    grants them free: a query needs to visit a rank only where that has entries it attends to.
+    """
+    work, layout = job.work, job.layout
+    on, size = job.links(layout.dcp), job.precision.activation_bytes
+    tokens = work.decode * work.width / layout.dp
+    heads = mixer.heads / layout.tp * layout.dcp
+    numbers = sum(s.decode_flops for s in mixer.streams) / 2 / mixer.heads  # of a head's query and result
+    half = tokens * heads * numbers / 2 * size
+    sums = all_gather(tokens * heads * layout.dcp * 4, on)
+    decode = all_gather(half, on).time + sums.time + reduce_scatter(half, on).time
+    decode = decode + 3 * job.efficiency.exchange_latency
+    earlier: Number = 0.0
+    chunk = np.minimum(work.prefill * work.busiest, work.prompt - work.prompt_cached)
+    for stream in mixer.streams:
+        entry = entry_bytes(stream, job.precision) / np.minimum(layout.tp, stream.heads)
+        met = np.maximum((work.prompt + work.prompt_cached - chunk) / 2, 0.0) / stream.stride
+        earlier = earlier + work.prompts * work.busiest * met * entry
+    prefill = all_gather(earlier, on).time + job.efficiency.exchange_latency
+    several, decodes, prefills = (np.asarray(x) > y for x, y in ((layout.dcp, 1), (work.decode, 0), (earlier, 0)))
+    return Op(
+        name=f"shared cache exchange{label}",
+        kind="network",
+        layers=n,
+        network=np.where(several, np.where(decodes, decode, 0.0) + np.where(prefills, prefill, 0.0), 0.0),
+        kernels=np.where(several, 3.0 * decodes + prefills, 0.0),
     )
 
 

@@ -64,8 +64,8 @@ def request_bytes(
 ) -> Number:
     """Bytes of cache and state a request of `context` tokens takes on one device of its attention-DP group.
 
-    `ahead`: tokens of it in steps under way; 1 while it decodes. Heads are split and copied, and context-parallel
-    ranks keep a part each, as in `layout.footprint.device_cache_bytes`.
+    `ahead`: tokens of it in steps under way; 1 while it decodes. Heads are split and copied, and ranks of context
+    parallelism keep a part each, as in `layout.footprint.device_cache_bytes`.
 
     >>> from rackmath.world import catalog
     >>> from rackmath.world.engine import engine
@@ -128,7 +128,7 @@ def _kinds(model: Model, precision: Precision, layout: Layout, how: Paging) -> t
 
 
 def _held(stream: Stream, precision: Precision, layout: Layout) -> Number:
-    return entry_bytes(stream, precision) / np.minimum(layout.tp, stream.heads) / layout.cp
+    return entry_bytes(stream, precision) / np.minimum(layout.tp, stream.heads) / (layout.cp * layout.dcp)
 
 
 def _apart(kinds: list[Kind], context: Number, ahead: Number) -> Number:

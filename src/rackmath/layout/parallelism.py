@@ -21,6 +21,10 @@ class Layout:
 
     Context parallelism: `cp` such sets of ranks share each prompt's tokens and keep each a part of its cache; dense
     weights are copied to all of them, experts lie on all tp x dp x cp devices of a stage. It serves long prefill.
+
+    Decode context parallelism: tensor-parallel ranks beyond the KV heads hold copies of the same cache; in groups of
+    `dcp` of them each keeps every dcp-th token instead. It takes no further device. While decoding, a group gathers
+    its queries and merges what each rank's part of the cache made of them (vLLM: --decode-context-parallel-size).
     """
 
     tp: Number = 1.0
@@ -28,6 +32,7 @@ class Layout:
     dp: Number = 1.0
     ep: Number = 1.0
     cp: Number = 1.0
+    dcp: Number = 1.0
     redundant: Number = 0.0  # copies of experts wanted beside the experts, before an even split adds more
 
     @property
@@ -50,11 +55,13 @@ class Layout:
 
         >>> Layout(tp=4, dp=8, ep=32).label()
         'TP4 DP8 EP32'
+        >>> Layout(tp=8, dcp=8).label()
+        'TP8 DCP8'
         >>> Layout().label()
         'TP1'
         """
         parts = [f"TP{self.tp:.0f}"]
-        more = (("DP", self.dp), ("CP", self.cp), ("EP", self.ep), ("PP", self.pp))
+        more = (("DP", self.dp), ("CP", self.cp), ("DCP", self.dcp), ("EP", self.ep), ("PP", self.pp))
         parts += [f"{n}{v:.0f}" for n, v in more if v > 1]
         return " ".join(parts)
 
@@ -97,7 +104,8 @@ def illegal(model: Model, layout: Layout) -> dict[str, Mask]:
     """Why a layout cannot run: reason -> True where it applies. Rows with no reason are legal.
 
     Tensor parallelism must divide the query heads and either divide or be divided by the KV heads (which are then
-    replicated); experts beyond an even split are filled up with redundant copies, at most 20 % of them.
+    replicated); experts beyond an even split are filled up with redundant copies, at most 20 % of them. Decode
+    context parallelism must divide the copies of a KV head.
 
     >>> from rackmath.world.description import build
     >>> llama = build({"name": "l", "d_model": 4096, "vocab": 1000, "groups": [{"count": 32,
@@ -112,6 +120,7 @@ def illegal(model: Model, layout: Layout) -> dict[str, Mask]:
             expert_width = expert_width | (group.ffn.d_expert % layout.moe_tp != 0)
             redundancy = redundancy | (slots(group.ffn, layout) > group.ffn.n_experts * (1 + REDUNDANCY_LIMIT))
     stage = layout.stage
+    copies, windows = _not_shared(model, layout)
     recurrent = any(g.mixer and (g.mixer.state_elements or g.mixer.scan_flops) for g in model.groups)
     reasons = {
         **uncut(model, layout.tp),
@@ -119,10 +128,45 @@ def illegal(model: Model, layout: Layout) -> dict[str, Mask]:
         "too many redundant experts": redundancy,
         "ep does not divide tp x dp": stage % layout.ep != 0,
         "a recurrent state cannot be split over cp": (np.asarray(layout.cp) > 1) & recurrent,
+        "dcp does not divide the copies of the cache, tp / KV heads": copies,
+        "engines do not share the cache of a window over dcp": windows,
         "ep without experts": (np.asarray(layout.ep) > 1) & (not model.has_experts),
         "more stages than layers": np.asarray(layout.pp) > model.n_layers,
     }
     return {reason: np.broadcast_to(bad, np.shape(stage)) for reason, bad in reasons.items()}
+
+
+def _not_shared(model: Model, layout: Layout) -> tuple[Mask, Mask]:
+    """Where ranks of a decode-context-parallel group would hold different KV heads, and where a cache is a window.
+
+    vLLM's own rules: dcp divides tp and is at most tp / KV heads (model and parallel configuration; context parallel
+    deployment guide), and its managers of sliding-window and chunked caches refuse a dcp above 1.
+    """
+    shared = np.asarray(layout.dcp) > 1
+    copies: Mask = shared & (not any(g.mixer and g.mixer.streams for g in model.groups))
+    windows: Mask = np.asarray(False)
+    for group in model.groups:
+        for stream in group.mixer.streams if group.mixer else ():
+            copies = copies | (shared & (layout.tp % (stream.heads * layout.dcp) != 0))
+            windows = windows | (shared & (min(stream.window, stream.chunk) < np.inf))
+    return copies, windows
+
+
+def cache_copies(model: Model, tp: Number) -> Number:
+    """How many of `tp` ranks hold the same cache: those beyond the heads of the stream that is cut furthest.
+
+    >>> from rackmath.world import catalog
+    >>> [float(cache_copies(catalog.model(m), 8.0)) for m in ("deepseek-ai/DeepSeek-V3", "Qwen/Qwen3-235B-A22B")]
+    [8.0, 2.0]
+    """
+    heads = max((s.heads for g in model.groups if g.mixer for s in g.mixer.streams), default=np.inf)
+    return np.maximum(np.floor(tp / heads), 1.0)
+
+
+def shares_cache(engine: Engine, model: Model) -> bool:
+    """Whether an engine shares the copies of such a model's cache over dcp."""
+    latent = all(s.heads <= 1 for g in model.groups if g.mixer for s in g.mixer.streams)
+    return engine.shared_caches == "all" or (engine.shared_caches == "latent" and latent)
 
 
 def slots(ffn: FeedForward, layout: Layout) -> Number:

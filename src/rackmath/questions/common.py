@@ -55,7 +55,8 @@ CacheFormats = Annotated[
 LayoutWords = Annotated[
     str | None,
     Field(
-        help="Such as 'TP8 DP4 EP32 PP2'. If not given, the one with the cheapest tokens for what is asked.",
+        help="Such as 'TP8 DP4 EP32 PP2' or 'TP8 DCP8'. If not given, the one with the cheapest tokens for what is"
+        " asked.",
         metavar="LAYOUT",
         panel=CHOICES,
     ),

@@ -256,15 +256,15 @@ def _names(given: str | Sequence[str] | None) -> list[str]:
 
 
 def parse_layout(text: str, q: Question) -> Layout:
-    """A layout from words like "TP8 DP4 EP32 PP2"; refused with the reason where it is not legal.
+    """A layout from words like "TP8 DP4 EP32 PP2" or "TP8 DCP8"; refused with the reason where it is not legal.
 
     `ep` defaults to 1 (every expert cut over the stage).
     """
-    from ..layout.parallelism import Layout, illegal
+    from ..layout.parallelism import Layout, illegal, shares_cache
 
     values: dict[str, float] = {}
     for word in re.split(r"[\s,x+]+", text.strip().lower()):
-        match = re.fullmatch(r"(tp|dp|ep|pp|cp)=?(\d{1,6})", word)
+        match = re.fullmatch(r"(tp|dp|ep|pp|cp|dcp)=?(\d{1,6})", word)
         if match is None:
             raise BadInput(f"layout {text!r} has the part {word!r}; write it like 'TP8 DP4 EP32 PP2'")
         if match.group(1) in values:
@@ -276,6 +276,8 @@ def parse_layout(text: str, q: Question) -> Layout:
     reasons = [reason for reason, bad in illegal(q.model, layout).items() if bad.any()]
     if reasons:
         raise BadInput(f"layout {layout.label()} cannot run {q.model.name}: {'; '.join(reasons)}")
+    if layout.dcp > 1 and not shares_cache(q.engine, q.model):
+        raise BadInput(f"{q.engine.name} does not share the cache of {q.model.name} over dcp; leave DCP out")
     if layout.gpus > q.machine.n_devices:
         raise BadInput(
             f"layout {layout.label()} needs {plural(float(layout.gpus), 'device')} and {q.machine.name} has"

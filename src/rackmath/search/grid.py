@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,7 @@ from ..economics.cost import HOUR, request_cost
 from ..economics.fleet import FleetNeed, fleet
 from ..kernel.efficiency import Efficiency
 from ..layout.footprint import footprint
-from ..layout.parallelism import Layout, illegal
+from ..layout.parallelism import Layout, cache_copies, illegal, shares_cache
 from ..serving.seats import open_seats
 from ..serving.speculative import Speculation
 from ..serving.steady import steady
@@ -28,6 +28,9 @@ Column = NDArray[np.float64]
 
 STAGES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
 """Numbers of pipeline stages to try."""
+
+CUTS = ("tp", "pp", "dp", "ep", "dcp")
+"""The cuts of a layout that a search chooses among."""
 
 CHUNK = 16384
 """Rows evaluated at once: columns of this length stay in the cache of one core."""
@@ -90,7 +93,8 @@ def layouts(model: Model, machine: Machine, limit: float, engine: Engine = TYPIC
 
     Tensor parallelism stays inside the scale-up domain (beyond it two all-reduces a layer cross the slow network);
     the stage is cut into any number of expert-parallel groups that divides it. Without experts attention-DP groups
-    share nothing, they are replicas, so none are tried. A local engine puts whole layers on each card.
+    share nothing, they are replicas, so none are tried. Copies of a cache are all kept, or all shared over dcp, where
+    the engine does that. A local engine puts whole layers on each card.
     """
     if engine.local:
         stages = np.array([float(n) for n in device_counts(machine, min(limit, model.n_layers))])
@@ -110,9 +114,19 @@ def layouts(model: Model, machine: Machine, limit: float, engine: Engine = TYPIC
                 cuts = divisors(stage) if model.has_experts else [1]
                 rows.update((tp, pp, dp, ep) for ep in cuts)
     table = np.array(sorted(rows, key=lambda r: (r[0] * r[1] * r[2], r)), dtype=float).reshape(-1, 4)
-    every = Layout(tp=table[:, 0], pp=table[:, 1], dp=table[:, 2], ep=table[:, 3])
+    every = _sharing(model, engine, Layout(tp=table[:, 0], pp=table[:, 1], dp=table[:, 2], ep=table[:, 3]))
     bad = np.logical_or.reduce(list(illegal(model, every).values()))
     return take(every, ~bad)
+
+
+def _sharing(model: Model, engine: Engine, every: Layout) -> Layout:
+    """The layouts, and after them those again whose devices hold copies of the cache, with the copies shared."""
+    copies = np.asarray(cache_copies(model, every.tp))
+    again = np.flatnonzero(copies > 1)
+    if not len(again) or not shares_cache(engine, model):
+        return every
+    index = np.concatenate([np.arange(len(copies)), again])
+    return replace(take(every, index), dcp=np.concatenate([np.ones(len(copies)), copies[again]]))
 
 
 def divisors(n: int) -> list[int]:
@@ -228,7 +242,5 @@ def join(parts: Sequence[Candidates]) -> Candidates:
     """Several pieces as one."""
     fields = ("batch", "precision", "tpot", "ttft", "request_cost", "objective", "tput_per_gpu",
               "output_tput_per_gpu", "memory", "fits", "keeps_pace")  # fmt: skip
-    layout = Layout(
-        **{f: np.concatenate([np.asarray(getattr(p.layout, f)) for p in parts]) for f in ("tp", "pp", "dp", "ep")}
-    )
+    layout = Layout(**{f: np.concatenate([_column(getattr(p.layout, f), len(p)) for p in parts]) for f in CUTS})
     return Candidates(layout=layout, **{f: np.concatenate([getattr(p, f) for p in parts]) for f in fields})

@@ -1,11 +1,11 @@
 """The commands that start a plan in serving engines: templates of `data/facts/launch.toml`, filled in.
 
-Facts a template may ask for: tp, pp, dp, cp, ep (more than one way each), ep_all and ep_some (experts over all
+Facts a template may ask for: tp, pp, dp, cp, dcp, ep (more than one way each), ep_all and ep_some (experts over all
 devices of a stage, or over groups), experts, redundant, fp8_cache, other_cache, lora, chunked, prefill, decode, split
 (two pools); nodes (more than one), of these nodes_dp (whole DP ranks in a node), nodes_rank (one rank over all nodes)
 and nodes_ray (several ranks, each over nodes); first and others (the node). Placeholders: {model} {tp} {pp} {dp} {cp}
-{ep} {gpus} {stage} {trt_tp} {redundant} {seqs} {seqs_rank} {tokens} {tokens_all} {context} {memory} {free_share}
-{weights} {cache} {rank} {adapters} {file} {nodes} {node} {local}.
+{dcp} {ep} {gpus} {stage} {trt_tp} {redundant} {seqs} {seqs_rank} {tokens} {tokens_all} {context} {memory}
+{free_share} {weights} {cache} {rank} {adapters} {file} {nodes} {node} {local}.
 """
 
 from __future__ import annotations
@@ -189,7 +189,7 @@ def _facts(
     from ..layout.reserve import share_in_force
     from ..units import show
 
-    tp, pp, dp, cp, ep = (int(float(getattr(layout, n))) for n in ("tp", "pp", "dp", "cp", "ep"))
+    tp, pp, dp, cp, dcp, ep = (int(float(getattr(layout, n))) for n in ("tp", "pp", "dp", "cp", "dcp", "ep"))
     stage = tp * dp * cp
     routed = [g.ffn for g in q.model.groups if g.ffn and g.ffn.n_experts]
     spare = max((float(slots(ffn, layout)) - ffn.n_experts for ffn in routed), default=0.0)
@@ -204,7 +204,8 @@ def _facts(
     held = footprint(q.model, q.machine, precision, layout, q.engine, float(traffic.isl))
     after = max(float(held.capacity) - float(held.weights), 1.0)
     facts = {
-        "tp": tp > 1, "pp": pp > 1, "dp": dp > 1, "cp": cp > 1, "ep": ep > 1, "experts": bool(routed),
+        "tp": tp > 1, "pp": pp > 1, "dp": dp > 1, "cp": cp > 1, "dcp": dcp > 1, "ep": ep > 1,
+        "experts": bool(routed),
         "ep_all": ep > 1 and ep == stage, "ep_some": 1 < ep < stage, "redundant": spare > 0,
         "fp8_cache": kv.startswith("fp8"), "other_cache": not kv.startswith(("fp8", "bf16", "fp16")),
         "lora": lora is not None, "chunked": float(traffic.isl) > tokens, "prefill": pool == "prefill",
@@ -214,7 +215,7 @@ def _facts(
     }  # fmt: skip
     share = float(share_in_force(q.engine, q.machine, layout))
     values = {
-        "model": q.model.name, "tp": tp, "pp": pp, "dp": dp, "cp": cp, "ep": ep, "stage": stage,
+        "model": q.model.name, "tp": tp, "pp": pp, "dp": dp, "cp": cp, "dcp": dcp, "ep": ep, "stage": stage,
         "trt_tp": tp * dp, "redundant": int(spare), "seqs": math.ceil(batch - 1e-9),
         "seqs_rank": math.ceil(batch / dp - 1e-9), "tokens": tokens, "tokens_all": tokens * dp,
         "context": math.ceil(float(traffic.isl) + float(traffic.osl)), "memory": f"{share:.3g}",

@@ -161,7 +161,7 @@ def memory(
         reference=reference,
         holds=holds,
         terms={name: float(value) for name, value in first.items()},
-        pool_tokens=float(np.floor(holds.room / np.maximum(holds.per_sequence, 1e-300) * chosen.dp * reference)),
+        pool_tokens=float(np.floor(holds.concurrency(chosen) * reference)),
         drains=drains(machine),
         drain=drain,
         share=weights / box,

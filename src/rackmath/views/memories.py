@@ -9,6 +9,7 @@ import numpy as np
 from ..answers.terms import Term, count, difference, given, product, quotient, stated, total
 from ..kernel.counts import cache_bytes, weight_bytes, weight_flops
 from ..search.balance import weight_format
+from ..search.fits import Held
 from ..search.memory import Drain, Memory
 from . import pass_terms
 from .machine_terms import of_machine
@@ -90,3 +91,24 @@ def _users(m: Memory, held: Term, whole: Term, devices: Term) -> tuple[Term, Ter
     ideal = quotient("users, ideal", "", room, one, note="all HBM, one copy of the weights, no reserve")
     per = count("users per replica", float(m.holds.batch_max), "engine reserve kept, caches whole on their devices")
     return left, product("users", "", count("replicas", m.replicas, m.layout.label()), per), ideal
+
+
+def of_fit(m: Held) -> Term:
+    """What the fullest device would need beside what it has, and how many requests the room for caches holds."""
+    machine, held = m.demand.question.machine, m.holds
+    engine = f"engine {m.demand.question.engine.name} {m.demand.question.engine.version}".strip()
+    capacity = of_machine(machine, "hbm_capacity", "memory")
+    weights = Term(name="weights on the fullest device", value=float(held.weights), unit="B", note=m.layout.label())
+    terms = (given(name, float(value), "B", by=engine) for name, value in held.terms.items())
+    kept = stated("sum", "kept by the engine", float(held.reserved), "B", *terms)
+    one = Term(name="cache of a user", value=float(held.per_sequence), unit="B",
+               note=f"{m.demand.context:,.0f} tokens, in the blocks of the engine")  # fmt: skip
+    users = count("users on a device", m.caches / max(float(held.per_sequence), 1e-300))
+    needed = total("memory needed", "B", weights, kept, product("caches", "B", users, one))
+    room = difference("room for caches", "B", capacity, weights, kept)
+    lacks = difference("short by", "B", needed, capacity, note="below 0: left over")
+    if float(held.room) <= 0:
+        return Term(name="whether it fits", children=(lacks, room))
+    many = product("maximum concurrency", "", quotient("on a device", "", room, one), count("dp", float(m.layout.dp)))
+    pool = product("tokens of cache", "", many, given("context", m.demand.context))
+    return Term(name="whether it fits", children=(lacks, many, pool))

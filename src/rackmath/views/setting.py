@@ -67,7 +67,9 @@ def known_price(machine: Machine) -> float | None:
 
 
 def layout(one: Layout) -> Record:
-    return {"label": one.label()} | {name: getattr(one, name) for name in ("tp", "pp", "dp", "cp", "ep", "gpus")}
+    return {"label": one.label()} | {
+        name: getattr(one, name) for name in ("tp", "pp", "dp", "cp", "dcp", "ep", "gpus")
+    }
 
 
 def precision(one: Precision) -> Record:

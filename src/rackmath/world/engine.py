@@ -51,6 +51,7 @@ class Engine:
     align_steps: float = (
         16  # longest that attention-DP ranks hold back prefill so that it runs on many of them at once
     )
+    shared_caches: str = "all"  # which caches it shares over dcp: "all", "latent" ones, or "none"
     prefill_first: bool = False  # whether prompts are prefilled to the end before decoding goes on
     local: bool = False  # a runtime for one to a few users: layers over cards in turn, all memory, see `layout.local`
     flash: bool = True  # whether attention needs no room for its scores (local engines)
@@ -116,7 +117,7 @@ def packaged(words: str) -> Engine:
     of = _engines()[key]
     return Engine(
         name=key, version=version, chunk_tokens=of["chunk_tokens"], prefill_first=of["prefill_first"],
-        **{name: of[name] for name in ("local", "on_device", "memory_share") if name in of},
+        **{name: of[name] for name in ("local", "on_device", "memory_share", "shared_caches") if name in of},
         **memory_terms(key, version),
     )  # fmt: skip
 

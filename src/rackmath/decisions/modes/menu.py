@@ -18,7 +18,7 @@ from ...arrays import Number, take
 from ...economics.cost import cost
 from ...errors import Infeasible
 from ...layout.parallelism import Layout
-from ...search.grid import Column, Question, layouts, with_batches
+from ...search.grid import CUTS, Column, Question, layouts, with_batches
 from ...search.plan import Plan, evaluate_plan, plan
 from ...serving.speculative import speculation_keeping
 from ...serving.steady import Serving, steady
@@ -183,7 +183,8 @@ def _offers(normal: Plan, many: Question, every: Layout, times: int, per_pass: f
         )  # fmt: skip
     layout, batch = with_batches(many, normal.precision, every, FINE_BATCHES)
     if times == 1:  # the normal mode itself is on its own menu
-        own = {f: np.append(getattr(layout, f), float(getattr(normal.layout, f))) for f in ("tp", "pp", "dp", "ep")}
+        n = len(batch)
+        own = {f: np.append(np.broadcast_to(getattr(layout, f), n), float(getattr(normal.layout, f))) for f in CUTS}
         layout, batch = Layout(**own), np.append(batch, normal.batch)
     return _best(many, normal.precision, layout, batch, name, gpus, per_pass, width)
 
@@ -195,7 +196,7 @@ def _same_replica(normal: Plan, points: int = 300) -> tuple[Offers, float]:
     room = float(normal.serving.footprint.batch_max)
     most = max(room, normal.batch, 1.0)
     batch = np.unique(np.append(np.round(np.geomspace(1, most / unit, points)) * unit, normal.batch))
-    same = Layout(**{f: np.full(len(batch), float(getattr(one, f))) for f in ("tp", "pp", "dp", "ep")})
+    same = Layout(**{f: np.full(len(batch), float(getattr(one, f))) for f in CUTS})
     name = f"batch alone, {one.label()}"
     offers = _best(normal.question, normal.precision, same, batch, name, float(one.gpus), 1.0, 1.0)
     endless = evaluate_plan(normal.question, one, normal.precision, 1e7 * unit * float(one.dp))
