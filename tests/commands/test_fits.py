@@ -236,7 +236,7 @@ def test_remedies_are_no_larger_than_needed() -> None:
         ([LLAMA, "--on", "h100", "--tp", "3"], "TP3"),
         ([LLAMA, "--on", "8xh100", "--tp", "8", "--dcp", "2"], "DCP2"),
         ([LLAMA, "--on", "8xh100", "--dcp", "2", "--engine", "trtllm"], "does not share"),
-        ([LLAMA, "--on", "8xh100", "--tp", "8", "--layout", "TP8"], "leave --tp and --dcp out"),
+        ([LLAMA, "--on", "8xh100", "--tp", "8", "--layout", "TP8"], "plays no part with --layout"),
         ([LLAMA, "--on", "h100", "--layout", "TP2"], "needs 2 devices"),
         ([LLAMA, "--on", "h100", "--precision", "fp9"], "did you mean"),
         ([LLAMA, "--on", "h100", "--set", "engine.memory_shar=1"], "did you mean"),

@@ -17,10 +17,10 @@ import numpy as np
 
 from ..answers.parts import Answer, Bar, Block, Column, Frame, Say, Table
 from ..answers.text import cell
-from ..errors import BadInput, Infeasible
+from ..errors import Infeasible
 from ..layout.parallelism import Layout
 from ..questions.common import CHOICES, LayoutWords, OnMachine, PriceKind
-from ..questions.fields import count, specs, tokens
+from ..questions.fields import count, needs_no, specs, tokens
 from ..questions.lines import line, words
 from ..questions.resolve import parse_layout, question
 from ..search.fits import TIMES, Demand, Held, Remedy, demand, holds, longest_context, most_users, remedies
@@ -46,6 +46,7 @@ class FitsQuestion(OnMachine):
     tp: Annotated[
         int | None,
         count("Cut over so many devices by tensor parallelism.", least=1, most=1e6, whole=True, panel=CHOICES),
+        needs_no("layout"),
     ] = None
     dcp: Annotated[
         int | None,
@@ -54,6 +55,7 @@ class FitsQuestion(OnMachine):
             " parallelism.",
             least=1, most=1e6, whole=True, panel=CHOICES,
         ),
+        needs_no("layout"),
     ] = None  # fmt: skip
     layout: LayoutWords = None
     price: PriceKind = None
@@ -85,8 +87,6 @@ def answer(q: FitsQuestion) -> Answer:
 
 def _demand(q: FitsQuestion) -> tuple[Demand, bool, tuple[str, ...]]:
     """The demand in records; whether its layout was named; notes."""
-    if q.layout and (q.tp or q.dcp):
-        raise BadInput("--layout names the whole cut; leave --tp and --dcp out, or write them into it: 'TP8 DCP8'")
     asked, notes = question(
         q.model, q.on, traffic=Traffic(isl=1024, osl=1), precision=q.precision, kv=q.kv, price=q.price,
         engine=q.engine, sets=q.sets, personal=True,
