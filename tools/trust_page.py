@@ -21,8 +21,9 @@ from rackmath import shipped
 from rackmath.evidence import memory_logs, published, validate
 from rackmath.evidence import noise as floors
 from rackmath.evidence.score import Column
-from rackmath.faces import chart_trust, show_validate
 from rackmath.faces.charts import write
+from rackmath.views import scores as views
+from rackmath.views import trust_charts
 from rackmath.world.engine import GIB, titles
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -53,7 +54,7 @@ def spaced(words: Sequence[str]) -> tuple[str, ...]:
 
 
 def cells(column: Column) -> tuple[str, ...]:
-    return spaced(show_validate.cells(column))
+    return spaced(views.cells(column))
 
 
 # --- the parts of the page ----------------------------------------------------------------------------------------
@@ -111,7 +112,7 @@ def left() -> str:
     )
     files = {"all": "both files"}
     rows = [
-        (show_validate.left_out_name(one), files.get(one["of"], one["of"]), *_left(one))
+        (views.held_out_name(one["by"]), files.get(one["of"], one["of"]), *_left(one))
         for one in found
         if one["of"] in validate.POOLED
     ]
@@ -125,7 +126,7 @@ def left() -> str:
 
 
 def _left(one: dict[str, Any]) -> tuple[str, ...]:
-    return (str(one["quantity"]).upper(), *spaced(show_validate.left_out_cells(one)))
+    return (str(one["quantity"]).upper(), *spaced(views.held_out_cells(one)))
 
 
 def versions() -> str:
@@ -160,8 +161,8 @@ def peer() -> str:
     rows = []
     for b in found.lines:
         what = f"**{'TPOT' if 'tpot' in b.column else 'TTFT'}, {b.mode}**"
-        for words in show_validate.beside(b, f"{found.name} {found.version}"):
-            rows.append((what, *spaced(words)))
+        for who, column in views.compared(b, f"{found.name} {found.version}"):
+            rows.append((what, who, *cells(column)[:-1]))
             what = ""
     text = table(("silicon sample", "who", *HEADS[:-1]), rows, 2)
     return f"\n{text}\nThe peer's run: {found.source}.\n\n"
@@ -218,9 +219,9 @@ def write_memory(*, check: bool) -> int:
 # --- writing and checking -----------------------------------------------------------------------------------------
 
 DRAWN: dict[str, Callable[[validate.Validation], dict[str, Any]]] = {
-    "trust-tpot.svg": lambda v: chart_trust.predicted_measured(v, "tpot"),
-    "trust-ttft.svg": lambda v: chart_trust.predicted_measured(v, "ttft"),
-    "trust-cells.svg": chart_trust.by_cell,
+    "trust-tpot.svg": lambda v: trust_charts.predicted_measured(v, "tpot"),
+    "trust-ttft.svg": lambda v: trust_charts.predicted_measured(v, "ttft"),
+    "trust-cells.svg": trust_charts.by_cell,
 }
 
 

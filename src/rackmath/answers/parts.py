@@ -103,8 +103,9 @@ class Table:
     """Rows of SI values with typed columns.
 
     `rows` are the record's. `shown`: the rows for people, where they are others (equal ones merged, the last ones
-    summed up). `strong` and `faint`: places of rows in what is shown. `total`: a last row, set apart. `marks`: a
-    few words behind a row. `flat`: the rows of CSV, where those of the record hold lists or mappings.
+    summed up). `strong` and `faint`: places of rows in what is shown; `heads`: of rows that head those below.
+    `total`: a last row, set apart. `marks`: a few words behind a row. `flat`: the rows of CSV, where those of the
+    record hold lists or mappings.
     """
 
     key: str
@@ -116,6 +117,7 @@ class Table:
     total: Mapping[str, Any] | None = None
     strong: int | None = None
     faint: frozenset[int] = frozenset()
+    heads: frozenset[int] = frozenset()
     marks: Mapping[int, str] = field(default_factory=dict)
     headless: bool = False
     flat: Sequence[Mapping[str, Any]] | None = None
@@ -241,8 +243,8 @@ class Answer:
 
     `data`: what the record holds beside the blocks' values. `table`: key of the table that `rows` and CSV give;
     of a mapping of mappings each is a row, its name first; or what makes those rows, where the record holds columns.
-    `remarks`: notes for people that only repeat what the record says elsewhere. `files`: other files it can be saved
-    as, by their ending (".trace.json"). `command` and `question` are set at
+    `remarks`: notes for people that only repeat what the record says elsewhere. `saves`: other files it can be
+    written to, by their ending (".trace.json"). `command` and `question` are set at
     the door (`questions.registry.ask`): the keyword arguments that give this answer again.
 
     Tables and figures are attributes: `answer.memory.room`, `answer.front[0]["tpot"]`.
@@ -256,7 +258,7 @@ class Answer:
     terms: Callable[[], Term] | None = None
     notes: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
-    files: Mapping[str, Callable[[], Any]] = field(default_factory=dict)
+    saves: Mapping[str, Callable[[], Any]] = field(default_factory=dict)
     exit_code: int = 0
     command: str = ""
     question: Mapping[str, Any] = field(default_factory=dict)

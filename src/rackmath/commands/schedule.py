@@ -93,7 +93,7 @@ def answer(q: Schedules) -> Answer:
         data=_data(chosen, run, setting, unit),
         terms=lambda: _terms(found if chosen is None else (chosen,), chosen, setting, unit),
         notes=_notes(found),
-        files={".trace.json": lambda: _trace(run)},
+        saves={".trace.json": lambda: _trace(run)},
         subject=found,
     )
 

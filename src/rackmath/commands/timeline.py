@@ -83,7 +83,7 @@ def answer(q: StepInTime) -> Answer:
         data=_data(a),
         terms=lambda: _terms(a),
         notes=a.notes,
-        files={".trace.json": lambda: trace(t)},
+        saves={".trace.json": lambda: trace(t)},
         subject=a,
     )  # fmt: skip
 

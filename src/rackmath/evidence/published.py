@@ -19,6 +19,7 @@ from .. import shipped
 from ..errors import BadInput
 from .answer import Answer, Asked, Kind, Text
 from .kinds import answered, answers, kind_named
+from .table import EXAMPLE, EXAMPLE_RUNS, place
 
 PACKAGE, VERSION, MEMBER = "aiconfigurator-core", "0.12.0", "aiconfigurator_core/systems/silicon_sample.csv"
 INSTALL = "pip install 'rackmath[validate]'"
@@ -53,6 +54,9 @@ FILES = tuple(
 )  # fmt: skip
 PACKAGED = FILES[0]
 
+SAMPLE = (Published(path=EXAMPLE_RUNS, kind="inferencex", columns=("median_tpot", "median_ttft", "tput_per_gpu")),)
+"""The runs that come along, in the package's own data: what "example" in place of a folder stands for."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
@@ -68,20 +72,28 @@ class Found:
 # --- where files lie ----------------------------------------------------------------------------------------------
 
 
-def folder(given: Path | None = None) -> Path:
-    """The folder of measured data: the one given, $RACKMATH_DATA, or ../shared/data."""
+def folder(given: Path | None = None) -> tuple[Path, tuple[Published, ...]]:
+    """The folder of measured data, and what may lie in it: the one given, $RACKMATH_DATA, or ../shared/data.
+
+    >>> folder(Path("example"))[1] == SAMPLE
+    True
+    """
+    if given == Path(EXAMPLE) and not given.is_dir():
+        return place(EXAMPLE).parent, SAMPLE
     if given is not None and not given.is_dir():
         raise BadInput(f"there is no folder '{given}'; --data takes the folder that holds serving/ and training/")
-    return given or Path(os.environ.get("RACKMATH_DATA") or Path("..") / "shared" / "data")
+    return given or Path(os.environ.get("RACKMATH_DATA") or Path("..") / "shared" / "data"), FILES
 
 
-def find(data: Path, *, asked: Asked | None = None) -> tuple[tuple[Found, ...], tuple[str, ...]]:
+def find(
+    data: Path, wanted: tuple[Published, ...] = FILES, *, asked: Asked | None = None
+) -> tuple[tuple[Found, ...], tuple[str, ...]]:
     """Every published file that is there, answered; and one line for each that is not.
 
     The silicon sample is read from the folder, or else from the installed package.
     """
     found, missing = [], []
-    for one in FILES:
+    for one in wanted:
         path = data / one.path
         if path.is_file():
             kind, header, said = answers(path, one.kind, asked=asked)

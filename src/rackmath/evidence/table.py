@@ -21,6 +21,8 @@ MOST_COLUMNS = 500
 EXAMPLE = "example"
 """In place of a file: public runs that come along."""
 
+EXAMPLE_RUNS = "example_runs.csv"
+
 
 def place(path: Path | str) -> Path:
     """Where a file of measured runs lies.
@@ -29,7 +31,7 @@ def place(path: Path | str) -> Path:
     ('example_runs.csv', 'runs.csv')
     """
     if str(path) == EXAMPLE and not Path(path).exists():
-        return Path(str(shipped.FACTS / "example_runs.csv"))
+        return Path(str(shipped.FACTS / EXAMPLE_RUNS))
     return Path(path)
 
 

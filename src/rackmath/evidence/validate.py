@@ -56,8 +56,8 @@ class Validation:
 def validate(data: Path | None = None, *, peer: Path | None = None) -> Validation:
     """Score every published file that is there; refused where none is."""
     theirs = peers.read(peer) if peer is not None else None
-    place = published.folder(data)
-    found, missing = published.find(place)
+    place, wanted = published.folder(data)
+    found, missing = published.find(place, wanted)
     if not found:
         raise BadInput(
             f"there is nothing to score: no measured file lies in '{place}' (--data, or RACKMATH_DATA), and the rows"

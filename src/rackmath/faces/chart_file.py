@@ -49,7 +49,7 @@ def _still(spec: Spec) -> Spec:
     """The chart, or the stack of charts, without the layers that answer a mouse."""
     if "vconcat" in spec:
         return spec | {"vconcat": [_still(part) for part in spec["vconcat"]]}
-    if "layer" not in spec:  # panels (`chart_trust`), which answer no mouse
+    if "layer" not in spec:  # panels (`views.trust_charts`), which answer no mouse
         return spec
     return spec | {"layer": [layer for layer in spec["layer"] if not layer.get("name", "").startswith("hover")]}
 

@@ -18,7 +18,6 @@ from ..questions.registry import FIRST, GROUPS, entries
 from . import (
     cli_lab,
     cli_quote,
-    cli_validate,
     commandline,
     endings,
 )
@@ -79,7 +78,6 @@ def _root(
 
 cli_lab.register(app)
 cli_quote.register(app)
-cli_validate.register(app)
 
 for _info in [*app.registered_commands, *(c for g in app.registered_groups if g.typer_instance
                                           for c in g.typer_instance.registered_commands)]:  # fmt: skip

@@ -93,7 +93,7 @@ class Output:
 
         if self.file is not None and isinstance(answer, Answer):
             name = self.file.name.lower()
-            make = next((make for ending, make in answer.files.items() if name.endswith(ending)), None)
+            make = next((make for ending, make in answer.saves.items() if name.endswith(ending)), None)
             if make is not None:
                 if self.asked or self.explain:
                     raise BadInput(f"-o {self.file} asks for a Chrome trace; leave out --json, --csv and --explain")

@@ -114,12 +114,22 @@ def _(block: Table) -> str:
 
 
 def _look(block: Table, i: int) -> str:
-    return "strong" if i == block.strong else "faint" if i in block.faint else ""
+    return "strong" if i == block.strong or i in block.heads else "faint" if i in block.faint else ""
 
 
 def _row(columns: list[Any], row: Any, look: str) -> str:
-    cells = "".join(f"<td{_class(_kind(k, row))}>{escape(k.words(row))}</td>" for k in columns)
+    cells = "".join(f"<td{_class(_kind(k, row))}>{_indented(k.words(row))}</td>" for k in columns)
     return f"<tr{_class(look)}>{cells}</tr>"
+
+
+def _indented(words: str) -> str:
+    """Words whose leading spaces a page would drop.
+
+    >>> _indented("  tpot_s")
+    '&ensp;&ensp;tpot_s'
+    """
+    bare = words.lstrip(" ")
+    return "&ensp;" * (len(words) - len(bare)) + escape(bare)
 
 
 def _kind(column: Column, row: Any) -> str:

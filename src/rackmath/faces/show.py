@@ -32,6 +32,9 @@ NARROW = 72
 
 SLIM: Box = SIMPLE_HEAD
 
+CLOSE = (0, 1, 0, 0)
+"""Padding of a table that lacks room."""
+
 
 _FILLS = "█▓▒░·"
 _COLOURS = ("blue", "yellow", "green", "magenta", "bright_black")
@@ -108,7 +111,8 @@ def numbers(*columns: str, title_width: int | None = None) -> Table:
 def indented(c: Console, table: Table, *, by: int = 2, drop: Sequence[str] = ()) -> None:
     """Print a table with whole columns only: what does not fit is left out, and a line says so.
 
-    Left out first are the columns of `drop`, in that order, then the last ones; words are wrapped before those.
+    Columns first move closer. Left out then are those of `drop`, in that order, then the last ones; words are wrapped
+    before those.
     """
     left_out = _fit(c, table, c.width - by, drop)
     c.print(Padding(table, (0, 0, 0, by), expand=False))
@@ -121,6 +125,8 @@ def _fit(c: Console, table: Table, width: int, drop: Sequence[str]) -> list[str]
     first, names = table.columns[0], [str(column.header) for column in table.columns]
     if _width(c, table) > width and first.min_width:
         first.min_width = min(first.min_width, 12)
+    if _width(c, table) > width:
+        table.padding = CLOSE
     for name in [name for name in drop if name in names]:
         if _width(c, table) > width:
             _without(table, name)

@@ -162,7 +162,10 @@ def _(block: Table, c: Console) -> None:
     if block.marks:
         table.add_column("", no_wrap=True)
     for i, row in enumerate(rows):
-        style = "bold" if i == block.strong else "dim" if i in block.faint else None
+        head = i in block.heads
+        if head and i:
+            table.add_row()
+        style = "bold" if head or i == block.strong else "dim" if i in block.faint else None
         marks = [block.marks.get(i, "")] if block.marks else []
         table.add_row(*(_toned(k, row) for k in columns), *marks, style=style)
     if block.total is not None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from ..answers.parts import Column
 
 if TYPE_CHECKING:
+    from ..evidence.peer import Beside
     from ..evidence.score import Column as Scored
     from ..evidence.score import Errors
 
@@ -30,6 +31,23 @@ ERRORS = (
 )
 RANK = Column("spearman", "rank", "ratio", optional=3)
 INSIDE = Column("interval", "interval", "number", optional=1)
+
+SUMMARY = (
+    Column("n", "n", "whole"),
+    Column("coverage", "answered", "percent"),
+    *(replace(k, optional={"p90": 2, "spearman": 1}.get(k.key, 0)) for k in (*ERRORS, RANK, INSIDE)),
+)
+"""Columns of the table of all files: the interval is kept longest."""
+
+HELD_OUT = (
+    Column("rows", "n", "whole"),
+    *(replace(k, optional=0) for k in ERRORS),
+    Column("coverage_90", "interval", "percent", optional=1),
+)
+"""Columns of scores of what was held out of a fit."""
+
+FIGURES = ("bias", "mape", "median", "p90", "within_20", "spearman", "interval_coverage", "interval_width")
+"""Errors of a full record, in the order of its CSV."""
 
 
 def scored(column: Scored) -> Record:
@@ -54,3 +72,44 @@ def shown(row: Mapping[str, Any]) -> Record:
     inside, width = row.get("interval_coverage"), row.get("interval_width")
     known = inside is not None and width is not None
     return dict(row) | {"interval": f"{inside:.0%}, {width:.1f}x" if known else "–"}
+
+
+def full(column: Scored) -> Record:
+    """A scored column with every figure, None where nothing could be compared."""
+    found = scored(column)
+    return {key: found.get(key) for key in ("rows", "n", "coverage", *FIGURES)}
+
+
+def dashed(row: Mapping[str, Any], columns: tuple[Column, ...] = SUMMARY) -> Record:
+    """A row as people see it: a dash where nothing is known."""
+    return dict(row) | {k.key: "–" for k in columns if row.get(k.key) is None}
+
+
+def cells(column: Scored) -> tuple[str, ...]:
+    """A scored column in words: n, answered, errors, rank, interval.
+
+    >>> from rackmath.evidence.score import Column
+    >>> cells(Column(rows=4, errors=None))[:3]
+    ('0', '0%', '–')
+    """
+    row = dashed(shown(full(column)))
+    return tuple(k.words(row) for k in SUMMARY)
+
+
+def held_out_cells(row: Mapping[str, Any]) -> tuple[str, ...]:
+    """Rows, errors and coverage of the interval of what was held out, in words; a dash where it is not stated."""
+    return tuple(k.words(dashed(row, HELD_OUT)) for k in HELD_OUT)
+
+
+def held_out_name(by: str) -> str:
+    """What was held out in turn, in words.
+
+    >>> held_out_name("cell")
+    'each cell'
+    """
+    return "nothing: the fit itself" if by == "nothing" else f"each {by}"
+
+
+def compared(line: Beside, peer: str) -> tuple[tuple[str, Scored], ...]:
+    """Who is compared in a line of the peer's table: the peer, ours on the rows that it answers, ours on all."""
+    return ((peer, line.theirs), ("ours, same rows", line.shared), ("ours, all rows", line.ours))

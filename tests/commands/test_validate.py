@@ -12,14 +12,16 @@ import pytest
 from commands.test_score import MADE
 from hfdata import DATA
 
+import rackmath
 from rackmath.errors import BadInput
 from rackmath.evidence import noise, peer, published, validate
 from rackmath.evidence.kinds import answered, kind_named, table
 from rackmath.evidence.published import FILES, PACKAGE, PACKAGED, VERSION, listed, packaged
-from rackmath.faces import show_validate
+from rackmath.faces import notebook, page
 from rackmath.faces.cli import run
+from rackmath.views import scores as views
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 SILICON = DATA / PACKAGED.path
 
 
@@ -127,6 +129,35 @@ def test_files_by_their_ending(tmp_path: Path, suffix: str) -> None:
     assert out.stat().st_size > 500
 
 
+def test_the_runs_that_come_along_are_scored_as_score_scores_them() -> None:
+    found, scored = rackmath.validate(data="example"), rackmath.score("example")
+    assert found.files == [
+        {"file": "example_runs.csv", "kind": "inferencex", "source": "example_runs.csv", "rows": 15, "answered": 15,
+         "coverage": 1}
+    ]  # fmt: skip
+    tpot = next(line for line in found.scores if line["column"] == "median_tpot")
+    assert {k: tpot[k] for k in ("n", "bias", "mape")} == {
+        k: scored.columns["median_tpot"][k] for k in ("n", "bias", "mape")
+    }
+    assert (found.missing, found.peer) == ([], None)
+    [drawn] = found.charts
+    assert [layer["name"] for layer in drawn["spec"]["layer"]] == ["band", "equal", "dots"]
+    shown = [row["panel"] for row in drawn["data"]["values"]]
+    assert set(shown) == {"H200 · 15 rows"}
+
+
+def test_modes_and_columns_stand_under_the_file_on_a_page() -> None:
+    body = page.body(rackmath.validate(data="example"), terms=False)
+    assert '<tr class="strong"><td>inferencex</td>' in body
+    assert "<td>&ensp;&ensp;&ensp;median_tpot</td>" in body
+
+
+def test_a_table_without_room_moves_closer_before_a_column_is_left_out() -> None:
+    found = rackmath.validate(data="example")
+    assert "Columns hidden" not in notebook.text(found, 100)
+    assert "Columns hidden at this width: p90, rank." in notebook.text(found, 72)
+
+
 # --- the packaged rows --------------------------------------------------------------------------------------------
 
 
@@ -208,7 +239,7 @@ def test_the_peers_errors_are_on_the_rows_it_answers(tmp_path: Path, capsys: pyt
     assert one is not None
     assert one.mape == pytest.approx(abs(a.said.estimates["silicon_tpot_ms"].pred / 30 - 1))
     assert run(["validate", "--data", str(data), "--peer", str(tmp_path / "peer.csv")]) == 0
-    assert "aiconfigurator 0.12.0 beside ours" in capsys.readouterr().out
+    assert "aiconfigurator 0.12.0 and ours" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -293,8 +324,8 @@ def test_scores_left_out_of_a_fit_are_read_with_the_pooled_ones_first() -> None:
     found = validate.left_out(text)
     assert [one["of"] for one in found] == ["all", "h100 DeepSeek-R1 sglang"]
     assert (found[0]["coverage_90"], found[1]["mape"]) == (0.88, None)
-    assert show_validate.left_out_cells(found[0]) == ("9", "-2%", "15%", "10%", "–", "70%", "88%")
-    assert [show_validate.left_out_name({"by": by}) for by in ("nothing", "cell")] == [
+    assert views.held_out_cells(found[0]) == ("9", "-2%", "15%", "10%", "–", "70%", "88%")
+    assert [views.held_out_name(by) for by in ("nothing", "cell")] == [
         "nothing: the fit itself",
         "each cell",
     ]

@@ -1,6 +1,6 @@
 """Pictures of how far to trust predictions: predicted against measured, and errors by cell.
 
-They are panels, which `charts` does not know, so they are specifications of their own in its style.
+They are panels, which `answers.charts` does not know, so they are specifications of their own in its style.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from ..answers.charts import SCHEMA
 from ..answers.theme import config
 from ..errors import BadInput
 
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
 Spec = dict[str, Any]
 
-SCHEMA = "https://vega.github.io/schema/vega-lite/v6.json"
 COLUMNS = {
     "tpot": {"silicon": ("silicon_tpot_ms", 1.0), "inferencex": ("median_tpot", 1e3)},
     "ttft": {"silicon": ("silicon_ttft_ms", 1.0), "inferencex": ("median_ttft", 1e3)},
@@ -72,7 +72,7 @@ def predicted_measured(v: Validation, quantity: str) -> Spec:
     if not every:
         raise BadInput("there is nothing to draw: no aggregated row of a serving benchmark was scored")
     ends = (min(min(p[3:]) for p in every) * 0.8, max(max(p[3:]) for p in every) * 1.25)
-    sizes = {system: sum(p[0] == system for p in every) for system in dict.fromkeys(p[0] for p in every)}
+    sizes = Counter(p[0] for p in every)
     order = sorted(sizes, key=lambda system: (-sizes[system], system))
     titles = {system: f"{system} · {sizes[system]:,} rows" for system in order}
     values = [
@@ -82,13 +82,33 @@ def predicted_measured(v: Validation, quantity: str) -> Spec:
     band = [
         {"panel": title, "x": x, "y": x, "low": x * NEAR, "high": x * FAR} for title in titles.values() for x in ends
     ]
-    engines = sorted({p[2] for p in every}, key=lambda name: -sum(p[2] == name for p in every))
+    engines = Counter(p[2] for p in every)
+    shown = f" (at most {MOST} drawn in a panel)" if max(sizes.values()) > MOST else ""
+    return _whole(
+        f"{WORDS[quantity]}, aggregated: {len(every):,} rows{shown}",
+        f"{WORDS[quantity]}: predicted against measured, a panel for each of {', '.join(order)}",
+        {
+            "data": {"values": band + values},
+            "facet": _facet(list(titles.values())),
+            "columns": 3,
+            "spacing": {"row": 14, "column": 18},
+            "spec": {
+                "width": 205,
+                "height": 205,
+                "layer": _layers(ends, sorted(engines, key=lambda name: -engines[name])),
+            },
+        },
+    )
+
+
+def _layers(ends: tuple[float, float], engines: list[str]) -> list[Spec]:
+    """The band, the line of equal values and the dots of a panel."""
     x, y = (_log(name, words, ends) for name, words in (("x", "Measured (ms)"), ("y", "Predicted (ms)")))
     soft = config("light")["axis"]["labelColor"]
     of = {"filter": "!isValid(datum.low)"}
     guide = {"filter": "isValid(datum.low)"}
     color = {"field": "engine", "type": "nominal", "scale": {"domain": engines}, "legend": {"title": None}}
-    layers: list[Spec] = [
+    return [
         {
             "name": "band",
             "transform": [guide],
@@ -108,30 +128,18 @@ def predicted_measured(v: Validation, quantity: str) -> Spec:
             "encoding": {"x": x, "y": y, "color": color},
         },
     ]
-    shown = f" (at most {MOST} drawn in a panel)" if max(sizes.values()) > MOST else ""
-    return _whole(
-        f"{WORDS[quantity]}, aggregated: {len(every):,} rows{shown}",
-        f"{WORDS[quantity]}: predicted against measured, a panel for each of {', '.join(order)}",
-        {
-            "data": {"values": band + values},
-            "facet": {
-                "field": "panel",
-                "type": "nominal",
-                "sort": list(titles.values()),
-                "title": None,
-                "header": {
-                    "labelAnchor": "start",
-                    "labelFontSize": 12.5,
-                    "labelFontWeight": 600,
-                    "labelPadding": 4,
-                    "labelColor": config("light")["title"]["color"],
-                },
-            },
-            "columns": 3,
-            "spacing": {"row": 14, "column": 18},
-            "spec": {"width": 205, "height": 205, "layer": layers},
-        },
-    )
+
+
+def _facet(panels: list[str]) -> Spec:
+    """A panel for each system, its name above it."""
+    header = {
+        "labelAnchor": "start",
+        "labelFontSize": 12.5,
+        "labelFontWeight": 600,
+        "labelPadding": 4,
+        "labelColor": config("light")["title"]["color"],
+    }
+    return {"field": "panel", "type": "nominal", "sort": panels, "title": None, "header": header}
 
 
 def _log(field: str, title: str, ends: tuple[float, float]) -> Spec:
