@@ -14,7 +14,7 @@ from rich.markup import escape
 from rich.measure import Measurement
 from rich.padding import Padding
 from rich.segment import Segment
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from ..answers.text import cell
@@ -124,7 +124,8 @@ def _fit(c: Console, table: Table, width: int, drop: Sequence[str]) -> list[str]
     """Take columns out of a table until the rest fits; the names of those taken, in the order of the table."""
     first, names = table.columns[0], [str(column.header) for column in table.columns]
     if _width(c, table) > width and first.min_width:
-        first.min_width = min(first.min_width, 12)
+        longest = max(Measurement.get(c, c.options, cell).maximum for cell in (first.header, *first.cells))
+        first.min_width = min(first.min_width, 12, longest)
     if _width(c, table) > width:
         table.padding = CLOSE
     for name in [name for name in drop if name in names]:
@@ -133,6 +134,7 @@ def _fit(c: Console, table: Table, width: int, drop: Sequence[str]) -> list[str]
     if _width(c, table) > width:
         for column in table.columns:
             column.no_wrap = column.no_wrap and column.justify != "left"
+            column.min_width = max(column.min_width or 0, _least(c, column))  # words are wrapped, not cut
     while _width(c, table) > width and len(table.columns) > 2:
         _without(table, str(table.columns[-1].header))
     kept = {str(column.header) for column in table.columns}
@@ -143,11 +145,14 @@ def _width(c: Console, table: Table) -> int:
     """Cells the table needs so that nothing in it is cut; columns that wrap need their longest word."""
     total = 0
     for column in table.columns:
-        sizes = [Measurement.get(c, c.options, cell) for cell in (column.header, *column.cells)]
-        least = max(size.maximum if column.no_wrap else size.minimum for size in sizes)
-        total += max(least, column.min_width or 0)
+        total += max(_least(c, column), column.min_width or 0)
     gap = table.padding[1] + bool(table.box)
     return total + gap * (len(table.columns) - 1)
+
+
+def _least(c: Console, column: Column) -> int:
+    sizes = [Measurement.get(c, c.options, cell) for cell in (column.header, *column.cells)]
+    return max(size.maximum if column.no_wrap else size.minimum for size in sizes)
 
 
 def _without(table: Table, name: str) -> None:
