@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from hfdata import DATA
 
+from calibration.engines import FILES, Fit, covered_by_others, quantiles
+from calibration.runs import guessed, runs
 from rackmath import shipped
 from rackmath.evidence import rows as reader
-from rackmath.evidence.engine_runs import guessed, runs
-from rackmath.evidence.fit_engines import FILES, Fit, covered_by_others, quantiles
 from rackmath.evidence.predict import predict
 from rackmath.kernel.efficiency import bare, calibrated, default_efficiency
 from rackmath.kernel.uncertainty import Interval, kind_interval, serving_interval

@@ -11,14 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rackmath.evidence import fit_kernels
+import calibration.kernels as fits
 from rackmath.kernel import achieved
 from rackmath.kernel.achieved import KINDS, Achieved, Kernel, kernels
 from rackmath.world import catalog
 
 ROWS = 64
 RNG = np.random.default_rng(7)
-DATA = fit_kernels.default_data()
+DATA = fits.default_data()
 needs_data = pytest.mark.skipif(
     not (DATA / "ops").is_dir(), reason=f"needs the measured kernel times in {DATA / 'ops'} (set RACKMATH_DATA)"
 )
@@ -60,7 +60,7 @@ def arguments(kind: str) -> dict[str, np.ndarray]:
 
 
 def function(kind: str) -> Callable[..., Achieved]:
-    return fit_kernels.SPECS[kind][0]
+    return fits.SPECS[kind][0]
 
 
 ENTRIES = sorted(kernels().constants)
@@ -157,11 +157,11 @@ def test_one_device_exchanges_nothing() -> None:
 @pytest.mark.parametrize("kind", ["gemm", "experts", "all_reduce"])
 def test_the_errors_on_record_are_those_of_the_data(kind: str) -> None:
     known = kernels()
-    for (_, type_), sample in fit_kernels.samples(DATA, kind).items():
+    for (_, type_), sample in fits.samples(DATA, kind).items():
         eras: Any = np.unique(sample.generation)
         for era in (*eras, "default"):
             part = sample if era == "default" else sample.take(sample.generation == era)
-            error = fit_kernels.errors(kind, known.of(kind, type_, era), part)
+            error = fits.errors(kind, known.of(kind, type_, era), part)
             recorded = known.error(kind, type_, era)
             assert recorded.points == len(error)
             assert recorded.bias == pytest.approx(np.median(error), abs=2e-3)
@@ -171,8 +171,8 @@ def test_the_errors_on_record_are_those_of_the_data(kind: str) -> None:
 
 @needs_data
 def test_a_fit_repeats_itself() -> None:
-    sample = fit_kernels.samples(DATA, "all_reduce")["all_reduce", "nccl"]
+    sample = fits.samples(DATA, "all_reduce")["all_reduce", "nccl"]
     part = sample.take(sample.generation == "hopper")
-    fitted, packaged = fit_kernels.fit("all_reduce", part), kernels().of("all_reduce", "nccl", "hopper")
-    for name in fit_kernels.SPECS["all_reduce"][1]:
+    fitted, packaged = fits.fit("all_reduce", part), kernels().of("all_reduce", "nccl", "hopper")
+    for name in fits.SPECS["all_reduce"][1]:
         assert getattr(fitted, name) == pytest.approx(getattr(packaged, name), rel=0.02)

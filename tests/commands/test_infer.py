@@ -463,9 +463,10 @@ def test_the_blind_test_knows_no_sellers(monkeypatch):
     """Its beliefs were committed before the reported half was read: what is known of sellers plays no part in it."""
     import inspect
 
-    from rackmath.evidence import blind, fit_margins, open_models
+    from calibration import margins
+    from rackmath.evidence import blind, open_models
 
-    for module in (blind, fit_margins, open_models):
+    for module in (blind, margins, open_models):
         assert "sellers" not in inspect.getsource(module)
 
 

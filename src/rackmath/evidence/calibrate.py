@@ -44,8 +44,8 @@ WIDTHS = {
     "launch": 0.2, "step": 0.5, "sequence": 0.25, "host": 0.3, "request": 0.7, "queue": 0.25, "compute": 0.12,
     "memory": 0.1,
 }  # fmt: skip
-"""Log widths of the priors: what the fit of the packaged engines grants an engine of its own (`fit_engines`), and
-what those engines were then seen to differ by where that is more."""
+"""Log widths of the priors: what the fit of the packaged engines (`calibration.engines`) grants an engine of its own,
+and what those engines were then seen to differ by where that is more."""
 
 UNKNOWN = {"step": 0.7, "compute": 0.4, "memory": 0.25}
 """The same where the engine is the typical one, or nothing of the generation was measured."""

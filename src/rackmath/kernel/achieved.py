@@ -19,7 +19,7 @@ generation to the next as the same bytes take less of it. What is wasted differs
                         a message is cut into pieces that follow each other, at best in sqrt(S / L) pieces
     all_to_all          the same with the bytes a device sends
 
-Constants lie in `data/fitted/kernels.toml`, fitted by `rackmath.evidence.fit_kernels` on measured kernel times of
+Constants lie in `data/fitted/kernels.toml`, fitted by `calibration.kernels` on measured kernel times of
 A100, H100, H200, B200 and GB200 (aiconfigurator-core 0.12.0) and, for elementwise, A40, A100 and H100 (Vidur). They
 are shares of a chip's own peaks, so a chip nobody measured is predicted from its data sheet: a generation that was
 not measured takes the pooled `default`. Every entry carries its errors, also for chips left out of the fit.

@@ -1,6 +1,6 @@
 """What llama.cpp's kernels reach, by class of device: shares of peak and the seconds between kernels.
 
-Fitted on published speeds of one sequence (`evidence.fit_llamacpp` writes `data/fitted/llamacpp.toml`). Blocks of few
+Fitted on published speeds of one sequence (`calibration.llamacpp` writes `data/fitted/llamacpp.toml`). Blocks of few
 bits are unpacked while they are read, so weights of a GGUF file reach a share of the bandwidth of their own. Ollama
 and LM Studio run the same kernels; MLX is taken to read as fast (no run of it was fitted).
 """

@@ -1,9 +1,9 @@
 """How far to trust a number: an interval and the reason for its width.
 
 Two generated files hold 5 % and 95 % quantiles of measured over predicted. `data/fitted/serving_intervals.toml`:
-serving runs of one pool, by what the fit had not seen of them (`evidence.fit_engines` leaves cells, systems, models
+serving runs of one pool, by what the fit had not seen of them (`calibration.engines` leaves cells, systems, models
 and engines out in turn). `data/fitted/kind_intervals.toml`: other kinds of measurement, on which next to nothing was
-fitted (`evidence.fit_intervals`). An estimate is as sure as the least familiar thing about it allows, and the reason
+fitted (`calibration.intervals`). An estimate is as sure as the least familiar thing about it allows, and the reason
 names that thing.
 """
 
@@ -160,7 +160,7 @@ def version_fitted(engine: str, version: str) -> bool:
 
 
 def kind_interval(kind: str, column: str, mode: str) -> Interval:
-    """The interval of a column of one kind of measured file: errors seen there (`evidence.fit_intervals`)."""
+    """The interval of a column of one kind of measured file: errors seen there (`calibration.intervals`)."""
     table = _kinds().get(kind, {})
     for name in (f"{column}|{mode}", column):
         if name in table:

@@ -1,7 +1,7 @@
 """What training software adds to kernels and collectives: a few constants for each framework, with their reasons.
 
 Documented ones lie in `data/facts/training.toml`, fitted ones in `data/fitted/training.toml`, written by
-`rackmath.evidence.fit_training`. A framework nobody measured takes "typical".
+`calibration.training`. A framework nobody measured takes "typical".
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class TrainConstants:
 
 @cache
 def fitted() -> dict[str, Any]:
-    """What `evidence.fit_training` wrote: constants, those of each half held out, scores and intervals."""
+    """What `calibration.training` wrote: constants, those of each half held out, scores and intervals."""
     return shipped.read(shipped.FITTED / "training.toml")
 
 

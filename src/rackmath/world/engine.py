@@ -2,7 +2,7 @@
 
 `Engine` is what a deployment sets. `Tuning` is what an engine costs on a generation of accelerators: factors of the
 kernels' constants and seconds around them, fitted on serving runs (`data/fitted/tuning.toml`, written by
-`rackmath.evidence.fit_engines`). An engine or generation that was not measured takes the pooled values; one the user
+`calibration.engines`). An engine or generation that was not measured takes the pooled values; one the user
 calibrated (`saved`) is a packaged one times a few factors.
 """
 

@@ -1,4 +1,4 @@
-"""Constants of what engines keep in memory, fitted on logs: python -m rackmath.evidence.fit_memory [--check].
+"""Constants of what engines keep in memory, fitted on logs: python -m calibration.memory [--check].
 
 The rows are those of `data/facts/memory_logs.toml` that give no reason against it. Unknowns are a few physical
 constants of each engine, from a version on: bytes of the sampler for each logit, copies of the hidden vector, memory
@@ -17,9 +17,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import shipped
-from ..world.engine import GIB, _numbers
-from .memory_logs import Log, found, logs
+from rackmath import shipped
+from rackmath.evidence.memory_logs import Log, found, logs
+from rackmath.world.engine import GIB, _numbers
 
 WANTED, LEAST, MOST = 0.03, 0.06, 0.15
 """An error counts as one where it is this share of the room, but from LEAST to MOST GiB: some rooms are derived."""
@@ -103,7 +103,7 @@ def main() -> None:
     rows = [log for log in logs() if not log.why]
     x = [float(f"{v:.3g}") for v in solve(rows)]
     lines = [
-        "# Written by `python -m rackmath.evidence.fit_memory`: constants of what engines keep in memory, by engine",
+        "# Written by `python -m calibration.memory`: constants of what engines keep in memory, by engine",
         "# and version from which they hold. They replace those of data/facts/engine_memory.toml.",
         'source = "public logs of data/facts/memory_logs.toml"',
         'date = "2026-11-29"',

@@ -1,6 +1,6 @@
 """Fit the constants of `kernel.achieved` to measured kernel times.
 
-`python -m rackmath.evidence.fit_kernels [--data DIR]` reads the kernel tables in `ops/` of the data folder
+`python -m calibration.kernels [--data DIR]` reads the kernel tables in `ops/` of the data folder
 ($RACKMATH_DATA, else ../shared/data beside the checkout), fits each kind, operand type and generation by least
 squares on log(predicted / measured) with a robust loss, and writes `data/fitted/kernels.toml`. Deterministic: evenly
 spaced rows of every engine's table are taken, and the optimiser starts at fixed values.
@@ -31,12 +31,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import shipped
-from ..arrays import Number
-from ..kernel import achieved
-from ..kernel.achieved import Achieved, Kernel
-from ..world import catalog
-from ..world.machine import Machine
+from rackmath import shipped
+from rackmath.arrays import Number
+from rackmath.kernel import achieved
+from rackmath.kernel.achieved import Achieved, Kernel
+from rackmath.world import catalog
+from rackmath.world.machine import Machine
 
 Column = NDArray[np.float64]
 Key = tuple[str, str]
@@ -103,7 +103,7 @@ class Sample:
 
 def default_data() -> Path:
     """The data folder: $RACKMATH_DATA, or shared/data beside the checkout."""
-    return Path(os.environ.get("RACKMATH_DATA") or Path(__file__).resolve().parents[4] / "shared" / "data")
+    return Path(os.environ.get("RACKMATH_DATA") or Path(__file__).resolve().parents[2] / "shared" / "data")
 
 
 NOT_FITTED = ("l40s",)
@@ -642,7 +642,7 @@ def fit_all(data: Path, say: Callable[[str], None] = lambda _: None) -> dict[tup
 # --- writing ------------------------------------------------------------------------------------------------------
 
 HEAD = """\
-# Constants of kernel/achieved.py, fitted by `python -m rackmath.evidence.fit_kernels`; do not edit by hand.
+# Constants of kernel/achieved.py, fitted by `python -m calibration.kernels`; do not edit by hand.
 # [kind.type.generation]; `default` pools all generations and stands for those nobody measured.
 # Seconds for latency, hop and step; shares are of a chip's own peak and bandwidth. bias, median and p90 are relative
 # errors of predicted over measured time on the fitted points; `unseen` is the median absolute error on a chip left

@@ -1,4 +1,4 @@
-"""Markups of hosts over cost, fitted on half of the open models: python -m rackmath.evidence.fit_margins.
+"""Markups of hosts over cost, fitted on half of the open models: python -m calibration.margins.
 
 The architecture of an open model is known, so its lists show what hosts ask over cost. Everything else (machine,
 price, batch, idle hours) stays a supposition: the likelihood of a list is the mean over suppositions that agree with
@@ -17,9 +17,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from ..decisions.backwards.beliefs import draw
-from ..decisions.backwards.likelihood import DATA, Margins, Residuals, log_likelihood, observations, residuals
-from .open_models import OpenList, Truth, open_lists
+from rackmath.decisions.backwards.beliefs import draw
+from rackmath.decisions.backwards.likelihood import DATA, Margins, Residuals, log_likelihood, observations, residuals
+from rackmath.evidence.open_models import OpenList, Truth, open_lists
 
 DRAWS = 4096
 LEAST_NOISE = 0.25  # prices are round numbers and follow each other: no product's own markup is surer than this
@@ -132,7 +132,7 @@ def text(m: Margins, lists: int, models: int) -> str:
     """The data file."""
     lines = [
         f"# Logarithms of list price over cost, fitted on {lists} lists of {models} open models (the chosen half).",
-        "# Written by `python -m rackmath.evidence.fit_margins`; what no open list shows is judged, as said.",
+        "# Written by `python -m calibration.margins`; what no open list shows is judged, as said.",
         f"level = {m.level:.3f}",
         f"spread = {m.spread:.3f}",
         "",

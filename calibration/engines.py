@@ -1,4 +1,4 @@
-"""Fit what engines cost to serving runs: python -m rackmath.evidence.fit_engines [--data DIR].
+"""Fit what engines cost to serving runs: python -m calibration.engines [--data DIR].
 
 Reads the two public serving benchmarks (silicon sample and InferenceX results; rows of one pool, without drafts, that
 say themselves how they were run) from the data folder ($RACKMATH_DATA, else ../shared/data beside the checkout), and
@@ -28,12 +28,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import shipped
-from ..kernel.achieved import kernels
-from ..kernel.efficiency import Efficiency
-from . import rows as reader
-from .engine_runs import GROUPS, SPREAD, Entries, Runs, runs
-from .fit_kernels import default_data
+from rackmath import shipped
+from rackmath.evidence import rows as reader
+from rackmath.kernel.achieved import kernels
+from rackmath.kernel.efficiency import Efficiency
+
+from .kernels import default_data
+from .runs import GROUPS, SPREAD, Entries, Runs, runs
 
 Column = NDArray[np.float64]
 FILES = ("inferencex_silicon_sample_aic.csv", "inferencex_fixed_seq.csv")
@@ -317,7 +318,7 @@ def tuning_text(fit: Fit, x: Column, queue: dict[str, float], tpot: Column) -> s
     value = {c.name: float(np.exp(v)) for c, v in zip(fit.constants, x, strict=True)}
     of = fit.of
     lines = [
-        "# What engines cost, fitted by `python -m rackmath.evidence.fit_engines`; do not edit by hand.",
+        "# What engines cost, fitted by `python -m calibration.engines`; do not edit by hand.",
         "# pooled: factors of the kernels' constants (kernels.toml), and seconds; engine, generation: factors",
         "# of the pooled values (queue: of the ideal line's time to first token). median: of TPOT's error.",
         f'source = "{SOURCE}"',
@@ -370,7 +371,7 @@ def left_out_text(fit: Fit, out: Iterable[LeftOut]) -> str:
     of = fit.of
     lines = [
         "# Errors of rows whose cell, system, model or engine was left out of the fit; `nothing`: of the fit itself.",
-        "# Written by `python -m rackmath.evidence.fit_engines`; predicted over measured, signed bias is the median.",
+        "# Written by `python -m calibration.engines`; predicted over measured, signed bias is the median.",
     ]
     silicon = np.array([r.file == "silicon" for r in of.rows])
     for one in out:
@@ -403,7 +404,7 @@ def intervals_text(fit: Fit, out: Iterable[LeftOut]) -> str:
     of = fit.of
     lines = [
         "# 5 % and 95 % of measured over predicted of aggregated serving runs, by what the fit had not seen of them.",
-        "# Written by `python -m rackmath.evidence.fit_engines` (split conformal quantiles of left-out rows).",
+        "# Written by `python -m calibration.engines` (split conformal quantiles of left-out rows).",
     ]
     for one in out:
         lines += ["", f"[{one.by}]"]

@@ -1,10 +1,10 @@
-"""Intervals of what nothing was fitted on: python -m rackmath.evidence.fit_intervals [--data DIR].
+"""Intervals of what nothing was fitted on: python -m calibration.intervals [--data DIR].
 
-Scores every kind of measured file but aggregated serving (whose intervals `fit_engines` writes from rows left out)
-and writes the 5 % and 95 % quantiles of measured over predicted to `data/fitted/kind_intervals.toml`, by column and
-mode. The constants come from kernels and other runs, so these rows are left out already, but for a few numbers chosen
-on them: the acceptance of drafts and the line before two pools (`predict`), and llama.cpp's constants
-(`fit_llamacpp`).
+Scores every kind of measured file but aggregated serving (whose intervals `calibration.engines` writes from rows left
+out) and writes the 5 % and 95 % quantiles of measured over predicted to `data/fitted/kind_intervals.toml`, by column
+and mode. The constants come from kernels and other runs, so these rows are left out already, but for a few numbers
+chosen on them: the acceptance of drafts and the line before two pools (`predict`), and llama.cpp's constants
+(`calibration.llamacpp`).
 """
 
 from __future__ import annotations
@@ -15,10 +15,11 @@ from pathlib import Path
 
 import numpy as np
 
-from .. import shipped
-from .fit_engines import quantiles
-from .fit_kernels import default_data
-from .kinds import answers
+from rackmath import shipped
+from rackmath.evidence.kinds import answers
+
+from .engines import quantiles
+from .kernels import default_data
 
 FILES = {
     "silicon": "serving/inferencex_silicon_sample_aic.csv",
@@ -41,7 +42,7 @@ def main() -> None:
     folder = parser.parse_args().data
     lines = [
         "# 5 % and 95 % of measured over predicted, by kind of file, column and mode; rows that were not fitted on.",
-        "# Written by `python -m rackmath.evidence.fit_intervals`.",
+        "# Written by `python -m calibration.intervals`.",
     ]
     for kind, name in FILES.items():
         ratios: dict[str, list[float]] = defaultdict(list)

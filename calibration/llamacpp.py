@@ -1,4 +1,4 @@
-"""Fit what llama.cpp reaches with one sequence: python -m rackmath.evidence.fit_llamacpp [--data DIR].
+"""Fit what llama.cpp reaches with one sequence: python -m calibration.llamacpp [--data DIR].
 
 Reads the published tokens per second of gaming, workstation and server cards, and the few published figures of Apple
 chips, and writes `data/fitted/llamacpp.toml`: for each class of device the shares of memory bandwidth (decoding) and
@@ -16,12 +16,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import shipped
-from ..kernel.llamacpp import CLASSES, class_of, constants_of
-from ..world import catalog
-from .answer import Asked
-from .fit_kernels import default_data
-from .kinds import answered, kind_named
+from rackmath import shipped
+from rackmath.evidence.answer import Asked
+from rackmath.evidence.kinds import answered, kind_named
+from rackmath.kernel.llamacpp import CLASSES, class_of, constants_of
+from rackmath.world import catalog
+
+from .kernels import default_data
 
 Column = NDArray[np.float64]
 START, WIDTH = np.log([0.85, 6e-6, 0.5, 0.95]), np.array([0.3, 0.8, 0.5, 0.1])
@@ -57,7 +58,7 @@ def main() -> None:
 
     lines = [
         "# Shares of bandwidth and peak, and seconds between kernels, of llama.cpp with one sequence, by class of",
-        "# device. Written by `python -m rackmath.evidence.fit_llamacpp`. median, unseen: absolute error of decoding",
+        "# device. Written by `python -m calibration.llamacpp`. median, unseen: absolute error of decoding",
         "# on the fitted rows, and on devices left out.",
         'source = "XiongjieDai/GPU-Benchmarks-on-LLM-Inference aa72e0ec86 (2024-05); ggml-org/llama.cpp and'
         ' normiebench issues for Apple chips"',

@@ -1,9 +1,9 @@
-"""Serving runs as sums over kernels: what `fit_engines` needs to try constants without running the model again.
+"""Serving runs as sums over kernels: what fits of engines need to try constants without running the model again.
 
 Every run of one pool is one row. Its two passes, decode only and with a chunk of prefill, are flattened into entries,
 one for each operation: seconds by cause with nothing tuned, from the same `layout.forward.operations` that answers
-every question. A tuning scales the causes and adds the engine's own seconds; `fit_engines.Fit.steps` does what
-`kernel.roofline.pass_time` does, for all rows at once.
+every question. A tuning scales the causes and adds the engine's own seconds; `calibration.engines.Fit.steps` does
+what `kernel.roofline.pass_time` does, for all rows at once.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import BadInput
-from ..kernel.achieved import kernels
-from ..kernel.counts import Pass
-from ..kernel.efficiency import resolved
-from ..kernel.uncertainty import family
-from ..layout.forward import operations
-from ..layout.job import kernel_type
-from ..layout.parallelism import Layout, stage_share
-from ..world.engine import CURRENT, KINDS, TYPICAL, Tuning, engine_key
-from ..world.engine import engine as named_engine
-from .predict import Loop, _layout, _Setting, age, loop, named
-from .rows import Row
+from rackmath.errors import BadInput
+from rackmath.evidence.predict import Loop, _layout, _Setting, age, loop, named
+from rackmath.evidence.rows import Row
+from rackmath.kernel.achieved import kernels
+from rackmath.kernel.counts import Pass
+from rackmath.kernel.efficiency import resolved
+from rackmath.kernel.uncertainty import family
+from rackmath.layout.forward import operations
+from rackmath.layout.job import kernel_type
+from rackmath.layout.parallelism import Layout, stage_share
+from rackmath.world.engine import CURRENT, KINDS, TYPICAL, Tuning, engine_key
+from rackmath.world.engine import engine as named_engine
 
 Column = NDArray[np.float64]
 SPREAD = 0.75

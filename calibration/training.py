@@ -1,4 +1,4 @@
-"""Fit what training frameworks add: python -m rackmath.evidence.fit_training [--data DIR].
+"""Fit what training frameworks add: python -m calibration.training [--data DIR].
 
 Reads the table of reported runs and writes `data/fitted/training.toml`. Few numbers are fitted, each on named rows:
 
@@ -25,16 +25,17 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import shipped
-from ..errors import BadInput
-from ..training import constants as known
-from ..training.constants import TrainConstants
-from .answer import Answer
-from .fit_kernels import default_data
-from .kinds import answers
-from .training_rows import MEMORY, RATES, Run, figure, found, run_of
-from .training_runs import by_source
-from .training_sources import SOURCES
+from rackmath import shipped
+from rackmath.errors import BadInput
+from rackmath.evidence.answer import Answer
+from rackmath.evidence.kinds import answers
+from rackmath.evidence.training_rows import MEMORY, RATES, Run, figure, found, run_of
+from rackmath.evidence.training_runs import by_source
+from rackmath.evidence.training_sources import SOURCES
+from rackmath.training import constants as known
+from rackmath.training.constants import TrainConstants
+
+from .kernels import default_data
 
 Column = NDArray[np.float64]
 Fit = list[tuple[Run, str, float]]
@@ -53,7 +54,7 @@ def main() -> None:
     with table.open(encoding="utf-8", newline="") as handle:
         rows = list(csv.DictReader(handle))
     place = shipped.FITTED / "training.toml"
-    head = ["# Written by `python -m rackmath.evidence.fit_training`; do not edit by hand.", ""]
+    head = ["# Written by `python -m calibration.training`; do not edit by hand.", ""]
     clocks, bridge = _readme(rows)
     deepspeed, halves = _vtrain(rows)
     more, families = _routed(rows, clocks, bridge)
