@@ -100,7 +100,8 @@ def test_gptq_dynamic_leaves_out_and_widens() -> None:
 @pytest.mark.parametrize(
     ("section", "eighth"),
     [
-        ({"quant_method": "gptq", "bits": 4, "dynamic": {r"-:model\.layers\.[0-3]\..*": {}}}, 0),  # not understood
+        ({"quant_method": "gptq", "bits": 4, "dynamic": {r"-:model\.layers\.[0-3]\..*": {}}}, 4),
+        ({"quant_method": "gptq", "bits": 4, "dynamic": {r"-:((model)+)+\.layers\.[0-3]": {}}}, 0),  # not understood
         ({"quant_method": "gptq", "bits": 4, "dynamic": {rf"-:model\.layers\.{i}\..*": {} for i in range(4)}}, 4),
         ({"quant_method": "gptq", "bits": 4, "sym": True, "dynamic": {r"-:.*layers\.\d+\.mlp.*": {}}}, 32),
         ({"quant_method": "awq", "bits": 4, "zero_point": False,
@@ -144,7 +145,7 @@ def test_groups_of_compressed_tensors_and_layers_of_quark() -> None:
         ({"quant_method": "gptq", "bits": 4, "secret_bits": {"mlp": 8}}, "'secret_bits'"),
         ({"quant_method": "fp8", "layer_overrides": [1]}, "'layer_overrides'"),
         ({"quant_method": "quark", "global_quant_config": {"weight": {"dtype": "fp4"}},
-          "layer_type_quant_config": {"Linear": {"weight": {"dtype": "int8"}}}}, "'layer_type_quant_config'"),
+          "layer_type_quant_config": {"Conv1d": {"weight": {"dtype": "int8"}}}}, "'layer_type_quant_config'"),
         ({"quant_method": "compressed-tensors", "config_groups": {"g": {"targets": ["Linear"], "exceptions": ["mlp"],
           "weights": {"num_bits": 4}}}}, "'exceptions'"),
         ({"quant_method": "compressed-tensors", "config_groups": {"g": {"targets": ["Linear"],

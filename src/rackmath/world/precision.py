@@ -60,10 +60,20 @@ def _formats() -> dict[str, Format]:
         ("bitnet", 0.25, "int8", "ternary weights, four in a byte"),
     )
     plain = {name: Format(name=name, bytes=b, compute=c, note=n) for name, b, c, n in rows}
-    return plain | {
-        name: Format(name=name, bytes=of["bits"] / 8, compute="bf16", note=f"GGUF: {of['bits']} bits a weight")
-        for name, of in GGUF["files"].items()
+    blocks = {
+        f"ggml_{name}": Format(
+            name=f"ggml_{name}", bytes=of["bits"] / 8, compute="bf16", note="a type of GGUF blocks"
+        )
+        for name, of in GGUF["types"].items()
     }
+    return (
+        plain
+        | blocks
+        | {
+            name: Format(name=name, bytes=of["bits"] / 8, compute="bf16", note=f"GGUF: {of['bits']} bits a weight")
+            for name, of in GGUF["files"].items()
+        }
+    )
 
 
 FORMATS = _formats()
@@ -88,38 +98,52 @@ def format_named(name: str) -> Format:
     >>> format_named("fp16").name
     'bf16'
 
-    Beside the listed ones: `w3a16_g64_z`, 3-bit weights with a 2-byte scale and a zero point of 3 bits per 64
-    (`_z16`: a 2-byte zero point; `_c` in place of `_g64`: scales per channel or none, as in `w4.65a16_c`); and a
-    mixture of formats by share.
+    Beside the listed ones, any width in the grammar `w3a16_g64_z`: weights of 3 bits (`f`: floating point) times
+    activations of 16, 8, `f8` or 4 bits; a scale per 64 weights (`_c`: per channel or counted in the bits); `_s8` a
+    scale of 8 bits (else of 16); `_z` a zero point as wide as a weight (`_z16`: of 16 bits); `_24` two of four
+    weights kept, with a bit for each to say where. And a mixture of formats by share.
 
     >>> format_named("w3a16_g64_z").bytes * 8                           # 3 + 16 / 64 + 3 / 64
     3.296875
+    >>> format_named("f4a4_g32_s8").bytes == format_named("mxfp4").bytes, format_named("w4a16_g128_24").bytes * 8
+    (True, 3.125)
     >>> format_named("75% w4a16 + 25% bf16").bytes
     0.88671875
     """
     key = name.strip().lower().replace("-", "_")
-    found = FORMATS.get(ALIASES.get(key, key)) or _weight_only(key) or _mixture(name.strip())
+    found = FORMATS.get(ALIASES.get(key, key)) or _spelled(key) or _mixture(name.strip())
     if found is None:
         raise unknown("number format", name, [*FORMATS, *ALIASES])
     return found
 
 
-_WEIGHT_ONLY = re.compile(r"w(\d{1,2}(?:\.\d{1,6})?)a16_(?:g(\d{1,5})|c)(_z|_z16)?")
+_SPELLED = re.compile(
+    r"(?P<kind>[wf])(?P<bits>\d{1,2}(?:\.\d{1,6})?)a(?P<act>16|f?8|4)_(?:g(?P<group>\d{1,9})|c)"
+    r"(?:_s(?P<scale>\d{1,2}))?(?P<zero>_z\d{0,2})?(?P<sparse>_24)?"
+)
 _SHARE = re.compile(r"(\d{1,3}(?:\.\d{1,6})?)% (\S+)")
 
 
 @cache
-def _weight_only(key: str) -> Format | None:
-    match = _WEIGHT_ONLY.fullmatch(key)
+def _spelled(key: str) -> Format | None:
+    match = _SPELLED.fullmatch(key)
     if match is None:
         return None
-    bits, group = float(match[1]), float(match[2] or 0)
-    if not 1 <= bits <= 16 or (match[2] and not group):
+    bits, group, act = float(match["bits"]), float(match["group"] or 0), match["act"]
+    if not 1 <= bits <= 16 or (match["group"] and not group):
         return None
-    zero = {None: 0.0, "_z": bits / 8, "_z16": 2.0}[match[3]]
-    size = bits / 8 + ((2 + zero) / group if group else 0.0)
-    said = f"{match[1]}-bit weights, 16-bit products"
-    return Format(name=key, bytes=size, compute="bf16", note=said, like="w4a16" if bits <= 4.5 else "w8a16")
+    zero = 0.0 if match["zero"] is None else float(match["zero"][2:] or bits)
+    stored = bits / 2 + 1 if match["sparse"] else bits
+    size = (stored + ((float(match["scale"] or 16) + zero) / group if group else 0.0)) / 8
+    floating = match["kind"] == "f"
+    compute = (
+        "bf16" if act == "16" else "fp4" if floating and act == "4" else "fp8" if floating or act == "f8" else "int8"
+    )
+    narrow, wide = {"bf16": ("w4a16", "w8a16"), "fp8": ("w4a8", "fp8"), "int8": ("w4a8", "int8")}.get(
+        compute, ("nvfp4", "fp8")
+    )
+    note = f"{match['bits']}-bit weights, {act.lstrip('f')}-bit products"
+    return Format(name=key, bytes=size, compute=compute, note=note, like=narrow if bits <= 4.5 else wide)
 
 
 @cache
@@ -138,12 +162,19 @@ def _mixture(name: str) -> Format | None:
 
 
 def mixed(shares: dict[str, float], total: float) -> str:
-    """The name of the format of parameters of which `shares` are in the formats named; below 0.5 % is left out.
+    """The name of the format of parameters of which `shares` are in the formats named.
+
+    A format is left out where the bytes would change by less than half a percent.
 
     >>> mixed({"w4a16": 3e9, "bf16": 1e9, "fp8": 1.0}, 4e9)
     '75% w4a16 + 25% bf16'
     """
-    kept = {name: share for name, share in shares.items() if share > 0.005 * total}
+    most = format_named(max(shares, key=lambda name: shares[name])).bytes
+    kept = {
+        name: share
+        for name, share in shares.items()
+        if share / total * max(1.0, format_named(name).bytes / most - 1) > 0.005
+    }
     if len(kept) == 1:
         return next(iter(kept))
     whole = sum(kept.values())

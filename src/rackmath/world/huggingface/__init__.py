@@ -20,6 +20,7 @@ from ...errors import BadInput, did_you_mean, shown
 from ...files import CONFIG, parse_json, read_text
 from ..description import build
 from ..model import Model
+from .beside import BESIDE, section_of
 from .config import Config, group_layers
 from .context import context_limit
 from .quantization import read_precision
@@ -45,8 +46,8 @@ def families() -> dict[str, Family]:
 def describe(config: Mapping[str, Any], *, name: str, quant: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Our description of the (text) model a config.json describes.
 
-    `quant` is the content of a separate hf_quant_config.json, where the publisher ships one; it goes before the
-    config's own `quantization_config`.
+    `quant` is the section of a separate file, such as hf_quant_config.json, where the publisher ships one; it
+    completes the config's own `quantization_config`.
     """
     if not isinstance(config, Mapping):
         raise BadInput(f"{name}: a config is a JSON object, not {shown(config)}")
@@ -72,7 +73,8 @@ def describe(config: Mapping[str, Any], *, name: str, quant: Mapping[str, Any] |
 def read_model(source: str | Path | Mapping[str, Any], name: str | None = None) -> Model:
     """The model a config.json describes, from its path (or its folder), or from the parsed object.
 
-    Beside the file, `hf_quant_config.json` (or `<stem>_hf_quant_config.json`) is read where it exists.
+    Beside the file, `hf_quant_config.json` (or `<stem>_hf_quant_config.json`) is read where it exists, and so are
+    the files of other tools in `beside.BESIDE`.
     """
     if isinstance(source, Mapping):
         return build(describe(source, name=name or "model"))
@@ -91,9 +93,12 @@ def load_json(path: Path) -> Mapping[str, Any]:
 
 
 def _sibling(path: Path) -> Mapping[str, Any] | None:
-    beside = "hf_quant_config.json" if path.name == "config.json" else f"{path.stem}_hf_quant_config.json"
-    quant = path.with_name(beside)
-    return load_json(quant) if quant.is_file() else None
+    """The quantisation section a tool wrote beside the config, under its own name or after the config's."""
+    for beside in BESIDE:
+        quant = path.with_name(f"{beside}.json" if path.name == "config.json" else f"{path.stem}_{beside}.json")
+        if quant.is_file():
+            return section_of(beside, load_json(quant))
+    return None
 
 
 def _inherited(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,14 +12,20 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
 from ...errors import BadInput
+from .patterns import safe
 
 MOST_NAMES = 200_000
 MOST_DISTINCT = 2_000
 
-_ELSEWHERE = re.compile(r"vision|visual|audio|(^|\.)mtp|mm_projector|multi_modal|embed_vision|patch_merge|image")
-_IN_LAYER = re.compile(r"(?:^|\.)(?:layers|h|blocks)\.(\d{1,6}|\*)(?:\.|(?=\*)|$)(.*)$")
+_ELSEWHERE = re.compile(
+    r"vision|visual|audio|(^|\.)mtp|mm_projector|multi_modal|embed_vision|patch_merge|image|(^|\.)draft"
+)
+_IN_LAYER = re.compile(r"(?:^|\.)(?:layers|layer|h|blocks|block)\.(\d{1,6}|\*)(?:\.|(?=\*)|$)(.*)$")
 _NUMBER = re.compile(r"\.\d+(?=\.|$)")
-_SAFE_PATTERN = re.compile(r"^\^?(?:[\w/-]|\\?\.[*+]?|\\d[+*]|\[0-9\][+*]|\((?:\?:)?[\w|\\.-]+\))+\$?$")
+_TENSOR = re.compile(r"\.(?:weight|bias|qweight|weight_packed)$")
+_AROUND = ("model.layers", "model.language_model.layers", "language_model.model.layers", "backbone.layers",
+           "transformer.h", "layers")  # fmt: skip
+"""What stands before the number of a layer in full names of modules; the first is tried alone for globs."""
 
 
 @dataclass(slots=True)
@@ -27,8 +33,8 @@ class Modules:
     """Module names, folded: inside a layer -> the layers it is said of, and what is said of all layers at once.
 
     >>> skipped = Modules.of(["lm_head", "model.layers.0.self_attn*", "model.layers.1.self_attn*"], n_layers=4)
-    >>> skipped.share(["self_attn.q_proj"], layers=4)
-    0.5
+    >>> sorted(skipped.layers(["self_attn.q_proj"]))
+    [0, 1]
     >>> skipped.names("lm_head")
     True
     """
@@ -37,11 +43,14 @@ class Modules:
     anywhere: set[str] = field(default_factory=set)
     unread: set[str] = field(default_factory=set)
     n_layers: int = 1
+    search: bool = False  # whether patterns may begin anywhere in a name
 
     @classmethod
-    def of(cls, names: Iterable[object], *, n_layers: int, where: str = "quantization_config") -> Modules:
+    def of(
+        cls, names: Iterable[object], *, n_layers: int, where: str = "quantization_config", search: bool = False
+    ) -> Modules:
         """Fold a list of names; layers beyond the model's are those of multi-token prediction and left out."""
-        found = cls()
+        found = cls(search=search)
         found.add(names, n_layers=n_layers, where=where)
         return found
 
@@ -49,15 +58,16 @@ class Modules:
         """Fold in more names."""
         self.n_layers = n_layers
         for seen, name in enumerate(names):
-            if not isinstance(name, str) or len(name) > 500:
+            if not isinstance(name, str) or len(name) > 2000:
                 raise BadInput(f"{where}: a module list holds {name!r:.60}, not the name of a module")
             if seen >= MOST_NAMES or len(self.inside) + len(self.anywhere) >= MOST_DISTINCT:
                 raise BadInput(f"{where}: a module list is too long to be one of a model")
+            if name.startswith("re:"):
+                (self.unread if safe(name[3:]) is None else self.anywhere).add(name)
+                continue
             if _ELSEWHERE.search(name):
                 continue
-            if name.startswith("re:"):
-                (self.anywhere if _SAFE_PATTERN.match(name[3:]) and name.count("*") <= 8 else self.unread).add(name)
-                continue
+            name = _TENSOR.sub("", name)
             layered = _IN_LAYER.search(name)
             if layered is None:
                 self.anywhere.add(name)
@@ -69,45 +79,78 @@ class Modules:
             elif int(layer) < n_layers:
                 kept.add(int(layer))
 
-    def share(self, probes: Sequence[str], *, layers: float, without: float = 0) -> float:
-        """The share, of `layers` layers that have this part, whose part is named; `probes` are its spellings.
-
-        Layers named as a whole are taken to be, as far as they go, the `without` layers that lack the part.
-        """
+    def layers(self, probes: Sequence[str]) -> set[int]:
+        """The layers whose part is named; `probes` are its spellings. Layers named as a whole are left out."""
+        every = range(self.n_layers)
         hit: set[int] = set()
         for pattern in self.anywhere:
-            if not any(c.isdigit() for c in pattern.replace("w1", "").replace("w2", "").replace("w3", "")):
-                if any(_named(p, pattern) for p in probes):
-                    return 1.0
-            elif len(hit) < self.n_layers:  # it may be said of some layers
-                hit |= {i for i in range(self.n_layers) if any(_named(p, pattern, i) for p in probes)}
-        whole: set[int] = set()
+            if len(hit) == self.n_layers:
+                break
+            if not _tells_layers(pattern):
+                if any(self._named(p, pattern, 0) for p in probes):
+                    return set(every)
+            else:
+                hit |= {i for i in every if i not in hit and any(self._named(p, pattern, i) for p in probes)}
         for tail, at in self.inside.items():
-            if tail in ("", "*"):
-                whole |= at
-            elif any(_inside(p, tail) for p in probes):
+            if tail not in ("", "*") and any(_inside(p, tail) for p in probes):
                 hit |= at
-        found = len(hit) + max(0.0, len(whole - hit) - without)
-        return min(1.0, found / layers) if layers else 0.0
+        return hit
+
+    def whole(self) -> set[int]:
+        """The layers named as a whole."""
+        found: set[int] = set()
+        for tail in ("", "*"):
+            found |= self.inside.get(tail, set())
+        return found
 
     def names(self, *parts: str) -> bool:
         """Whether a part outside the layers (the output head) is named."""
-        return any(_named(p, pattern) or pattern.endswith("." + p) for pattern in self.anywhere for p in parts)
+        return any(_named_part(part, pattern) for pattern in self.anywhere for part in parts)
+
+    def _named(self, probe: str, pattern: str, layer: int) -> bool:
+        """Whether a pattern without a layer, or one that may pick layers, covers the probe."""
+        if pattern.startswith("re:"):
+            found = safe(pattern[3:])
+            spelled = (probe, probe.replace(".experts.", ".experts.0."))
+            full = (f"{around}.{layer}.{name}" for around in _AROUND for name in dict.fromkeys(spelled))
+            return found is not None and any(
+                (found.search if self.search else found.match)(name) is not None for name in full
+            )
+        if _is_glob(pattern):
+            full_name = f"{_AROUND[0]}.{layer}.{probe}"
+            return any(fnmatchcase(n, pattern) for n in (full_name, full_name.replace(".experts.", ".experts.0.")))
+        return _covers(pattern, probe)
+
+
+def _is_glob(pattern: str) -> bool:
+    return any(c in pattern for c in "*?[")
+
+
+def _tells_layers(pattern: str) -> bool:
+    """Whether a pattern may mean some layers and not others."""
+    return (pattern.startswith("re:") or _is_glob(pattern)) and any(
+        c.isdigit() for c in re.sub(r"w[123]|\\d|\[0-9\]|\{\d*,?\d*\}", "", pattern)
+    )
 
 
 def _inside(probe: str, tail: str) -> bool:
     """Whether the name inside a layer covers the probe: itself, a module around it, or a glob over it."""
-    if "*" in tail or "?" in tail:
-        return fnmatchcase(probe, tail)
-    return not tail or probe == tail or probe.startswith(tail + ".")
+    return fnmatchcase(probe, tail) if _is_glob(tail) else _covers(tail, probe)
 
 
-def _named(probe: str, pattern: str, layer: int = 0) -> bool:
-    """Whether a pattern without a layer, or one that may pick layers, covers the probe."""
-    full = f"model.layers.{layer}.{probe}" if "." in probe else probe
-    spelled = (full, full.replace(".experts.", ".experts.0."))
+def _covers(name: str, probe: str) -> bool:
+    """Whether a name without a layer is the probe's, its last part, or that of a module around it.
+
+    >>> _covers("mlp", "mlp.experts.up_proj"), _covers("mlp.gate", "mlp.gate_proj"), _covers("q_proj", "attn.q_proj")
+    (True, False, True)
+    """
+    return not name or f".{name}." in f".{probe}."
+
+
+def _named_part(part: str, pattern: str) -> bool:
     if pattern.startswith("re:"):
-        return any(re.match(pattern[3:], name) for name in spelled)
-    if "*" in pattern or "?" in pattern:
-        return any(fnmatchcase(name, pattern) for name in spelled)
-    return pattern == probe or pattern in probe.split(".") or probe.startswith(pattern + ".")
+        found = safe(pattern[3:])
+        return found is not None and any(found.match(name) for name in (part, f"model.{part}"))
+    if _is_glob(pattern):
+        return any(fnmatchcase(name, pattern) for name in (part, f"model.{part}"))
+    return pattern == part or pattern.endswith("." + part)

@@ -10,29 +10,35 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ...errors import shown
 from ..description import build
 from ..model import LayerGroup, Matrix, Model
 from ..precision import mixed
+from .beside import named, section_of
 from .config import Config
-from .scheme import Scheme, unmatched
+from .scheme import Form, Override, Scheme, unmatched
 from .schemes import cache_format, read_scheme
 
+_QKV = ("qkv_proj", "query_key_value", "Wqkv", "W_pack", "c_attn", "attn_qkv")
 _LEAVES = {
-    "q": ("q_proj", "wq"), "k": ("k_proj", "wk"), "v": ("v_proj", "wv"), "o": ("o_proj", "wo", "out_proj"),
-    "q_a": ("q_a_proj", "wq_a"), "q_b": ("q_b_proj", "wq_b"), "kv_a": ("kv_a_proj_with_mqa", "wkv_a"),
+    "q": ("q_proj", "wq", *_QKV), "k": ("k_proj", "wk", *_QKV), "v": ("v_proj", "wv", *_QKV),
+    "o": ("o_proj", "wo", "out_proj", "dense", "c_proj"), "q_a": ("q_a_proj", "wq_a", "fused_qkv_a_proj_with_mqa"),
+    "q_b": ("q_b_proj", "wq_b"), "kv_a": ("kv_a_proj_with_mqa", "wkv_a", "fused_qkv_a_proj_with_mqa"),
     "kv_b": ("kv_b_proj", "wkv_b"), "kv": ("kv_proj", "wkv"), "o_a": ("o_a_proj", "wo_a"),
     "o_b": ("o_b_proj", "wo_b"), "qkv": ("in_proj_qkv", "in_proj_qkvz", "qkv_proj", "q_proj"),
     "gate": ("in_proj_z", "output_gate", "g_proj"), "in": ("in_proj",), "x": ("x_proj",), "dt": ("dt_proj",),
     "index_q": ("indexer.wq_b", "index_q_proj"), "index_k": ("indexer.wk", "index_k_proj"),
-    "index_weights": ("indexer.weights_proj",), "up": ("up_proj", "gate_proj", "gate_up_proj", "w1", "w3"),
-    "down": ("down_proj", "w2"), "shared_gate": ("shared_expert_gate",), "latent_down": ("fc1_latent_proj",),
-    "latent_up": ("fc2_latent_proj",),
+    "index_weights": ("indexer.weights_proj",), "shared_gate": ("shared_expert_gate",),
+    "up": ("up_proj", "gate_up_proj", "w3", "w13", "w13_weight", "fc1", "c_fc", "dense_h_to_4h"),
+    "side gate": ("gate_proj", "gate_up_proj", "w1", "w13", "w13_weight"),
+    "only up": ("up_proj", "w1", "fc1", "c_fc", "dense_h_to_4h", "fc_in"),
+    "down": ("down_proj", "w2", "w2_weight", "fc2", "c_proj", "dense_4h_to_h", "fc_out"),
+    "latent_down": ("fc1_latent_proj",), "latent_up": ("fc2_latent_proj",),
 }  # fmt: skip
-"""How the makers spell our matrices."""
+"""How the makers spell our matrices; a gated pair is two of them."""
 
 _ATTENTION = ("self_attn", "attn", "mixer")
 _RECURRENT = ("linear_attn", "mamba", "mixer", "self_attn")
@@ -43,6 +49,25 @@ _QUANTISED = ("attention", "mlp", "experts", "shared_experts")
 
 
 Spellings = tuple[str, ...]
+
+_HEAD, _EMBEDDING = (
+    ("lm_head", "head", "output", "embed_out"),
+    ("embed_tokens", "wte", "embeddings", "tok_embeddings"),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Part:
+    """The matrices of one name in all layers of a model."""
+
+    component: str
+    probes: Spellings  # its names inside a layer
+    shapes: tuple[tuple[float, float, float], ...]  # inputs, outputs, parameters in all layers
+    layers: float  # that have it
+
+    @property
+    def parameters(self) -> float:
+        return sum(n for _, _, n in self.shapes)
 
 
 def read_precision(
@@ -67,41 +92,84 @@ def read_precision(
                 precision[component] = name
             if " + " in name:
                 notes.append(f"{component.replace('_', ' ')} weights are of several formats: {name}")
-    head = next((name for name, modules in scheme.groups if modules.names("lm_head", "head")), scheme.head)
-    if not head and scheme.everywhere and not scheme.skipped.names("lm_head", "head"):
-        head = scheme.default
-    if head and head != "bf16":
-        precision["head"] = head
+    precision |= _outside(scheme)
     kv = cache_format(given)
     if kv:
         precision["kv"] = kv
     strange = scheme.skipped.unread.union(*(m.unread for _, m in scheme.groups))
     notes += [f"the pattern {shown(pattern)} of the quantisation config is not understood and left out"
               for pattern in sorted(strange)[:3]]  # fmt: skip
+    if len(strange) > 3:
+        notes.append(f"{len(strange) - 3} more patterns of the quantisation config are not understood and left out")
     return precision, [*notes, *unmatched(zip(scheme.groups, matched, strict=True))]
+
+
+def _outside(scheme: Scheme) -> dict[str, str]:
+    """The formats of output head and embedding, where they are not in 16 bits."""
+    found: dict[str, str] = {}
+    for component, names, own in (("head", _HEAD, scheme.head), ("embedding", _EMBEDDING, scheme.embedding)):
+        if scheme.skipped.names(*names):
+            continue
+        named = next((form for form, modules in scheme.groups if modules.names(*names)), own)
+        form = named or (scheme.default if scheme.everywhere and component == "head" else "")
+        if isinstance(form, str) and form not in ("", "bf16"):
+            found[component] = form
+    return found
 
 
 def _shares(model: Model, scheme: Scheme) -> tuple[dict[str, dict[str, float]], list[float]]:
     """Parameters of every component by format, and the parameters that each override was said of."""
     n_layers = int(max(1, model.n_layers))
     shares: defaultdict[str, defaultdict[str, float]] = defaultdict(lambda: defaultdict(float))
+    bits: defaultdict[str, list[tuple[float, float]]] = defaultdict(list)  # of formats that depend on the matrix
     matched = [0.0] * len(scheme.groups)
-    parts = _parts(model.groups, gemma4=model.family.lower().startswith("gemma4"))
-    for component, probes, parameters, count in parts:
-        rest = parameters
-        without = n_layers - count if component == "experts" else 0
-        out = scheme.skipped.share(probes, layers=count, without=without) * rest
-        shares[component]["bf16"] += out
-        rest -= out
-        for i, (name, modules) in enumerate(scheme.groups):
-            said = modules.share(probes, layers=count) * parameters
-            some = min(rest, said)
-            shares[component][name] += some
-            matched[i] += said
-            rest -= some
-        own = scheme.experts if component == "experts" else ""
-        shares[component][own or scheme.default] += rest
+    for part in _parts(model.groups, gemma4=model.family.lower().startswith("gemma4")):
+        own = scheme.experts if part.component == "experts" else ""
+        rules: list[Override] = [("bf16", scheme.skipped), *scheme.groups]
+        left, rest = set(range(n_layers)), 1.0
+        for i, (form, modules) in enumerate(rules):
+            hit, whole = modules.layers(part.probes), modules.whole()
+            if i:
+                matched[i - 1] += len(hit | whole) * part.parameters
+            some = rest if left and hit >= left else min(rest, _share(part, hit & left, whole & left, n_layers))
+            _give(shares, bits, part, form, some)
+            left, rest = left - hit - whole, rest - some
+        _give(shares, bits, part, own or scheme.default, rest)
+    for component, several in bits.items():
+        total = sum(n for n, _ in several)
+        mean = sum(n * b for n, b in several) / total if total else 16.0
+        shares[component][f"w{min(16.0, max(1.0, mean)):.5f}a16_c"] += total
     return {c: dict(of) for c, of in shares.items()}, matched
+
+
+def _give(
+    shares: defaultdict[str, defaultdict[str, float]],
+    bits: defaultdict[str, list[tuple[float, float]]],
+    part: _Part,
+    form: Form,
+    share: float,
+) -> None:
+    """Give a share of a part's parameters a format."""
+    if share <= 0:
+        return
+    if isinstance(form, str):
+        shares[part.component][form] += share * part.parameters
+    else:
+        bits[part.component] += [(share * n, form.in_matrix(d_in, d_out)) for d_in, d_out, n in part.shapes]
+
+
+def _share(part: _Part, hit: set[int], whole: set[int], n_layers: int) -> float:
+    """The share of a part that names cover: layers where it is `hit`, and layers named as a whole.
+
+    Where only some layers have the part, which they are is not known: those named for it are taken to have it, and
+    whole layers to be, as far as they go, those without routed and shared experts.
+    """
+    if not part.layers:
+        return 0.0
+    if part.layers >= n_layers:
+        return len(hit | whole) / n_layers
+    without = n_layers - part.layers if part.component in ("experts", "shared_experts") else 0
+    return min(1.0, (len(hit) + max(0.0, len(whole - hit) - without)) / part.layers)
 
 
 _DTYPES = {
@@ -135,29 +203,38 @@ def _unquantised(outer: Config, text: Config) -> tuple[dict[str, Any], list[str]
 
 
 def _merged(outer: Config, text: Config, quant: Mapping[str, Any] | None) -> Config | None:
-    """The config's own `quantization_config`, completed by the separate file."""
-    own = outer.section("quantization_config", "compression_config") or text.section(
-        "quantization_config", "compression_config"
-    )
-    beside: Mapping[str, Any] = {}
-    if quant is not None:
-        section = Config(quant, f"{outer.name}: hf_quant_config").section("quantization")
-        beside = section.raw if section else {}
+    """The config's own section, completed by the separate file."""
+    own = outer.section(*_SECTIONS) or text.section(*_SECTIONS)
     mine = {k: v for k, v in own.raw.items() if v is not None} if own else {}
-    return Config({**beside, **mine}, f"{outer.name}: quantization_config") if beside or mine else None
+    if not own and outer.has("quip_params"):
+        params = outer.section("quip_params")
+        mine = {**(params.raw if params else {}), "quant_method": "quip"}
+    beside = section_of("", quant) if quant else {}
+    both = {**beside, **mine}
+    if both and not any(both.get(key) for key in ("quant_method", "quant_algo", "quantized_layers", "config_groups")):
+        both |= named(both)
+    return Config(both, f"{outer.name}: quantization_config") if both else None
 
 
-def _parts(groups: Iterable[LayerGroup], *, gemma4: bool) -> Iterator[tuple[str, Spellings, float, float]]:
-    """Every quantisable matrix: component, spellings inside a layer, parameters in all layers, layers with it."""
-    parameters: defaultdict[tuple[str, Spellings], float] = defaultdict(float)
+_SECTIONS = ("quantization_config", "compression_config", "quantization")
+
+
+def _parts(groups: Iterable[LayerGroup], *, gemma4: bool) -> Iterator[_Part]:
+    """Every quantisable matrix, those alike in name together."""
+    shapes: defaultdict[tuple[str, Spellings], list[tuple[float, float, float]]] = defaultdict(list)
     layers: defaultdict[tuple[str, Spellings], float] = defaultdict(float)
     for group in groups:
         for component, around, matrix, copies in _matrices(group, gemma4):
-            key = component, tuple(f"{m}.{leaf}" for m in around for leaf in _LEAVES.get(matrix.name, (matrix.name,)))
-            parameters[key] += matrix.parameters * copies * group.count
-            layers[key] += group.count
-    for (component, spellings), total in parameters.items():
-        yield component, spellings, total, layers[component, spellings]
+            pair = matrix.name == "up" and matrix.count == 2
+            leaves = _LEAVES.get("only up" if matrix.name == "up" and not pair else matrix.name, (matrix.name,))
+            for names in (leaves, _LEAVES["side gate"]) if pair else (leaves,):
+                key = component, tuple(f"{m}.{leaf}" for m in around for leaf in names)
+                parameters = matrix.parameters * copies * group.count / (2 if pair else 1)
+                shapes[key].append((matrix.d_in, matrix.d_out, parameters))
+                layers[key] += group.count
+    for (component, probes), sides in shapes.items():
+        key = component, probes
+        yield _Part(component=component, probes=probes, shapes=tuple(sides), layers=layers[key])
 
 
 def _matrices(group: LayerGroup, gemma4: bool) -> Iterator[tuple[str, Spellings, Matrix, float]]:

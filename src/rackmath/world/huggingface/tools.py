@@ -1,241 +1,291 @@
-"""Quantisation sections of tools that have keys of their own: one function per tool, registered in `TOOLS`."""
+"""Quantisation sections of tools that have keys of their own: one function per tool, by the name in `reads`."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
+from . import quark, torchao, vectors
 from .config import Config
+from .methods import BITS, form, fp8, group_of, modules_of
 from .modules import Modules
-from .scheme import Override, Scheme, bits_of, unread, weight_only
+from .scheme import Form, Override, Scheme, bits_of, stored, unread
 
-# --- whole numbers: GPTQ, AWQ, AutoRound, bitsandbytes --------------------------------------------------------------
+Row = Mapping[str, Any]
+Reader = Callable[[Config, int, Modules, Row], Scheme]
 
 
-def _gptq(given: Config, n_layers: int, skipped: Modules) -> Scheme:
+def plain(given: Config, n_layers: int, skipped: Modules, row: Row) -> Scheme:
+    """A method whose row says all."""
+    found = form(row, given)
+    if row.get("experts") == "only":
+        return Scheme(experts=found, skipped=skipped)
+    return Scheme(default=found, experts=row.get("experts", ""), skipped=skipped)
+
+
+def by_module(
+    given: Config, key: str, n_layers: int, read: Callable[[Config], Form], *, search: bool = False
+) -> tuple[tuple[Override, ...], list[str]]:
+    """Overrides of a mapping from a module (or pattern) to what differs there, and the modules kept in 16 bits."""
+    section = given.section(key)
+    by_form: defaultdict[Form, list[str]] = defaultdict(list)
+    for module, changes in section.raw.items() if section else ():
+        if not isinstance(changes, Mapping):
+            raise given.bad(key, changes, "maps a module to no mapping; correct the config")
+        by_form[read(Config(changes, f"{given.name}: {key}"))].append(module)
+    out = by_form.pop("bf16", [])
+    return tuple((f, modules_of(given, of, n_layers, search=search)) for f, of in by_form.items()), out
+
+
+# --- whole numbers --------------------------------------------------------------------------------------------------
+
+
+def _gptq(given: Config, n_layers: int, skipped: Modules, row: Row) -> Scheme:
     """GPTQ and GPTQModel; `dynamic` maps a pattern to what differs there, "-:" before it to nothing quantised."""
-    default = _whole_numbers(given, given)
-    out, groups = list[str](), list[Override]()
+    if given.text("checkpoint_format", "format").lower() in ("marlin_24", "gptq_marlin_24"):
+        row = {**row, "sparse": True}
+    default = form(row, given)
+    out, groups, notes = list[str](), list[Override](), list[str]()
     dynamic = given.section("dynamic")
     for pattern, changes in dynamic.raw.items() if dynamic else ():
         name = "re:" + pattern.removeprefix("-:").removeprefix("+:")
         if pattern.startswith("-:"):
             out.append(name)
         elif isinstance(changes, Mapping):
-            other = _whole_numbers(Config({**given.raw, **changes}, f"{given.name}: dynamic"), given)
-            groups.append((other, Modules.of([name], n_layers=n_layers, where=given.name)))
+            one = Config({**given.raw, **changes}, f"{given.name}: dynamic")
+            notes += unread(Config(changes, ""), (*BITS, *_CHANGES), "a pattern in 'dynamic'")
+            groups.append((form(row, one), modules_of(given, [name], n_layers)))
         else:
             raise given.bad("dynamic", changes, "maps a pattern to no mapping; correct the config")
     only = given.items("modules_in_block_to_quantize")
     if only:
         names = [n for one in only for n in (one if isinstance(one, list) else [one])]
-        groups.append((default, Modules.of([f"re:.*{n}" for n in names], n_layers=n_layers, where=given.name)))
+        groups.append((default, modules_of(given, names, n_layers)))
     skipped.add(out, n_layers=n_layers, where=given.name)
-    head = default if given.flag("lm_head", "quant_lm_head", default=False) else ""
-    return Scheme(default="bf16" if only else default, skipped=skipped, groups=tuple(groups), head=head)
+    included = given.items("module_include")
+    if included:
+        groups.append((default, modules_of(given, [f"re:{n}" for n in included], n_layers)))
+    return Scheme(
+        default="bf16" if only or included else default, skipped=skipped, groups=tuple(groups),
+        head=_head(given, default), notes=tuple(notes),
+    )  # fmt: skip
 
 
-def _awq(given: Config, n_layers: int, skipped: Modules) -> Scheme:
-    return Scheme(default=_whole_numbers(given, given, zero=True), skipped=skipped)
+_CHANGES = ("group_size", "sym", "desc_act", "mse", "pack_dtype", "format", "checkpoint_format", "zero_point", "lm_head",
+            "damp_percent", "static_groups", "act_group_aware")  # fmt: skip
 
 
-def _auto_round(given: Config, n_layers: int, skipped: Modules) -> Scheme:
-    """AutoRound; `extra_config` maps a module to what differs there, 16 bits being not quantised."""
-    default = _whole_numbers(given, given)
-    by_format: defaultdict[str, list[str]] = defaultdict(list)
-    extra = given.section("extra_config")
-    for module, changes in extra.raw.items() if extra else ():
-        if not isinstance(changes, Mapping):
-            raise given.bad("extra_config", changes, "maps a module to no mapping; correct the config")
-        by_format[_whole_numbers(Config({**given.raw, **changes}, f"{given.name}: extra_config"), given)].append(
-            f"re:{module}" if "*" in module else module
-        )
-    skipped.add(by_format.pop("bf16", []), n_layers=n_layers, where=given.name)
-    head = default if given.flag("lm_head", "quant_lm_head", default=False) else ""
-    named = tuple((f, Modules.of(of, n_layers=n_layers, where=given.name)) for f, of in by_format.items())
-    return Scheme(default=default, skipped=skipped, groups=named, head=head)
+def _head(given: Config, default: Form) -> str:
+    quantised = any(given.raw.get(key) is True for key in ("lm_head", "quant_lm_head"))
+    return default if quantised and isinstance(default, str) else ""
 
 
-def _whole_numbers(given: Config, outer: Config, *, zero: bool = False) -> str:
-    bits = bits_of(given, "bits", "w_bit", default=4)
+def _auto_round(given: Config, n_layers: int, skipped: Modules, row: Row) -> Scheme:
+    """AutoRound; `extra_config` maps a module or a pattern to what differs there, 16 bits being not quantised."""
+    whole = {k: v for k, v in given.raw.items() if k not in ("extra_config", "layer_config")}
+
+    def read(changes: Config) -> Form:
+        return _rounded(row, Config({**whole, **changes.raw}, changes.name))
+
+    groups, out, notes = list[Override](), list[str](), list[str]()
+    for key in ("extra_config", "layer_config"):
+        found, kept = by_module(_spelled(given, key), key, n_layers, read, search=True)
+        groups += found
+        out += kept
+    default = read(Config({}, given.name))
+    skipped.search = True
+    skipped.add(out, n_layers=n_layers, where=given.name)
+    blocks = given.raw.get("block_name_to_quantize")
+    if (
+        isinstance(blocks, str | list)
+        and blocks
+        and "layers" not in str(blocks)
+        and "h" not in str(blocks).split(".")
+    ):
+        notes.append("only the blocks of 'block_name_to_quantize' are quantised, which are none of the text model's")
+        default = "bf16"
+    return Scheme(
+        default=default, skipped=skipped, groups=tuple(groups), head=_head(given, default), notes=tuple(notes)
+    )
+
+
+def _spelled(given: Config, key: str) -> Config:
+    """Names with signs of a pattern in them are patterns, found anywhere in a name."""
+    raw = given.raw.get(key)
+    if not isinstance(raw, Mapping):
+        return given
+    return Config(
+        {key: {f"re:{k}" if any(c in k for c in "*+\\[(|^$") else k: v for k, v in raw.items()}}, given.name
+    )
+
+
+def _rounded(row: Row, given: Config) -> Form:
+    """AutoRound's data types: whole numbers, or a floating-point format by its name."""
+    kind = given.text("data_type", default="int").lower()
+    bits = bits_of(given, *BITS, default=4)
     if bits == 16:
         return "bf16"
-    kind = given.text("data_type", default="int")
-    if kind.startswith(("fp", "nv_fp", "mx_fp")):
-        return {"nv": "nvfp4", "mx": "mxfp4" if bits == 4 else "mxfp8"}.get(kind[:2], "fp8")
-    group = given.maybe("group_size", "q_group_size", least=-1)
-    if outer.has("zero_point") or zero:
-        asymmetric = outer.flag("zero_point", default=True)
-    else:
-        asymmetric = not given.flag("sym", default=True)
-    return weight_only(bits, 128 if group is None else group, "_z" if asymmetric else "")
+    if kind.startswith("nv"):
+        return "nvfp4"
+    if kind.startswith("mx"):
+        return stored(bits, 32, scale=8, act="8" if bits == 8 else "4", floating=not kind.startswith("mx_int"))
+    if kind.startswith(("fp", "float")):
+        return "fp8_block" if isinstance(given.raw.get("group_size"), list) else "fp8"
+    if not kind.startswith("int"):
+        raise given.bad("data_type", kind, "is not a type with a known format; name the precision yourself")
+    act = given.raw.get("act_bits")
+    return form(
+        {**row, "act": "8" if act == 8 and bits <= 8 and given.raw.get("act_data_type") != "fp" else "16"}, given
+    )
 
 
-def _bitsandbytes(given: Config, n_layers: int, skipped: Modules) -> Scheme:
-    if not given.flag("load_in_4bit", "_load_in_4bit", default=False):
+def _bitsandbytes(given: Config, n_layers: int, skipped: Modules, row: Row) -> Scheme:
+    eight = given.flag("load_in_8bit", "_load_in_8bit", default=False)
+    if eight and not given.flag("load_in_4bit", "_load_in_4bit", default=False):
         return Scheme(default="int8", skipped=skipped)
     twice = given.flag("bnb_4bit_use_double_quant", default=False)
+    block = given.maybe("bnb_4bit_blocksize", least=32, most=4096) or 64
+    if block != 64:
+        bits = 4 + (8 + 32 / 256 if twice else 32) / block
+        return Scheme(default=f"w{bits:.6g}a16_c", skipped=skipped)
     return Scheme(default="nf4_double" if twice else "nf4", skipped=skipped)
 
 
-def fp8(given: Config) -> str:
-    """FP8 with a scale per block, or per tensor or channel."""
-    return "fp8_block" if given.items("weight_block_size") else "fp8"
-
-
-# --- other tools ----------------------------------------------------------------------------------------------------
-
-
-def _quark(given: Config, n_layers: int, skipped: Modules) -> Scheme:
-    """AMD Quark: one description for all layers, and others by the layer's name."""
-    notes = list[str]()
-    whole = given.section("global_quant_config")
-    default = _quark_format(whole, notes) if whole else "bf16"
-    by_format: defaultdict[str, list[str]] = defaultdict(list)
-    layers = given.section("layer_quant_config")
-    for pattern in layers.raw if layers else ():
-        one = layers.section(pattern) if layers else None
-        if one is not None and one.has("weight"):
-            by_format[_quark_format(one, notes)].append(pattern)
-    named = tuple((f, Modules.of(of, n_layers=n_layers, where=given.name)) for f, of in by_format.items())
-    return Scheme(default=default, skipped=skipped, groups=named, everywhere=True, notes=tuple(notes))
-
-
-def _quark_format(layer: Config, notes: list[str]) -> str:
-    notes += unread(layer, ("weight", "input_tensors", "output_tensors", "bias", "target_device"))
-    given = layer.raw.get("weight")
-    if isinstance(given, list):  # several passes: the last is what is stored
-        given = given[-1] if given else None
-    if given is None:
-        return "bf16"
-    if not isinstance(given, Mapping):
-        raise layer.bad("weight", given, "is not an object; correct the config")
-    weight = Config(given, f"{layer.name}: weight")
-    kind, group = weight.text("dtype").lower(), weight.maybe("group_size", least=-1)
-    if kind == "fp4":
-        return "mxfp4" if group in (None, 32) else "nvfp4"
-    if kind.startswith("fp8"):
-        return "mxfp8" if group == 32 else "fp8"
-    if kind in ("int8", "uint8"):
-        return "int8" if layer.has("input_tensors") else "w8a16"
-    if kind in ("int4", "uint4", "int3", "int2"):
-        if layer.has("input_tensors"):
-            return "w4a8"
-        symmetric = kind[0] == "i" and weight.flag("symmetric", default=True)
-        return weight_only(int(kind[-1]), group, "" if symmetric else "_z")
-    if kind in ("bfloat16", "float16"):
-        return "bf16"
-    raise weight.bad("dtype", kind, "is not a format this tool is known to write; name the precision yourself")
-
-
-_TORCHAO = {
-    "int4weightonly": "int4", "int8weightonly": "w8a16", "int8dynamicactivationint8weight": "int8",
-    "int8dynamicactivationint4weight": "w4a8", "float8weightonly": "fp8", "float8staticactivationfloat8weight": "fp8",
-    "float8dynamicactivationfloat8weight": "fp8", "float8dynamicactivationint4weight": "w4a8",
-}  # fmt: skip
-
-
-def _torchao(given: Config, n_layers: int, skipped: Modules) -> Scheme:
-    """torchao: a type for all linear layers, or a map from module to type with `_default`."""
-    kind: Any = given.raw.get("quant_type")
-    if isinstance(kind, Mapping):
-        kind = kind.get("default")
-    if isinstance(kind, Mapping) and isinstance(kind.get("_data"), Mapping):
-        by_module = kind["_data"].get("module_fqn_to_config")
-        if isinstance(by_module, Mapping):
-            by_format: defaultdict[str, list[str]] = defaultdict(list)
-            for module, how in by_module.items():
-                by_format["bf16" if how is None else _torchao_format(given, how)].append(module)
-            default = next((f for f, names in by_format.items() if "_default" in names), "bf16")
-            skipped.add(by_format.pop("bf16", []) if default != "bf16" else [], n_layers=n_layers, where=given.name)
-            groups = tuple(
-                (f, Modules.of([n for n in names if n != "_default"], n_layers=n_layers, where=given.name))
-                for f, names in by_format.items()
-            )
-            return Scheme(default=default, skipped=skipped, groups=groups)
-    return Scheme(default=_torchao_format(given, kind), skipped=skipped)
-
-
-def _torchao_format(given: Config, kind: Any) -> str:
-    name, data = (kind.get("_type"), kind.get("_data")) if isinstance(kind, Mapping) else (kind, None)
-    found = _TORCHAO.get(str(name).lower().replace("_", "").removesuffix("config"))
-    if found is None:
-        raise given.bad("quant_type", name, "is not a type with a known format; name the precision yourself")
-    if found != "int4":
-        return found
-    kwargs = given.section("quant_type_kwargs")
-    more = Config({**(kwargs.raw if kwargs else {}), **(data if isinstance(data, Mapping) else {})}, given.name)
-    return weight_only(4, more.count("group_size", default=128), "_z16")
-
-
-def _hqq(given: Config, n_layers: int, skipped: Modules) -> Scheme:
-    """HQQ: 16-bit scales and zero points; one description, or one for each layer's tag."""
-    outer = given.section("quant_config") or given
-    if outer.has("weight_quant_params"):
+def _hqq(given: Config, n_layers: int, skipped: Modules, row: Row) -> Scheme:
+    """HQQ: 16-bit scales and zero points, or quantised ones; one description, or one for each layer's tag."""
+    outer = given.section("quant_config", "dynamic_config") or given
+    if outer.has("weight_quant_params") or any(outer.has(key) for key in BITS):
         return Scheme(default=_hqq_format(outer), skipped=skipped)
-    by_format: defaultdict[str, list[str]] = defaultdict(list)
+    by_form: defaultdict[str, list[str]] = defaultdict(list)
     for tag in outer.raw:
-        one = outer.section(tag)
-        if one is not None and one.has("weight_quant_params"):
-            by_format[_hqq_format(one)].append(f"re:.*{tag}")
-    if not by_format:
+        one = outer.section(tag) if isinstance(outer.raw[tag], Mapping) else None
+        if one is not None and (one.has("weight_quant_params") or one.has("nbits")):
+            by_form[_hqq_format(one)].append(tag)
+    if not by_form:
         raise given.bad("quant_config", outer.raw, "has no weight_quant_params; correct the config")
-    groups = tuple((f, Modules.of(of, n_layers=n_layers, where=given.name)) for f, of in by_format.items())
+    groups: tuple[Override, ...] = tuple((f, modules_of(given, of, n_layers)) for f, of in by_form.items())
     return Scheme(groups=groups, skipped=skipped)
 
 
 def _hqq_format(outer: Config) -> str:
-    one = outer.section("weight_quant_params")
-    if one is None:
-        return "bf16"
-    return weight_only(bits_of(one, "nbits"), one.maybe("group_size", least=-1), "_z16")
+    one = outer.section("weight_quant_params") or outer
+    bits, group = bits_of(one, *BITS), group_of(one)
+    extra = list[float]()
+    for key, flag in (("scale_quant_params", "quant_scale"), ("zero_quant_params", "quant_zero")):
+        again = outer.section(key)
+        if again is not None and not outer.has("nbits"):
+            inner = again.maybe("group_size", least=-1, most=10**6)
+            extra.append(bits_of(again, "nbits", default=8) + (32 / inner if inner and inner > 0 else 0))
+        else:
+            extra.append(8.0 if outer.has(flag) and outer.flag(flag, default=False) else 16.0)
+    if not group or group < 1 or extra == [16.0, 16.0]:
+        return stored(bits, group, zero=16)
+    return f"w{bits + sum(extra) / group:.6g}a16_c"
 
 
-def _exllama(given: Config, n_layers: int, skipped: Modules) -> Scheme:
-    """ExLlama: the mean of bits over all linear layers, scales in it, and bits of the output head."""
-    head = f"w{bits_of(given, 'head_bits'):g}a16_c" if given.has("head_bits") else ""
-    return Scheme(default=f"w{bits_of(given, 'bits'):g}a16_c", skipped=skipped, head=head)
+def _mlx(given: Config, n_layers: int, skipped: Modules, row: Row) -> Scheme:
+    """MLX: one description for linear layers, embeddings and head, and by module what differs, False for 16 bits."""
+    default = _mlx_format(row, given)
+    out, by_form = list[str](), defaultdict[str, list[str]](list)
+    for key, value in given.raw.items():
+        if "." not in key and key not in ("lm_head", "embed_tokens"):
+            continue
+        if value is False:
+            out.append(key)
+        elif isinstance(value, Mapping):
+            changed = {**{k: given.raw[k] for k in ("bits", "group_size", "mode") if k in given.raw}, **value}
+            by_form[_mlx_format(row, Config(changed, f"{given.name}: {key[:60]}"))].append(key)
+    skipped.add(out, n_layers=n_layers, where=given.name)
+    groups: tuple[Override, ...] = tuple((f, modules_of(given, of, n_layers)) for f, of in by_form.items())
+    return Scheme(default=default, skipped=skipped, groups=groups, head=default, embedding=default)
 
 
-def _quanto(given: Config, n_layers: int, skipped: Modules) -> Scheme:
-    name = given.text("weights", default="int8")
-    found = {"int8": "w8a16", "float8": "fp8", "int4": "w4a16_g128_z16", "int2": "w2a16_g128_z16"}.get(name)
-    if found is None:
+def _mlx_format(row: Row, given: Config) -> str:
+    mode = given.text("mode", default="affine").lower()
+    if mode in ("mxfp4", "mxfp8", "nvfp4"):
+        return mode
+    if mode != "affine":
+        raise given.bad("mode", mode, "is not a way of MLX that is known; name the precision yourself")
+    return str(form(row, given))
+
+
+def _gemma(given: Config, n_layers: int, skipped: Modules, row: Row) -> Scheme:
+    groups, _ = by_module(
+        _searched(given, "module_quant_configs"), "module_quant_configs", n_layers,
+        lambda one: stored(bits_of(one, "num_bits", default=given.number("num_bits", default=4)), None), search=True,
+    )  # fmt: skip
+    default = str(form(row, given))
+    tables = given.flag("quantize_embeddings", default=False)
+    return Scheme(default=default, skipped=skipped, groups=groups, embedding=default if tables else "")
+
+
+def _searched(given: Config, key: str) -> Config:
+    raw = given.raw.get(key)
+    return Config({key: {f"re:{k}": v for k, v in raw.items()}} if isinstance(raw, Mapping) else {}, given.name)
+
+
+def _quanto(given: Config, n_layers: int, skipped: Modules, row: Row) -> Scheme:
+    name = given.text("weights", default="int8").lower().removeprefix("q")
+    act = "8" if given.has("activations") else "16"
+    if name in ("int8", "float8", "float8_e4m3fn"):
+        return Scheme(default="fp8" if name != "int8" else stored(8, None, act=act), skipped=skipped)
+    if name not in ("int4", "int2"):
         raise given.bad("weights", name, "is not a format this tool is known to write; name the precision yourself")
-    return Scheme(default=found, skipped=skipped)
+    return Scheme(default=stored(int(name[-1]), 128, zero=16, act=act), skipped=skipped)
 
 
-def _fixed(default: str, experts: str = "") -> Callable[[Config, int, Modules], Scheme]:
-    return lambda given, n_layers, skipped: Scheme(default=default, experts=experts, skipped=skipped)
+def _bitnet(given: Config, n_layers: int, skipped: Modules, row: Row) -> Scheme:
+    """Packed before it runs, or 16-bit weights rounded at every pass."""
+    if given.text("quantization_mode").lower() == "online":
+        return Scheme(notes=("BitNet's weights are kept in 16 bits and rounded at every pass (online)",))
+    return Scheme(default="bitnet", skipped=skipped)
 
 
-@dataclass(frozen=True, slots=True)
-class _Tool:
-    read: Callable[[Config, int, Modules], Scheme]
-    keys: tuple[str, ...] = ()  # its own that are read, or change nothing
+def _exllama(given: Config, n_layers: int, skipped: Modules, row: Row) -> Scheme:
+    """ExLlama: the mean of bits over all linear layers, scales in it, and bits of the output head."""
+    head = f"w{bits_of(given, 'head_bits'):.7g}a16_c" if given.has("head_bits") else ""
+    head = "" if head == "w16a16_c" else head
+    return Scheme(default=f"w{bits_of(given, 'bits'):.7g}a16_c", skipped=skipped, head=head)
 
 
-_GPTQ = _Tool(_gptq, ("dynamic", "modules_in_block_to_quantize", "data_type"))
-_ROUND = _Tool(_auto_round, ("extra_config", "data_type"))
-_FP8 = _Tool(lambda given, n_layers, skipped: Scheme(default=fp8(given), skipped=skipped))
-_BNB = _Tool(
-    _bitsandbytes,
-    (
-        "load_in_4bit", "_load_in_4bit", "load_in_8bit", "_load_in_8bit", "bnb_4bit_use_double_quant",
-        "bnb_4bit_quant_type", "bnb_4bit_compute_dtype", "bnb_4bit_quant_storage", "llm_int8_threshold",
-        "llm_int8_enable_fp32_cpu_offload", "llm_int8_has_fp16_weight",
-    ),
-)  # fmt: skip
-_EXL = _Tool(_exllama, ("head_bits", "tensor_storage", "codebook", "out_scales"))
+# --- floating point -------------------------------------------------------------------------------------------------
 
-TOOLS: dict[str, _Tool] = {
-    "fp8": _FP8, "fbgemm-fp8": _FP8, "gptq": _GPTQ, "gptq-marlin": _GPTQ, "gptqmodel": _GPTQ, "awq": _Tool(_awq),
-    "awq-marlin": _Tool(_awq), "auto-round": _ROUND, "intel/auto-round": _ROUND, "bitsandbytes": _BNB,
-    "quark": _Tool(_quark, ("global_quant_config", "layer_quant_config")),
-    "torchao": _Tool(_torchao, ("quant_type", "quant_type_kwargs")), "hqq": _Tool(_hqq, ("quant_config",)),
-    "exl2": _EXL, "exl3": _EXL,
-    "bitnet": _Tool(_fixed("bitnet")), "w4afp8": _Tool(_fixed("fp8_block", "w4a8")),
-    "quanto": _Tool(_quanto, ("weights", "activations")), "eetq": _Tool(_fixed("w8a16"), ("weights",)),
+
+def _fp8(given: Config, n_layers: int, skipped: Modules, row: Row) -> Scheme:
+    default = fp8(given)
+    experts = "mxfp4" if given.text("expert_dtype").lower() == "fp4" else row.get("experts", "")
+    converted = given.items("modules_to_convert")
+    groups: tuple[Override, ...] = ((default, modules_of(given, converted, n_layers)),) if converted else ()
+    return Scheme(default=default, experts=experts, skipped=skipped, groups=groups)
+
+
+def _four_over_six(given: Config, n_layers: int, skipped: Modules, row: Row) -> Scheme:
+    def read(one: Config) -> Form:
+        name = one.text("weight_dtype", "dtype", default="nvfp4").lower()
+        if name not in ("nvfp4", "mxfp4"):
+            raise one.bad("dtype", name, "is not nvfp4 or mxfp4; correct the config")
+        return "bf16" if one.flag("keep_master_weights", default=False) else name  # else made anew at every pass
+
+    base = {k: v for k, v in given.raw.items() if k != "module_config_overrides"}
+    groups, _ = by_module(
+        given, "module_config_overrides", n_layers, lambda one: read(Config({**base, **one.raw}, one.name))
+    )
+    return Scheme(default=read(given), skipped=skipped, groups=groups)
+
+
+def _fp_quant(given: Config, n_layers: int, skipped: Modules, row: Row) -> Scheme:
+    name = given.text("forward_dtype", default="nvfp4").lower()
+    if name not in ("nvfp4", "mxfp4"):
+        raise given.bad("forward_dtype", name, "is not nvfp4 or mxfp4; correct the config")
+    if given.flag("pseudoquantization", default=False) or given.flag("store_master_weights", default=False):
+        return Scheme(notes=("FP-Quant keeps 16-bit weights here (pseudoquantization or store_master_weights)",))
+    return Scheme(default=name, skipped=skipped)
+
+
+READERS: dict[str, Reader] = {
+    "gptq": _gptq, "auto_round": _auto_round, "bitsandbytes": _bitsandbytes, "hqq": _hqq, "mlx": _mlx,
+    "gemma": _gemma, "quanto": _quanto, "bitnet": _bitnet, "exllama": _exllama, "fp8": _fp8,
+    "four_over_six": _four_over_six, "fp_quant": _fp_quant, "torchao": torchao.read, "quark": quark.read,
+    "aqlm": vectors.aqlm, "vptq": vectors.vptq, "spqr": vectors.spqr, "quip": vectors.quip,
 }  # fmt: skip
