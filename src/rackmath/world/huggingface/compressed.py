@@ -1,4 +1,4 @@
-"""Sections of compressed-tensors (llm-compressor, newer ModelOpt): groups of targets, each with a scheme of its own."""
+"""Sections of compressed-tensors (llm-compressor, newer ModelOpt): groups of targets with schemes of their own."""
 
 from __future__ import annotations
 

@@ -1,19 +1,17 @@
-"""Rows of `data/quantization.toml`: what a method stores where its section adds nothing of its own."""
+"""Rows of `data/facts/quantization.toml`: what a method stores where its section adds nothing of its own."""
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterable, Mapping
-from importlib.resources import files
 from typing import Any
 
+from ... import shipped
 from .config import Config
 from .modules import Modules
 from .scheme import Form, Shaped, bits_of, stored
 
-ROWS: list[dict[str, Any]] = tomllib.loads(
-    (files("rackmath") / "data" / "quantization.toml").read_text(encoding="utf-8")
-)["method"]
+FACTS = shipped.read(shipped.FACTS / "quantization.toml")
+ROWS: list[dict[str, Any]] = FACTS["method"]
 METHODS: dict[str, dict[str, Any]] = {name.replace("_", "-"): row for row in ROWS for name in row["names"]}
 """Every method by the names its tools write, with "-" for "_"."""
 

@@ -1,8 +1,8 @@
 """What a quantisation section says, by the tool that wrote it: formats, and the modules they are said of.
 
 Every tool states the same facts in another way: a default format of linear layers, the modules kept out of it, and
-the modules given another one. What a method stores is a row of `data/quantization.toml`. A key that is neither read
-nor known to change nothing about bytes is named in a note.
+the modules given another one. What a method stores is a row of `data/facts/quantization.toml`. A key that is neither
+read nor known to change nothing about bytes is named in a note.
 """
 
 from __future__ import annotations
@@ -15,59 +15,13 @@ from typing import Any
 from ...errors import BadInput, did_you_mean
 from .compressed import compressed_tensors, tensor
 from .config import Config
-from .methods import METHODS, fp8, modules_of
+from .methods import FACTS, METHODS, fp8, modules_of
 from .modules import Modules
 from .scheme import Override, Scheme, stored, unread
 from .tools import READERS, plain
 
-_ALGORITHMS = {
-    "fp8": "fp8", "fp8_per_channel_per_token": "fp8", "fp8_pb_wo": "fp8_block", "fp8_block": "fp8_block",
-    "fp8_pb_real": "fp8_block", "fp8_dynamic": "fp8", "fp8_per_tensor": "fp8", "mxfp8": "mxfp8", "nvfp4": "nvfp4",
-    "nvfp4_awq": "nvfp4", "nvfp4_svdquant": "nvfp4", "w4a4_nvfp4": "nvfp4", "w4a16_nvfp4": "nvfp4_w4a16",
-    "nvfp4_w4a16": "nvfp4_w4a16", "w4a8_nvfp4_fp8": "nvfp4", "mxfp4": "mxfp4", "w4a8_mxfp4_fp8": "mxfp4",
-    "w4a8_mxfp4_int8": "mxfp4", "mxfp6": "f6a4_g32_s8", "w4a16": "w4a16", "w4a16_awq": "w4a16", "int4_awq": "w4a16",
-    "w4a16_gptq": "w4a16", "w4a8": "w4a8", "w4a8_awq": "w4a8", "w4a8_qserve_per_group": "w4a8_g128_s8_z8",
-    "w4a8_qserve_per_channel": "w4a8_c", "int8": "int8", "int8_sq": "int8", "w8a8_sq_per_channel": "int8",
-    "w8a8_sq_per_tensor_plugin": "int8", "w8a8_sq_per_channel_per_token_plugin": "int8", "w8a16": "w8a16",
-    "int8_wo": "w8a16", "float": "bf16", "w8a8": "int8", "w8a8_dynamic": "int8", "w8a8_static": "int8",
-    "w8a8_mix": "int8", "w4a8_dynamic": "w4a8_c", "w4a4_dynamic": "w4a4_c", "w8a8_mxfp8": "mxfp8",
-    "w8a8_dynamic_mxfp8": "mxfp8", "w4a4_mxfp4": "mxfp4", "w4a8_mxfp": "mxfp4", "w8a8s": "int8",
-    "w4a4_flatquant_dynamic": "w4a4_c", "w8a16_gptq": "w8a16", "none": "bf16", "bf16": "bf16", "fp16": "bf16", "no_quant": "bf16",
-}  # fmt: skip
-"""Names of algorithms (modelopt's and others') and our format for each."""
-
-_SKIPPED = (
-    "modules_to_not_convert", "ignore", "exclude_modules", "ignored_layers", "llm_int8_skip_modules", "exclude",
-    "skip_modules", "linear_weights_not_to_quantize", "module_exclude",
-)  # fmt: skip
-"""Keys that list what is kept out."""
-
-_NO_BYTES = frozenset(
-    {
-        "quant_method", "quant_algo", "producer", "version", "fmt", "format", "activation_scheme", "scale_fmt",
-        "quantization_status", "global_compression_ratio", "kv_cache_scheme", "kv_cache_quant_algo", "backend",
-        "meta", "weight_block_size", "quantized_layers", "config_groups", "group_size", "q_group_size",
-        "has_zero_point", "pre_quant_scale", "smoothquant_val", "activation_scale_ub",
-        "linear_class_name", "linear_activation_scheme", "moe_activation_scheme", "torch_dtype", "dtype",
-        "is_checkpoint_fp8_serialized", "dequantize", "autoround_version", "packing_format", "iters", "nsamples",
-        "seqlen", "lr", "batch_size", "low_gpu_mem_usage", "minmax_lr", "enable_minmax_tuning",
-        "enable_quanted_input", "amp", "scale_dtype", "train_bs", "gradient_accumulate_steps", "act_bits",
-        "act_group_size", "act_sym", "act_dynamic", "act_data_type", "static_kv_dtype", "static_attention_dtype",
-        "model_seqlen", "calibration", "dataset", "damp_percent", "damp_auto_increment", "true_sequential",
-        "static_groups", "desc_act", "act_group_aware", "checkpoint_format", "pack_dtype", "model_name_or_path",
-        "model_file_base_name", "use_exllama", "exllama_config", "max_input_length",
-        "cache_block_outputs", "use_cuda_fp16", "block_name_to_quantize", "module_name_preceding_first_block",
-        "pad_token_id", "tokenizer", "do_fuse", "modules_to_fuse", "fuse_max_seq_len", "mse", "offload_to_disk",
-        "lm_head", "quant_lm_head", "bits", "sym", "quant_mode", "export", "algo_config", "softmax_quant_spec",
-        "kv_cache_quant_config", "kv_cache_post_rope", "min_kv_scale", "pack_method", "custom_mode",
-        "online_quantization", "out_tensors", "scheme", "w_bit", "zero_point", "run_compressed", "nbits",
-        "num_bits", "weight_bits", "wbits", "use_optimized_inference", "supported_types", "enable_norm_bias_tuning",
-        "enable_alg_ext", "sampler", "quant_nontext_module", "not_use_best_mse", "dynamic_max_gap",
-        "to_quant_block_names", "lr_scheduler", "momentum", "seed", "modules_to_not_convert_note", "model_type",
-        "super_bits", "super_group_size", "enable_torch_compile", "disable_opt_rtn", "device_map", "library",
-    }
-)  # fmt: skip
-"""Keys that are read, or that change nothing about the bytes of weights."""
+SKIPPED: tuple[str, ...] = tuple(FACTS["keys"]["skipped"])
+NO_BYTES = frozenset(FACTS["keys"]["no_bytes"]) | set(SKIPPED)
 
 
 def read_scheme(given: Config, n_layers: int) -> Scheme:
@@ -92,7 +46,7 @@ def read_scheme(given: Config, n_layers: int) -> Scheme:
     if experts:
         known.add("moe_quant_algo")
         scheme = replace(scheme, experts=_algorithm(given, experts))
-    return replace(scheme, notes=(*scheme.notes, *unread(given, _NO_BYTES | set(_SKIPPED) | known)))
+    return replace(scheme, notes=(*scheme.notes, *unread(given, NO_BYTES | known)))
 
 
 def cache_format(given: Config) -> str | None:
@@ -120,7 +74,7 @@ def _quark_cache(given: Config) -> str | None:
 
 
 def _names(given: Config) -> Iterator[object]:
-    for key in _SKIPPED:
+    for key in SKIPPED:
         yield from given.items(key) or ()
 
 
@@ -129,9 +83,9 @@ def _key(name: str) -> str:
 
 
 def _algorithm(given: Config, name: str) -> str:
-    found = _ALGORITHMS.get(name.replace("-", "_"))
+    found: str | None = FACTS["algorithms"].get(name.replace("-", "_"))
     if found is None:
-        near = did_you_mean(name[:40], [*METHODS, *_ALGORITHMS])
+        near = did_you_mean(name[:40], [*METHODS, *FACTS["algorithms"]])
         raise BadInput(f"{given.name}: the quantisation {name[:40] or 'without a name'!r} is not known{near}; remove "
                        "the section and name the precision yourself")  # fmt: skip
     group = given.maybe("group_size", least=-1, most=10**6)

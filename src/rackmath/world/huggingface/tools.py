@@ -72,8 +72,8 @@ def _gptq(given: Config, n_layers: int, skipped: Modules, row: Row) -> Scheme:
     )  # fmt: skip
 
 
-_CHANGES = ("group_size", "sym", "desc_act", "mse", "pack_dtype", "format", "checkpoint_format", "zero_point", "lm_head",
-            "damp_percent", "static_groups", "act_group_aware")  # fmt: skip
+_CHANGES = ("group_size", "sym", "desc_act", "mse", "pack_dtype", "format", "checkpoint_format", "zero_point",
+            "lm_head", "damp_percent", "static_groups", "act_group_aware")  # fmt: skip
 
 
 def _head(given: Config, default: Form) -> str:

@@ -8,29 +8,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from .config import Config
-from .methods import modules_of
+from .methods import FACTS, modules_of
 from .modules import Modules
 from .scheme import Override, Scheme, sparse_of, stored
 
-_FIXED = {
-    "int8dynamicactivationint8weight": "int8", "int8staticactivationint8weight": "int8", "float8weightonly": "f8a16_c",
-    "float8staticactivationfloat8weight": "fp8", "float8dynamicactivationfloat8weight": "fp8",
-    "nvfp4dynamicactivationnvfp4weight": "nvfp4", "nvfp4inference": "nvfp4", "nvfp4weightonly": "nvfp4_w4a16",
-    "float8dynamicactivationfloat8semisparseweight": sparse_of("fp8"), "semisparseweight": sparse_of("bf16"),
-    "blocksparseweight": "", "nf4weightonly": "nf4_double", "gguf": "", "ggufweightonly": "w4.5a16_c",
-    "int4dynamicactivationint4weight": "w4a4_c", "float8dynamicactivationfloat8weightopaquetensor": "fp8",
-}  # fmt: skip
-"""Config classes, with no more to read."""
-
-_GROUPED = {
-    "int4weightonly": ("4", 128, 16, "16"), "prototypeint4weightonly": ("4", 128, 16, "16"),
-    "float8dynamicactivationint4weight": ("4", 128, 16, "f8"), "int8dynamicactivationint4weight": ("4", 32, 0, "8"),
-    "int8weightonly": ("8", None, 0, "16"), "uintxweightonly": ("uintx", 64, 16, "16"),
-    "int8dynamicactivationuintxweight": ("uintx", 128, 16, "8"), "gemliteuintxweightonly": ("bit_width", 128, 16, "16"),
-    "intxweightonly": ("weight_dtype", None, 0, "16"), "int8dynamicactivationintxweight": ("weight_dtype", 32, 0, "8"),
-    "stretchedintxweight": ("b", None, 0, "16"),
-}  # fmt: skip
-"""Bits (or the key that says them), the group and the bits of a zero point by default, and what products take."""
+FIXED: dict[str, str] = FACTS["torchao"]["fixed"]
+GROUPED: dict[str, dict[str, Any]] = FACTS["torchao"]["grouped"]
 
 
 def read(given: Config, n_layers: int, skipped: Modules, row: Mapping[str, Any]) -> Scheme:
@@ -82,7 +65,7 @@ def _form(given: Config, kind: Any, more: Mapping[str, Any]) -> str:
     if key == "fpxweightonly":
         bits = 1 + values.count("ebits", default=3, most=8) + values.count("mbits", default=2, least=0, most=8)
         return f"f{bits}a16_c"
-    if key in _GROUPED:
+    if key in GROUPED:
         return _grouped(values, key)
     if key.startswith("float8") and _word(values.raw.get("granularity")).startswith("PerBlock"):
         return "fp8_block"
@@ -92,21 +75,21 @@ def _form(given: Config, kind: Any, more: Mapping[str, Any]) -> str:
         and "SemiSparse" in str(values.raw["layout"])
     ):
         return sparse_of("int8")
-    found = _FIXED.get(key)
+    found = FIXED.get(key)
     if not found:
         raise given.bad("quant_type", name, "is not a type with a known format; name the precision yourself")
     return found
 
 
 def _grouped(values: Config, key: str) -> str:
-    width, default, zero, act = _GROUPED[key]
-    bits = float(width) if width.isdigit() else _bits(values, width)
-    group = _group(values, default)
+    row = GROUPED[key]
+    bits = _bits(values, row["bits"]) if isinstance(row["bits"], str) else float(row["bits"])
+    group, zero = _group(values, row["group"]), row["zero"]
     mapping = _word(values.raw.get("weight_mapping_type", values.raw.get("mapping_type"))).upper()
     if "ASYMMETRIC" in mapping:
         zero = 8
     sparse = "MARLIN_SPARSE" in str(values.raw.get("layout", "")).upper().replace("MARLINSPARSE", "MARLIN_SPARSE")
-    return stored(bits, group, zero=zero, act=act, sparse=sparse)
+    return stored(bits, group, zero=zero, act=row["act"], sparse=sparse)
 
 
 def _bits(values: Config, key: str) -> float:

@@ -34,7 +34,7 @@ def aqlm(given: Config, n_layers: int, skipped: Modules, row: Row) -> Scheme:
 
 
 def vptq(given: Config, n_layers: int, skipped: Modules, row: Row) -> Scheme:
-    """Indexes of centroids and of their residuals; centroids of 16 bits per matrix; scale, bias and order per input."""
+    """Indexes of centroids and residuals; centroids of 16 bits per matrix; scale, bias and order per input."""
     by_form: defaultdict[Form, list[str]] = defaultdict(list)
     for key in ("config_for_layers", "shared_layer_config"):
         layers = given.section(key)
