@@ -102,6 +102,8 @@ def tensor(weights: Config, *, act: str) -> str:
             inner = "4"
         if group is None and bits == 4:
             group = 16
+        if bits == 4 and group == 32:
+            inner = "4"  # engines choose what MXFP4 weights are multiplied by
         return stored(bits, group, scale=8 if narrow else 16, act=inner, floating=True)
     zero = 0 if weights.flag("symmetric", default=True) else bits
     return stored(bits, group, zero=zero, act=act if act in ("16", "f8") or bits > 8 else "8")

@@ -71,5 +71,5 @@ def fp8(given: Config) -> str:
         return "fp8"
     if len(block) != 2 or min(block) < 1 or max(block) > LARGEST_GROUP:
         raise given.bad("weight_block_size", block, "is not two sides of a block; correct the config")
-    scale = 8 if given.text("scale_fmt").lower() in ("ue8m0", "e8m0") and block[0] * block[1] < 128 else 32
+    scale = 8 if given.text("scale_fmt").lower() in ("ue8m0", "e8m0") and block[0] * block[1] < 128**2 else 32
     return stored(8, block[0] * block[1], scale=scale, act="8", floating=True)

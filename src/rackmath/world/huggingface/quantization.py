@@ -36,7 +36,7 @@ _LEAVES = {
     "side gate": ("gate_proj", "gate_up_proj", "w1", "w13", "w13_weight"),
     "only up": ("up_proj", "w1", "fc1", "c_fc", "dense_h_to_4h", "fc_in"),
     "down": ("down_proj", "w2", "w2_weight", "fc2", "c_proj", "dense_4h_to_h", "fc_out"),
-    "latent_down": ("fc1_latent_proj",), "latent_up": ("fc2_latent_proj",),
+    "router": ("gate", "router", "gate.wg"), "latent_down": ("fc1_latent_proj",), "latent_up": ("fc2_latent_proj",),
 }  # fmt: skip
 """How the makers spell our matrices; a gated pair is two of them."""
 
@@ -84,7 +84,7 @@ def read_precision(
     notes = list(scheme.notes)
     precision: dict[str, Any] = {}
     shares, matched = _shares(model, scheme)
-    for component in _QUANTISED:
+    for component in (*_QUANTISED, "router"):
         total = sum(shares.get(component, {}).values())
         if total:
             name = mixed(shares[component], total)
@@ -124,7 +124,7 @@ def _shares(model: Model, scheme: Scheme) -> tuple[dict[str, dict[str, float]], 
     bits: defaultdict[str, list[tuple[float, float]]] = defaultdict(list)  # of formats that depend on the matrix
     matched = [0.0] * len(scheme.groups)
     for part in _parts(model.groups, gemma4=model.family.lower().startswith("gemma4")):
-        own = scheme.experts if part.component == "experts" else ""
+        own = {"experts": scheme.experts, "router": "bf16"}.get(part.component, "")
         rules: list[Override] = [("bf16", scheme.skipped), *scheme.groups]
         left, rest = set(range(n_layers)), 1.0
         for i, (form, modules) in enumerate(rules):
@@ -245,7 +245,7 @@ def _matrices(group: LayerGroup, gemma4: bool) -> Iterator[tuple[str, Spellings,
         return
     for matrix in group.ffn.matrices:
         inside_shared = matrix.component == "shared_experts" and matrix.name in ("up", "down")
-        if matrix.component in _QUANTISED:
+        if matrix.component in _QUANTISED or matrix.name == "router":
             yield matrix.component, _SHARED if inside_shared else _MLP, matrix, 1
     for matrix in group.ffn.expert:
         yield "experts", ("experts",) if gemma4 else _EXPERTS, matrix, group.ffn.n_experts

@@ -30,6 +30,8 @@ def read_scheme(given: Config, n_layers: int) -> Scheme:
     skipped = modules_of(given, _names(given), n_layers)
     row = METHODS.get(_key(method), {})
     known = set(row.get("keys", ()))
+    if row.get("reads") == "mlx":  # its overrides stand beside its own keys
+        known |= {key for key in given.raw if "." in key} | {"lm_head", "embed_tokens"}
     listed = given.section("quantized_layers")
     if listed is not None:
         scheme = _listed(given, listed, n_layers, method, skipped)
@@ -59,7 +61,10 @@ def cache_format(given: Config) -> str | None:
         return "fp8"
     if name in ("", "auto", "none", "bfloat16", "float16", "bf16", "fp16", "float32"):
         return _quark_cache(given) if not name else None
-    return _algorithm(given, name)
+    found: str | None = FACTS["algorithms"].get(name.replace("-", "_"))
+    if found is None:
+        raise given.bad("kv_cache_scheme", name, "is no format of a cache that is known; correct it, or take it out")
+    return found
 
 
 def _quark_cache(given: Config) -> str | None:

@@ -142,7 +142,8 @@ def _rounded(row: Row, given: Config) -> Form:
 
 def _bitsandbytes(given: Config, n_layers: int, skipped: Modules, row: Row) -> Scheme:
     eight = given.flag("load_in_8bit", "_load_in_8bit", default=False)
-    if eight and not given.flag("load_in_4bit", "_load_in_4bit", default=False):
+    four = given.flag("load_in_4bit", "_load_in_4bit", default=not eight)
+    if eight and not four:
         return Scheme(default="int8", skipped=skipped)
     twice = given.flag("bnb_4bit_use_double_quant", default=False)
     block = given.maybe("bnb_4bit_blocksize", least=32, most=4096) or 64
