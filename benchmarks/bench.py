@@ -70,7 +70,7 @@ def configurations(seconds: float = 3.0) -> float:
         done, start = 0, time.process_time()
         while time.process_time() - start < seconds / 5:
             for precision in q.precisions:
-                served = steady(q.model, q.machine, precision, layout, q.engine, q.efficiency, traffic, batch)
+                served = steady(q.replica(precision, layout), traffic, batch)
                 cost(served, q.machine, traffic)
                 done += CHUNK
         rates.append(done / (time.process_time() - start))

@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rackmath.errors import BadInput
-from rackmath.evidence.predict import Loop, _layout, _Setting, age, loop, named
+from rackmath.evidence.one_pool import Loop, layouts, loop
+from rackmath.evidence.predict import age, named
 from rackmath.evidence.rows import Row
 from rackmath.kernel.achieved import kernels
 from rackmath.kernel.counts import Pass
@@ -26,6 +27,7 @@ from rackmath.kernel.uncertainty import family
 from rackmath.layout.forward import operations
 from rackmath.layout.job import kernel_type
 from rackmath.layout.parallelism import Layout, stage_share
+from rackmath.serving.replica import Replica
 from rackmath.world.engine import CURRENT, KINDS, TYPICAL, Tuning, engine_key
 from rackmath.world.engine import engine as named_engine
 
@@ -74,7 +76,7 @@ class Runs:
     uneven: Column
     plain: Entries
     mixed: Entries
-    loops: tuple[tuple[NDArray[np.intp], Loop, _Setting], ...]
+    loops: tuple[tuple[NDArray[np.intp], Loop, Replica], ...]
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -88,7 +90,7 @@ def runs(rows: Sequence[Row]) -> Runs:
             continue
         groups[row.model, row.machine, row.engine, row.weights, row.spread].append(row)
     kept: list[Row] = []
-    loops: list[tuple[NDArray[np.intp], Loop, _Setting]] = []
+    loops: list[tuple[NDArray[np.intp], Loop, Replica]] = []
     facts: list[tuple[str, str, str, str]] = []
     columns: dict[str, list[Column]] = defaultdict(list)
     entries: tuple[list[tuple[Any, ...]], list[tuple[Any, ...]]] = ([], [])
@@ -101,10 +103,7 @@ def runs(rows: Sequence[Row]) -> Runs:
             continue
         key = engine_key(first.engine)
         raw = resolved(machine.generation, NEUTRAL)
-        of = _Setting(
-            model=model, machine=machine, precision=precision, engine=named_engine(key) if key else TYPICAL,
-            efficiency=raw, speculation=None,
-        )  # fmt: skip
+        of = Replica(model, machine, precision, Layout(), named_engine(key) if key else TYPICAL, raw)
         it = loop(of, members)
         good = np.array([not why for why in it.reasons])
         if not good.any():
@@ -112,7 +111,7 @@ def runs(rows: Sequence[Row]) -> Runs:
         members = [r for r, ok in zip(members, good, strict=True) if ok]
         it = loop(of, members)
         at = np.arange(len(kept), len(kept) + len(members))
-        layout = _layout([r.decode.layout for r in members])
+        layout = layouts([r.decode.layout for r in members])
         for into, work in zip(entries, _works(it, layout), strict=True):
             for op in operations(model, machine, precision, layout, work, raw):
                 into.append((at, op, types.index(_type(machine.generation, of)) if model.has_experts else 0))
@@ -153,7 +152,7 @@ def _behind(row: Row) -> float:
     return 0.0 if months is None else max(CURRENT - months, 0.0)
 
 
-def _type(generation: str, of: _Setting) -> str:
+def _type(generation: str, of: Replica) -> str:
     fmt = of.precision.of("experts")
     return kernels().entry("experts", kernel_type(fmt, of.machine), generation)[1]
 

@@ -22,9 +22,7 @@ def test_bound_holds_and_estimate_is_near(point):
     traffic = Traffic(isl=point["isl"], osl=point["osl"])
     q, _ = question(point["model"], point["machine"], traffic=traffic, precision=point["precision"], kv=point["kv"])
     layout = parse_layout(point["layout"], q)
-    s = at_concurrency(
-        q.model, q.machine, q.precisions[0], layout, q.engine, q.efficiency, traffic, point["concurrency"]
-    )
+    s = at_concurrency(q.replica(q.precisions[0], layout), traffic, point["concurrency"])
     measured = point["tpot_ms"] / 1e3
     print(
         f"\n{point['model']:34s} {point['machine']:7s} {point['engine']:22s} {layout.label():8s}"

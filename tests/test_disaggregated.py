@@ -31,6 +31,7 @@ from rackmath.serving.disaggregated import (
     prefill_replica,
     transfer,
 )
+from rackmath.serving.replica import Replica
 from rackmath.world import catalog
 from rackmath.world.description import build
 from rackmath.world.engine import TYPICAL
@@ -51,10 +52,10 @@ def _pools(model, machine, precision, traffic, pick, load, batch, replicas, *, p
     every = layouts(model, machine, machine.n_devices)
     a, b = (take(every, k % len(np.asarray(every.tp))) for k in pick)
     given = (model, machine, precision)
-    first = prefill_replica(*given, a, TYPICAL, EFFICIENCY, traffic, load, prompts=prompts)
+    first = prefill_replica(Replica(*given, a, TYPICAL, EFFICIENCY), traffic, load, prompts=prompts)
 
     def at(size):
-        return decode_replica(*given, b, TYPICAL, EFFICIENCY, traffic, size)
+        return decode_replica(Replica(*given, b, TYPICAL, EFFICIENCY), traffic, size)
 
     rate = min(replicas[0] * float(first.rate), replicas[1] * float(at(batch).rate))
     second = at(float(batch_for(rate / replicas[1], at, batch)))
@@ -104,13 +105,14 @@ def test_a_scalar_call_is_a_row_of_a_column_call(model, machine, precision, traf
     row = pick % n
     given = (model, machine, precision)
     one = take(every, row)
-    alone = prefill_replica(*given, one, TYPICAL, EFFICIENCY, traffic, load, prompts=2.0)
-    column = prefill_replica(*given, every, TYPICAL, EFFICIENCY, traffic, np.full(n, load), prompts=np.full(n, 2.0))
+    single, several = (Replica(*given, cut, TYPICAL, EFFICIENCY) for cut in (one, every))
+    alone = prefill_replica(single, traffic, load, prompts=2.0)
+    column = prefill_replica(several, traffic, np.full(n, load), prompts=np.full(n, 2.0))
     for name in ("ttft", "ttft_mean", "rate", "memory", "ttft_bound", "cached_share"):
         found = np.broadcast_to(getattr(column, name), (n,))[row]
         assert float(found) == pytest.approx(float(getattr(alone, name)), rel=1e-12), name
-    alone = decode_replica(*given, one, TYPICAL, EFFICIENCY, traffic, batch)
-    column = decode_replica(*given, every, TYPICAL, EFFICIENCY, traffic, np.full(n, batch))
+    alone = decode_replica(single, traffic, batch)
+    column = decode_replica(several, traffic, np.full(n, batch))
     for name in ("tpot", "rate", "memory", "seat"):
         found = np.broadcast_to(getattr(column, name), (n,))[row]
         assert float(found) == pytest.approx(float(getattr(alone, name)), rel=1e-12), name
@@ -119,7 +121,7 @@ def test_a_scalar_call_is_a_row_of_a_column_call(model, machine, precision, traf
 def test_a_prefill_replica_by_hand():
     """Llama-3.1-70B, one prompt of 8192 tokens a pass on TP8: capacity is one over the time of that pass."""
     model, layout, traffic = llama_70b(), Layout(tp=8.0), Traffic(isl=8192.0, osl=100.0)
-    p = prefill_replica(model, H200, model.precision, layout, TYPICAL, EFFICIENCY, traffic, 0.8)
+    p = prefill_replica(Replica(model, H200, model.precision, layout, TYPICAL, EFFICIENCY), traffic, 0.8)
     work = Pass(prefill=8192.0, prompt=8192.0)
     one = float(forward(model, H200, model.precision, layout, work, EFFICIENCY).estimate)
     assert float(p.capacity) == pytest.approx(1 / one)
@@ -128,14 +130,14 @@ def test_a_prefill_replica_by_hand():
     assert float(p.ttft_mean) == pytest.approx(EFFICIENCY.request_overhead + p.wait + one)
     # a prompt of two chunks takes two passes, and a server of two stages starts the next after half
     two = dataclasses.replace(traffic, isl=16384.0)
-    q = prefill_replica(model, H200, model.precision, layout, TYPICAL, EFFICIENCY, two, 0.5)
+    q = prefill_replica(Replica(model, H200, model.precision, layout, TYPICAL, EFFICIENCY), two, 0.5)
     assert float(q.chunks) == 2
     assert float(q.service) == pytest.approx(2 * float(q.pace))
 
 
 def test_decoding_is_a_decode_only_pass():
     model, layout, traffic = llama_70b(), Layout(tp=8.0), Traffic(isl=8192.0, osl=101.0)
-    d = decode_replica(model, H200, model.precision, layout, TYPICAL, EFFICIENCY, traffic, 32.0)
+    d = decode_replica(Replica(model, H200, model.precision, layout, TYPICAL, EFFICIENCY), traffic, 32.0)
     work = Pass(decode=32.0, context=8192 + 50.5)
     one = float(forward(model, H200, model.precision, layout, work, EFFICIENCY).estimate)
     assert float(d.tpot) == pytest.approx(one)
@@ -190,11 +192,11 @@ def test_the_plan_keeps_its_objectives_and_is_the_cheapest_of_a_brute_force():
     for i in range(len(np.asarray(every.tp))):
         a = take(every, i)
         for load in np.linspace(0.1, 0.95, 18):
-            p = prefill_replica(q.model, q.machine, q.precisions[0], a, q.engine, q.efficiency, q.traffic, load)
+            p = prefill_replica(q.replica(q.precisions[0], a), q.traffic, load)
             for j in range(len(np.asarray(every.tp))):
                 b = take(every, j)
                 batch = np.arange(1.0, 400.0) * float(b.pp)
-                d = decode_replica(q.model, q.machine, q.precisions[0], b, q.engine, q.efficiency, q.traffic, batch)
+                d = decode_replica(q.replica(q.precisions[0], b), q.traffic, batch)
                 sent = transfer(q.model, q.precisions[0], 8192.0, H200, a, H200, b, q.efficiency)
                 good = d.fits & (d.tpot <= limits.max_tpot) & (p.ttft + sent.time <= limits.max_ttft) & p.fits
                 if not np.any(good):
@@ -398,8 +400,10 @@ def test_wide_ep_pools_of_deepseek():
     """Their published shape, prefill EP32 and decode EP144 on 8-GPU nodes, fits and keeps their pace."""
     many = dataclasses.replace(catalog.machine("8xh800"), n_devices=144.0)
     model, traffic = deepseek_v3(), Traffic(isl=4989.0, osl=1000.0, cached=0.563)
-    first = prefill_replica(model, many, FP8, Layout(dp=32.0, ep=32.0), TYPICAL, EFFICIENCY, traffic, 0.8)
-    second = decode_replica(model, many, FP8, Layout(dp=144.0, ep=144.0), TYPICAL, EFFICIENCY, traffic, 12_700.0)
+    first = prefill_replica(Replica(model, many, FP8, Layout(dp=32.0, ep=32.0), TYPICAL, EFFICIENCY), traffic, 0.8)
+    second = decode_replica(
+        Replica(model, many, FP8, Layout(dp=144.0, ep=144.0), TYPICAL, EFFICIENCY), traffic, 12_700.0
+    )
     assert bool(first.fits)
     assert bool(second.fits)
     assert 0.02 < float(second.tpot) < 0.1  # they served 20 to 22 tokens per second and user

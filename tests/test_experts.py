@@ -30,6 +30,7 @@ from rackmath.layout.footprint import device_weight_bytes
 from rackmath.layout.forward import forward
 from rackmath.layout.parallelism import Layout
 from rackmath.search.grid import layouts
+from rackmath.serving.replica import Replica
 from rackmath.serving.steady import steady
 from rackmath.world import catalog
 from rackmath.world.blocks import MixtureOfExperts
@@ -299,9 +300,17 @@ def test_only_exchanged_tokens_are_hidden():
 def _production(efficiency):
     machine, model = catalog.machine("144xh800"), catalog.model("deepseek-ai/DeepSeek-V3")
     served = steady(
-        model, machine, Precision.uniform("fp8", kv="bf16"), Layout(dp=144.0, ep=144.0), Engine(memory_share=0.95),
-        efficiency, Traffic(isl=4989 - 500, osl=1000, cached=1.0), 18 * 14_800 / 21,
-    )  # fmt: skip
+        Replica(
+            model,
+            machine,
+            Precision.uniform("fp8", kv="bf16"),
+            Layout(dp=144.0, ep=144.0),
+            Engine(memory_share=0.95),
+            efficiency,
+        ),
+        Traffic(isl=4989 - 500, osl=1000, cached=1.0),
+        18 * 14_800 / 21,
+    )
     assert bool(served.fits)
     return float(served.output_tput) / 18
 

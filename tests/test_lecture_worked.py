@@ -22,6 +22,7 @@ from rackmath.layout.forward import forward
 from rackmath.layout.parallelism import Layout
 from rackmath.questions.resolve import question
 from rackmath.search.curve import weights_read
+from rackmath.serving.replica import Replica
 from rackmath.serving.steady import steady
 from rackmath.world import catalog
 from rackmath.world.description import build
@@ -175,9 +176,17 @@ def test_deepseek_production_decode_section_21_9():
     in_flight = 18 * 14_800 / 21
     assert in_flight == pytest.approx(12_700, rel=0.002)
     served = steady(
-        deepseek_v3(), h800, Precision.uniform("fp8", kv="bf16"), Layout(tp=1.0, dp=144.0, ep=144.0),
-        Engine(memory_share=0.95), default_efficiency(), Traffic(isl=4989 - 500, osl=1000, cached=1.0), in_flight,
-    )  # fmt: skip
+        Replica(
+            deepseek_v3(),
+            h800,
+            Precision.uniform("fp8", kv="bf16"),
+            Layout(tp=1.0, dp=144.0, ep=144.0),
+            Engine(memory_share=0.95),
+            default_efficiency(),
+        ),
+        Traffic(isl=4989 - 500, osl=1000, cached=1.0),
+        in_flight,
+    )
     per_node = float(served.output_tput) / 18
     assert bool(served.fits)
     # nothing fitted: the bound must hold, and the estimate be within a factor of two of what they measured
@@ -200,7 +209,9 @@ def test_money_check_section_9():
     in_a_month = 20 * 14_800 * 730 * 3600
     assert float(twenty.month_dollars) / in_a_month * 1e6 == pytest.approx(0.30, abs=0.005)
     served = steady(
-        deepseek_v3(), node, Precision.uniform("fp8"), Layout(tp=8.0), TYPICAL, default_efficiency(), traffic, 64.0
+        Replica(deepseek_v3(), node, Precision.uniform("fp8"), Layout(tp=8.0), TYPICAL, default_efficiency()),
+        traffic,
+        64.0,
     )
     measured = replace(served, request_rate=each, decode_share=1.0)
     assert float(cost(measured, node, traffic).output_mtok) == pytest.approx(0.30, abs=0.005)
@@ -215,9 +226,10 @@ def test_littles_law_closes():
     )  # fmt: skip
     traffic = Traffic(isl=4000, osl=1000)
     s = steady(
-        llama_70b(), machine, Precision.uniform("fp8"), Layout(tp=8.0), TYPICAL, default_efficiency(), traffic,
+        Replica(llama_70b(), machine, Precision.uniform("fp8"), Layout(tp=8.0), TYPICAL, default_efficiency()),
+        traffic,
         np.array([1.0, 16.0, 64.0, 200.0]),
-    )  # fmt: skip
+    )
     held = s.request_rate * (s.ttft_mean + (traffic.osl - 1) * s.tpot)
     np.testing.assert_allclose(held, s.concurrency, rtol=1e-12)
     np.testing.assert_allclose(s.output_tput / s.request_rate, traffic.osl)

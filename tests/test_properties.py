@@ -17,6 +17,7 @@ from rackmath.kernel.efficiency import calibrated, default_efficiency
 from rackmath.layout.forward import forward
 from rackmath.layout.parallelism import Layout, illegal, stage_share
 from rackmath.search.grid import layouts
+from rackmath.serving.replica import Replica
 from rackmath.serving.steady import at_concurrency, steady
 from rackmath.world.description import build
 from rackmath.world.engine import TYPICAL, Engine
@@ -120,7 +121,7 @@ def _numbers(record: object) -> dict[str, float]:
 @given(models(), machines(), precisions, traffics, batches, st.integers(0, 10_000))
 def test_estimates_are_finite_and_never_beat_the_bound(model, machine, precision, traffic, batch, pick):
     layout = _some_layout(model, machine, pick)
-    s = steady(model, machine, precision, layout, TYPICAL, EFFICIENCY, traffic, batch)
+    s = steady(Replica(model, machine, precision, layout, TYPICAL, EFFICIENCY), traffic, batch)
     c = cost(s, machine, traffic)
     for name, value in (_numbers(s) | _numbers(c)).items():
         assert math.isfinite(value), f"{name} = {value}"
@@ -180,7 +181,7 @@ def test_at_a_fixed_batch_only_the_wait_for_a_step_can_grow(
     """Rates, steps, line and own chunks never worsen; the wait for a step by at most half of what a chunk adds."""
     layout = _some_layout(m, machine, pick)
     a, b = (
-        steady(m, on, precision, layout, TYPICAL, EFFICIENCY, traffic, batch)
+        steady(Replica(m, on, precision, layout, TYPICAL, EFFICIENCY), traffic, batch)
         for on in (machine, _better(machine, what, factor))
     )
     for name in ("tpot", "service", "wait", "wait_median", "tpot_bound", "ttft_bound"):
@@ -197,13 +198,15 @@ def test_at_a_fixed_batch_only_the_wait_for_a_step_can_grow(
 def test_at_a_fixed_rate_no_token_comes_later(m, machine, precision, isl, osl, batch, what, factor):
     """The same requests per second on a better machine: fewer sequences at once, and no first token later."""
     traffic, layout = Traffic(isl=isl, osl=osl), Layout()
-    a = steady(m, machine, precision, layout, TYPICAL, EFFICIENCY, traffic, batch)
+    a = steady(Replica(m, machine, precision, layout, TYPICAL, EFFICIENCY), traffic, batch)
     on, low, high = _better(machine, what, factor), 1e-9, batch
     for _ in range(45):
         middle = math.sqrt(low * high)
-        rate = steady(m, on, precision, layout, TYPICAL, EFFICIENCY, traffic, middle, bounds=False).request_rate
+        rate = steady(
+            Replica(m, on, precision, layout, TYPICAL, EFFICIENCY), traffic, middle, bounds=False
+        ).request_rate
         low, high = (middle, high) if rate < a.request_rate else (low, middle)
-    b = steady(m, on, precision, layout, TYPICAL, EFFICIENCY, traffic, high)
+    b = steady(Replica(m, on, precision, layout, TYPICAL, EFFICIENCY), traffic, high)
     assert b.request_rate == pytest.approx(a.request_rate, rel=1e-6)
     for name in ("tpot", "ttft"):
         assert getattr(b, name) <= getattr(a, name) * (1 + 1e-6), name
@@ -214,11 +217,15 @@ def test_a_scalar_call_equals_its_row_of_the_column_call(model, machine, precisi
     every = layouts(model, machine, machine.n_devices)
     rows = np.arange(len(tried)) % len(np.asarray(every.tp))
     columns = steady(
-        model, machine, precision, take(every, rows), TYPICAL, EFFICIENCY, traffic, np.array(tried, dtype=float)
+        Replica(model, machine, precision, take(every, rows), TYPICAL, EFFICIENCY),
+        traffic,
+        np.array(tried, dtype=float),
     )
     priced = cost(columns, machine, traffic)
     for i, batch in enumerate(tried):
-        one = steady(model, machine, precision, take(every, int(rows[i])), TYPICAL, EFFICIENCY, traffic, batch)
+        one = steady(
+            Replica(model, machine, precision, take(every, int(rows[i])), TYPICAL, EFFICIENCY), traffic, batch
+        )
         for whole, single in ((columns, one), (priced, cost(one, machine, traffic))):
             for name, value in _numbers(single).items():
                 column = whole
@@ -247,7 +254,7 @@ def test_passes_that_only_decode_or_only_prefill_may_stand_in_one_column(model, 
 @given(models(), machines(), precisions, traffics, batches, st.integers(0, 10_000))
 def test_the_three_charges_sum_to_the_whole(model, machine, precision, traffic, batch, pick):
     layout = _some_layout(model, machine, pick)
-    s = steady(model, machine, precision, layout, TYPICAL, EFFICIENCY, traffic, batch)
+    s = steady(Replica(model, machine, precision, layout, TYPICAL, EFFICIENCY), traffic, batch)
     c = cost(s, machine, traffic)
     fresh = max(traffic.isl * (1 - traffic.cached), 1.0)
     charged = (
@@ -261,12 +268,7 @@ def test_iteration_on_concurrency_closes(model, machine, precision, concurrency,
     layout = _some_layout(model, machine, pick)
     traffic = Traffic(isl=1000, osl=500)
     s = at_concurrency(
-        model,
-        machine,
-        precision,
-        layout,
-        Engine(memory_share=0.95),
-        EFFICIENCY,
+        Replica(model, machine, precision, layout, Engine(memory_share=0.95), EFFICIENCY),
         traffic,
         float(concurrency),
         rounds=60,

@@ -26,6 +26,8 @@ from rackmath.layout.parallelism import Layout
 from rackmath.search.passtimes import pass_times
 from rackmath.search.simulate import Requests, Scheduler, Served, Work, closed_loop, lengths, poisson, simulate
 from rackmath.serving.closedloop import closed_loop_ttft
+from rackmath.serving.clumps import LoopSteps, LoopUsers
+from rackmath.serving.replica import Replica
 from rackmath.serving.steady import at_concurrency
 from rackmath.world import catalog
 from rackmath.world.engine import TYPICAL
@@ -174,6 +176,12 @@ def test_a_summary_is_in_seconds() -> None:
 # --- refused --------------------------------------------------------------------------------------------------------
 
 
+def looped(clients: float = 1, step: float = 1.0, **given: float) -> object:
+    """A closed loop of little."""
+    users = LoopUsers(clients=clients, isl=5, osl=5, **given)
+    return closed_loop_ttft(users, LoopSteps(step=step, per_token=0.1, budget=10))
+
+
 @pytest.mark.parametrize(
     ("make", "says"),
     [
@@ -191,14 +199,14 @@ def test_a_summary_is_in_seconds() -> None:
         (lambda: Scheduler(reserve=2), "reserve"),
         (lambda: Scheduler(overhead=-1), "overhead"),
         (lambda: Scheduler(poll=0), "poll"),
-        (lambda: closed_loop_ttft(np.inf, 5, 5, step=1.0, per_token=0.1, budget=10), "clients"),
+        (lambda: looped(clients=np.inf), "clients"),
         (lambda: poisson(0, 3), "rate"),
         (lambda: lengths(np.nan, 3), "lengths"),
         (lambda: simulate(closed_loop(500, 100, 2), linear, Scheduler(kv_tokens=300)), "room for"),
         (lambda: simulate(closed_loop(500, 100, 2), lambda w: np.nan, Scheduler()), "seconds"),
-        (lambda: closed_loop_ttft(-1, 5, 5, step=1.0, per_token=0.1, budget=10), "clients"),
-        (lambda: closed_loop_ttft(1, 5, 5, step=np.nan, per_token=0.1, budget=10), "step"),
-        (lambda: closed_loop_ttft(1, 5, 5, step=1.0, per_token=0.1, budget=10, spread=1.0), "spread"),
+        (lambda: looped(clients=-1), "clients"),
+        (lambda: looped(step=np.nan), "step"),
+        (lambda: looped(clients=1, spread=1.0), "spread"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_is_refused_in_a_sentence(make: Any, says: str) -> None:
@@ -247,9 +255,10 @@ def test_the_steady_state_is_met_where_prefill_is_light() -> None:
     machine, table = tables(layout)
     served = simulate(closed_loop(isl, osl, clients, rounds=6, low=0.5), table, Scheduler(budget=8192))
     steady = at_concurrency(
-        llama_70b(), machine, Precision.uniform("fp8"), layout, TYPICAL, default_efficiency(),
-        Traffic(isl=0.75 * isl, osl=0.75 * osl, closed=True), float(clients),
-    )  # fmt: skip
+        Replica(llama_70b(), machine, Precision.uniform("fp8"), layout, TYPICAL, default_efficiency()),
+        Traffic(isl=0.75 * isl, osl=0.75 * osl, closed=True),
+        float(clients),
+    )
     full = served.steps.running == clients
     whole = np.diff(served.steps.end, prepend=0.0)[full].mean()
     assert whole == pytest.approx(float(steady.tpot), rel=0.04)
@@ -298,9 +307,17 @@ def test_closed_loops_agree_with_the_simulator(prefill_first: bool) -> None:
         ).summary()  # fmt: skip
         mean = (1 + low) / 2
         found = closed_loop_ttft(
-            clients, isl * mean, osl * mean, step=full, base=1.0, per_token=token, budget=budget, prefill_step=0.3,
-            rounds=rounds, spread=(1 - low) / 2 / mean, prefill_first=prefill_first, overhead=0.6,
-        )  # fmt: skip
+            LoopUsers(clients=clients, isl=isl * mean, osl=osl * mean, rounds=rounds, spread=(1 - low) / 2 / mean),
+            LoopSteps(
+                step=full,
+                base=1.0,
+                per_token=token,
+                budget=budget,
+                prefill_step=0.3,
+                prefill_first=prefill_first,
+                overhead=0.6,
+            ),
+        )
         pairs = {"ttft_mean": "ttft_mean", "ttft": "ttft_median", "tpot_mean": "tpot_mean", "rate": "request_rate"}
         for name, theirs in pairs.items():
             off[name].append(abs(float(getattr(found, name)[0]) / served[theirs] - 1))
@@ -322,7 +339,8 @@ def test_clients_without_a_seat_stand_in_line(clients: int, seats: int) -> None:
         closed_loop(1024, 300, clients), step, Scheduler(budget=4096, sequences=seats, overhead=0.6)
     ).summary()
     found = closed_loop_ttft(
-        clients, 0.9 * 1024, 0.9 * 300, step=2.0, base=1.0, per_token=1e-4, budget=4096, seats=seats, overhead=0.6
+        LoopUsers(clients=clients, isl=0.9 * 1024, osl=0.9 * 300),
+        LoopSteps(step=2.0, base=1.0, per_token=1e-4, budget=4096, seats=seats, overhead=0.6),
     )
     assert float(found.ttft_mean[0]) == pytest.approx(served["ttft_mean"], rel=0.1)
     assert float(found.rate[0]) == pytest.approx(served["request_rate"], rel=0.08)
@@ -339,9 +357,18 @@ def test_an_engine_that_seldom_looks_lets_requests_wait(clients: int, poll: int)
         how = Scheduler(budget=16384, sequences=clients, overhead=0.6, policy="prefill first", poll=poll)
         served = simulate(closed_loop(1024, 800, clients), step, how).summary()
         found = closed_loop_ttft(
-            clients, 0.9 * 1024, 0.9 * 800, step=2.0, base=1.0, per_token=2e-4, budget=16384, prefill_step=0.3,
-            prefill_first=True, overhead=0.6, poll=poll,
-        )  # fmt: skip
+            LoopUsers(clients=clients, isl=0.9 * 1024, osl=0.9 * 800),
+            LoopSteps(
+                step=2.0,
+                base=1.0,
+                per_token=2e-4,
+                budget=16384,
+                prefill_step=0.3,
+                prefill_first=True,
+                overhead=0.6,
+                poll=poll,
+            ),
+        )
         return served["ttft_median"], float(found.ttft[0])
 
     (often, _), (seldom, found) = both(1), both(poll)
@@ -351,9 +378,13 @@ def test_an_engine_that_seldom_looks_lets_requests_wait(clients: int, poll: int)
 
 def test_rows_of_a_column_do_not_touch_each_other() -> None:
     clients = np.array([1.0, 3.0, 17.0, 64.0, 100.0, 700.0])
-    together = closed_loop_ttft(clients, 900, 900, step=0.02, per_token=2e-5, budget=8192)
+    together = closed_loop_ttft(
+        LoopUsers(clients=clients, isl=900, osl=900), LoopSteps(step=0.02, per_token=2e-5, budget=8192)
+    )
     for i, n in enumerate(clients):
-        alone = closed_loop_ttft(n, 900, 900, step=0.02, per_token=2e-5, budget=8192)
+        alone = closed_loop_ttft(
+            LoopUsers(clients=n, isl=900, osl=900), LoopSteps(step=0.02, per_token=2e-5, budget=8192)
+        )
         for name in ("ttft", "ttft_mean", "tpot", "tpot_mean", "rate"):
             assert getattr(together, name)[i] == pytest.approx(getattr(alone, name)[0], rel=1e-9)
 

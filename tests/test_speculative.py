@@ -23,6 +23,7 @@ from rackmath.layout.parallelism import Layout
 from rackmath.search.speculation import speculation_curve
 from rackmath.serving import speculative as sp
 from rackmath.serving.disaggregated import decode_replica
+from rackmath.serving.replica import Replica
 from rackmath.serving.steady import at_concurrency, steady
 from rackmath.world import catalog
 from rackmath.world.engine import TYPICAL
@@ -109,37 +110,42 @@ def test_a_draft_model_lies_on_as_many_ranks_as_divide_its_heads() -> None:
 def test_speed_up_of_deepseek_v3_at_the_published_acceptance() -> None:
     """The report (arXiv 2412.19437, section 5.4.3) gives 85 to 90 % acceptance and 1.8 times the tokens per second;
     its batch and layout are not stated."""
-    args = (V3, H200, V3.precision, Layout(tp=8.0, ep=8.0), TYPICAL, EFFICIENCY, Traffic(isl=4096, osl=1024))
+    plain = Replica(V3, H200, V3.precision, Layout(tp=8.0, ep=8.0), TYPICAL, EFFICIENCY)
+    traffic = Traffic(isl=4096, osl=1024)
     batches = np.array([8.0, 32.0, 64.0, 128.0, 256.0])
     for acceptance in (0.85, 0.9):
         spec = sp.own_layers(V3, V3.precision, depth=1.0, acceptance=acceptance)
-        gain = decode_replica(*args, batches).tpot / decode_replica(*args, batches, speculation=spec).tpot
+        drafting = replace(plain, speculation=spec)
+        gain = decode_replica(plain, traffic, batches).tpot / decode_replica(drafting, traffic, batches).tpot
         assert np.all(gain < 1 + acceptance)
         assert np.max(gain) == pytest.approx(1.8, rel=0.12)  # ours is 1.6 to 1.7: drafts pay for launches
 
 
 def test_steady_state_at_a_concurrency_closes_with_speculation() -> None:
     spec = sp.own_layers(V3, V3.precision, depth=2.0, acceptance=0.7)
-    args = (V3, H200, V3.precision, Layout(tp=8.0, ep=8.0), TYPICAL, EFFICIENCY, Traffic(isl=2048, osl=512))
-    found = at_concurrency(*args, 32.0, speculation=spec)
+    replica = Replica(V3, H200, V3.precision, Layout(tp=8.0, ep=8.0), TYPICAL, EFFICIENCY)
+    traffic = Traffic(isl=2048, osl=512)
+    found = at_concurrency(replace(replica, speculation=spec), traffic, 32.0)
     assert float(found.concurrency) == pytest.approx(32, rel=0.01)
-    plain = at_concurrency(*args, 32.0)
+    plain = at_concurrency(replica, traffic, 32.0)
     assert float(found.tpot) < float(plain.tpot)
     assert float(found.output_tput) > float(plain.output_tput)
 
 
 def test_drafts_that_are_never_kept_only_cost() -> None:
-    args = (LLAMA, H200, LLAMA.precision, Layout(), TYPICAL, EFFICIENCY, Traffic(isl=1024, osl=512, closed=True))
+    replica = Replica(LLAMA, H200, LLAMA.precision, Layout(), TYPICAL, EFFICIENCY)
+    traffic, useless = Traffic(isl=1024, osl=512, closed=True), sp.ngrams(depth=3.0, acceptance=0.0)
     for batch in (1.0, 64.0):
-        plain = steady(*args, batch)
-        lost = steady(*args, batch, speculation=sp.ngrams(depth=3.0, acceptance=0.0))
+        plain = steady(replica, traffic, batch)
+        lost = steady(replace(replica, speculation=useless), traffic, batch)
         assert float(lost.tpot) >= float(plain.tpot)
 
 
 def test_depth_zero_is_plain_decoding() -> None:
-    args = (V3, H200, V3.precision, Layout(tp=8.0, ep=8.0), TYPICAL, EFFICIENCY, Traffic(isl=2048, osl=512), 32.0)
-    none = steady(*args, speculation=sp.ngrams(depth=0.0, acceptance=0.7))
-    plain = steady(*args)
+    replica = Replica(V3, H200, V3.precision, Layout(tp=8.0, ep=8.0), TYPICAL, EFFICIENCY)
+    traffic = Traffic(isl=2048, osl=512)
+    none = steady(replace(replica, speculation=sp.ngrams(depth=0.0, acceptance=0.7)), traffic, 32.0)
+    plain = steady(replica, traffic, 32.0)
     assert float(none.tpot) == pytest.approx(float(plain.tpot), rel=1e-12)
     assert float(none.tpot_bound) == pytest.approx(float(plain.tpot_bound), rel=1e-12)
 
@@ -158,15 +164,16 @@ def test_speculation_is_never_faster_than_its_bound_and_a_scalar_is_a_row(model,
         spec = sp.other_model(small, LLAMA.precision, depth=depth, acceptance=acceptance)
     else:
         spec = sp.ngrams(depth=depth, acceptance=acceptance)
-    args = (model, machine, model.precision, layout, TYPICAL, EFFICIENCY, Traffic(isl=1500.0, osl=300.0, closed=True))
-    columns = steady(*args, batch, speculation=spec)
+    replica = Replica(model, machine, model.precision, layout, TYPICAL, EFFICIENCY, spec)
+    traffic = Traffic(isl=1500.0, osl=300.0, closed=True)
+    columns = steady(replica, traffic, batch)
     assert np.all(np.asarray(columns.tpot_bound) <= np.asarray(columns.tpot) * (1 + 1e-9))
     assert np.all(np.asarray(columns.request_rate) <= np.asarray(columns.request_rate_bound) * (1 + 1e-9))
-    one = steady(*args, float(batch[2]), speculation=spec)
+    one = steady(replica, traffic, float(batch[2]))
     row = take(columns, 2)
     for name in ("tpot", "ttft", "tpot_bound", "memory", "request_rate"):
         assert float(getattr(one, name)) == pytest.approx(float(getattr(row, name)), rel=1e-9)
-    pool = decode_replica(*args, batch, speculation=spec)
+    pool = decode_replica(replica, traffic, batch)
     assert np.all(np.asarray(pool.tpot_bound) <= np.asarray(pool.tpot) * (1 + 1e-9))
 
 

@@ -22,6 +22,7 @@ from rackmath.layout.parallelism import Layout
 from rackmath.questions.resolve import question
 from rackmath.search.grid import chunks, join, layouts
 from rackmath.search.plan import plan
+from rackmath.serving.replica import Replica
 from rackmath.serving.seats import open_seats, seat_wait
 from rackmath.serving.steady import at_concurrency, steady
 from rackmath.world import catalog
@@ -76,7 +77,7 @@ def test_a_closed_replica_does_what_a_simulation_of_it_does(users: int) -> None:
     model, machine, engine = llama_70b(), catalog.machine("8xh200"), TYPICAL
     traffic = Traffic(isl=4000, osl=400, closed=True)
     eff = default_efficiency()
-    s = at_concurrency(model, machine, FP8, Layout(tp=8.0), engine, eff, traffic, float(users), rounds=30)
+    s = at_concurrency(Replica(model, machine, FP8, Layout(tp=8.0), engine, eff), traffic, float(users), rounds=30)
     assert float(s.chunk) == 4000  # one prompt at a time, as in the simulation
     plain, both = float(s.decode.estimate), float(s.mixed_pass.estimate)
     ttft, step, rate = closed_replica(users, 400, plain, both, eff.request_overhead, 60_000, seed=users)
@@ -123,7 +124,7 @@ def test_slow_rounds_of_a_pipeline_match_a_ring(pp: int, isl: int, fill: float) 
     layout = Layout(tp=8.0, pp=float(pp))
     traffic = Traffic(isl=isl, osl=1000, closed=True)
     batch = float(max(pp, round(fill * 999 / isl * 4000 * pp)))
-    s = steady(llama_70b(), machine, FP8, layout, TYPICAL, default_efficiency(), traffic, batch)
+    s = steady(Replica(llama_70b(), machine, FP8, layout, TYPICAL, default_efficiency()), traffic, batch)
     share = batch / pp * isl / 999 / float(s.chunk)  # of micro-batches, that carry a chunk
     chunks_each = math.ceil(isl / (TYPICAL.chunk_tokens - math.ceil(batch / pp)))
     uneven = math.ceil(80 / pp) / (80 / pp)
@@ -173,7 +174,7 @@ def test_no_row_that_fits_holds_more_than_memory() -> None:
     assert (~table.fits).any() or table.batch[rows].max() > 10
     for row in rows[:: max(1, len(rows) // 60)]:
         layout, precision = take(table.layout, int(row)), q.precisions[int(table.precision[row])]
-        s = steady(q.model, q.machine, precision, layout, q.engine, q.efficiency, q.traffic, float(table.batch[row]))
+        s = steady(q.replica(precision, layout), q.traffic, float(table.batch[row]))
         weights = float(device_weight_bytes(q.model, precision, layout))
         inside = float(s.request_rate) * float(s.service) / float(layout.dp)  # prompts being prefilled on a rank
         decoding = math.ceil(float(s.batch) / float(layout.dp))
@@ -248,9 +249,10 @@ def test_the_price_of_a_request_is_that_of_the_domains_it_keeps() -> None:
     """DeepSeek-V3 on 64 of the 72 devices of a rack costs 72 / 64 of what the devices used would."""
     rack = catalog.machine("gb200-nvl72")
     s = steady(
-        deepseek_v3(), rack, FP8, Layout(tp=1.0, dp=64.0, ep=64.0), TYPICAL, default_efficiency(),
-        Traffic(isl=4000, osl=1000), 2048.0,
-    )  # fmt: skip
+        Replica(deepseek_v3(), rack, FP8, Layout(tp=1.0, dp=64.0, ep=64.0), TYPICAL, default_efficiency()),
+        Traffic(isl=4000, osl=1000),
+        2048.0,
+    )
     paid = cost(s, rack, Traffic(isl=4000, osl=1000))
     hour = float(paid.request) * float(s.request_rate) * 3600
     assert hour == pytest.approx(72 * float(rack.price_per_hour))

@@ -15,9 +15,9 @@ from __future__ import annotations
 import datetime
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,11 +26,14 @@ from ..errors import BadInput
 from ..kernel.counts import Pass
 from ..kernel.efficiency import Efficiency, resolved
 from ..layout.forward import forward
+from ..layout.parallelism import Layout
 from ..serving.closedloop import closed_loop_ttft
+from ..serving.clumps import LoopSteps, LoopUsers
+from ..serving.replica import Replica
 from ..units import plural
 from ..world import saved as own
 from ..world.engine import Tuning, packaged, released, tuned, tuning
-from .predict import _Setting, loop
+from .one_pool import loop
 from .result_points import Chosen, Point, choose
 from .result_tools import read
 from .results import Given
@@ -165,16 +168,14 @@ class Problem:
     def _reason(self, point: Point) -> str:
         if point.run.kind != "serving":
             return ""
-        return loop(self._setting(point, self.efficiency({})), [point.run.row]).reasons[0]
+        return loop(self._worker(point, self.efficiency({})), [point.run.row]).reasons[0]
 
     def efficiency(self, factors: Mapping[str, float]) -> Efficiency:
         return resolved(self.generation, own.scaled(self.packaged, factors))
 
-    def _setting(self, point: Point, efficiency: Efficiency) -> _Setting:
-        return _Setting(
-            model=point.model, machine=point.machine, precision=point.precision, engine=self.engine,
-            efficiency=efficiency, speculation=None,
-        )  # fmt: skip
+    def _worker(self, point: Point, efficiency: Efficiency) -> Replica:
+        """What a run was on; its layout is that of its row."""
+        return Replica(point.model, point.machine, point.precision, Layout(), self.engine, efficiency)
 
     def predict(self, logs: Column) -> dict[str, Column]:
         """Seconds for each vector of log factors (a line each) and point, "tpot" and "ttft"; NaN if there is none."""
@@ -192,26 +193,15 @@ class Problem:
         """Closed loops of runs that share model, machine and spread, under every efficiency, in one column."""
         points = [self.points[i] for i in members]
         rows, n, first = [p.run.row for p in points], len(members), points[0]
-        loops = [loop(self._setting(first, e), rows) for e in under]
-        columns: dict[str, list[Column]] = defaultdict(list)
-        for it, e in zip(loops, under, strict=True):
-            ones = np.ones(n)
-            columns["clients"].append(np.maximum(np.round(it.wanted), 1.0))
-            columns["isl"].append(it.fresh * ones)
-            columns["osl"].append((it.steps + 1) * ones)
-            columns["step"].append(it.step * ones)
-            columns["base"].append(it.base * ones)
-            columns["per_token"].append(np.maximum(it.carrying - it.step, 0.0) / it.carried)
-            columns["budget"].append(np.maximum(self.engine.chunk_tokens, it.carried))
-            columns["prefill_step"].append((it.step / 2 if self.engine.prefill_first else 0.0) * ones)
-            columns["seats"].append(it.seats * ones)
-            columns["rounds"].append(np.array([p.run.rounds for p in points]))
-            columns["poll"].append(it.poll if first.run.scripts else ones)
-            columns["overhead"].append(e.request_overhead * ones)
-        given = {name: np.tile(np.concatenate(parts), PHASES) for name, parts in columns.items()}
-        late = np.repeat(np.arange(PHASES) / PHASES, len(under) * n) * given["step"]
-        given["overhead"] = given["overhead"] + late
-        said = closed_loop_ttft(**given, spread=rows[0].spread, prefill_first=self.engine.prefill_first)
+        loops = [loop(self._worker(first, e), rows) for e in under]
+        rounds = np.tile(np.array([p.run.rounds for p in points]), len(under))
+        parts = [it.given(self.engine, e, rows[0].spread) for it, e in zip(loops, under, strict=True)]
+        users = replace(_stacked([u for u, _ in parts], n), rounds=np.tile(rounds, PHASES))
+        steps = _stacked([s for _, s in parts], n)
+        if not first.run.scripts:
+            steps = replace(steps, poll=1.0)
+        late = np.repeat(np.arange(PHASES) / PHASES, len(under) * n) * steps.step
+        said = closed_loop_ttft(users, replace(steps, overhead=steps.overhead + late))
         median, shape = np.array([p.run.median for p in points]), (PHASES, len(under), n)
         tpot = np.where(median, said.tpot.reshape(shape), said.tpot_mean.reshape(shape)).mean(axis=0)
         ttft = np.where(median, said.ttft.reshape(shape), said.ttft_mean.reshape(shape)) - late.reshape(shape)
@@ -237,6 +227,17 @@ class Problem:
                 else:
                     ttft[k, j] = _prompt_seconds(of, run.row.isl, run.depth, run.chunk)
         return tpot, ttft
+
+
+L = TypeVar("L", LoopUsers, LoopSteps)
+
+
+def _stacked(parts: Sequence[L], n: int) -> L:
+    """Records of `n` rows each below one another, once for every phase."""
+    names = [f.name for f in fields(parts[0]) if f.name not in ("spread", "prefill_first")]
+    rows = {name: [np.broadcast_to(getattr(one, name), (n,)) for one in parts] for name in names}
+    tall: dict[str, Any] = {name: np.tile(np.concatenate(some), PHASES) for name, some in rows.items()}
+    return replace(parts[0], **tall)
 
 
 def _prompt_seconds(of: Setup, tokens: float, depth: float, chunk: float) -> float:

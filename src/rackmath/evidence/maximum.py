@@ -24,6 +24,7 @@ from .. import shipped
 from ..errors import BadInput, unknown
 from ..layout.footprint import footprint
 from ..layout.parallelism import Layout
+from ..serving.replica import Replica
 from ..serving.steady import steady
 from ..world import catalog
 from ..world.engine import Engine
@@ -93,7 +94,8 @@ def most_load(
         room = max(np.floor(beside / max(float(holds.per_sequence), 1.0) * float(layout.dp)), 1.0)
     batch = np.append(BATCHES[room > BATCHES], room)
     searched = replace(traffic, cached=1 - 1 / beams)
-    many = steady(model, machine, precision, layout, engine, of.efficiency, searched, batch, bounds=False)
+    replica = Replica(model, machine, precision, layout, engine, of.efficiency)
+    many = steady(replica, searched, batch, bounds=False)
     kept = np.broadcast_to(many.keeps_pace, batch.shape)
     good = kept & np.broadcast_to(many.tpot <= max_tpot, batch.shape)
     good = good & np.broadcast_to(many.ttft <= max_ttft, batch.shape)
@@ -102,7 +104,7 @@ def most_load(
         raise BadInput(f"{model.name} on {machine.name} in {layout.label()}: {limited}")
     rate = np.where(good, np.broadcast_to(many.request_rate, batch.shape), 0.0)
     best = int(np.argmax(rate))
-    most = steady(model, machine, precision, layout, engine, of.efficiency, traffic, max(bare, room), bounds=False)
+    most = steady(replica, traffic, max(bare, room), bounds=False)
     return Load(
         layout=layout, batch=float(batch[best]), rate=float(rate[best]) / beams, bound=float(most.request_rate_bound)
     )

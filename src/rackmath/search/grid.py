@@ -15,6 +15,7 @@ from ..economics.fleet import FleetNeed, fleet
 from ..kernel.efficiency import Efficiency
 from ..layout.footprint import footprint
 from ..layout.parallelism import Layout, cache_copies, illegal, shares_cache
+from ..serving.replica import Replica
 from ..serving.seats import open_seats
 from ..serving.speculative import Speculation
 from ..serving.steady import steady
@@ -52,6 +53,10 @@ class Question:
     max_gpus: float
     speculation: Speculation | None = None  # how drafts are made, where decoding is speculative
     need: FleetNeed | None = None  # a fleet to size: the search then minimises its cost, not a full replica's
+
+    def replica(self, precision: Precision, layout: Layout) -> Replica:
+        """A choice of formats and layout, as what serves."""
+        return Replica(self.model, self.machine, precision, layout, self.engine, self.efficiency, self.speculation)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,18 +189,7 @@ def _shared_out(question: Question, every: Layout, users: float) -> tuple[Layout
 def evaluate(question: Question, which: int, layout: Layout, batch: Number) -> Candidates:
     """One precision's rows, all at once."""
     machine = question.machine
-    served = steady(
-        question.model,
-        machine,
-        question.precisions[which],
-        layout,
-        question.engine,
-        question.efficiency,
-        question.traffic,
-        batch,
-        speculation=question.speculation,
-        bounds=False,
-    )
+    served = steady(question.replica(question.precisions[which], layout), question.traffic, batch, bounds=False)
     n = len(np.asarray(batch))
     rate = price_or_time(machine)
     priced = request_cost(served, machine, question.traffic, rate)

@@ -165,10 +165,7 @@ def realise(question: Question, table: Candidates, row: int) -> Plan:
 
 def evaluate_plan(question: Question, layout: Layout, precision: Precision, batch: float) -> Plan:
     """One chosen layout, precision and batch, in full."""
-    served = steady(
-        question.model, question.machine, precision, layout, question.engine, question.efficiency,
-        question.traffic, batch, speculation=question.speculation, keep=True,
-    )  # fmt: skip
+    served = steady(question.replica(precision, layout), question.traffic, batch, keep=True)
     return Plan(
         question=question,
         layout=layout,

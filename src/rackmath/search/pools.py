@@ -100,19 +100,7 @@ def prefill_rows(question: Question, formats: Sequence[Precision], per_hour: flo
 def prefill_of(
     q: Question, p: Precision, layout: Layout, load: Number, prompts: Number, *, full: bool = False
 ) -> PrefillReplica:
-    return prefill_replica(
-        q.model,
-        q.machine,
-        p,
-        layout,
-        q.engine,
-        q.efficiency,
-        q.traffic,
-        load,
-        prompts=prompts,
-        bounds=full,
-        keep=full,
-    )
+    return prefill_replica(q.replica(p, layout), q.traffic, load, prompts=prompts, bounds=full, keep=full)
 
 
 def prefill_part(q: Question, which: int, at: PrefillReplica, prompts: Column, per_hour: float) -> Rows:
@@ -163,7 +151,7 @@ def decode_part(q: Question, which: int, layout: Layout, batch: Column, per_hour
 
 
 def decode_of(q: Question, p: Precision, layout: Layout, batch: Number, *, full: bool = False) -> DecodeReplica:
-    return decode_replica(q.model, q.machine, p, layout, q.engine, q.efficiency, q.traffic, batch, keep=full)
+    return decode_replica(q.replica(p, layout), q.traffic, batch, keep=full)
 
 
 def _rows(

@@ -23,17 +23,15 @@ from ..arrays import Mask, Number
 from ..kernel.counts import Pass, cache_bytes
 from ..kernel.efficiency import Efficiency
 from ..kernel.roofline import PassTime
-from ..layout.footprint import Footprint, footprint
-from ..layout.forward import forward
+from ..layout.footprint import Footprint
 from ..layout.parallelism import Layout, stage_share
-from ..world.engine import Engine
 from ..world.machine import Machine
 from ..world.model import Model
 from ..world.precision import Precision
 from ..world.workload import Traffic
+from .replica import Replica
 from .seats import open_seats, seat_wait
-from .speculative import Speculation, beside, with_drafts
-from .steady import held_tokens, waiting
+from .steady import held_tokens, uncached, waiting
 
 MOST_LOAD = 0.95
 """Largest load of a prefill replica that a search tries: lines grow without end towards 1."""
@@ -212,12 +210,7 @@ class Disaggregated:
 
 
 def prefill_replica(
-    model: Model,
-    machine: Machine,
-    precision: Precision,
-    layout: Layout,
-    engine: Engine,
-    efficiency: Efficiency,
+    replica: Replica,
     traffic: Traffic,
     load: Number,
     *,
@@ -230,38 +223,36 @@ def prefill_replica(
     A prompt longer than the engine's chunk (of `cp` ranks together) takes several passes, in sequence; several short
     ones share a pass. `bounds=False` leaves the bounds and the cached share out, for a search.
     """
-    fresh = np.maximum(traffic.isl * (1 - traffic.cached), 1.0)
-    cached = traffic.isl - fresh
-    room = engine.chunk_tokens * layout.cp
+    layout, fresh = replica.layout, uncached(traffic)
+    room = replica.engine.chunk_tokens * layout.cp
     chunks = np.ceil(fresh / room)
     together = np.where(chunks > 1, 1 / chunks, np.clip(prompts, 1.0, np.maximum(np.floor(room / fresh), 1.0)))
-    tokens = together * fresh * layout.dp
-
-    def timed(work: Pass, *, keep: bool = False) -> PassTime:
-        return forward(model, machine, precision, layout, work, efficiency, keep=keep)
-
-    every = timed(Pass(prefill=tokens, prompt=traffic.isl, prompt_cached=cached, busiest=1 / layout.dp), keep=keep)
-    one = every.estimate * stage_share(model, layout) * layout.pp  # the fullest stage sets the pace
-    capacity = together * layout.dp * layout.pp / one
-    holds = footprint(model, machine, precision, layout, engine, traffic.isl)
+    work = Pass(
+        prefill=together * fresh * layout.dp,
+        prompt=traffic.isl,
+        prompt_cached=traffic.isl - fresh,
+        busiest=1 / layout.dp,
+    )
+    every = replica.timed(work, keep=keep)
+    one = every.estimate * stage_share(replica.model, layout) * layout.pp  # the fullest stage sets the pace
+    holds = replica.footprint(traffic.isl)
     resident = np.maximum(together, 1.0) * layout.dp * layout.pp + 1  # in its passes, and one being sent
     memory = holds.used(resident, layout)
     alone, ttft_bound = every, 0.0 * one
     if bounds:
-        lone = timed(Pass(prefill=fresh, prompt=traffic.isl, prompt_cached=cached))
-        ttft_bound = lone.bound / layout.pp
+        ttft_bound = replica.timed(replace(work, prefill=fresh, busiest=1.0)).bound / layout.pp
         if np.any(np.asarray(traffic.cached) > 0):
-            alone = timed(Pass(prefill=tokens, prompt=fresh, busiest=1 / layout.dp))
+            alone = replica.timed(replace(work, prompt=fresh, prompt_cached=0.0))
     return PrefillReplica(
         layout=layout,
         load=load,
         prompts=together,
         chunks=chunks,
         pace=one / layout.pp,
-        capacity=capacity,
+        capacity=together * layout.dp * layout.pp / one,
         rate_bound=together * layout.dp * layout.pp / every.bound,
         service=((chunks - 1) / layout.pp + 1) * one,
-        overhead=efficiency.request_overhead,
+        overhead=replica.efficiency.request_overhead,
         ttft_bound=ttft_bound,
         cached_share=np.maximum(1 - alone.estimate / every.estimate, 0.0),
         footprint=holds,
@@ -271,41 +262,23 @@ def prefill_replica(
     )
 
 
-def decode_replica(
-    model: Model,
-    machine: Machine,
-    precision: Precision,
-    layout: Layout,
-    engine: Engine,
-    efficiency: Efficiency,
-    traffic: Traffic,
-    batch: Number,
-    *,
-    speculation: Speculation | None = None,
-    keep: bool = False,
-) -> DecodeReplica:
+def decode_replica(replica: Replica, traffic: Traffic, batch: Number, *, keep: bool = False) -> DecodeReplica:
     """A replica that decodes `batch` sequences whose prompts arrive as finished caches.
 
-    With `speculation` a step also makes drafts and checks them, as in `steady`.
+    With drafts a step also makes and checks them, as in `steady`.
     """
-    width: Number = 1.0 if speculation is None else speculation.width
-    per_pass: Number = 1.0 if speculation is None else speculation.kept
-    steps = np.maximum((traffic.osl - 1) / per_pass, 1.0)
+    layout, width, steps = replica.layout, replica.width, replica.steps(traffic)
     work = Pass(decode=np.maximum(batch / layout.pp, 1.0), context=traffic.isl + traffic.osl / 2, width=width)
-    time = forward(model, machine, precision, layout, work, efficiency, keep=keep)
-    held = held_tokens(traffic, batch / layout.dp)
-    holds = footprint(model, machine, precision, layout, engine, held)
-    if speculation is not None:
-        time = with_drafts(time, speculation, machine, layout, work, efficiency)
-        holds = beside(holds, speculation, layout, held)
-    step = time.estimate * stage_share(model, layout) * layout.pp
+    time = replica.timed(work, keep=keep)
+    holds = replica.footprint(held_tokens(traffic, batch / layout.dp))
+    step = time.estimate * stage_share(replica.model, layout) * layout.pp
     memory = holds.used(batch, layout)
     return DecodeReplica(
         layout=layout,
         batch=batch,
         steps=steps,
         seat=seat_wait(holds.batch_max, batch, steps * step),
-        tpot=step / per_pass,
+        tpot=step / replica.kept,
         tpot_bound=time.bound / width,
         rate=batch / (steps * step),
         rate_bound=batch / (np.maximum((traffic.osl - 1) / width, 1.0) * time.bound),
@@ -313,7 +286,7 @@ def decode_replica(
         memory=memory,
         fits=(memory <= holds.capacity)
         & (batch <= open_seats(holds.batch_max) * (1 + 1e-9))
-        & (work.decode / layout.dp * width <= engine.chunk_tokens),
+        & (work.decode / layout.dp * width <= replica.engine.chunk_tokens),
         time=time,
     )
 

@@ -34,18 +34,12 @@ import numpy as np
 
 from ..arrays import Mask, Number
 from ..kernel.counts import Pass
-from ..kernel.efficiency import Efficiency
 from ..kernel.roofline import PassTime
-from ..layout.footprint import Footprint, footprint
-from ..layout.forward import forward
-from ..layout.parallelism import Layout, stage_share, under_way
-from ..world.engine import Engine
-from ..world.machine import Machine
-from ..world.model import Model
-from ..world.precision import Precision
+from ..layout.footprint import Footprint
+from ..layout.parallelism import stage_share, under_way
 from ..world.workload import Traffic
+from .replica import Replica
 from .seats import open_seats, seat_wait
-from .speculative import Speculation, beside, with_drafts
 
 RESOURCES = ("compute", "memory", "up", "out")
 
@@ -121,145 +115,216 @@ class Serving:
         return {name: (1 - self.mixed) * plain[name] + self.mixed * mixed[name] for name in plain}
 
 
-def steady(
-    model: Model,
-    machine: Machine,
-    precision: Precision,
-    layout: Layout,
-    engine: Engine,
-    efficiency: Efficiency,
-    traffic: Traffic,
-    batch: Number,
-    *,
-    speculation: Speculation | None = None,
-    bounds: bool = True,
-    keep: bool = False,
-) -> Serving:
-    """The steady state of one replica with `batch` decoding sequences; every argument may hold columns.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Interleaving:
+    """How prompts are read between decode steps: sequences, tokens and ranks of a step, and shares of steps."""
 
-    With `speculation` a pass checks several drafts for each sequence, and a step also makes them; the bound grants
-    that all are kept. `bounds=False` leaves the first token's bound and the cached share out, for a search.
-    """
-    width: Number = 1.0 if speculation is None else speculation.width
-    per_pass: Number = 1.0 if speculation is None else speculation.kept
-    steps = np.maximum((traffic.osl - 1) / per_pass, 1.0)
-    fresh = np.maximum(traffic.isl * (1 - traffic.cached), 1.0)
-    cached = traffic.isl - fresh
-    alone = traffic.users is not None
-    flow = batch / under_way(
-        engine, layout
-    )  # below 1 where a replica decodes less than one sequence at a time, on average
+    flow: Number  # decoding sequences of a micro-batch, below 1 where a replica decodes less than one on average
+    micro: Number  # the same, at least 1
+    others: Number  # share of prompts that are somebody else's: a lone user is never slowed by its own
+    chunks: Number  # of a prompt
+    chunk: Number  # prefill tokens a rank handles in a step that carries any
+    carrying: Number  # share of a rank's steps that do
+    ranks: Number  # ranks that have a chunk in a step with one
+    slow: Number  # share of steps that a chunk slows, in whichever stage it is
+    gather: Number  # steps until so many chunks are due
+    needed: Number  # prefill tokens per step and rank that keep the batch full
+    room: Number  # prefill tokens that fit beside the decoding sequences
+
+    def passes(self, traffic: Traffic, width: Number) -> tuple[Pass, Pass]:
+        """A step that only decodes, and one that carries chunks."""
+        context = traffic.isl + traffic.osl / 2
+        mixed = Pass(
+            decode=self.micro * self.others,
+            context=context,
+            width=width,
+            prefill=self.chunk * self.ranks,
+            prompt=traffic.isl,
+            prompt_cached=traffic.isl - uncached(traffic),
+            busiest=1 / self.ranks,
+        )
+        return Pass(decode=self.micro, context=context, width=width), mixed
+
+
+def uncached(traffic: Traffic) -> Number:
+    """Tokens of a prompt that are not found in the prefix cache, at least one."""
+    fresh: Number = np.maximum(traffic.isl * (1 - traffic.cached), 1.0)
+    return fresh
+
+
+def interleaved(replica: Replica, traffic: Traffic, batch: Number) -> Interleaving:
+    """The prefill that keeps pace with `batch` decoding sequences, in chunks as large as the engine's."""
+    layout, engine = replica.layout, replica.engine
+    steps, fresh = replica.steps(traffic), uncached(traffic)
+    flow = batch / under_way(engine, layout)
     micro = np.maximum(flow, 1.0)
     rank = np.ceil(micro / layout.dp)
-    room = np.maximum(engine.chunk_tokens - rank * width, 1.0)
+    room = np.maximum(engine.chunk_tokens - rank * replica.width, 1.0)
     chunks = np.ceil(fresh / room)
-    others = np.maximum(1 - 1 / np.maximum(batch, 1.0), 0.0) if alone else 1.0  # prompts that are somebody else's
-    needed = flow / layout.dp * fresh / steps * others  # prefill tokens per step and rank
+    others = np.maximum(1 - 1 / np.maximum(batch, 1.0), 0.0) if traffic.users is not None else 1.0
+    needed = flow / layout.dp * fresh / steps * others
     chunk = np.maximum(fresh / chunks, np.minimum(needed, room))
-    busy = needed / chunk  # share of a rank's steps that carry a chunk
-    busy_one = np.minimum(busy, 1.0)
-    jobs = np.maximum(layout.dp * busy_one, 1e-12)  # chunks that fall due per step, over all ranks
-    ranks = np.clip(engine.align_steps * jobs, 1.0, layout.dp)  # ranks with a chunk in a mixed step
+    carrying = np.minimum(needed / chunk, 1.0)
+    jobs = np.maximum(layout.dp * carrying, 1e-12)  # chunks that fall due per step, over all ranks
+    ranks = np.clip(engine.align_steps * jobs, 1.0, layout.dp)
     mixed = jobs / ranks
     # Micro-batches cannot overtake in a ring of stages: one with a chunk holds up the `pp` around it. Chunks of a
     # prompt follow each other in consecutive micro-batches, and prompts begin at random: quick is what has no chunk
     # in the first of `pp` micro-batches, and no prompt beginning in the others.
     begins = mixed / (mixed + chunks * np.maximum(1 - mixed, 1e-12))
-    slow = 1 - (1 - mixed) * (1 - begins) ** (layout.pp - 1)
-    gather = np.where(ranks > 1, np.maximum(ranks / jobs, 1.0), 1.0)  # steps until so many chunks are due
-    context = traffic.isl + traffic.osl / 2
-
-    def timed(work: Pass) -> PassTime:
-        found = forward(model, machine, precision, layout, work, efficiency, keep=keep)
-        return found if speculation is None else with_drafts(found, speculation, machine, layout, work, efficiency)
-
-    plain = timed(Pass(decode=micro, context=context, width=width))
-    both = timed(
-        Pass(
-            decode=micro * others,
-            context=context,
-            width=width,
-            prefill=chunk * ranks,
-            prompt=traffic.isl,
-            prompt_cached=cached,
-            busiest=1 / ranks,
-        )
+    return Interleaving(
+        flow=flow,
+        micro=micro,
+        others=others,
+        chunks=chunks,
+        chunk=chunk,
+        carrying=carrying,
+        ranks=ranks,
+        slow=1 - (1 - mixed) * (1 - begins) ** (layout.pp - 1),
+        gather=np.where(ranks > 1, np.maximum(ranks / jobs, 1.0), 1.0),
+        needed=needed,
+        room=room,
     )
-    uneven = stage_share(model, layout) * layout.pp  # >= 1: the fullest stage sets the pace
-    t_plain, t_both = plain.estimate * uneven, both.estimate * uneven
-    step = (1 - slow) * t_plain + slow * t_both
-    request_rate = batch / (steps * step)
 
-    service = ((chunks - 1) / layout.pp + 1) * t_both
-    load = np.minimum(needed / room, BUSY_LIMIT)  # of the tokens a step has room for
-    wait, median_wait = waiting(service, load)
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pace:
+    """Seconds of the two kinds of step on the fullest stage, and of the mean one."""
+
+    decode: PassTime
+    mixed: PassTime
+    plain: Number
+    both: Number
+    step: Number
+
+
+def paced(replica: Replica, traffic: Traffic, mix: Interleaving, *, keep: bool = False) -> Pace:
+    """The time of steps with and without chunks, weighted as they occur."""
+    decode, mixed = (replica.timed(work, keep=keep) for work in mix.passes(traffic, replica.width))
+    uneven = uneven_stages(replica)
+    plain, both = decode.estimate * uneven, mixed.estimate * uneven
+    return Pace(decode=decode, mixed=mixed, plain=plain, both=both, step=(1 - mix.slow) * plain + mix.slow * both)
+
+
+def uneven_stages(replica: Replica) -> Number:
+    """The fullest stage's share of the layers over an even one: it sets the pace. At least 1."""
+    return stage_share(replica.model, replica.layout) * replica.layout.pp
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FirstToken:
+    """Seconds from a request's arrival to its first token, part by part."""
+
+    to_next: Number  # request overhead, and the mean wait for the next step that carries chunks
+    wait: Number  # behind other prompts, mean
+    wait_median: Number
+    service: Number  # steps that carry its own chunks
+    seat: Number  # until memory has room, mean; the median is 0 where the batch fits
+
+    @property
+    def mean(self) -> Number:
+        return self.to_next + self.wait + self.service + self.seat
+
+    @property
+    def median(self) -> Number:
+        return self.to_next + self.wait_median + self.service
+
+
+def first_token(
+    replica: Replica, traffic: Traffic, batch: Number, mix: Interleaving, pace: Pace, batch_max: Number
+) -> FirstToken:
+    """What a request waits for, in a replica that has room for `batch_max` sequences."""
+    service = ((mix.chunks - 1) / replica.layout.pp + 1) * pace.both
+    load = np.minimum(mix.needed / mix.room, BUSY_LIMIT)  # of the tokens a step has room for
+    wait, median = waiting(service, load)
     # an arrival at random meets a step in proportion to its length: it waits half of the mean square over the mean
-    rest = ((1 - slow) * t_plain * t_plain + slow * t_both * t_both) / step / 2
-    to_next = efficiency.request_overhead + others * np.maximum(rest, np.where(ranks > 1, gather * step / 2, 0.0))
+    rest = ((1 - mix.slow) * pace.plain * pace.plain + mix.slow * pace.both * pace.both) / pace.step / 2
+    gathering = np.where(mix.ranks > 1, mix.gather * pace.step / 2, 0.0)
+    seat = seat_wait(batch_max, batch, replica.steps(traffic) * pace.step + service)
+    return FirstToken(
+        to_next=replica.efficiency.request_overhead + mix.others * np.maximum(rest, gathering),
+        wait=wait,
+        wait_median=median,
+        service=service,
+        seat=np.where(traffic.closed, 0.0, seat),
+    )
+
+
+def steady(replica: Replica, traffic: Traffic, batch: Number, *, bounds: bool = True, keep: bool = False) -> Serving:
+    """The steady state of one replica with `batch` decoding sequences; every argument may hold columns.
+
+    With `speculation` a pass checks several drafts for each sequence, and a step also makes them; the bound grants
+    that all are kept. `bounds=False` leaves the first token's bound and the cached share out, for a search.
+    """
+    layout, engine, steps = replica.layout, replica.engine, replica.steps(traffic)
+    mix = interleaved(replica, traffic, batch)
+    pace = paced(replica, traffic, mix, keep=keep)
     held = held_tokens(traffic, batch / layout.dp) if not engine.local else traffic.isl + traffic.osl
-    holds = footprint(model, machine, precision, layout, engine, held, traffic.isl)
-    if speculation is not None:
-        holds = beside(holds, speculation, layout, held)
-    seat = np.where(traffic.closed, 0.0, seat_wait(holds.batch_max, batch, steps * step + service))
-    ttft_mean = to_next + wait + service + seat
-    ttft = to_next + median_wait + service
-    period = steps * step  # between two requests of a sequence
-    if alone:
-        period = period + ttft_mean
-        request_rate = batch / period
-
-    cached_share: Number = 0.0
-    if bounds and np.any(np.asarray(traffic.cached) > 0):
-        cold = timed(
-            Pass(
-                decode=micro * others, context=context, width=width, prefill=chunk * ranks, prompt=fresh,
-                busiest=1 / ranks,
-            )
-        )  # fmt: skip
-        saved = np.maximum(t_both - cold.estimate * uneven, 0.0)
-        cached_share = chunks * saved / period if alone else slow * saved / step
-
-    # Bounds. Work is linear in prefill tokens, so a mean step is read off between the passes: a rank carries a chunk
-    # in a share `busy` of its steps. A lone prompt is prefilled by one rank, its chunks in all stages at once.
-    mean = ((getattr(plain, r), getattr(both, r)) for r in RESOURCES)
-    step_bound = np.maximum.reduce([np.asarray(a + busy_one * (b - a)) for a, b in mean])
-    prompt_bound: Number = 0.0 * step
-    if bounds:
-        one = Pass(prefill=fresh, prompt=traffic.isl, prompt_cached=cached)
-        prompt_bound = forward(model, machine, precision, layout, one, efficiency).bound / layout.pp
-
-    memory = holds.used(batch, layout)
-    output_tput = request_rate * traffic.osl
+    holds = replica.footprint(held, traffic.isl)
+    first = first_token(replica, traffic, batch, mix, pace, holds.batch_max)
+    period = steps * pace.step  # between two requests of a sequence
+    if traffic.users is not None:
+        period = period + first.mean
+    request_rate, memory = batch / period, holds.used(batch, layout)
     return Serving(
         batch=batch,
-        concurrency=request_rate * (ttft_mean + np.maximum(traffic.osl - 1, 0.0) / per_pass * step),
+        concurrency=request_rate * (first.mean + np.maximum(traffic.osl - 1, 0.0) / replica.kept * pace.step),
         request_rate=request_rate,
-        tpot=step / per_pass,
-        ttft=ttft,
-        ttft_mean=ttft_mean,
-        wait=wait,
-        seat=seat,
-        wait_median=median_wait,
-        to_next=to_next,
-        service=service,
-        tpot_bound=plain.bound / width,
-        ttft_bound=prompt_bound,
-        request_rate_bound=batch / (np.maximum((traffic.osl - 1) / width, 1.0) * step_bound),
-        output_tput=output_tput,
+        tpot=pace.step / replica.kept,
+        ttft=first.median,
+        ttft_mean=first.mean,
+        wait=first.wait,
+        seat=first.seat,
+        wait_median=first.wait_median,
+        to_next=first.to_next,
+        service=first.service,
+        tpot_bound=pace.decode.bound / replica.width,
+        ttft_bound=_first_bound(replica, traffic) if bounds else 0.0 * pace.step,
+        request_rate_bound=_rate_bound(replica, traffic, batch, mix, pace),
+        output_tput=request_rate * traffic.osl,
         input_tput=request_rate * traffic.isl,
         gpus=layout.gpus,
-        mixed=slow,
-        chunk=chunk,
-        carried=chunk * ranks,
-        decode_share=np.minimum(np.minimum(flow, 1.0), traffic.osl - 1) * t_plain / step * (steps * step / period),
-        cached_share=cached_share,
+        mixed=mix.slow,
+        chunk=mix.chunk,
+        carried=mix.chunk * mix.ranks,
+        decode_share=np.minimum(np.minimum(mix.flow, 1.0), traffic.osl - 1)
+        * pace.plain
+        / pace.step
+        * (steps * pace.step / period),
+        cached_share=_cached_share(replica, traffic, mix, pace, period) if bounds else 0.0,
         footprint=holds,
         memory=memory,
-        decode=plain,
-        mixed_pass=both,
+        decode=pace.decode,
+        mixed_pass=pace.mixed,
         fits=(memory <= holds.capacity) & (traffic.closed | (batch <= open_seats(holds.batch_max) * (1 + 1e-9))),
-        keeps_pace=needed <= BUSY_LIMIT * room,
+        keeps_pace=mix.needed <= BUSY_LIMIT * mix.room,
     )
+
+
+def _cached_share(replica: Replica, traffic: Traffic, mix: Interleaving, pace: Pace, period: Number) -> Number:
+    """Share of the time that prompts spend attending to their cached prefix."""
+    if not np.any(np.asarray(traffic.cached) > 0):
+        return 0.0
+    _, mixed = mix.passes(traffic, replica.width)
+    cold = replica.timed(replace(mixed, prompt=uncached(traffic), prompt_cached=0.0))
+    saved = np.maximum(pace.both - cold.estimate * uneven_stages(replica), 0.0)
+    return mix.chunks * saved / period if traffic.users is not None else mix.slow * saved / pace.step
+
+
+def _rate_bound(replica: Replica, traffic: Traffic, batch: Number, mix: Interleaving, pace: Pace) -> Number:
+    """Most requests per second. Work is linear in prefill tokens, so a mean step is read off between the passes."""
+    pairs = ((getattr(pace.decode, r), getattr(pace.mixed, r)) for r in RESOURCES)
+    step = np.maximum.reduce([np.asarray(a + mix.carrying * (b - a)) for a, b in pairs])
+    found: Number = batch / (np.maximum((traffic.osl - 1) / replica.width, 1.0) * step)
+    return found
+
+
+def _first_bound(replica: Replica, traffic: Traffic) -> Number:
+    """A lone prompt, prefilled by one rank, its chunks in all stages at once."""
+    fresh = uncached(traffic)
+    one = Pass(prefill=fresh, prompt=traffic.isl, prompt_cached=traffic.isl - fresh)
+    found: Number = replace(replica, speculation=None).timed(one).bound / replica.layout.pp
+    return found
 
 
 def waiting(service: Number, load: Number) -> tuple[Number, Number]:
@@ -286,19 +351,7 @@ def held_tokens(traffic: Traffic, sequences: Number) -> Number:
     return held
 
 
-def at_concurrency(
-    model: Model,
-    machine: Machine,
-    precision: Precision,
-    layout: Layout,
-    engine: Engine,
-    efficiency: Efficiency,
-    traffic: Traffic,
-    concurrency: Number,
-    *,
-    speculation: Speculation | None = None,
-    rounds: int = 12,
-) -> Serving:
+def at_concurrency(replica: Replica, traffic: Traffic, concurrency: Number, *, rounds: int = 12) -> Serving:
     """The steady state with a given number of requests in the replica, waiting and prefilling ones included.
 
     Solves batch = concurrency x (share of a request's life spent decoding) by damped iteration; the answer's own
@@ -306,12 +359,8 @@ def at_concurrency(
     """
     traffic = replace(traffic, closed=True)
     batch: Number = np.maximum(np.asarray(concurrency, dtype=float) * 0.9, 1e-3)
-
-    def at(batch: Number) -> Serving:
-        return steady(model, machine, precision, layout, engine, efficiency, traffic, batch, speculation=speculation)
-
-    found = at(batch)
+    found = steady(replica, traffic, batch)
     for _ in range(rounds):
         batch = batch * (0.5 + 0.5 * concurrency / found.concurrency)
-        found = at(batch)
+        found = steady(replica, traffic, batch)
     return found

@@ -218,10 +218,8 @@ def _best(
     width: float,
 ) -> Offers:
     """Rows that fit and keep pace, without those that another beats in speed and price."""
-    served: Serving = steady(
-        question.model, question.machine, precision, layout, question.engine, question.efficiency, question.traffic,
-        batch, speculation=speculation_keeping(per_pass, width),
-    )  # fmt: skip
+    replica = replace(question.replica(precision, layout), speculation=speculation_keeping(per_pass, width))
+    served: Serving = steady(replica, question.traffic, batch)
     dollars = cost(served, question.machine, question.traffic)
     good = np.asarray(served.fits) & np.asarray(served.keeps_pace)
 
