@@ -56,7 +56,7 @@ REQUEST = 0.01
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Constant:
+class EngineConstant:
     """One fitted number, positive: `name` as in tuning.toml, where it starts, and the log width of its prior."""
 
     name: str
@@ -64,34 +64,36 @@ class Constant:
     width: float
 
 
-def constants(of: Runs) -> tuple[Constant, ...]:
+def constants(of: Runs) -> tuple[EngineConstant, ...]:
     """All constants, pooled ones first."""
     kinds = [g for g in GROUPS if g != "network"]
-    found = [Constant(name=f"pooled.compute.{k}", start=1.0, width=0.02) for k in kinds[:4]]
-    found += [Constant(name=f"pooled.memory.{k}", start=1.0, width=0.02) for k in kinds[:4]]
-    found += [Constant(name=f"pooled.latency.{k}", start=0.8 if k == "experts" else 0.5, width=0.05) for k in kinds]
-    found += [Constant(name=f"pooled.experts.{t}", start=1.0, width=0.04) for t in of.types]
+    found = [EngineConstant(name=f"pooled.compute.{k}", start=1.0, width=0.02) for k in kinds[:4]]
+    found += [EngineConstant(name=f"pooled.memory.{k}", start=1.0, width=0.02) for k in kinds[:4]]
     found += [
-        Constant(name="pooled.launch", start=5e-7, width=0.15),
-        Constant(name="pooled.step", start=8e-4, width=0.15),
-        Constant(name="pooled.sequence", start=8e-6, width=0.15),
-        Constant(name="pooled.exchange", start=1e-6, width=0.15),
-        Constant(name="pooled.host", start=3e-5, width=0.15),
-        Constant(name="pooled.imbalance", start=1.15, width=0.05),
+        EngineConstant(name=f"pooled.latency.{k}", start=0.8 if k == "experts" else 0.5, width=0.05) for k in kinds
+    ]
+    found += [EngineConstant(name=f"pooled.experts.{t}", start=1.0, width=0.04) for t in of.types]
+    found += [
+        EngineConstant(name="pooled.launch", start=5e-7, width=0.15),
+        EngineConstant(name="pooled.step", start=8e-4, width=0.15),
+        EngineConstant(name="pooled.sequence", start=8e-6, width=0.15),
+        EngineConstant(name="pooled.exchange", start=1e-6, width=0.15),
+        EngineConstant(name="pooled.host", start=3e-5, width=0.15),
+        EngineConstant(name="pooled.imbalance", start=1.15, width=0.05),
     ]
     for engine in sorted(set(of.engine)):
         found += [
-            Constant(name=f"engine.{engine}.{k}", start=1.0, width=w)
+            EngineConstant(name=f"engine.{engine}.{k}", start=1.0, width=w)
             for k, w in (("launch", 0.06), ("step", 0.1), ("sequence", 0.06), ("exchange", 0.06), ("host", 0.1))
         ]
     for era in sorted(set(of.generation)):
         measured = era in ("ampere", "hopper", "blackwell")  # its kernels were: serving should add little
         widths = (0.01, 0.01, 0.015, 0.015) if measured else (0.4, 0.25, 0.4, 0.4)
         found += [
-            Constant(name=f"generation.{era}.{k}", start=1.0, width=w)
+            EngineConstant(name=f"generation.{era}.{k}", start=1.0, width=w)
             for k, w in zip(("compute", "memory", "latency", "launch"), widths, strict=True)
         ]
-        found.append(Constant(name=f"generation.{era}.maturing", start=1.0, width=0.006 if measured else 0.02))
+        found.append(EngineConstant(name=f"generation.{era}.maturing", start=1.0, width=0.006 if measured else 0.02))
     return tuple(found)
 
 

@@ -110,7 +110,7 @@ NOT_FITTED = ("l40s",)
 """Systems whose kernels joined the data after the fit: they test it."""
 
 
-class Table:
+class KernelTable:
     """Columns of one compressed CSV file; blanks are NaN."""
 
     def __init__(self, path: Path) -> None:
@@ -129,7 +129,7 @@ class Table:
         return np.array([float(v) if v else np.nan for v in self._text[name]])
 
 
-def _chips(table: Table, name: str = "system") -> NDArray[np.str_]:
+def _chips(table: KernelTable, name: str = "system") -> NDArray[np.str_]:
     return np.array([CHIPS.get(v, v) for v in table.text(name)])
 
 
@@ -180,7 +180,7 @@ GEMM = {
 
 
 def _gemm(ops: Path) -> Iterator[tuple[Key, Sample]]:
-    table = Table(ops / "aiconfigurator_gemm.csv.gz")
+    table = KernelTable(ops / "aiconfigurator_gemm.csv.gz")
     chip, engine, kind = _chips(table), table.text("backend"), table.text("gemm_dtype")
     m, n, k, time = (table.number(c) for c in ("m", "n", "k", "latency"))
     for name, (type_, peak, weight, activation) in GEMM.items():
@@ -214,7 +214,7 @@ EXPERTS = {
 
 
 def _experts(ops: Path) -> Iterator[tuple[Key, Sample]]:
-    table = Table(ops / "aiconfigurator_moe.csv.gz")
+    table = KernelTable(ops / "aiconfigurator_moe.csv.gz")
     chip, engine, kind, kernel = (
         _chips(table),
         table.text("backend"),
@@ -265,7 +265,7 @@ def _experts(ops: Path) -> Iterator[tuple[Key, Sample]]:
 
 
 def _attention(ops: Path) -> Iterator[tuple[Key, Sample]]:
-    table = Table(ops / "aiconfigurator_attention.csv.gz")
+    table = KernelTable(ops / "aiconfigurator_attention.csv.gz")
     chip, engine, op, kernel = _chips(table), table.text("backend"), table.text("op"), table.text("kernel_source")
     cache_type, operand = table.text("kv_cache_dtype"), table.text("attn_dtype")
     names = ("batch_size", "isl", "num_heads", "num_key_value_heads", "head_dim", "step", "latency")
@@ -332,7 +332,7 @@ LATENT, VALUES, QUERY, HEAD_VALUES = 576.0, 512.0, 192.0, 128.0
 
 
 def _mla(ops: Path) -> Iterator[tuple[Key, Sample]]:
-    table = Table(ops / "aiconfigurator_mla.csv.gz")
+    table = KernelTable(ops / "aiconfigurator_mla.csv.gz")
     chip, engine, op, cache_type = (
         _chips(table),
         table.text("backend"),
@@ -385,7 +385,7 @@ STATE_FLOPS, STATE_BYTES = 7.0, 4.0
 
 
 def _scan(ops: Path) -> Iterator[tuple[Key, Sample]]:
-    table = Table(ops / "aiconfigurator_linear_attn_sparse.csv.gz")
+    table = KernelTable(ops / "aiconfigurator_linear_attn_sparse.csv.gz")
     chip, engine, kernel, phase = (
         _chips(table),
         table.text("backend"),
@@ -411,7 +411,7 @@ def _scan(ops: Path) -> Iterator[tuple[Key, Sample]]:
 
 
 def _elementwise(ops: Path) -> Iterator[tuple[Key, Sample]]:
-    table = Table(ops / "vidur_compute_profile.csv.gz")
+    table = KernelTable(ops / "vidur_compute_profile.csv.gz")
     tokens, d_model, width, tp = (
         table.number(c) for c in ("num_tokens", "n_embd", "n_expanded_embd", "num_tensor_parallel_workers")
     )
@@ -438,7 +438,7 @@ def _elementwise(ops: Path) -> Iterator[tuple[Key, Sample]]:
 
 
 def _all_reduce(ops: Path) -> Iterator[tuple[Key, Sample]]:
-    table = Table(ops / "aiconfigurator_comm_allreduce_nccl.csv.gz")
+    table = KernelTable(ops / "aiconfigurator_comm_allreduce_nccl.csv.gz")
     chip, engine, kernel = _chips(table), table.text("backend"), table.text("kernel_source")
     devices, elements, time = (table.number(c) for c in ("num_gpus", "message_size", "latency"))
     size = elements * np.where(table.text("nccl_dtype") == "int8", 1.0, 2.0)  # message_size counts elements
@@ -471,7 +471,7 @@ Ways = list[tuple[Any, Column, Column]]
 
 def _all_to_all(ops: Path) -> Iterator[tuple[Key, Sample]]:
     """Expert exchanges, each way on its own; `achieved.all_to_all` says what counts as sent."""
-    table = Table(ops / "aiconfigurator_comm_moe_alltoall.csv.gz")
+    table = KernelTable(ops / "aiconfigurator_comm_moe_alltoall.csv.gz")
     chip, engine, op, backend = _chips(table), table.text("backend"), table.text("op"), table.text("comm_backend")
     name, phase, sent, held = (table.text(c) for c in ("op_name", "phase", "comm_dtype", "moe_dtype"))
     hidden, nodes, latency, sms = (table.number(c) for c in ("hidden_size", "node_num", "latency", "dispatch_sms"))
@@ -531,7 +531,7 @@ def _all_to_all(ops: Path) -> Iterator[tuple[Key, Sample]]:
         )
 
 
-def _first(table: Table, name: str, other: str) -> Column:
+def _first(table: KernelTable, name: str, other: str) -> Column:
     """A column, and where it is blank another."""
     column = table.number(name)
     return np.where(np.isnan(column), table.number(other), column)
@@ -594,7 +594,7 @@ def _unseen(kind: str, sample: Sample, whole: Sample, groups: NDArray[np.str_], 
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class KernelEntry:
     """One entry of kernels.toml."""
 
     kernel: Kernel
@@ -602,13 +602,13 @@ class Entry:
     engines: Mapping[str, float]
 
 
-def entry(kind: str, sample: Sample, whole: Sample, *, pooled: bool) -> Entry:
+def entry(kind: str, sample: Sample, whole: Sample, *, pooled: bool) -> KernelEntry:
     """Fit a sample and score it; `pooled`: it holds all generations, and whole generations are left out."""
     kernel = fit(kind, sample)
     error = errors(kind, kernel, sample)
     groups = sample.generation if pooled else sample.chip
     others = whole.generation if pooled else whole.chip
-    return Entry(
+    return KernelEntry(
         kernel=kernel,
         error=achieved.Error(
             points=len(error),
@@ -626,9 +626,9 @@ def entry(kind: str, sample: Sample, whole: Sample, *, pooled: bool) -> Entry:
     )
 
 
-def fit_all(data: Path, say: Callable[[str], None] = lambda _: None) -> dict[tuple[str, str, str], Entry]:
+def fit_all(data: Path, say: Callable[[str], None] = lambda _: None) -> dict[tuple[str, str, str], KernelEntry]:
     """Every kind, type and generation, and the pooled `default` of each kind and type."""
-    found: dict[tuple[str, str, str], Entry] = {}
+    found: dict[tuple[str, str, str], KernelEntry] = {}
     for (kind, type_), sample in samples(data).items():
         eras = sample.generation
         for era in (*np.unique(eras), "default"):
@@ -653,7 +653,7 @@ date = "2026-11-24"
 """
 
 
-def written(entries: Mapping[tuple[str, str, str], Entry]) -> str:
+def written(entries: Mapping[tuple[str, str, str], KernelEntry]) -> str:
     """The text of kernels.toml."""
     lines = [HEAD]
     for (kind, type_, era), one in entries.items():

@@ -29,7 +29,7 @@ PULL = 0.3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Constant:
+class MemoryConstant:
     """One unknown: an engine's field from a version on, in the unit of its data file."""
 
     engine: str
@@ -48,17 +48,17 @@ class Constant:
 
 
 UNKNOWN = (
-    Constant(engine="vllm", since="0", name="logit_bytes", start=38.0, least=20, most=60),
-    Constant(engine="vllm", since="0", name="hidden_copies", start=4.0, least=2, most=8),
-    Constant(engine="vllm", since="0", name="runtime_gib", start=0.15, least=0.05, most=0.6),
-    Constant(engine="vllm", since="0.10", name="link_gib", start=0.4, least=0.1, most=1.0),
-    Constant(engine="vllm", since="0.17", name="logit_bytes", start=15.0, least=8, most=30),
-    Constant(engine="vllm", since="0.17", name="runtime_gib", start=0.2, least=0.05, most=0.6),
-    Constant(engine="vllm", since="0.17", name="link_gib", start=1.7, least=0.5, most=3.0),
-    Constant(engine="vllm", since="0.21", name="graph_copies", start=1.0, least=0.3, most=2.0),
-    Constant(engine="sglang", since="0", name="runtime_gib", start=0.8, least=0.3, most=1.5),
-    Constant(engine="sglang", since="0", name="link_gib", start=1.2, least=0.3, most=3.0),
-    Constant(engine="trtllm", since="0", name="runtime_gib", start=0.5, least=0.2, most=2.0),
+    MemoryConstant(engine="vllm", since="0", name="logit_bytes", start=38.0, least=20, most=60),
+    MemoryConstant(engine="vllm", since="0", name="hidden_copies", start=4.0, least=2, most=8),
+    MemoryConstant(engine="vllm", since="0", name="runtime_gib", start=0.15, least=0.05, most=0.6),
+    MemoryConstant(engine="vllm", since="0.10", name="link_gib", start=0.4, least=0.1, most=1.0),
+    MemoryConstant(engine="vllm", since="0.17", name="logit_bytes", start=15.0, least=8, most=30),
+    MemoryConstant(engine="vllm", since="0.17", name="runtime_gib", start=0.2, least=0.05, most=0.6),
+    MemoryConstant(engine="vllm", since="0.17", name="link_gib", start=1.7, least=0.5, most=3.0),
+    MemoryConstant(engine="vllm", since="0.21", name="graph_copies", start=1.0, least=0.3, most=2.0),
+    MemoryConstant(engine="sglang", since="0", name="runtime_gib", start=0.8, least=0.3, most=1.5),
+    MemoryConstant(engine="sglang", since="0", name="link_gib", start=1.2, least=0.3, most=3.0),
+    MemoryConstant(engine="trtllm", since="0", name="runtime_gib", start=0.5, least=0.2, most=2.0),
 )
 
 

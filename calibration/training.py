@@ -27,9 +27,9 @@ from numpy.typing import NDArray
 
 from rackmath import shipped
 from rackmath.errors import BadInput
-from rackmath.evidence.answer import Answer
+from rackmath.evidence.answer import AnsweredRow
 from rackmath.evidence.kinds import answers
-from rackmath.evidence.training_rows import MEMORY, RATES, Run, figure, found, run_of
+from rackmath.evidence.training_rows import MEMORY, RATES, ReportedRun, figure, found, run_of
 from rackmath.evidence.training_runs import by_source
 from rackmath.evidence.training_sources import SOURCES
 from rackmath.training import constants as known
@@ -38,7 +38,7 @@ from rackmath.training.constants import TrainConstants
 from .kernels import default_data
 
 Column = NDArray[np.float64]
-Fit = list[tuple[Run, str, float]]
+Fit = list[tuple[ReportedRun, str, float]]
 Constants = dict[str, float]
 
 TABLE = "training/reported_runs.csv"
@@ -157,7 +157,7 @@ def _routed(
 # --- scores and intervals -----------------------------------------------------------------------------------------
 
 
-def _scores(scored: Sequence[Answer], rows: list[dict[str, str]]) -> list[str]:
+def _scores(scored: Sequence[AnsweredRow], rows: list[dict[str, str]]) -> list[str]:
     some = _runs(rows, "vTrain", "iteration_time")
     given = known.constants("megatron-deepspeed", fits=False)
     plain = np.array([found(run, given).seconds / measured - 1 for run, _, measured in some])
@@ -178,7 +178,7 @@ def _scores(scored: Sequence[Answer], rows: list[dict[str, str]]) -> list[str]:
     return lines
 
 
-def _intervals(scored: Sequence[Answer]) -> list[str]:
+def _intervals(scored: Sequence[AnsweredRow]) -> list[str]:
     """5 % and 95 % of measured over predicted, for each source from all others; "all" from every source."""
     lines = [
         "# 5 % and 95 % of measured over predicted from the errors of all other sources, which weigh the same each."

@@ -14,7 +14,7 @@ import rackmath
 from rackmath.errors import BadInput, Infeasible
 from rackmath.faces import notebook
 from rackmath.faces.cli import run
-from rackmath.scaling.fit import NAMES, Runs, fit
+from rackmath.scaling.fit import NAMES, LawRuns, fit
 from rackmath.scaling.forms import fading
 from rackmath.scaling.laws import as_printed, drawn, draws, law, laws
 from rackmath.scaling.points import (
@@ -376,7 +376,7 @@ def synthetic(seed, sizes=6, noise=0.004):
     n = np.repeat(np.geomspace(5e7, 1.6e10, sizes), sizes)
     d = n * np.tile(np.geomspace(4, 200, sizes), sizes)
     exact = TRUTH["E"] + TRUTH["A"] / n ** TRUTH["alpha"] + TRUTH["B"] / d ** TRUTH["beta"]
-    return Runs(params=n, tokens=d, loss=exact * np.exp(noise * rng.standard_normal(n.size)))
+    return LawRuns(params=n, tokens=d, loss=exact * np.exp(noise * rng.standard_normal(n.size)))
 
 
 def test_a_fit_without_noise_finds_the_law():
@@ -473,7 +473,7 @@ SPREAD = [(n, d) for n in (1e8, 1e9, 1e10, 1e11) for d in (1e9, 1e10, 1e11, 1e12
 )
 def test_runs_that_tell_nothing(runs, words):
     with pytest.raises(BadInput, match=words):
-        fit(Runs(**dict(zip(("params", "tokens", "loss"), np.array(runs).T, strict=True))), resamples=20)
+        fit(LawRuns(**dict(zip(("params", "tokens", "loss"), np.array(runs).T, strict=True))), resamples=20)
 
 
 def test_no_file(tmp_path):

@@ -15,7 +15,7 @@ from statistics import median
 import cogapp
 from trust_page import table
 
-from rackmath.evidence.blind import JUDGED, Blind, BlindList, Reading, recorded
+from rackmath.evidence.blind import JUDGED, Blind, BlindList, BlindReading, recorded
 from rackmath.faces.charts import write
 from rackmath.units import show
 from rackmath.views.blind_test import blind_picture
@@ -85,7 +85,7 @@ def models() -> str:
     return f"\n{table(heads, rows, 1)}\n"
 
 
-def _cells(readings: list[Reading], unit: str) -> tuple[str, str]:
+def _cells(readings: list[BlindReading], unit: str) -> tuple[str, str]:
     """The truth, and the middle of its hosts' intervals, marked where more than half of them miss it."""
     low, mid, high = (math.exp(median(math.log(getattr(r, k)) for r in readings)) for k in ("low", "median", "high"))
     miss = sum(r.inside for r in readings) * 2 < len(readings)

@@ -14,22 +14,22 @@ import sys
 import numpy as np
 
 from rackmath import shipped
-from rackmath.scaling.fit import NAMES, Fitted, Runs, fit
+from rackmath.scaling.fit import NAMES, FittedLaw, LawRuns, fit
 
 OUT = shipped.FITTED / "law_draws.csv"
 DRAWS, OUTLIERS = 1000, 5
 
 
-def read(path: str) -> Runs:
+def read(path: str) -> LawRuns:
     """The published runs, by loss, the lowest first; tokens from C = 6 N D."""
     with open(path, encoding="utf-8", newline="") as text:
         rows = list(csv.DictReader(text))
     params, flops, loss = (np.array([float(r[k]) for r in rows]) for k in ("Model Size", "Training FLOP", "loss"))
     order = np.argsort(loss)
-    return Runs(params=params[order], tokens=(flops / 6 / params)[order], loss=loss[order])
+    return LawRuns(params=params[order], tokens=(flops / 6 / params)[order], loss=loss[order])
 
 
-def report(fitted: Fitted) -> None:
+def report(fitted: FittedLaw) -> None:
     sample = fitted.law.sample
     assert sample is not None
     print(fitted.law.name, len(fitted.runs), "runs")
@@ -42,7 +42,7 @@ def report(fitted: Fitted) -> None:
 
 def main() -> None:
     runs = read(sys.argv[1])
-    kept = Runs(params=runs.params[:-OUTLIERS], tokens=runs.tokens[:-OUTLIERS], loss=runs.loss[:-OUTLIERS])
+    kept = LawRuns(params=runs.params[:-OUTLIERS], tokens=runs.tokens[:-OUTLIERS], loss=runs.loss[:-OUTLIERS])
     found = [fit(kept, name="besiroglu", resamples=DRAWS), fit(runs, name="besiroglu-outliers", resamples=DRAWS)]
     with OUT.open("w", encoding="utf-8", newline="") as text:
         writer = csv.writer(text, lineterminator="\n")

@@ -20,7 +20,7 @@ import cogapp
 from rackmath import shipped
 from rackmath.evidence import memory_logs, published, validate
 from rackmath.evidence import noise as floors
-from rackmath.evidence.score import Column
+from rackmath.evidence.score import ScoredColumn
 from rackmath.faces.charts import write
 from rackmath.views import scores as views
 from rackmath.views import trust_charts
@@ -53,7 +53,7 @@ def spaced(words: Sequence[str]) -> tuple[str, ...]:
     return tuple(word.replace("%", " %") for word in words)
 
 
-def cells(column: Column) -> tuple[str, ...]:
+def cells(column: ScoredColumn) -> tuple[str, ...]:
     return spaced(views.cells(column))
 
 

@@ -14,10 +14,10 @@ import pytest
 import rackmath
 from rackmath.commands.calibrate import laid_out
 from rackmath.errors import BadInput
-from rackmath.evidence.calibrate import NAMES, Calibration, Problem, calibrate, fit, save
+from rackmath.evidence.calibrate import NAMES, Calibration, FitProblem, calibrate, fit, save
 from rackmath.evidence.result_points import choose
 from rackmath.evidence.result_tools import read
-from rackmath.evidence.results import Given, Run, parsed, tool_of
+from rackmath.evidence.results import Given, MeasuredPoint, parsed, tool_of
 from rackmath.faces import export
 from rackmath.faces.cli import run as cli
 from rackmath.kernel.efficiency import calibrated
@@ -182,9 +182,11 @@ def write(path: Path, text: str) -> Path:
     return path
 
 
-def under(runs: Sequence[Run], given: Given, truth: Mapping[str, float]) -> tuple[Sequence[float], Sequence[float]]:
+def under(
+    runs: Sequence[MeasuredPoint], given: Given, truth: Mapping[str, float]
+) -> tuple[Sequence[float], Sequence[float]]:
     """TPOT and TTFT of runs under known factors."""
-    said = Problem(choose(runs, given)).predict(np.array([[math.log(truth.get(n, 1.0)) for n in NAMES]]))
+    said = FitProblem(choose(runs, given)).predict(np.array([[math.log(truth.get(n, 1.0)) for n in NAMES]]))
     return said["tpot"][0].tolist(), said["ttft"][0].tolist()
 
 
@@ -552,7 +554,7 @@ def test_a_calibrated_engine_is_no_base(fitted: Calibration) -> None:
 def test_what_is_saved_predicts_what_the_fit_said(fitted: Calibration, home: Path) -> None:
     """The engine that is used later is the one whose errors were reported."""
     save(fitted, "ours")
-    problem = Problem(fitted.chosen)
+    problem = FitProblem(fitted.chosen)
     ours = tuning("ours", catalog.machine(MACHINE).generation)
     said = own.scaled(problem.packaged, fitted.factors)
     assert ours.step == pytest.approx(said.step, rel=1e-5)

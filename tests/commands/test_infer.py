@@ -279,7 +279,7 @@ def test_coverage_counts_each_model_once() -> None:
     """Two models, one sold by three hosts of which one interval holds, the other by one that does not: 1/6."""
 
     def one(name: str, weights: str, high: float) -> blind.BlindList:
-        r = blind.Reading(low=1.0, median=1.5, high=high, truth=3.0, sharpness=0.5, bits=0.1)
+        r = blind.BlindReading(low=1.0, median=1.5, high=high, truth=3.0, sharpness=0.5, bits=0.1)
         return blind.BlindList(name=name, weights=weights, half="reported", input_mtok=1, output_mtok=2,
                                margin=(0, 0, 0), readings=dict.fromkeys(blind.JUDGED, r))  # fmt: skip
 

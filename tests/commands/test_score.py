@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 import rackmath
 from rackmath.errors import BadInput
-from rackmath.evidence.answer import Answer, Asked, Estimate
+from rackmath.evidence.answer import AnsweredRow, Asked, Estimate
 from rackmath.evidence.kinds import KINDS, answered, answers, kind_named, recognised
 from rackmath.evidence.maximum import layout_named
 from rackmath.evidence.score import errors, score
@@ -119,7 +119,7 @@ def written(rows: Rows, path: Path) -> Path:
     return path
 
 
-def said(kind: str, **changed: str) -> Answer:
+def said(kind: str, **changed: str) -> AnsweredRow:
     """The answer for the first made-up row of a kind with some cells changed."""
     return answered(KINDS[kind], [MADE[kind][0] | changed], Asked())[0]
 

@@ -280,7 +280,9 @@ def test_rows_by_whether_their_engine_version_was_seen() -> None:
     kind = kind_named("silicon")
     rows = [{**row, "backend_version": ""} for row in MADE["silicon"]]
     answers = answered(kind, rows, published.Asked())
-    found = published.Found(published=PACKAGED, kind=kind, header=tuple(rows[0]), answers=answers, source="made up")
+    found = published.PublishedFile(
+        published=PACKAGED, kind=kind, header=tuple(rows[0]), answers=answers, source="made up"
+    )
     assert validate.by_version(found) == []
     notes = (validate.SEEN, f"{validate.UNSEEN}: 9.9")
     told = [replace(a, said=replace(a.said, notes=(note,))) for a, note in zip(answers, notes, strict=False)]

@@ -22,7 +22,7 @@ from ..answers.parts import Answer, Block, Chart, Column, Say, Table
 from ..answers.terms import Term, count
 from ..errors import BadInput
 from ..evidence import calibrate as fits
-from ..evidence.calibrate import Calibration, Constant, Fitted
+from ..evidence.calibrate import Calibration, FittedConstant, FittedPoint
 from ..evidence.results import Given
 from ..questions.fields import count as number
 from ..questions.fields import flag, tokens, words
@@ -170,7 +170,7 @@ def _data(found: Calibration, saved: Path | None) -> dict[str, Any]:
     }
 
 
-def _point(p: Fitted) -> dict[str, Any]:
+def _point(p: FittedPoint) -> dict[str, Any]:
     row = p.point.run.row
     found: dict[str, Any] = {
         "run": p.point.run.where, "tool": p.point.run.tool, "model": p.point.model.name,
@@ -184,7 +184,7 @@ def _point(p: Fitted) -> dict[str, Any]:
     return found
 
 
-def _errors_of(p: Fitted) -> dict[str, Any]:
+def _errors_of(p: FittedPoint) -> dict[str, Any]:
     """Predicted over measured, less one, before and after."""
     return {
         f"{name}_error_{when}": None
@@ -251,7 +251,7 @@ def _constants(found: Calibration) -> Table:
     )  # fmt: skip
 
 
-def _unit(c: Constant) -> str:
+def _unit(c: FittedConstant) -> str:
     return "ratio" if c.name in FACTORS else "s"
 
 
@@ -281,7 +281,7 @@ def _points(found: Calibration) -> Table:
     )  # fmt: skip
 
 
-def _off(p: Fitted) -> float:
+def _off(p: FittedPoint) -> float:
     return max(abs(math.log(s.after / s.measured)) / (1 if s is p.tpot else 3) for s in (p.tpot, p.ttft) if s)
 
 

@@ -24,7 +24,7 @@ from ..questions.common import NO_EXTRAPOLATE, FormerExtrapolate
 from ..questions.fields import count, flag, needs, share, words
 from ..scaling import drift
 from ..scaling.asking import HEAD, LawAnswers, LawQuestion, LawRow, answers
-from ..scaling.fit import NAMES, Fitted, distances, fit
+from ..scaling.fit import NAMES, FittedLaw, distances, fit
 from ..scaling.laws import WORDS, Law, amount, as_printed, drawn, law, laws
 from ..scaling.runs import read
 from ..units import plural
@@ -220,7 +220,7 @@ def _coefficients(one: Law) -> Table:
     return Table(key="", title="Coefficients", columns=(Column("key", ""), *held), rows=rows)
 
 
-def _fit(one: Fitted) -> list[Block]:
+def _fit(one: FittedLaw) -> list[Block]:
     rows = []
     for key in NAMES:
         low, high = one.interval(key)

@@ -21,12 +21,12 @@ from ..answers.record import csv_text
 from ..answers.terms import Term, count
 from ..errors import BadInput
 from ..evidence import kinds
-from ..evidence.answer import Answer as Row
+from ..evidence.answer import AnsweredRow as Row
 from ..evidence.answer import Asked
 from ..evidence.score import Cell, Scores
-from ..evidence.score import Column as Scored
+from ..evidence.score import ScoredColumn as Scored
 from ..evidence.score import score as scores_of
-from ..evidence.training_runs import Line as SourceScore
+from ..evidence.training_runs import SourceErrors as SourceScore
 from ..evidence.training_runs import by_source
 from ..questions.common import CHOICES
 from ..questions.fields import Field, words

@@ -18,7 +18,7 @@ from typing import Annotated, Any
 from ..answers.parts import Answer, Block, Chart, Column, Say, Table
 from ..answers.terms import Term, count
 from ..evidence import validate as evidence
-from ..evidence.validate import Line, Validation
+from ..evidence.validate import ScoreLine, Validation
 from ..questions.common import CHOICES
 from ..questions.fields import words
 from ..views import scores as views
@@ -101,7 +101,7 @@ def _answered(found: Any) -> int:
     return sum(a.answered for a in found.answers)
 
 
-def _line(one: Line) -> dict[str, Any]:
+def _line(one: ScoreLine) -> dict[str, Any]:
     return {"file": one.file, "kind": one.kind, "column": one.column, "mode": one.mode, **views.full(one.score)}
 
 
@@ -157,7 +157,7 @@ def _scores(v: Validation) -> Table:
     )
 
 
-def _grouped(lines: Sequence[Line]) -> Iterator[dict[str, Any]]:
+def _grouped(lines: Sequence[ScoreLine]) -> Iterator[dict[str, Any]]:
     """Rows under a row for each mode; a mode with one column shares its row."""
     for mode in dict.fromkeys(one.mode for one in lines):
         here = [one for one in lines if one.mode == mode]
@@ -247,7 +247,7 @@ def _terms(v: Validation) -> Term:
     )
 
 
-def _term(one: Line) -> Term:
+def _term(one: ScoreLine) -> Term:
     e = one.score.errors
     shares = () if e is None else (("signed median", e.bias), ("mean absolute error", e.mape), ("median", e.median))
     return Term(

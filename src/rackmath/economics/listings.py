@@ -31,7 +31,7 @@ PRICES = ("input_mtok", "cache_read_mtok", "cache_write_5m_mtok", "cache_write_1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Listing:
+class ProviderListing:
     """Every entry of one model at one provider; `weights` beside each, empty where they are not open or not known."""
 
     model: str
@@ -57,7 +57,7 @@ def list_prices() -> tuple[ListPrice, ...]:
     return tuple(found)
 
 
-def on_day(listing: Listing, day: str) -> PriceList:
+def on_day(listing: ProviderListing, day: str) -> PriceList:
     """What a listing asks on a day."""
     now = [i for i, entry in enumerate(listing.entries) if holds(entry, day)]
     standard = [i for i in now if listing.entries[i].mode == "standard"]
@@ -80,7 +80,7 @@ def holds(entry: ListPrice, day: str) -> bool:
 
 
 @functools.cache
-def listings(source: str) -> Mapping[str, Listing]:
+def listings(source: str) -> Mapping[str, ProviderListing]:
     """Every listing by its name in lower case; entries checked by hand replace others of their model and mode."""
     if source not in SOURCES:
         raise unknown("source of price lists", source, SOURCES)
@@ -95,7 +95,7 @@ def listings(source: str) -> Mapping[str, Listing]:
     return found
 
 
-def _snapshot() -> dict[str, Listing]:
+def _snapshot() -> dict[str, ProviderListing]:
     day = today("snapshot")
     entries: dict[str, list[ListPrice]] = {}
     more: dict[str, list[tuple[str, str]]] = {}
@@ -113,17 +113,17 @@ def _snapshot() -> dict[str, Listing]:
             entries.setdefault(model.lower(), []).append(entry)
             more.setdefault(model.lower(), []).append((window, weights))
     return {
-        key: Listing(model=rows[0].model, entries=tuple(rows), weights=tuple(w for _, w in more[key]),
+        key: ProviderListing(model=rows[0].model, entries=tuple(rows), weights=tuple(w for _, w in more[key]),
                       context_window=float(more[key][0][0]) if more[key][0][0] else None)
         for key, rows in entries.items()
     }  # fmt: skip
 
 
-def _checked(listing: Listing | None, rows: Sequence[ListPrice]) -> Listing:
+def _checked(listing: ProviderListing | None, rows: Sequence[ListPrice]) -> ProviderListing:
     """The listing with the entries checked by hand, and those of the snapshot that had ended before them."""
     first = {mode: min(e.since for e in rows if e.mode == mode) for mode in {e.mode for e in rows}}
     if listing is None:
-        return Listing(model=rows[0].model, entries=tuple(rows), weights=("",) * len(rows))
+        return ProviderListing(model=rows[0].model, entries=tuple(rows), weights=("",) * len(rows))
     kept = [
         (entry, weights)
         for entry, weights in zip(listing.entries, listing.weights, strict=True)
@@ -131,11 +131,11 @@ def _checked(listing: Listing | None, rows: Sequence[ListPrice]) -> Listing:
     ]
     now = next((w for e, w in zip(listing.entries, listing.weights, strict=True) if not e.until), "")
     both = [*kept, *((entry, now) for entry in rows)]
-    return Listing(model=listing.model, entries=tuple(e for e, _ in both), weights=tuple(w for _, w in both),
+    return ProviderListing(model=listing.model, entries=tuple(e for e, _ in both), weights=tuple(w for _, w in both),
                     context_window=listing.context_window)  # fmt: skip
 
 
-def _installed(known: Mapping[str, Listing]) -> dict[str, Listing]:
+def _installed(known: Mapping[str, ProviderListing]) -> dict[str, ProviderListing]:
     """The listings of an installed genai-prices; the weights are as the snapshot says."""
     from . import pricelist_genai
 
@@ -144,7 +144,7 @@ def _installed(known: Mapping[str, Listing]) -> dict[str, Listing]:
     for entry in pricelist_genai.entries():
         found.setdefault(entry.model.lower(), []).append(entry)
     return {
-        key: Listing(model=rows[0].model, entries=tuple(rows), context_window=windows.get(rows[0].model),
+        key: ProviderListing(model=rows[0].model, entries=tuple(rows), context_window=windows.get(rows[0].model),
                       weights=(known[key].weights[-1] if key in known else "",) * len(rows))
         for key, rows in found.items()
         if any(e.mode == "standard" for e in rows)

@@ -1,7 +1,7 @@
 """An answer for one measured row, whatever the file it stands in: predicted columns beside measured ones.
 
 A reader of a kind of file sees the *query* of a row only: every column that holds a measurement is taken out before
-(`kinds.answers`), so no prediction can use one. What it says (`Said`) is then joined with the measurements.
+(`kinds.answers`), so no prediction can use one. What it says (`RowScores`) is then joined with the measurements.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class Estimate:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Said:
+class RowScores:
     """What is said about one query: keys of the scores, and the columns predicted, or the reason why none is."""
 
     system: str
@@ -76,12 +76,12 @@ class Said:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class AnsweredRow:
     """A row of a file and what is said about it; `given` are its columns as they stand there."""
 
     given: Text
     measured: Mapping[str, float]
-    said: Said
+    said: RowScores
 
     @property
     def answered(self) -> bool:
@@ -133,11 +133,11 @@ def _fitted(machine: Machine, engine: str, version: str) -> Efficiency:
     return of_age(machine.generation, key, released(key, version.lstrip("v")))
 
 
-Reader = Callable[[Sequence[Text], Asked], Sequence[Said]]
+Reader = Callable[[Sequence[Text], Asked], Sequence[RowScores]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Kind:
+class FileKind:
     """A kind of file: `needs` are columns that make it recognisable, `measured` those that hold measurements.
 
     `predicts` are the measured columns that are answered, the headline first.
@@ -239,7 +239,9 @@ def whole(row: Text, column: str, default: float | None = None) -> float:
     return found
 
 
-def each(rows: Sequence[Text], one: Callable[[Text], Said], keys: Callable[[Text], Said]) -> list[Said]:
+def each(
+    rows: Sequence[Text], one: Callable[[Text], RowScores], keys: Callable[[Text], RowScores]
+) -> list[RowScores]:
     """`one` for every row; where it cannot be answered, `keys` of the row with the reason."""
     found = []
     for row in rows:
@@ -252,8 +254,8 @@ def each(rows: Sequence[Text], one: Callable[[Text], Said], keys: Callable[[Text
     return found
 
 
-def refused(said: Said, reason: str) -> Said:
+def refused(said: RowScores, reason: str) -> RowScores:
     """The same keys with a reason instead of estimates."""
-    return Said(
+    return RowScores(
         system=said.system, model=said.model, engine=said.engine, mode=said.mode, reason=reason, notes=said.notes
     )

@@ -38,7 +38,7 @@ DRAWS = 131_072
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reading:
+class BlindReading:
     """One unknown of one list: interval, truth, and what the prices gave."""
 
     low: float
@@ -68,7 +68,7 @@ class BlindList:
     input_mtok: float
     output_mtok: float
     margin: tuple[float, float, float]  # 5, 50 and 95 % of the blended gross margin
-    readings: Mapping[str, Reading]
+    readings: Mapping[str, BlindReading]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,14 +165,14 @@ def _recorded(row: Mapping[str, str]) -> BlindList:
     return BlindList(
         name=row["list"], weights=row["weights"], half=row["half"], input_mtok=float(row["input_mtok"]),
         output_mtok=float(row["output_mtok"]), margin=(low, mid, high),
-        readings={k: Reading(**{f: float(row[f"{k}_{f}"]) for f in FIELDS}) for k in JUDGED},
+        readings={k: BlindReading(**{f: float(row[f"{k}_{f}"]) for f in FIELDS}) for k in JUDGED},
     )  # fmt: skip
 
 
 # --- the test -----------------------------------------------------------------------------------------------------
 
 
-Answer = tuple[Mapping[str, Reading], tuple[float, float, float]]
+Answer = tuple[Mapping[str, BlindReading], tuple[float, float, float]]
 
 
 def _key(one: OpenList) -> tuple[object, ...]:
@@ -193,9 +193,9 @@ def _read(one: OpenList, draws: int) -> Answer | str:
     return {k: _reading(answer, k, getattr(one.truth, k)) for k in JUDGED}, (margin.low, margin.median, margin.high)
 
 
-def _reading(answer: Inference, name: str, truth: float) -> Reading:
+def _reading(answer: Inference, name: str, truth: float) -> BlindReading:
     p = answer[name]
-    return Reading(low=p.low, median=p.median, high=p.high, truth=truth, sharpness=p.sharpness, bits=p.bits)
+    return BlindReading(low=p.low, median=p.median, high=p.high, truth=truth, sharpness=p.sharpness, bits=p.bits)
 
 
 def _listed(one: OpenList, answer: Answer) -> BlindList:
@@ -214,7 +214,7 @@ def _verdict(lists: Sequence[BlindList], unknown: str, half: str) -> Verdict:
         if one.half == half:
             of_model[one.weights].append(one)
 
-    def over(what: Callable[[Reading], float]) -> list[float]:
+    def over(what: Callable[[BlindReading], float]) -> list[float]:
         """The mean over a model's hosts, for each model."""
         return [float(np.mean([what(one.readings[unknown]) for one in group])) for group in of_model.values()]
 

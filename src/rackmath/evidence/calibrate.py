@@ -34,7 +34,7 @@ from ..units import plural
 from ..world import saved as own
 from ..world.engine import Tuning, packaged, released, tuned, tuning
 from .one_pool import loop
-from .result_points import Chosen, Point, choose
+from .result_points import BenchmarkPoint, Chosen, choose
 from .result_tools import read
 from .results import Given
 from .score import Errors, errors
@@ -72,7 +72,7 @@ SHIFT = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Constant:
+class FittedConstant:
     """One constant: packaged and fitted value (seconds, or a factor), and the log widths of prior and fit."""
 
     name: str
@@ -102,10 +102,10 @@ class Seen:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Fitted:
+class FittedPoint:
     """A point with its two times, each None where it was not compared."""
 
-    point: Point
+    point: BenchmarkPoint
     tpot: Seen | None
     ttft: Seen | None
 
@@ -115,8 +115,8 @@ class Calibration:
     """The fit: `scores["tpot"]["before"]`, "after" and, of four points and more, "left_out"."""
 
     chosen: Chosen
-    constants: tuple[Constant, ...]
-    points: tuple[Fitted, ...]
+    constants: tuple[FittedConstant, ...]
+    points: tuple[FittedPoint, ...]
     scores: Mapping[str, Mapping[str, Errors]]
     skipped: tuple[tuple[str, int], ...]
     files: tuple[str, ...]
@@ -136,7 +136,7 @@ def calibrate(files: Sequence[str | Path], given: Given) -> Calibration:
 # --- predictions under factors ------------------------------------------------------------------------------------
 
 
-class Problem:
+class FitProblem:
     """Points as one column; predictions for many vectors of factors at once."""
 
     def __init__(self, chosen: Chosen) -> None:
@@ -165,7 +165,7 @@ class Problem:
             "ttft": np.array([p.ttft or np.nan for p in self.points], dtype=float),
         }
 
-    def _reason(self, point: Point) -> str:
+    def _reason(self, point: BenchmarkPoint) -> str:
         if point.run.kind != "serving":
             return ""
         return loop(self._worker(point, self.efficiency({})), [point.run.row]).reasons[0]
@@ -173,7 +173,7 @@ class Problem:
     def efficiency(self, factors: Mapping[str, float]) -> Efficiency:
         return resolved(self.generation, own.scaled(self.packaged, factors))
 
-    def _worker(self, point: Point, efficiency: Efficiency) -> Replica:
+    def _worker(self, point: BenchmarkPoint, efficiency: Efficiency) -> Replica:
         """What a run was on; its layout is that of its row."""
         return Replica(point.model, point.machine, point.precision, Layout(), self.engine, efficiency)
 
@@ -264,7 +264,7 @@ def widths(chosen: Chosen) -> Column:
 class _Fit:
     """Residuals in units of noise, constants in widths of their priors."""
 
-    def __init__(self, problem: Problem, width: Column) -> None:
+    def __init__(self, problem: FitProblem, width: Column) -> None:
         self.problem, self.width = problem, width
         self.log = {name: np.log(v) for name, v in problem.measured.items()}
         n = len(problem.points)
@@ -340,7 +340,7 @@ class _Fit:
 
 def fit(chosen: Chosen) -> Calibration:
     """The constants of the chosen points' engine; refused where they say too little, or something impossible."""
-    problem = Problem(chosen)
+    problem = FitProblem(chosen)
     n = len(problem.points)
     if n < FEWEST:
         why = f" ({problem.dropped[0]})" if problem.dropped else ""
@@ -359,7 +359,9 @@ def fit(chosen: Chosen) -> Calibration:
     if not all(np.isfinite(both[name][:, np.isfinite(problem.measured[name])]).all() for name in both):
         raise BadInput("a run is out of range: there is no finite prediction for it")
     points = tuple(
-        Fitted(point=p, tpot=_seen(problem, both, without, "tpot", i), ttft=_seen(problem, both, without, "ttft", i))
+        FittedPoint(
+            point=p, tpot=_seen(problem, both, without, "tpot", i), ttft=_seen(problem, both, without, "ttft", i)
+        )
         for i, p in enumerate(problem.points)
     )
     skipped = dict(chosen.skipped)
@@ -386,13 +388,13 @@ def _inside(z: Column, width: Column) -> None:
             )
 
 
-def _constants(of: Tuning, factor: Column, width: Column, sure: Column) -> tuple[Constant, ...]:
+def _constants(of: Tuning, factor: Column, width: Column, sure: Column) -> tuple[FittedConstant, ...]:
     found = []
     for i, name in enumerate(NAMES):
         value = getattr(of, name)
         before = 1.0 if isinstance(value, Mapping) else float(value)
         found.append(
-            Constant(
+            FittedConstant(
                 name=name, before=before, after=before * float(factor[i]), prior=float(width[i]),
                 width=float(min(sure[i], width[i])),
             )
@@ -401,7 +403,7 @@ def _constants(of: Tuning, factor: Column, width: Column, sure: Column) -> tuple
 
 
 def _seen(
-    problem: Problem, both: Mapping[str, Column], without: Mapping[str, Column] | None, name: str, i: int
+    problem: FitProblem, both: Mapping[str, Column], without: Mapping[str, Column] | None, name: str, i: int
 ) -> Seen | None:
     measured = float(problem.measured[name][i])
     if not np.isfinite(measured):

@@ -10,11 +10,11 @@ import numpy as np
 
 from ..errors import BadInput, shown, unknown
 from . import llamacpp, maximum, palm, serving_rows, static_batch, training_runs
-from .answer import Answer, Asked, Kind, Said, Text, interval, number
+from .answer import AnsweredRow, Asked, FileKind, RowScores, Text, interval, number
 from .table import table
 
 
-def _vllm(rows: Sequence[Text], asked: Asked) -> list[Said]:
+def _vllm(rows: Sequence[Text], asked: Asked) -> list[RowScores]:
     """A log of requests; its reader stands in a module of its own."""
     try:
         from importlib import import_module
@@ -22,7 +22,7 @@ def _vllm(rows: Sequence[Text], asked: Asked) -> list[Said]:
         reader = import_module(".vllm_log", __package__)
     except ModuleNotFoundError:
         raise BadInput("logs of vLLM cannot be scored yet: their reader is missing") from None
-    found: list[Said] = reader.read(rows, asked)
+    found: list[RowScores] = reader.read(rows, asked)
     return found
 
 
@@ -40,10 +40,10 @@ REPORTED = (
 )
 VALUE = ("value",)
 
-KINDS: Mapping[str, Kind] = {
+KINDS: Mapping[str, FileKind] = {
     kind.name: kind
     for kind in (
-        Kind(
+        FileKind(
             name="silicon",
             what="aiconfigurator's silicon sample",
             needs=("model_path", "system", "mode", "isl", "osl", "silicon_concurrency"),
@@ -51,7 +51,7 @@ KINDS: Mapping[str, Kind] = {
             predicts=serving_rows.SILICON,
             read=serving_rows.read_silicon,
         ),
-        Kind(
+        FileKind(
             name="inferencex",
             what="InferenceX results",
             needs=("model", "hardware", "framework", "precision", "disagg", "tp", "ep", "isl", "osl", "conc"),
@@ -59,7 +59,7 @@ KINDS: Mapping[str, Kind] = {
             predicts=serving_rows.PREDICTED,
             read=serving_rows.read_inferencex,
         ),
-        Kind(
+        FileKind(
             name="trtllm-static",
             what="static batches of TensorRT-LLM",
             needs=("model", "gpu", "precision", "tp", "batch_size", "isl", "osl"),
@@ -67,7 +67,7 @@ KINDS: Mapping[str, Kind] = {
             predicts=static_batch.MEASURED,
             read=static_batch.read,
         ),
-        Kind(
+        FileKind(
             name="trtllm-max",
             what="TensorRT-LLM at maximum load",
             needs=("model", "gpu", "precision", "layout", "n_gpus", "isl", "osl"),
@@ -75,7 +75,7 @@ KINDS: Mapping[str, Kind] = {
             predicts=maximum.TRTLLM,
             read=maximum.read_trtllm,
         ),
-        Kind(
+        FileKind(
             name="mlperf",
             what="MLPerf inference results",
             needs=("benchmark", "scenario", "accelerator_model_name", "accelerators_per_node", "number_of_nodes"),
@@ -83,7 +83,7 @@ KINDS: Mapping[str, Kind] = {
             predicts=maximum.MLPERF_PREDICTED,
             read=maximum.read_mlperf,
         ),
-        Kind(
+        FileKind(
             name="llamacpp",
             what="llama.cpp on one box",
             needs=("gpu", "model", "quant", "metric"),
@@ -91,7 +91,7 @@ KINDS: Mapping[str, Kind] = {
             predicts=llamacpp.MEASURED,
             read=llamacpp.read,
         ),
-        Kind(
+        FileKind(
             name="vllm-log",
             what="a log of a vLLM server's requests",
             needs=("request_id", "input_toks", "output_toks", "arrival_time"),
@@ -99,8 +99,8 @@ KINDS: Mapping[str, Kind] = {
             predicts=("tpot_s", "ttft_s"),
             read=_vllm,
         ),
-        Kind(name="palm", what="PaLM inference", needs=REPORTED, measured=VALUE, predicts=VALUE, read=palm.read),
-        Kind(
+        FileKind(name="palm", what="PaLM inference", needs=REPORTED, measured=VALUE, predicts=VALUE, read=palm.read),
+        FileKind(
             name="training",
             what="training runs",
             needs=REPORTED,
@@ -112,7 +112,7 @@ KINDS: Mapping[str, Kind] = {
 }
 
 
-def kind_named(name: str) -> Kind:
+def kind_named(name: str) -> FileKind:
     """A kind by its name.
 
     >>> kind_named("silicon").measured
@@ -124,7 +124,7 @@ def kind_named(name: str) -> Kind:
     return found
 
 
-def recognised(columns: Sequence[str], rows: Sequence[Text], name: str) -> Kind:
+def recognised(columns: Sequence[str], rows: Sequence[Text], name: str) -> FileKind:
     """The kind whose columns a header has; a table of reported runs is `palm` where most of its rows are."""
     for kind in KINDS.values():
         if kind.needs == REPORTED:
@@ -142,7 +142,7 @@ def recognised(columns: Sequence[str], rows: Sequence[Text], name: str) -> Kind:
 
 def answers(
     path: Path | str, kind: str | None = None, *, asked: Asked | None = None
-) -> tuple[Kind, tuple[str, ...], tuple[Answer, ...]]:
+) -> tuple[FileKind, tuple[str, ...], tuple[AnsweredRow, ...]]:
     """The kind of a file, its columns, and an answer or a reason for every row of it."""
     columns, rows = table(path)
     name = shown(Path(path).name)
@@ -166,7 +166,7 @@ def answers(
     return chosen, columns, found
 
 
-def answered(kind: Kind, rows: Sequence[Text], asked: Asked) -> tuple[Answer, ...]:
+def answered(kind: FileKind, rows: Sequence[Text], asked: Asked) -> tuple[AnsweredRow, ...]:
     """Answers for rows of a kind. Measured columns are taken out before a reader sees a row."""
     hidden = set(kind.measured)
     queries = [{k: "" if k in hidden else v for k, v in row.items()} for row in rows]
@@ -176,7 +176,7 @@ def answered(kind: Kind, rows: Sequence[Text], asked: Asked) -> tuple[Answer, ..
     return tuple(_joined(kind, columns, row, said) for row, said in zip(rows, found, strict=True))
 
 
-def _joined(kind: Kind, columns: Sequence[str], row: Text, said: Said) -> Answer:
+def _joined(kind: FileKind, columns: Sequence[str], row: Text, said: RowScores) -> AnsweredRow:
     measured = {}
     for column in kind.predicts:
         try:
@@ -192,4 +192,4 @@ def _joined(kind: Kind, columns: Sequence[str], row: Text, said: Said) -> Answer
         if column in columns:
             low, high = interval(estimate.pred, kind=kind.name, metric=column, most=estimate.most, said=keys)
             estimates[column] = replace(estimate, low=low, high=high)
-    return Answer(given=row, measured=measured, said=replace(said, estimates=estimates))
+    return AnsweredRow(given=row, measured=measured, said=replace(said, estimates=estimates))

@@ -24,7 +24,7 @@ from ..layout.parallelism import Layout
 from ..world import catalog
 from ..world.machine import Machine
 from ..world.model import Model
-from .answer import Asked, Estimate, Said, Text, each
+from .answer import Asked, Estimate, RowScores, Text, each
 from .static_batch import Setup, decode_seconds, prefill_seconds
 
 MEASURED = ("value",)
@@ -40,14 +40,14 @@ CHUNK = 512.0
 _TOKENS = re.compile(r"(\d+)[- ](?:generated|token)")
 
 
-def read(rows: Sequence[Text], asked: Asked) -> list[Said]:
+def read(rows: Sequence[Text], asked: Asked) -> list[RowScores]:
     """Answers for rows with the columns gpu, model, quant, metric; `value` in tokens per second."""
     return each(rows, lambda row: _one(row, asked), _keys)
 
 
-def _keys(row: Text) -> Said:
+def _keys(row: Text) -> RowScores:
     metric = row.get("metric", "")
-    return Said(
+    return RowScores(
         system=row.get("gpu", ""),
         model=f"{row.get('model', '')} {row.get('quant', '')}".strip(),
         engine="llama.cpp",
@@ -61,7 +61,7 @@ def _named(model: str, machine: str) -> tuple[Model, Machine]:
     return catalog.model(model), catalog.machine(machine)
 
 
-def _one(row: Text, asked: Asked) -> Said:
+def _one(row: Text, asked: Asked) -> RowScores:
     keys, metric = _keys(row), row.get("metric", "")
     if not metric.startswith(("decode", "prefill")):
         raise BadInput(f"metric {metric!r:.60} is not known; known are decode_tok_s and prefill_tok_s")
@@ -90,7 +90,7 @@ def _one(row: Text, asked: Asked) -> Said:
     if not tokens >= 1:
         raise BadInput(f"metric {metric!r:.60} states no tokens")
     found = {"value": Estimate(pred=tokens / seconds.estimate, bound=most, most=True)}
-    return Said(
+    return RowScores(
         system=keys.system, model=keys.model, engine=keys.engine, mode=keys.mode, estimates=found,
         notes=(f"{cards:g} cards in turn",) if cards > 1 else (),
     )  # fmt: skip

@@ -31,7 +31,7 @@ from ..world.engine import Engine
 from ..world.machine import Machine
 from ..world.model import Model
 from ..world.workload import Traffic
-from .answer import Asked, Estimate, Said, Text, each, needed, number, whole
+from .answer import Asked, Estimate, RowScores, Text, each, needed, number, whole
 from .predict import named
 from .static_batch import Setup, check, decode_seconds, prefill_seconds
 
@@ -54,7 +54,7 @@ BATCHES = np.concatenate([np.geomspace(1e-3, 0.5, 10), np.unique(np.round(np.geo
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Load:
+class FullLoad:
     """A replica under as much load as it takes: requests per second, of all `layout.gpus` devices, and the bound."""
 
     layout: Layout
@@ -71,7 +71,7 @@ def most_load(
     max_ttft: float = np.inf,
     max_tpot: float = np.inf,
     beams: float = 1.0,
-) -> Load:
+) -> FullLoad:
     """The highest rate of requests of one replica; BadInput where it holds none or meets no limit.
 
     With beam search each request decodes as `beams` sequences behind one prompt, which the others find in the cache;
@@ -105,7 +105,7 @@ def most_load(
     rate = np.where(good, np.broadcast_to(many.request_rate, batch.shape), 0.0)
     best = int(np.argmax(rate))
     most = steady(replica, traffic, max(bare, room), bounds=False)
-    return Load(
+    return FullLoad(
         layout=layout, batch=float(batch[best]), rate=float(rate[best]) / beams, bound=float(most.request_rate_bound)
     )
 
@@ -113,17 +113,17 @@ def most_load(
 # --- TensorRT-LLM -------------------------------------------------------------------------------------------------
 
 
-def read_trtllm(rows: Sequence[Text], asked: Asked) -> list[Said]:
+def read_trtllm(rows: Sequence[Text], asked: Asked) -> list[RowScores]:
     """Answers for rows with the columns model, gpu, precision, layout, n_gpus, isl, osl."""
     return each(rows, lambda row: _trtllm(row, asked), _trtllm_keys)
 
 
-def _trtllm_keys(row: Text) -> Said:
+def _trtllm_keys(row: Text) -> RowScores:
     engine = f"trtllm {row.get('trtllm_doc_version', '')}".strip()
-    return Said(system=row.get("gpu", ""), model=row.get("model", ""), engine=engine, mode="maximum load")
+    return RowScores(system=row.get("gpu", ""), model=row.get("model", ""), engine=engine, mode="maximum load")
 
 
-def _trtllm(row: Text, asked: Asked) -> Said:
+def _trtllm(row: Text, asked: Asked) -> RowScores:
     weights = (row.get("precision") or "").strip().lower()
     weights = {"fp16": "bf16", "nvfp4": "fp4", "mxfp4": "fp4"}.get(weights, weights)
     model, machine, precision = named(row.get("model", ""), row.get("gpu", ""), "trtllm", weights)
@@ -168,12 +168,12 @@ def layout_named(words: str, devices: float) -> Layout:
 # --- MLPerf -------------------------------------------------------------------------------------------------------
 
 
-def read_mlperf(rows: Sequence[Text], asked: Asked) -> list[Said]:
+def read_mlperf(rows: Sequence[Text], asked: Asked) -> list[RowScores]:
     """Answers for rows of MLPerf results: tokens and samples per second, offline or within the server's limits."""
     return each(rows, lambda row: _mlperf(row, asked), _mlperf_keys)
 
 
-def _mlperf_keys(row: Text) -> Said:
+def _mlperf_keys(row: Text) -> RowScores:
     division = row.get("division", "closed") or "closed"
     valid = row.get("validity", "VALID") in ("", "VALID")
     mode = row.get("scenario", "").lower() + ("" if division == "closed" else f", {division}")
@@ -181,7 +181,7 @@ def _mlperf_keys(row: Text) -> Said:
     first = re.match(r"[a-z-]*", said)
     known = next((name for name in ("tensorrt", "vllm", "pytorch", "jax") if name in said), "")
     known = known or ("tensorrt" if "cuda" in said else "")
-    return Said(
+    return RowScores(
         system=_device(row),
         model=row.get("benchmark", ""),
         engine=known or (first.group() if first else "") or "unstated",
@@ -195,7 +195,7 @@ def _device(row: Text) -> str:
     return name if name not in ("", "N/A", "NA", "none", "None") else row.get("host_processor_model_name", "")
 
 
-def _mlperf(row: Text, asked: Asked) -> Said:
+def _mlperf(row: Text, asked: Asked) -> RowScores:
     keys, bench = _mlperf_keys(row), benchmark(row.get("benchmark", ""))
     device, devices = _box(row)
     weights = _weights(row, device, keys.engine)
@@ -262,7 +262,7 @@ def _limits(row: Text, bench: Mapping[str, Any]) -> dict[str, float]:
     return found
 
 
-def _best(of: Setup, traffic: Traffic, engine: Engine, beams: float, limits: Mapping[str, float]) -> Load:
+def _best(of: Setup, traffic: Traffic, engine: Engine, beams: float, limits: Mapping[str, float]) -> FullLoad:
     """The layout with the highest rate over all devices; its bound is the highest of any layout."""
     found, reasons = [], []
     devices = of.machine.n_devices

@@ -49,7 +49,7 @@ class Log:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
+class PredictedMemory:
     """What is predicted for a log: bytes of weights, of each term, and of the room left."""
 
     weights: float
@@ -106,7 +106,7 @@ def _set(engine: Engine, row: Mapping[str, Any]) -> Engine:
     )
 
 
-def found(log: Log, changed: Mapping[str, Any] | None = None) -> Found:
+def found(log: Log, changed: Mapping[str, Any] | None = None) -> PredictedMemory:
     """The prediction for a log; `changed` replaces fields of its engine."""
     engine = replace(log.engine, **dict(changed or {}))
     holds: Footprint = footprint(log.model, log.machine, log.precision, log.layout, engine, log.context)
@@ -115,9 +115,11 @@ def found(log: Log, changed: Mapping[str, Any] | None = None) -> Found:
         log.model, log.machine, log.precision, log.layout, engine, weights, log.context, last=not log.first
     )  # fmt: skip
     terms = {name: float(value) for name, value in kept.items()}
-    return Found(weights=weights, terms=terms, room=float(log.machine.hbm_capacity) - weights - sum(terms.values()))
+    return PredictedMemory(
+        weights=weights, terms=terms, room=float(log.machine.hbm_capacity) - weights - sum(terms.values())
+    )
 
 
-def beside(rows: Sequence[Log] | None = None) -> list[tuple[Log, Found]]:
+def beside(rows: Sequence[Log] | None = None) -> list[tuple[Log, PredictedMemory]]:
     """Logs beside predictions, in the file's order."""
     return [(log, found(log)) for log in (logs() if rows is None else rows)]

@@ -32,7 +32,7 @@ from ..world.description import build
 from ..world.machine import Machine
 from ..world.model import LayerGroup, Model
 from ..world.precision import FORMATS, Precision
-from .answer import Asked, Estimate, Said, Text, each, needed, number
+from .answer import Asked, Estimate, RowScores, Text, each, needed, number
 
 CACHE_SHARE = 0.3
 """Share of memory the paper's Table 1 reserves for the cache."""
@@ -49,16 +49,16 @@ def is_inference(row: Text) -> bool:
     return "Pope" in row.get("paper_or_repo", "")
 
 
-def read(rows: Sequence[Text], asked: Asked) -> list[Said]:
+def read(rows: Sequence[Text], asked: Asked) -> list[RowScores]:
     """Answers for rows of this paper: `value` in the row's own unit."""
     return each(rows, lambda row: replace(_keys(row), estimates={"value": estimate(row, asked)}), _keys)
 
 
-def _keys(row: Text) -> Said:
+def _keys(row: Text) -> RowScores:
     name = row.get("model", "").replace(" inference", "").replace("FasterTransformer ", "").replace(" sharded", ",")
     mode = METRICS.get(row.get("metric", ""), row.get("metric", "").replace("_", " "))
     engine = "FasterTransformer" if "FasterTransformer" in row.get("model", "") else "paper"
-    return Said(system=row.get("gpu", ""), model=name, engine=engine, mode=mode)
+    return RowScores(system=row.get("gpu", ""), model=name, engine=engine, mode=mode)
 
 
 METRICS = {

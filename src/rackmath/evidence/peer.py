@@ -15,9 +15,9 @@ from typing import Any
 from .. import shipped
 from ..errors import BadInput, shown_path
 from . import score
-from .answer import Answer
+from .answer import AnsweredRow
 from .published import listed
-from .score import Column, Errors
+from .score import Errors, ScoredColumn
 from .table import table
 
 COLUMNS = {"silicon_tpot_ms": "tpot_ms", "silicon_ttft_ms": "ttft_ms"}
@@ -38,9 +38,9 @@ class Beside:
 
     column: str
     mode: str
-    theirs: Column
-    shared: Column
-    ours: Column
+    theirs: ScoredColumn
+    shared: ScoredColumn
+    ours: ScoredColumn
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +77,7 @@ def _number(text: str | None, path: Path) -> float | None:
     return value if value is not None and math.isfinite(value) and value > 0 else None
 
 
-def compared(answers: Sequence[Answer], theirs: Theirs, source: str) -> Peer:
+def compared(answers: Sequence[AnsweredRow], theirs: Theirs, source: str) -> Peer:
     """The peer's answers beside ours, for the rows of the silicon sample."""
     if not any(a.given.get("id") in theirs for a in answers):
         raise BadInput(f"{source} answers no row of the silicon sample that was scored")
@@ -97,17 +97,17 @@ def compared(answers: Sequence[Answer], theirs: Theirs, source: str) -> Peer:
     return Peer(name=known["name"], version=known["version"], source=source, lines=tuple(lines))
 
 
-def _theirs(answers: Sequence[Answer], column: str, theirs: Theirs) -> Column:
+def _theirs(answers: Sequence[AnsweredRow], column: str, theirs: Theirs) -> ScoredColumn:
     pairs = [
         (theirs[key][column], a.measured[column])
         for a in answers
         if (key := a.given.get("id", "")) in theirs and column in theirs[key] and column in a.measured
     ]
     rows = sum(column in a.measured for a in answers)
-    return Column(rows=rows, errors=score.errors(*zip(*pairs, strict=True)) if pairs else None)
+    return ScoredColumn(rows=rows, errors=score.errors(*zip(*pairs, strict=True)) if pairs else None)
 
 
-def of_mode(answers: Sequence[Answer], mode: str) -> list[Answer]:
+def of_mode(answers: Sequence[AnsweredRow], mode: str) -> list[AnsweredRow]:
     """The rows of one mode of `MODES`; speculation and unstated workers make no mode of their own here."""
     return [a for a in answers if mode == "all" or a.said.mode.partition(",")[0] == mode]
 
@@ -120,7 +120,7 @@ def recorded() -> dict[str, Any]:
     return shipped.read(shipped.FITTED / "peer.toml")
 
 
-def as_recorded(answers: Sequence[Answer]) -> Peer | None:
+def as_recorded(answers: Sequence[AnsweredRow]) -> Peer | None:
     """The recorded scores of the peer beside ours on the same rows; None where the rows are not the recorded ones."""
     known, marks = recorded(), listed()
     if {a.given.get("id", "") for a in answers} != set(marks):
@@ -133,7 +133,7 @@ def as_recorded(answers: Sequence[Answer]) -> Peer | None:
             Beside(
                 column=given["column"],
                 mode=given["mode"],
-                theirs=Column(rows=given["rows"], errors=Errors(**figures)),
+                theirs=ScoredColumn(rows=given["rows"], errors=Errors(**figures)),
                 shared=score.column([a for a in members if marks[a.given["id"]]], given["column"]),
                 ours=score.column(members, given["column"]),
             )

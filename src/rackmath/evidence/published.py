@@ -17,7 +17,7 @@ from pathlib import Path
 
 from .. import shipped
 from ..errors import BadInput
-from .answer import Answer, Asked, Kind, Text
+from .answer import AnsweredRow, Asked, FileKind, Text
 from .kinds import answered, answers, kind_named
 from .table import EXAMPLE, EXAMPLE_RUNS, place
 
@@ -59,13 +59,13 @@ SAMPLE = (Published(path=EXAMPLE_RUNS, kind="inferencex", columns=("median_tpot"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
+class PublishedFile:
     """The answers of one published file, and where its rows came from."""
 
     published: Published
-    kind: Kind
+    kind: FileKind
     header: tuple[str, ...]
-    answers: tuple[Answer, ...]
+    answers: tuple[AnsweredRow, ...]
     source: str
 
 
@@ -87,7 +87,7 @@ def folder(given: Path | None = None) -> tuple[Path, tuple[Published, ...]]:
 
 def find(
     data: Path, wanted: tuple[Published, ...] = FILES, *, asked: Asked | None = None
-) -> tuple[tuple[Found, ...], tuple[str, ...]]:
+) -> tuple[tuple[PublishedFile, ...], tuple[str, ...]]:
     """Every published file that is there, answered; and one line for each that is not.
 
     The silicon sample is read from the folder, or else from the installed package.
@@ -97,7 +97,7 @@ def find(
         path = data / one.path
         if path.is_file():
             kind, header, said = answers(path, one.kind, asked=asked)
-            found.append(Found(published=one, kind=kind, header=header, answers=said, source=one.path))
+            found.append(PublishedFile(published=one, kind=kind, header=header, answers=said, source=one.path))
         elif one is PACKAGED:
             try:
                 header, rows = packaged()
@@ -106,7 +106,9 @@ def find(
                 continue
             kind = kind_named(one.kind)
             said = answered(kind, rows, asked or Asked())
-            found.append(Found(published=one, kind=kind, header=header, answers=said, source=f"{PACKAGE} {VERSION}"))
+            found.append(
+                PublishedFile(published=one, kind=kind, header=header, answers=said, source=f"{PACKAGE} {VERSION}")
+            )
         else:
             missing.append(f"{one.path}: not in the data folder")
     return tuple(found), tuple(missing)

@@ -22,15 +22,15 @@ from ..world.model import Model
 from ..world.precision import Precision, format_named
 from ..world.saved import saved
 from .predict import age, named
-from .results import Given, Run
+from .results import Given, MeasuredPoint
 from .rows import MEAN_LENGTH, Pool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Point:
+class BenchmarkPoint:
     """One run to calibrate on, and what ran it."""
 
-    run: Run
+    run: MeasuredPoint
     model: Model
     machine: Machine
     precision: Precision
@@ -45,7 +45,7 @@ class Point:
 class Chosen:
     """The points of one engine on one kind of machine; `skipped` are runs by the reason against them."""
 
-    points: tuple[Point, ...]
+    points: tuple[BenchmarkPoint, ...]
     base: str  # the packaged engine, with its version where that is known
     tools: tuple[str, ...]
     skipped: tuple[tuple[str, int], ...]
@@ -79,7 +79,7 @@ WORDS = {
 }  # fmt: skip
 
 
-def choose(runs: Sequence[Run], given: Given) -> Chosen:
+def choose(runs: Sequence[MeasuredPoint], given: Given) -> Chosen:
     """The points that runs and options give together."""
     if given.engine is not None and (own := saved(given.engine)) is not None:
         raise BadInput(
@@ -87,7 +87,7 @@ def choose(runs: Sequence[Run], given: Given) -> Chosen:
         )
     notes: list[str] = []
     skipped: Counter[str] = Counter()
-    points: list[Point] = []
+    points: list[BenchmarkPoint] = []
     named_rows = [run for run in runs if run.scripts]
     kept = set(map(id, _filtered(named_rows, given))) if named_rows else set()
     for run in runs:
@@ -118,14 +118,14 @@ def choose(runs: Sequence[Run], given: Given) -> Chosen:
     )  # fmt: skip
 
 
-def _short(run: Run) -> str:
+def _short(run: MeasuredPoint) -> str:
     return "" if run.kind == "prompt" or run.row.osl > 1 else "one output token: there is no time per output token"
 
 
 # --- rows that name everything: options pick among them ------------------------------------------------------------
 
 
-def _filtered(runs: Sequence[Run], given: Given) -> list[Run]:
+def _filtered(runs: Sequence[MeasuredPoint], given: Given) -> list[MeasuredPoint]:
     """Rows that the options mean."""
     wanted = _model_key(given.model) if given.model else ""
     machine = catalog.machine(given.machine).accelerator if given.machine else ""
@@ -133,7 +133,7 @@ def _filtered(runs: Sequence[Run], given: Given) -> list[Run]:
     if given.engine and given.engine.strip().lower() != "typical":
         packaged(given.engine)
 
-    def fits(run: Run) -> bool:
+    def fits(run: MeasuredPoint) -> bool:
         row, cut = run.row, run.row.decode.layout
         lengths = ((given.isl, row.isl), (given.osl, row.osl))
         return (
@@ -153,7 +153,7 @@ def _filtered(runs: Sequence[Run], given: Given) -> list[Run]:
     return kept
 
 
-def _cell(run: Run) -> tuple[str, str, str]:
+def _cell(run: MeasuredPoint) -> tuple[str, str, str]:
     return run.row.model.rpartition("/")[2], run.row.machine, run.row.engine
 
 
@@ -171,16 +171,16 @@ def _accelerator(name: str) -> str:
         return name
 
 
-def _own_words(run: Run) -> Point:
+def _own_words(run: MeasuredPoint) -> BenchmarkPoint:
     row = run.row
     model, machine, precision = named(row.model, row.machine, row.engine, row.weights)
-    return Point(run=run, model=model, machine=machine, precision=precision)
+    return BenchmarkPoint(run=run, model=model, machine=machine, precision=precision)
 
 
 # --- runs of one server: options fill in ---------------------------------------------------------------------------
 
 
-def _with_options(run: Run, given: Given) -> Point:
+def _with_options(run: MeasuredPoint, given: Given) -> BenchmarkPoint:
     row, unsaid = run.row, set(run.unsaid)
     values: dict[str, str | float] = {
         name: value
@@ -210,14 +210,14 @@ def _with_options(run: Run, given: Given) -> Point:
             f"{run.where}: {row.decode.layout.label()} needs {plural(devices, 'device')} and {machine.name} has"
             f" {machine.n_devices:g}; give the whole machine, such as --on {devices:g}x{one}"
         )
-    return Point(run=replace(run, row=row), model=model, machine=machine, precision=precision)
+    return BenchmarkPoint(run=replace(run, row=row), model=model, machine=machine, precision=precision)
 
 
-def _missing(run: Run, name: str) -> BadInput:
+def _missing(run: MeasuredPoint, name: str) -> BadInput:
     return BadInput(f"{run.where} does not say {WORDS[name]}; give {OPTIONS[name]}")
 
 
-def formats(run: Run, name: str, weights: str, kv: str | None) -> tuple[Model, Precision]:
+def formats(run: MeasuredPoint, name: str, weights: str, kv: str | None) -> tuple[Model, Precision]:
     """The model, and the formats of weights and cache: as published where nothing is said.
 
     A checkpoint that has the format in part (8 bits in blocks, 4 bits in experts) keeps its own mixture.
@@ -241,7 +241,7 @@ def formats(run: Run, name: str, weights: str, kv: str | None) -> tuple[Model, P
 # --- one engine on one machine -------------------------------------------------------------------------------------
 
 
-def _one_of(points: Sequence[Point], given: Given) -> None:
+def _one_of(points: Sequence[BenchmarkPoint], given: Given) -> None:
     """Refuse points of several engines or accelerators: a calibration is of one system."""
     engines = dict.fromkeys(engine_key(p.run.row.engine) or "typical" for p in points)
     if len(engines) > 1:
@@ -251,7 +251,7 @@ def _one_of(points: Sequence[Point], given: Given) -> None:
         raise BadInput(f"the runs are on several accelerators ({', '.join(machines)}); name one with --on")
 
 
-def _base(points: Sequence[Point], given: Given) -> str:
+def _base(points: Sequence[BenchmarkPoint], given: Given) -> str:
     """The packaged engine, and its version where option or all runs state one whose age is known."""
     if given.engine is not None:
         chosen = packaged(given.engine)
@@ -265,7 +265,7 @@ def _base(points: Sequence[Point], given: Given) -> str:
     return f"{key}@{version}" if version and released(key, version) is not None else key
 
 
-def _version(point: Point) -> str:
+def _version(point: BenchmarkPoint) -> str:
     row = point.run.row
     if age(row) is None:
         return ""

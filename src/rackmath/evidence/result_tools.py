@@ -14,10 +14,10 @@ import numpy as np
 from ..errors import BadInput
 from ..layout.parallelism import Layout
 from ..world.engine import engine_key
-from .results import MOST_RUNS, Record, Run, blank, dig, number, paths, positive, records, tool_of
+from .results import MOST_RUNS, MeasuredPoint, Record, blank, dig, number, paths, positive, records, tool_of
 from .rows import ROUNDS, Row, fixed_seq, silicon
 
-Reader = Callable[[Record, str], Run]
+Reader = Callable[[Record, str], MeasuredPoint]
 
 DRAFTS = "run with speculative decoding: a step is not a token"
 NO_TPOT = "no time per output token"
@@ -34,7 +34,7 @@ def _text(value: Any) -> str:
     return repr(value) if isinstance(value, float) else str(value)
 
 
-def inferencex(record: Record, where: str) -> Run:
+def inferencex(record: Record, where: str) -> MeasuredPoint:
     """A row of InferenceX: its CSV, its API, or a job's `agg_*.json`.
 
     >>> run = inferencex({"hw": "h200", "model": "m", "framework": "vllm", "precision": "fp8", "tp": 8, "ep": 1,
@@ -58,7 +58,7 @@ def inferencex(record: Record, where: str) -> Run:
     return _own(row, where, median=bool(given.get("median_tpot")))
 
 
-def silicon_row(record: Record, where: str) -> Run:
+def silicon_row(record: Record, where: str) -> MeasuredPoint:
     """A row of aiconfigurator's silicon sample: means."""
     given = {k: _text(v) for k, v in record.items()}
     for key in ("silicon_tpot_ms", "silicon_ttft_ms"):
@@ -66,7 +66,7 @@ def silicon_row(record: Record, where: str) -> Run:
     return _own(silicon(given, 0), where, median=False)
 
 
-def _own(row: Row, where: str, *, median: bool) -> Run:
+def _own(row: Row, where: str, *, median: bool) -> MeasuredPoint:
     reason = row.reason
     if not reason and row.prefill is not None:
         reason = "two pools: only engines that prefill and decode on one are calibrated"
@@ -74,13 +74,13 @@ def _own(row: Row, where: str, *, median: bool) -> Run:
         reason = DRAFTS
     if not reason and row.measured.tpot is None:
         reason = NO_TPOT
-    return Run(row=row, tool="", where=where, median=median, scripts=True, reason=reason, rounds=ROUNDS)
+    return MeasuredPoint(row=row, tool="", where=where, median=median, scripts=True, reason=reason, rounds=ROUNDS)
 
 
 # --- vLLM and SGLang ----------------------------------------------------------------------------------------------
 
 
-def vllm(record: Record, where: str) -> Run:
+def vllm(record: Record, where: str) -> MeasuredPoint:
     """`vllm bench serve`, and benchmark_serving.py before it: milliseconds; `request_rate` is "inf" or a number.
 
     Keys that people add with --metadata are read where they are plain: tensor_parallel_size (tp), and so on, gpu,
@@ -99,7 +99,7 @@ def vllm(record: Record, where: str) -> Run:
     )  # fmt: skip
 
 
-def sglang(record: Record, where: str) -> Run:
+def sglang(record: Record, where: str) -> MeasuredPoint:
     """`python -m sglang.bench_serving`: milliseconds; `server_info` holds the server's arguments where it answered.
 
     With attention data-parallel, SGLang's tp counts all devices of a replica; without it, dp counts replicas.
@@ -170,7 +170,7 @@ def _served(
     drafts: float | None,
     spread: float,
     workers: float = 1.0,
-) -> Run:
+) -> MeasuredPoint:
     median = number(record, "median_tpot_ms", where) is not None
     tpot = positive(record, "median_tpot_ms" if median else "mean_tpot_ms", where, per=1e3)
     own = number(record, "median_ttft_ms", where) is not None if tpot is None else median
@@ -186,7 +186,7 @@ def _served(
         date=_date(record.get("date")), tpot=tpot, ttft=ttft,
     )  # fmt: skip
     reason = DRAFTS if drafts is not None and drafts > 1.0 else "" if tpot else NO_TPOT
-    return Run(
+    return MeasuredPoint(
         row=row, tool="", where=where, unsaid=unsaid, median=median, at_random=rate is not None, reason=reason,
         rounds=max((completed or 0.0) / concurrency, 1.0) if concurrency and completed else ROUNDS,
     )  # fmt: skip
@@ -242,7 +242,7 @@ def _date(value: Any) -> str:
 SECONDS = {"s": 1.0, "sec": 1.0, "seconds": 1.0, "ms": 1e3, "us": 1e6, "µs": 1e6, "ns": 1e9, "": 1e3}
 
 
-def genai(record: Record, where: str) -> Run:
+def genai(record: Record, where: str) -> MeasuredPoint:
     """GenAI-Perf and AIPerf: a block of statistics for each metric, what was asked for under `input_config`.
 
     Their inter-token latency is a request's time after the first token over the tokens after the first: TPOT.
@@ -272,7 +272,7 @@ def genai(record: Record, where: str) -> Run:
         spread=_uniform(osl, deviation) if osl and deviation else 0.0, date=_date(record.get("start_time")),
         tpot=tpot, ttft=ttft,
     )  # fmt: skip
-    return Run(
+    return MeasuredPoint(
         row=row, tool="", where=where, unsaid=unsaid, median=median, at_random=bool(rate),
         rounds=max(requests / concurrency, 1.0) if requests and concurrency else ROUNDS,
         reason="" if tpot else f"{NO_TPOT}: was the run made without streaming?",
@@ -317,7 +317,7 @@ def _time(record: Record, where: str, metric: str, statistic: str) -> float | No
 _QUANT = re.compile(r"(i?q\d_[a-z0-9_]+|q\d|f16|f32|bf16|mxfp4)", re.IGNORECASE)
 
 
-def llama_bench(record: Record, where: str) -> Run:
+def llama_bench(record: Record, where: str) -> MeasuredPoint:
     """`llama-bench`: tokens per second of one sequence, reading a prompt (n_prompt) or generating (n_gen).
 
     >>> run = llama_bench({"model_filename": "m/Qwen2.5-7B-Instruct-Q4_K_M.gguf", "n_prompt": 0, "n_gen": 128,
@@ -345,7 +345,7 @@ def llama_bench(record: Record, where: str) -> Run:
         reason = "a prompt and an output in one figure; bench them apart"
     if layers is not None and 0 <= layers < 20:
         reason = f"{layers:g} layers on the device: the others ran on the CPU"
-    return Run(
+    return MeasuredPoint(
         row=row, tool="", where=where, unsaid=unsaid, kind="decode" if made else "prompt", median=False,
         depth=number(record, "n_depth", where) or 0.0, chunk=number(record, "n_ubatch", where) or 512.0,
         kv={"f16": "bf16", "bf16": "bf16", "q8_0": "fp8"}.get(str(record.get("type_k") or ""), ""), reason=reason,
@@ -374,9 +374,9 @@ READERS: Mapping[str, Reader] = {
 }
 
 
-def read(given: Sequence[str | Path]) -> tuple[Run, ...]:
+def read(given: Sequence[str | Path]) -> tuple[MeasuredPoint, ...]:
     """All runs of the files, in their order."""
-    found: list[Run] = []
+    found: list[MeasuredPoint] = []
     files = paths(given)
     for path in files:
         here = records(path)

@@ -40,7 +40,7 @@ MOST_FILES = 10_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Run:
+class MeasuredPoint:
     """One measured point as its file has it; `row` holds the query and the times, blank where the file is silent.
 
     `unsaid` names what options must give. `kind`: "serving", "decode" or "prompt" (one sequence, llama-bench).

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .answer import Answer, Kind
+from .answer import AnsweredRow, FileKind
 
 KEYS = ("system", "model", "engine", "mode")
 
@@ -35,7 +35,7 @@ class Errors:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Column:
+class ScoredColumn:
     """One measured column over some rows: how many state it, how many of them are answered, and the errors."""
 
     rows: int
@@ -58,7 +58,7 @@ class Cell:
     key: str
     rows: int
     answered: int
-    columns: Mapping[str, Column]
+    columns: Mapping[str, ScoredColumn]
 
     @property
     def headline(self) -> str:
@@ -71,20 +71,20 @@ class Cell:
 class Scores:
     """All that is said about a file; `header` are its columns, `columns` the measured ones that are answered."""
 
-    kind: Kind
+    kind: FileKind
     header: tuple[str, ...]
-    answers: tuple[Answer, ...]
+    answers: tuple[AnsweredRow, ...]
     total: Cell
     by: Mapping[str, tuple[Cell, ...]]
     reasons: tuple[tuple[str, int], ...]
-    violations: tuple[Answer, ...]
+    violations: tuple[AnsweredRow, ...]
 
     @property
     def columns(self) -> tuple[str, ...]:
         return tuple(self.total.columns)
 
 
-def score(kind: Kind, header: Sequence[str], answers: Sequence[Answer]) -> Scores:
+def score(kind: FileKind, header: Sequence[str], answers: Sequence[AnsweredRow]) -> Scores:
     """Coverage and errors in total and by system, model, engine and mode; reasons; what lies beyond its bound."""
     columns = kind.columns(header)
     return Scores(
@@ -98,14 +98,16 @@ def score(kind: Kind, header: Sequence[str], answers: Sequence[Answer]) -> Score
     )
 
 
-def _cells(answers: Sequence[Answer], columns: Sequence[str], key: Callable[[Answer], str]) -> tuple[Cell, ...]:
-    groups: dict[str, list[Answer]] = {}
+def _cells(
+    answers: Sequence[AnsweredRow], columns: Sequence[str], key: Callable[[AnsweredRow], str]
+) -> tuple[Cell, ...]:
+    groups: dict[str, list[AnsweredRow]] = {}
     for a in answers:
         groups.setdefault(key(a) or "not stated", []).append(a)
     return tuple(_cell(name, members, columns) for name, members in sorted(groups.items()))
 
 
-def _cell(key: str, answers: Sequence[Answer], columns: Sequence[str]) -> Cell:
+def _cell(key: str, answers: Sequence[AnsweredRow], columns: Sequence[str]) -> Cell:
     return Cell(
         key=key,
         rows=len(answers),
@@ -114,14 +116,14 @@ def _cell(key: str, answers: Sequence[Answer], columns: Sequence[str]) -> Cell:
     )
 
 
-def column(answers: Iterable[Answer], name: str) -> Column:
+def column(answers: Iterable[AnsweredRow], name: str) -> ScoredColumn:
     """One measured column over some answers; a row that is answered in other columns only is not asked about it."""
     stated = [a for a in answers if name in a.measured and (not a.answered or name in a.said.estimates)]
     pairs = [(a.said.estimates[name], a.measured[name]) for a in stated if name in a.said.estimates]
     if not pairs:
-        return Column(rows=len(stated), errors=None)
+        return ScoredColumn(rows=len(stated), errors=None)
     ends = [(e.low, e.high, m) for e, m in pairs if e.low is not None and e.high is not None]
-    return Column(
+    return ScoredColumn(
         rows=len(stated),
         errors=errors([e.pred for e, _ in pairs], [m for _, m in pairs], ends),
     )

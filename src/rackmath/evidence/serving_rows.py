@@ -14,7 +14,7 @@ import numpy as np
 from ..errors import BadInput
 from ..kernel.uncertainty import version_fitted
 from ..world.engine import engine_key
-from .answer import SEEN, UNSEEN, Asked, Estimate, Said, Text
+from .answer import SEEN, UNSEEN, Asked, Estimate, RowScores, Text
 from .predict import Prediction, predict
 from .rows import Row, fixed_seq, silicon
 
@@ -31,12 +31,12 @@ INFERENCEX = (
 )  # fmt: skip
 
 
-def read_silicon(rows: Sequence[Text], asked: Asked) -> list[Said]:
+def read_silicon(rows: Sequence[Text], asked: Asked) -> list[RowScores]:
     """Answers for rows of the silicon sample: TTFT and TPOT in milliseconds."""
     return _read(rows, asked, silicon, _in_milliseconds)
 
 
-def read_inferencex(rows: Sequence[Text], asked: Asked) -> list[Said]:
+def read_inferencex(rows: Sequence[Text], asked: Asked) -> list[RowScores]:
     """Answers for InferenceX results: seconds, tokens per second and user, tokens per second and device."""
     return _read(rows, asked, fixed_seq, _in_seconds)
 
@@ -46,8 +46,8 @@ def _read(
     asked: Asked,
     reader: Callable[[Text, int], Row],
     columns: Callable[[Prediction], dict[str, Estimate]],
-) -> list[Said]:
-    found: list[Said] = []
+) -> list[RowScores]:
+    found: list[RowScores] = []
     good: list[tuple[int, Row]] = []
     for i, one in enumerate(given):
         try:
@@ -77,7 +77,7 @@ def _predicted(rows: Sequence[Row], asked: Asked) -> Sequence[Prediction]:
         return [p for row in rows for p in _predicted([row], asked)]
 
 
-def _said(p: Prediction, estimates: dict[str, Estimate]) -> Said:
+def _said(p: Prediction, estimates: dict[str, Estimate]) -> RowScores:
     row = p.row
     notes = p.notes or row.readings
     if row.prefill is None:
@@ -87,7 +87,7 @@ def _said(p: Prediction, estimates: dict[str, Estimate]) -> Said:
     if row.version and row.mode == "aggregated":
         notes = (*notes, SEEN if version_fitted(engine_key(row.engine), row.version) else UNSEEN)
     drafts = ", MTP" if row.speculation == "mtp" else ""
-    return Said(
+    return RowScores(
         system=row.machine,
         model=row.model.rstrip("/").rpartition("/")[2],
         engine=row.engine,
@@ -98,9 +98,9 @@ def _said(p: Prediction, estimates: dict[str, Estimate]) -> Said:
     )
 
 
-def _unread(row: Text, reason: str) -> Said:
+def _unread(row: Text, reason: str) -> RowScores:
     disaggregated = row.get("mode") == "disagg" or row.get("disagg") == "True"
-    return Said(
+    return RowScores(
         system=row.get("system") or row.get("hardware", ""),
         model=(row.get("model_path") or row.get("model", "")).rstrip("/").rpartition("/")[2],
         engine=row.get("backend") or row.get("framework", ""),

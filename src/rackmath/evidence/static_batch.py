@@ -22,7 +22,7 @@ from ..layout.parallelism import Layout, illegal
 from ..world.machine import Machine
 from ..world.model import Model
 from ..world.precision import Precision
-from .answer import Asked, Estimate, Said, Text, each, needed, number, whole
+from .answer import Asked, Estimate, RowScores, Text, each, needed, number, whole
 from .predict import named
 
 MEASURED = ("out_tok_s_per_gpu", "out_tok_s_total", "first_token_latency_ms")
@@ -86,13 +86,13 @@ def check(of: Setup) -> None:
             raise BadInput(f"{of.model.name} in {of.layout.label()}: {why}")
 
 
-def read(rows: Sequence[Text], asked: Asked) -> list[Said]:
+def read(rows: Sequence[Text], asked: Asked) -> list[RowScores]:
     """Answers for rows with the columns model, gpu, precision, tp, batch_size, isl, osl."""
     return each(rows, lambda row: _one(row, asked), _keys)
 
 
-def _keys(row: Text) -> Said:
-    return Said(
+def _keys(row: Text) -> RowScores:
+    return RowScores(
         system=row.get("gpu", ""),
         model=row.get("model", ""),
         engine=f"trtllm {row.get('trtllm_version', '')}".strip(),
@@ -100,7 +100,7 @@ def _keys(row: Text) -> Said:
     )
 
 
-def _one(row: Text, asked: Asked) -> Said:
+def _one(row: Text, asked: Asked) -> RowScores:
     name = row.get("model", "")
     model, machine, precision = named(OF_THEIR_TIME.get(name, name), row.get("gpu", ""), "trtllm", _weights(row))
     layout = Layout(tp=whole(row, "tp", 1.0), pp=whole(row, "pp", 1.0))
@@ -117,7 +117,7 @@ def _one(row: Text, asked: Asked) -> Said:
         found["out_tok_s_total"] = rate
         found["out_tok_s_per_gpu"] = rate.times(1 / float(layout.gpus))
     keys = _keys(row)
-    return Said(
+    return RowScores(
         system=keys.system, model=keys.model, engine=keys.engine, mode=keys.mode, estimates=found,
         notes=(layout.label(),),
     )  # fmt: skip

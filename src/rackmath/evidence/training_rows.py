@@ -29,7 +29,7 @@ from ..world.description import build
 from ..world.machine import Machine
 from ..world.model import Model
 from .answer import Text, number, whole
-from .training_sources import Source, source_of
+from .training_sources import RunSource, source_of
 
 GIB = 2.0**30
 
@@ -45,10 +45,10 @@ MEMORY = ("peak_memory", "param_optimizer_memory", "activation_memory")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Run:
+class ReportedRun:
     """A row as a job: `layouts` are one, or those a source says it chose the fastest of."""
 
-    source: Source
+    source: RunSource
     said: str  # the model as the row names it
     model: Model
     machine: Machine
@@ -60,7 +60,7 @@ class Run:
     selective: bool = False
 
 
-def run_of(row: Text) -> Run:
+def run_of(row: Text) -> ReportedRun:
     """The job a row describes; refuses rows that say too little."""
     source = source_of(row)
     if "LoRA" in row.get("table", ""):
@@ -72,7 +72,7 @@ def run_of(row: Text) -> Run:
     batch = _batch(row, source, layout)
     recipe = _recipe(row, source)
     found = tuple(_choices(row, layout, source, model, batch))
-    return Run(
+    return ReportedRun(
         source=source,
         said=row.get("model", ""),
         model=model,
@@ -86,7 +86,7 @@ def run_of(row: Text) -> Run:
     )
 
 
-def _batch(row: Text, source: Source, layout: TrainLayout) -> Batch:
+def _batch(row: Text, source: RunSource, layout: TrainLayout) -> Batch:
     if source.name.startswith("zero bubble"):
         micro = re.search(r"microbatches=(\d+)", row.get("note", ""))
         if micro is None or not int(micro.group(1)):
@@ -95,7 +95,7 @@ def _batch(row: Text, source: Source, layout: TrainLayout) -> Batch:
     return Batch(seq=whole(row, "seq_len"), global_batch=whole(row, "global_batch"))
 
 
-def _choices(row: Text, layout: TrainLayout, source: Source, model: Model, batch: Batch) -> list[TrainLayout]:
+def _choices(row: Text, layout: TrainLayout, source: RunSource, model: Model, batch: Batch) -> list[TrainLayout]:
     """The layouts to try where a source chose the fastest of some."""
     sizes = (
         (1.0, 2.0, 4.0, 8.0, 16.0)
@@ -114,7 +114,7 @@ def _choices(row: Text, layout: TrainLayout, source: Source, model: Model, batch
     return found or [layout]
 
 
-def _layout(row: Text, source: Source, model: Model, devices: float) -> TrainLayout:
+def _layout(row: Text, source: RunSource, model: Model, devices: float) -> TrainLayout:
     tp, pp, dp = (_size(row, name) for name in ("tp", "pp", "dp"))
     tp = tp or source.tp
     zero = _zero(row.get("note", "")) or source.zero
@@ -156,7 +156,7 @@ def _size(row: Text, name: str) -> float | None:
     return whole(row, name) if number(row, name) is not None else None
 
 
-def _micro(row: Text, source: Source) -> float:
+def _micro(row: Text, source: RunSource) -> float:
     if source.name.startswith("zero bubble"):
         return _zero_bubble(row.get("model", ""))[3]
     if source.micro_batch or "micro_batch" in source.best:
@@ -186,7 +186,7 @@ def _schedule(row: Text, model: Model, pp: float) -> tuple[str, float]:
     return ("interleaved", v) if v > 1 and pp > 1 else ("1f1b", 1.0)
 
 
-def _recipe(row: Text, source: Source) -> Recipe:
+def _recipe(row: Text, source: RunSource) -> Recipe:
     words = row.get("precision", "").lower()
     name = "bf16"
     if "nvfp4" in words:
@@ -201,7 +201,7 @@ def _recipe(row: Text, source: Source) -> Recipe:
     return recipe_named(name, attention=source.attention, dropout=source.dropout, gradient_bytes=gradient)
 
 
-def _machine(row: Text, source: Source) -> Machine:
+def _machine(row: Text, source: RunSource) -> Machine:
     words = re.sub(r"\(.*?\)|\b700W\b", "", row.get("gpu", "")).strip()
     words = re.sub(r"^DGX-", "", words)
     found = catalog.machine({"A100": "a100", "H100": "h100"}.get(words, words))
@@ -237,7 +237,7 @@ CATALOGUE = {
 """Models named by what follows in the catalogue."""
 
 
-def _model(row: Text, source: Source) -> Model:
+def _model(row: Text, source: RunSource) -> Model:
     name = row.get("model", "")
     for start, known in sorted(CATALOGUE.items(), key=lambda pair: -len(pair[0])):
         if name.startswith(start):
@@ -294,10 +294,10 @@ def _maxtext(scale: int) -> Model:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
+class PredictedStep:
     """A run's step and memory, of the layout taken."""
 
-    run: Run
+    run: ReportedRun
     layout: TrainLayout
     step: Step
     memory: Memory
@@ -307,7 +307,7 @@ class Found:
         return float(self.step.seconds)
 
 
-def constants_of(run: Run) -> TrainConstants:
+def constants_of(run: ReportedRun) -> TrainConstants:
     """Constants for a run: those fitted without its half of the models, where its source was fitted on."""
     given = constants(run.source.framework, run.machine.generation)
     for half in fitted().get("held_out", ()):
@@ -316,19 +316,19 @@ def constants_of(run: Run) -> TrainConstants:
     return given
 
 
-def found(run: Run, of: TrainConstants | None = None) -> Found:
+def found(run: ReportedRun, of: TrainConstants | None = None) -> PredictedStep:
     """The fastest of a run's layouts that fits, where the source chose one; else its own."""
     given = of or constants_of(run)
     tried = []
     for layout in run.layouts:
         held = memory(run.model, run.machine, layout, run.recipe, run.batch, given)
         time = step(run.model, run.machine, layout, run.recipe, run.batch, given)
-        tried.append(Found(run=run, layout=layout, step=time, memory=held))
+        tried.append(PredictedStep(run=run, layout=layout, step=time, memory=held))
     limited = "micro_batch" in run.source.best
     return min(tried, key=lambda f: (limited and not bool(f.memory.fits), f.seconds))
 
 
-def figure(metric: str, run: Run, seconds: float) -> float:
+def figure(metric: str, run: ReportedRun, seconds: float) -> float:
     """A step's seconds as the figure a source prints, in its unit."""
     tokens = float(run.batch.tokens)
     flops = float(train_flops(run.model, run.batch.seq, run.how, selective=run.selective)) * tokens

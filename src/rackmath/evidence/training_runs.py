@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from ..errors import BadInput
 from ..training.constants import TrainConstants
 from . import palm, score
-from .answer import Answer, Asked, Estimate, Said, Text, refused
+from .answer import AnsweredRow, Asked, Estimate, RowScores, Text, refused
 from .score import Errors
 from .training_rows import MEMORY, METRICS, RATES, figure, found, memory_figure, run_of
 from .training_sources import source_of
@@ -21,7 +21,7 @@ QUERY = ("metric", "unit", "value")
 """Columns that differ between the figures of one run."""
 
 
-def read(rows: Sequence[Text], asked: Asked) -> list[Said]:
+def read(rows: Sequence[Text], asked: Asked) -> list[RowScores]:
     """Answers for rows; of several figures of one run the most direct is answered."""
     first: dict[tuple[str, ...], str] = {}
     for row in rows:
@@ -38,9 +38,9 @@ def _run(row: Text) -> tuple[str, ...]:
     return tuple(value for column, value in row.items() if column not in QUERY)
 
 
-def _answer(row: Text, chosen: str) -> Said:
+def _answer(row: Text, chosen: str) -> RowScores:
     metric = row.get("metric", "")
-    keys = Said(
+    keys = RowScores(
         system=row.get("gpu", ""), model=row.get("model", ""), engine=row.get("paper_or_repo", ""), mode=metric
     )
     try:
@@ -80,7 +80,7 @@ def estimate(row: Text, of: TrainConstants | None = None) -> Estimate:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Line:
+class SourceErrors:
     """Errors of one source: of a step's seconds, or of memory; `peer` says what a peer reached on the same runs."""
 
     source: str
@@ -90,12 +90,12 @@ class Line:
     peer: str = ""
 
 
-def by_source(answers: Sequence[Answer]) -> tuple[Line, ...]:
+def by_source(answers: Sequence[AnsweredRow]) -> tuple[SourceErrors, ...]:
     """One line for each source and quantity; a rate's error is that of the time it stands for.
 
     An estimate of 100 TFLOP/s beside 80 measured is a step 20 % too short, whatever unit the row prints.
     """
-    groups: dict[tuple[str, str], list[Answer]] = {}
+    groups: dict[tuple[str, str], list[AnsweredRow]] = {}
     for a in answers:
         quantity = "memory" if a.said.mode in MEMORY else "step"
         groups.setdefault((a.said.engine, quantity), []).append(a)
@@ -107,7 +107,7 @@ def by_source(answers: Sequence[Answer]) -> tuple[Line, ...]:
         predicted, measured, low, high = zip(*pairs, strict=True)
         ends = [(x, y, m) for x, y, m in zip(low, high, measured, strict=True) if x is not None and y is not None]
         lines.append(
-            Line(
+            SourceErrors(
                 source=source,
                 quantity=quantity,
                 rows=len(members),
@@ -118,7 +118,7 @@ def by_source(answers: Sequence[Answer]) -> tuple[Line, ...]:
     return tuple(lines)
 
 
-def _pair(a: Answer) -> tuple[float, float, float | None, float | None]:
+def _pair(a: AnsweredRow) -> tuple[float, float, float | None, float | None]:
     """Predicted, measured, low and high as a time or as bytes."""
     e, measured = a.said.estimates["value"], a.measured["value"]
     if not e.most:

@@ -15,20 +15,20 @@ from .. import shipped
 from ..errors import BadInput
 from . import peer as peers
 from . import published, score
-from .answer import SEEN, UNSEEN, Answer
-from .published import PACKAGE, PACKAGED, Found
-from .score import Column
+from .answer import SEEN, UNSEEN, AnsweredRow
+from .published import PACKAGE, PACKAGED, PublishedFile
+from .score import ScoredColumn
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Line:
+class ScoreLine:
     """One line of the score table; `shown` on a screen, otherwise in --csv and --json only."""
 
     file: str
     kind: str
     column: str
     mode: str
-    score: Column
+    score: ScoredColumn
     shown: bool
 
 
@@ -39,17 +39,17 @@ class Validation:
     `versions` are lines whose `mode` says whether the engine version was seen in the fit; empty while no answer says.
     """
 
-    found: tuple[Found, ...]
-    lines: tuple[Line, ...]
-    versions: tuple[Line, ...]
+    found: tuple[PublishedFile, ...]
+    lines: tuple[ScoreLine, ...]
+    versions: tuple[ScoreLine, ...]
     peer: peers.Peer | None
-    beyond: tuple[tuple[str, Answer], ...]
+    beyond: tuple[tuple[str, AnsweredRow], ...]
     missing: tuple[str, ...]
 
-    def lines_of(self, file: str) -> tuple[Line, ...]:
+    def lines_of(self, file: str) -> tuple[ScoreLine, ...]:
         return tuple(line for line in self.lines if line.file == file and line.shown)
 
-    def answers(self, kind: str) -> tuple[Answer, ...]:
+    def answers(self, kind: str) -> tuple[AnsweredRow, ...]:
         return next((f.answers for f in self.found if f.kind.name == kind), ())
 
 
@@ -77,29 +77,29 @@ def validate(data: Path | None = None, *, peer: Path | None = None) -> Validatio
     )
 
 
-def lines(found: Found) -> list[Line]:
+def lines(found: PublishedFile) -> list[ScoreLine]:
     """One line for each mode, the aggregated ones first, then the larger ones, and each measured column."""
-    groups: dict[str, list[Answer]] = {}
+    groups: dict[str, list[AnsweredRow]] = {}
     for a in found.answers:
         groups.setdefault(a.said.mode or "not stated", []).append(a)
     order = sorted(groups, key=lambda mode: (mode != "aggregated", -len(groups[mode]), mode))
     return [line for mode in order for line in _of(found, mode, groups[mode])]
 
 
-def _of(found: Found, mode: str, answers: Sequence[Answer]) -> list[Line]:
+def _of(found: PublishedFile, mode: str, answers: Sequence[AnsweredRow]) -> list[ScoreLine]:
     scores = {name: score.column(answers, name) for name in found.kind.columns(found.header)}
     scores = {name: one for name, one in scores.items() if one.rows}
     compared = [name for name, one in scores.items() if one.errors]
     wanted = [name for name in found.published.columns if name in compared] or (compared or list(scores))[:1]
     return [
-        Line(
+        ScoreLine(
             file=found.published.name, kind=found.kind.name, column=name, mode=mode, score=one, shown=name in wanted
         )
         for name, one in scores.items()
     ]  # fmt: skip
 
 
-def version_seen(a: Answer) -> bool | None:
+def version_seen(a: AnsweredRow) -> bool | None:
     """Whether the row's engine version had a part in the fit; None where the answer does not say."""
     for note in a.said.notes:
         if note.startswith(SEEN):
@@ -109,7 +109,7 @@ def version_seen(a: Answer) -> bool | None:
     return None
 
 
-def by_version(found: Found) -> list[Line]:
+def by_version(found: PublishedFile) -> list[ScoreLine]:
     """Scores of the aggregated rows whose engine version was seen in the fit, and of the others."""
     said = [(version_seen(a), a) for a in found.answers if a.said.mode == "aggregated"]
     pairs = ((True, SEEN), (False, UNSEEN))

@@ -30,7 +30,7 @@ from ..world.engine import engine as engine_of
 from ..world.machine import Machine
 from ..world.model import Model
 from ..world.precision import Precision
-from .answer import Answer, Asked, Estimate, Said, Text, number, whole
+from .answer import AnsweredRow, Asked, Estimate, RowScores, Text, number, whole
 from .table import table
 
 Column = NDArray[np.float64]
@@ -46,7 +46,7 @@ CACHE_BLOCK = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Setting:
+class LogSetting:
     """What served a run."""
 
     model: Model
@@ -61,20 +61,22 @@ class Setting:
 
 def answers(
     rows: Sequence[Text], path: Path | str | None = None, *, asked: Asked | None = None
-) -> tuple[Answer, ...]:
+) -> tuple[AnsweredRow, ...]:
     """An answer for every row of a log, measurements beside predictions; `path` tells where its settings may lie."""
     chosen = asked or Asked()
     said = read(rows, Asked(engine=chosen.engine, efficiency=chosen.efficiency, path=Path(path) if path else None))
     found = []
     for row, one in zip(rows, said, strict=True):
         seen = {column: number(row, column) for column in PREDICTED}
-        found.append(Answer(given=row, measured={c: v for c, v in seen.items() if v is not None and v > 0}, said=one))
+        found.append(
+            AnsweredRow(given=row, measured={c: v for c, v in seen.items() if v is not None and v > 0}, said=one)
+        )
     return tuple(found)
 
 
-def read(rows: Sequence[Text], asked: Asked) -> list[Said]:
+def read(rows: Sequence[Text], asked: Asked) -> list[RowScores]:
     """What is said about every row; columns with measurements are not looked at."""
-    said: list[Said | None] = [None] * len(rows)
+    said: list[RowScores | None] = [None] * len(rows)
     settings = _settings(asked.path)
     runs: dict[str, list[int]] = defaultdict(list)
     for i, row in enumerate(rows):
@@ -101,7 +103,7 @@ def _settings(path: Path | None) -> dict[str, Text]:
     return {line.get("run", ""): line for line in table(beside)[1]}
 
 
-def setting_of(run: str, given: Text, asked: Asked) -> Setting:
+def setting_of(run: str, given: Text, asked: Asked) -> LogSetting:
     """A run's setting from its name, "GPU/model", and what is stated of it (`given` may be empty)."""
     device, _, name = run.partition("/")
     device, name = given.get("device") or device, given.get("model") or name
@@ -128,7 +130,7 @@ def setting_of(run: str, given: Text, asked: Asked) -> Setting:
         notes = (*notes, f"room for {room:,.0f} tokens of cache, from the footprint")
         if room < each:
             raise BadInput(f"{model.name} leaves no room for a cache on {machine.name}")
-    return Setting(
+    return LogSetting(
         model=model,
         machine=machine,
         precision=precision,
@@ -170,7 +172,7 @@ def needed_time(row: Text) -> float:
     return found
 
 
-def serve(rows: Sequence[Text], of: Setting) -> tuple[Served, bool]:
+def serve(rows: Sequence[Text], of: LogSetting) -> tuple[Served, bool]:
     """The run simulated, and whether arrivals are by the engine's clock."""
     inputs = np.array([whole(row, "input_toks") for row in rows])
     outputs = np.array([whole(row, "output_toks") for row in rows])
@@ -188,7 +190,7 @@ def serve(rows: Sequence[Text], of: Setting) -> tuple[Served, bool]:
     return simulate(Requests(inputs=inputs, outputs=outputs, arrival=times), table, of.scheduler), own
 
 
-def _run(run: str, rows: Sequence[Text], of: Setting) -> list[Said]:
+def _run(run: str, rows: Sequence[Text], of: LogSetting) -> list[RowScores]:
     """All rows of a run; those that cannot be read, or never fit, are left out of the simulation."""
     reasons: dict[int, str] = {}
     for i, row in enumerate(rows):
@@ -215,7 +217,7 @@ def _run(run: str, rows: Sequence[Text], of: Setting) -> list[Said]:
     return said
 
 
-def _bounds(of: Setting, inputs: Column, outputs: Column) -> dict[str, Column]:
+def _bounds(of: LogSetting, inputs: Column, outputs: Column) -> dict[str, Column]:
     """The least seconds: a prompt alone in the engine, and decode steps of one sequence alone."""
 
     def bound(work: Pass) -> Column:
@@ -225,9 +227,11 @@ def _bounds(of: Setting, inputs: Column, outputs: Column) -> dict[str, Column]:
     return {"ttft_s": ttft, "tpot_s": bound(Pass(decode=np.ones_like(inputs), context=inputs + outputs / 2))}
 
 
-def _keys(run: str, of: Setting | None, *, estimates: Mapping[str, Estimate] | None = None, reason: str = "") -> Said:
+def _keys(
+    run: str, of: LogSetting | None, *, estimates: Mapping[str, Estimate] | None = None, reason: str = ""
+) -> RowScores:
     device, _, model = run.partition("/")
-    return Said(
+    return RowScores(
         system=of.machine.name if of else device,
         model=of.model.name if of else model,
         engine=of.engine if of else "vllm",

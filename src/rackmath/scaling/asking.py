@@ -15,9 +15,9 @@ import numpy as np
 from ..arrays import Number
 from ..errors import BadInput, Infeasible
 from . import drift, points
-from .fit import Fitted
+from .fit import FittedLaw
 from .laws import Law, law
-from .points import FEWEST_TOKENS, GRANULARITY, HIGHEST_LOSS, Point
+from .points import FEWEST_TOKENS, GRANULARITY, HIGHEST_LOSS, LawPoint
 
 DRAWS = 1000
 ENDS: Mapping[str, tuple[float, float, str]] = {
@@ -84,7 +84,7 @@ class LawRow:
     """One law's answer. `spans`: 5 to 95 % of what it answers, where the law has draws or is asked beyond its box."""
 
     law: Law
-    point: Point
+    point: LawPoint
     spans: Mapping[str, tuple[float, float]]
     worth: ExpertWorth | None = None
 
@@ -106,7 +106,7 @@ class LawAnswers:
     laws: tuple[Law, ...]
     rows: tuple[LawRow, ...] = ()
     silent: tuple[SilentLaw, ...] = ()
-    fitted: Fitted | None = None
+    fitted: FittedLaw | None = None
 
     @property
     def disagreement(self) -> float | None:
@@ -124,7 +124,7 @@ def answers(
     inputs: Mapping[str, float],
     *,
     strict: bool = False,
-    fitted: Fitted | None = None,
+    fitted: FittedLaw | None = None,
 ) -> LawAnswers:
     """What the chosen laws say to the numbers given; a `strict` question is refused where one does not answer.
 
@@ -205,7 +205,7 @@ def _row(one: Law, asked: LawQuestion) -> LawRow:
     return LawRow(law=one, point=point, spans=spans)
 
 
-def point_of(one: Law, asked: LawQuestion) -> Point:
+def point_of(one: Law, asked: LawQuestion) -> LawPoint:
     """The law's answer to the question; numbers of it may be columns."""
     given, more = asked.given, asked.inputs
     n, d, c, loss = (given.get(key) for key in ("params", "tokens", "flops", "loss"))
@@ -229,7 +229,7 @@ def span_of(column: Number) -> tuple[float, float]:
     return float(found[0]), float(found[1])
 
 
-def _reached(one: Law, asked: LawQuestion, point: Point) -> None:
+def _reached(one: Law, asked: LawQuestion, point: LawPoint) -> None:
     """Refuse a loss that nothing reaches."""
     sought = (point.params,) if asked.kind == "params" else (point.params, point.tokens)
     if "loss" not in asked.given or all(np.all(np.isfinite(value)) for value in sought):

@@ -35,7 +35,7 @@ NAMES = ("E", "A", "B", "alpha", "beta")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Runs:
+class LawRuns:
     """Finished training runs, as columns: parameters, tokens, loss in nats per token."""
 
     params: Column
@@ -47,11 +47,11 @@ class Runs:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Fitted:
+class FittedLaw:
     """A law fitted to runs. `residuals`: log of the loss fitted over the loss measured, for each run."""
 
     law: Law
-    runs: Runs
+    runs: LawRuns
     residuals: Column
     resamples: int
 
@@ -62,11 +62,11 @@ class Fitted:
         return float(low), float(high)
 
 
-def fit(runs: Runs, *, name: str = "fit", resamples: int = 200, seed: int = 0) -> Fitted:
+def fit(runs: LawRuns, *, name: str = "fit", resamples: int = 200, seed: int = 0) -> FittedLaw:
     """The law of these runs, with fits of resampled runs as its sample.
 
     >>> n, d = (np.repeat(np.geomspace(1e8, 1e10, 5), 5), np.tile(np.geomspace(1e9, 1e12, 5), 5))
-    >>> made = fit(Runs(params=n, tokens=d, loss=1.8 + 480 / n**0.35 + 2100 / d**0.37), resamples=2)
+    >>> made = fit(LawRuns(params=n, tokens=d, loss=1.8 + 480 / n**0.35 + 2100 / d**0.37), resamples=2)
     >>> round(float(made.law.coefficients["beta"]), 3)
     0.37
     """
@@ -98,10 +98,10 @@ def fit(runs: Runs, *, name: str = "fit", resamples: int = 200, seed: int = 0) -
     if found:
         columns = _plain(np.array(found).T, *mean)
         made = replace(made, sample=dict(zip(NAMES, columns, strict=True)))
-    return Fitted(law=made, runs=runs, residuals=predicted - logs[2], resamples=resamples)
+    return FittedLaw(law=made, runs=runs, residuals=predicted - logs[2], resamples=resamples)
 
 
-def _fit_for_it(runs: Runs) -> None:
+def _fit_for_it(runs: LawRuns) -> None:
     for name, column in (("params", runs.params), ("tokens", runs.tokens), ("loss", runs.loss)):
         if not np.all(np.isfinite(column) & (column > 0)):
             raise BadInput(f"{name} of run {int(np.argmin(np.isfinite(column) & (column > 0))) + 1} is not a number"
@@ -183,7 +183,7 @@ def _from_many_starts(n: Column, d: Column, y: Column) -> Column:
     return found
 
 
-def distances(fitted: Fitted) -> Mapping[str, float]:
+def distances(fitted: FittedLaw) -> Mapping[str, float]:
     """How well the law meets its runs: in relative loss, the median and the largest distance."""
     off = np.abs(np.expm1(fitted.residuals))
     return {"median": float(np.median(off)), "largest": float(off.max())}

@@ -26,7 +26,7 @@ LOW, HIGH = 1.0, 1e40
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
+class LossTerms:
     """The shape that most laws share: the floor E, A / N^alpha and B / D^beta, all to a power."""
 
     E: Number
@@ -70,11 +70,11 @@ class Form:
     inputs: Mapping[str, float]
     loss: Callable[[Coefficients, Number, Number, Inputs], Number] | None = None
     split: Callable[[Coefficients, Number, Inputs], tuple[Number, Number]] | None = None
-    terms: Callable[[Coefficients, Inputs], Terms] | None = None
+    terms: Callable[[Coefficients, Inputs], LossTerms] | None = None
     uses_tokens: bool = True
 
 
-def _common(name: str, formula: str, coefficients: str, terms: Callable[[Coefficients, Inputs], Terms],
+def _common(name: str, formula: str, coefficients: str, terms: Callable[[Coefficients, Inputs], LossTerms],
             **inputs: float) -> Form:  # fmt: skip
     return Form(
         name=name,
@@ -87,17 +87,17 @@ def _common(name: str, formula: str, coefficients: str, terms: Callable[[Coeffic
     )
 
 
-def _additive(c: Coefficients, x: Inputs) -> Terms:
-    return Terms(c["E"], c["A"], c["alpha"], c["B"], c["beta"])
+def _additive(c: Coefficients, x: Inputs) -> LossTerms:
+    return LossTerms(c["E"], c["A"], c["alpha"], c["B"], c["beta"])
 
 
-def _granular(c: Coefficients, x: Inputs) -> Terms:
-    return Terms(c["E"], c["g"] * x["granularity"] ** -c["gamma"] + c["A"], c["alpha"], c["B"], c["beta"])
+def _granular(c: Coefficients, x: Inputs) -> LossTerms:
+    return LossTerms(c["E"], c["g"] * x["granularity"] ** -c["gamma"] + c["A"], c["alpha"], c["B"], c["beta"])
 
 
-def _kaplan(c: Coefficients, x: Inputs) -> Terms:
+def _kaplan(c: Coefficients, x: Inputs) -> LossTerms:
     over = c["alpha_N"] / c["alpha_D"]
-    return Terms(0.0, c["N_c"] ** over, over, c["D_c"], 1.0, c["alpha_D"])
+    return LossTerms(0.0, c["N_c"] ** over, over, c["D_c"], 1.0, c["alpha_D"])
 
 
 # --- repeated data -------------------------------------------------------------------------------------------------

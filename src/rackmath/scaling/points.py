@@ -1,7 +1,8 @@
 """What a law answers: the loss of a run, and the run of a budget, of a loss, of a model or of a data set.
 
-Numbers or columns go in; a `Point` comes out, which says whether it lies in the box of the runs behind the law, and
-in words what leaves it. How much wider an interval must be there is `drift`'s matter. What has no meaning is refused.
+Numbers or columns go in; a `LawPoint` comes out, which says whether it lies in the box of the runs behind the law,
+and in words what leaves it. How much wider an interval must be there is `drift`'s matter. What has no meaning is
+refused.
 
 A run of D tokens takes 6 N D FLOPs, N being active parameters. Where nothing meets a target, values are NaN.
 """
@@ -15,7 +16,7 @@ import numpy as np
 
 from ..arrays import Mask, Number
 from ..errors import BadInput
-from .forms import Form, Inputs, Terms, crossing, effective, leverage
+from .forms import Form, Inputs, LossTerms, crossing, effective, leverage
 from .laws import Law, beyond, inside, law, laws
 
 MOST_PARAMS, FEWEST_TOKENS, HIGHEST_LOSS = 1e14, 0.1, 20.0
@@ -33,7 +34,7 @@ WORTHS = ("routed", "leverage")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Point:
+class LawPoint:
     """A run under a law. Numbers the law does not know are NaN.
 
     `params`: as the law counts them; `flops`: of training, on active parameters; `inputs`: what else the law took;
@@ -62,7 +63,7 @@ def loss(name: str | Law, params: Number, tokens: Number | None = None, **inputs
     return at(name, params, tokens, **inputs).loss
 
 
-def at(name: str | Law, params: Number, tokens: Number | None = None, **inputs: Number) -> Point:  # fmt: skip
+def at(name: str | Law, params: Number, tokens: Number | None = None, **inputs: Number) -> LawPoint:  # fmt: skip
     """The run of these parameters on these tokens.
 
     >>> at("hoffmann", 70e9, 1.4e12).outside
@@ -82,7 +83,7 @@ def at(name: str | Law, params: Number, tokens: Number | None = None, **inputs: 
 
 def of_budget(
     name: str | Law, flops: Number, *, params: Number | None = None, tokens: Number | None = None, **inputs: Number
-) -> Point:
+) -> LawPoint:
     """The run of a budget where its parameters, or its tokens, are given too."""
     one, _ = _asked(name, inputs, "flops", "loss")
     given = params if params is not None else tokens
@@ -107,7 +108,7 @@ def floor(name: str | Law, params: Number = ENDLESS, tokens: Number = ENDLESS, *
     return family.loss(one.coefficients, params, tokens, x)
 
 
-def optimum(name: str | Law, flops: Number, **inputs: Number) -> Point:
+def optimum(name: str | Law, flops: Number, **inputs: Number) -> LawPoint:
     """The run of least loss for a budget of training FLOPs.
 
     >>> best = optimum("besiroglu", 1e21)
@@ -120,7 +121,7 @@ def optimum(name: str | Law, flops: Number, **inputs: Number) -> Point:
     return _point(one, n, d, x)
 
 
-def tokens_for(name: str | Law, loss: Number, params: Number, **inputs: Number) -> Point:
+def tokens_for(name: str | Law, loss: Number, params: Number, **inputs: Number) -> LawPoint:
     """The fewest tokens that bring so many parameters to a loss; NaN where no number of tokens does."""
     one, x = _asked(name, inputs, "loss", "tokens")
     positive(loss=loss, params=params)
@@ -135,7 +136,7 @@ def tokens_for(name: str | Law, loss: Number, params: Number, **inputs: Number) 
     return _point(one, params + 0 * d, d, x)
 
 
-def params_for(name: str | Law, loss: Number, tokens: Number | None = None, **inputs: Number) -> Point:  # fmt: skip
+def params_for(name: str | Law, loss: Number, tokens: Number | None = None, **inputs: Number) -> LawPoint:
     """The fewest parameters that reach a loss on so many tokens; NaN where no number of parameters does."""
     one, x = _asked(name, inputs, "loss")
     family, c = _with_loss(one), one.coefficients
@@ -154,7 +155,7 @@ def params_for(name: str | Law, loss: Number, tokens: Number | None = None, **in
     return _point(one, n, d + 0 * n, x)
 
 
-def cheapest(name: str | Law, loss: Number, **inputs: Number) -> Point:
+def cheapest(name: str | Law, loss: Number, **inputs: Number) -> LawPoint:
     """The run of the fewest training FLOPs that reaches a loss."""
     one, x = _asked(name, inputs, "flops", "loss")
     family = _with_loss(one)
@@ -170,7 +171,7 @@ def cheapest(name: str | Law, loss: Number, **inputs: Number) -> Point:
 
 def balanced(
     name: str | Law, *, params: Number | None = None, tokens: Number | None = None, **inputs: Number
-) -> Point:
+) -> LawPoint:
     """The optimum of the budget at which it has these parameters, or these tokens.
 
     >>> round(float(balanced("besiroglu", params=1e9).tokens) / 1e9, 1)
@@ -211,7 +212,7 @@ def implied_inference(name: str | Law, params: Number, tokens: Number, **inputs:
     return 3 * (of_params / of_tokens - 1)
 
 
-def lifetime(name: str | Law, loss: Number, served: Number, **inputs: Number) -> Point:
+def lifetime(name: str | Law, loss: Number, served: Number, **inputs: Number) -> LawPoint:
     """The run that reaches a loss with the fewest FLOPs over its life, 6 N D + 2 N x `served` tokens.
 
     >>> round(float(lifetime("besiroglu", 2.2, 0.0).tokens / cheapest("besiroglu", 2.2).tokens), 6)
@@ -263,7 +264,7 @@ def effective_params(
     return params * leverage(one.coefficients, 1 / experts, granularity, 6 * params * tokens)
 
 
-def worth_of(name: str | Law, params: Number, experts: Number, tokens: Number | None = None) -> Point:
+def worth_of(name: str | Law, params: Number, experts: Number, tokens: Number | None = None) -> LawPoint:
     """The run that `effective_params` speaks of, with what leaves the box of the law."""
     one = law(name)
     if one.form == "routed":
@@ -338,7 +339,7 @@ def _with_loss(one: Law) -> Form:
     return one.family
 
 
-def _terms(one: Law, x: Inputs) -> Terms:
+def _terms(one: Law, x: Inputs) -> LossTerms:
     if one.family.terms is None:
         raise BadInput(f"{one.name} is not a sum of a term of parameters and one of tokens; ask besiroglu or another")
     return one.family.terms(one.coefficients, x)
@@ -358,11 +359,11 @@ def _inverse(rest: Number, factor: Number, exponent: Number) -> Number:
     return found
 
 
-def _point(one: Law, n: Number, d: Number, x: Inputs) -> Point:
+def _point(one: Law, n: Number, d: Number, x: Inputs) -> LawPoint:
     flops = np.nan if one.active is None else 6 * one.active * n * d
     quantities = {"params": n, "tokens": d, "tokens_per_param": d / n, "flops": flops} | dict(x)
     outside = beyond(one, quantities)
     found = np.nan + 0 * n if one.family.loss is None else one.family.loss(one.coefficients, n, d, x)
-    return Point(
+    return LawPoint(
         params=n, tokens=d, loss=found, flops=flops, inputs=x, within=inside(one, quantities), outside=outside
     )

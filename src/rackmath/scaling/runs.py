@@ -18,7 +18,7 @@ import numpy as np
 from ..errors import BadInput, did_you_mean, shown, shown_path
 from ..files import RUNS, read_text
 from ..units import parse
-from .fit import Runs
+from .fit import LawRuns
 from .points import FEWEST_TOKENS, HIGHEST_LOSS, MOST_PARAMS
 
 COLUMNS: Mapping[str, tuple[str, ...]] = {
@@ -33,7 +33,7 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
 MOST_RUNS = 100_000
 
 
-def read(path: str | Path) -> Runs:
+def read(path: str | Path) -> LawRuns:
     """The runs of a CSV file; numbers may carry k, M, B and T."""
     text = read_text(path, most=RUNS, give="give the path of a CSV file of runs")
     if text.count("\n") > MOST_RUNS:
@@ -44,7 +44,7 @@ def read(path: str | Path) -> Runs:
         raise BadInput(f"{shown_path(path)} is not a CSV file: {error}") from None
 
 
-def _runs(text: str, path: str) -> Runs:
+def _runs(text: str, path: str) -> LawRuns:
     reader = csv.DictReader(text.splitlines(), restval="")
     named = _named(list(reader.fieldnames or ()), path)
     rows = list(reader)
@@ -57,7 +57,7 @@ def _runs(text: str, path: str) -> Runs:
     params, loss = found["params"], found["loss"]
     tokens = found["tokens"] if "tokens" in found else found["flops"] / (6 * params)
     _slips(path, params, tokens, loss)
-    return Runs(params=params, tokens=tokens, loss=loss)
+    return LawRuns(params=params, tokens=tokens, loss=loss)
 
 
 def _named(titles: Sequence[str], path: str) -> dict[str, str]:

@@ -33,7 +33,7 @@ BY_HAND = "set by hand"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Fit:
+class KernelTerms:
     """The constants of one kernel in force; `node` holds them and says what they were fitted on."""
 
     node: Node
@@ -48,7 +48,7 @@ class Fits:
 
     def __init__(self, q: Question, precision: Precision) -> None:
         self.q, self.precision = q, precision
-        self._kernels: dict[tuple[str, str], Fit] = {}
+        self._kernels: dict[tuple[str, str], KernelTerms] = {}
         self._seconds: dict[str, Node] = {}
 
     @cached_property
@@ -60,7 +60,7 @@ class Fits:
 
     # --- kernels ------------------------------------------------------------------------------------------------
 
-    def of(self, op: Op) -> tuple[Fit, ...]:
+    def of(self, op: Op) -> tuple[KernelTerms, ...]:
         """The fits an operation's time was made of, most often one."""
         return tuple(self.kernel(kind, type_, peak) for kind, type_, peak in dict.fromkeys(self._kinds(op)))
 
@@ -113,14 +113,14 @@ class Fits:
         job = Job(q.model, q.machine, self.precision, Layout(), Pass(), q.efficiency, 0.0)
         return job.rate(fmt)[2], fmt.compute if q.machine.multiplies(fmt.compute) else "bf16"
 
-    def kernel(self, kind: str, type_: str, peak: str) -> Fit:
+    def kernel(self, kind: str, type_: str, peak: str) -> KernelTerms:
         """One kind of kernel and type of operands: shares of peak, latency, points and error of the fit."""
         found = self._kernels.get((kind, type_))
         if found is None:
             found = self._kernels[kind, type_] = self._kernel(kind, type_, peak)
         return found
 
-    def _kernel(self, kind: str, type_: str, peak: str) -> Fit:
+    def _kernel(self, kind: str, type_: str, peak: str) -> KernelTerms:
         from ..kernel.achieved import kernels
 
         eff = self.q.efficiency
@@ -155,7 +155,7 @@ class Fits:
                     nodes.append(stated("product", name, value, unit, one, serving))
         compute, memory, latency = nodes
         node = Node(name=f"fit {label}", note=note, source=told, children=tuple(nodes))
-        return Fit(node=node, compute=compute, memory=memory, latency=latency, peak=peak)
+        return KernelTerms(node=node, compute=compute, memory=memory, latency=latency, peak=peak)
 
     @cached_property
     def link(self) -> Node:

@@ -15,7 +15,7 @@ from ..scaling.fit import NAMES, distances
 
 if TYPE_CHECKING:
     from ..scaling.asking import LawAnswers, LawRow
-    from ..scaling.fit import Fitted
+    from ..scaling.fit import FittedLaw
     from ..scaling.laws import Law
 
 Record = dict[str, Any]
@@ -73,7 +73,7 @@ def answered(row: LawRow) -> Record:
     return found
 
 
-def fitted(one: Fitted) -> Record:
+def fitted(one: FittedLaw) -> Record:
     """A law fitted to runs, with the covariance of log E, log A, log B, alpha and beta over resampled runs."""
     sample = one.law.sample
     assert sample is not None

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ..serving.timeline import HOST, SEQUENCES, around
-from .fit_terms import Fit, Fits
+from .fit_terms import Fits, KernelTerms
 from .machine_terms import Node, count, given, of_machine, product, quotient, root, stated, total
 
 if TYPE_CHECKING:
@@ -191,7 +191,7 @@ MOVED = {
 }
 
 
-def _at_work(op: Op, q: Question, fit: Fit | None, load: Load | None) -> Node:
+def _at_work(op: Op, q: Question, fit: KernelTerms | None, load: Load | None) -> Node:
     """One layer's kernels: computing and moving at once, the one hiding most of the other, then what only moves."""
     work, size = _counted(op, q, load)
     both = (_computing(op, q, fit, work), _moving(op, q, fit, size))
@@ -205,7 +205,7 @@ def _at_work(op: Op, q: Question, fit: Fit | None, load: Load | None) -> Node:
     )  # fmt: skip
 
 
-def _computing(op: Op, q: Question, fit: Fit | None, work: Node) -> Node:
+def _computing(op: Op, q: Question, fit: KernelTerms | None, work: Node) -> Node:
     """Seconds of computing: FLOPs at the peak of their format, with what tiles waste, over the share reached."""
     seconds = float(op.spent.compute)
     plain = Node(name="computing", value=seconds, unit="s", note="several formats together" if seconds else "")
@@ -227,11 +227,11 @@ def _computing(op: Op, q: Question, fit: Fit | None, work: Node) -> Node:
     return stated("quotient", "computing", seconds, "s", at_peak, fit.compute)
 
 
-def _peak_name(q: Question, fit: Fit) -> str:
+def _peak_name(q: Question, fit: KernelTerms) -> str:
     return f"peak {peak_field(q, fit.peak, float(q.machine.peak(fit.peak)))[5:].upper()}"
 
 
-def _moving(op: Op, q: Question, fit: Fit | None, size: Node) -> Node:
+def _moving(op: Op, q: Question, fit: KernelTerms | None, size: Node) -> Node:
     """Seconds of moving: bytes through memory over the bandwidth reached."""
     seconds = float(op.spent.memory)
     plain = Node(name="moving", value=seconds, unit="s", note="several formats together" if seconds else "")

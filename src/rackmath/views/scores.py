@@ -10,8 +10,8 @@ from ..answers.parts import Column
 
 if TYPE_CHECKING:
     from ..evidence.peer import Beside
-    from ..evidence.score import Column as Scored
     from ..evidence.score import Errors
+    from ..evidence.score import ScoredColumn as Scored
 
 Record = dict[str, Any]
 

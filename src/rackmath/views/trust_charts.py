@@ -15,7 +15,7 @@ from ..answers.theme import config
 from ..errors import BadInput
 
 if TYPE_CHECKING:
-    from ..evidence.answer import Answer
+    from ..evidence.answer import AnsweredRow
     from ..evidence.validate import Validation
 
 Spec = dict[str, Any]
@@ -49,7 +49,7 @@ def points(v: Validation, quantity: str) -> list[Point]:
     ]
 
 
-def _names(a: Answer) -> tuple[str, str, str]:
+def _names(a: AnsweredRow) -> tuple[str, str, str]:
     """System, model and engine as both files would spell them."""
     engine = ENGINES.get(a.said.engine, a.said.engine)
     return a.said.system.removesuffix("_sxm").upper(), a.said.model, engine

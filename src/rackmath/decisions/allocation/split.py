@@ -24,7 +24,7 @@ import numpy as np
 from ...arrays import Number
 from ...economics.cost import HOUR
 from ...errors import BadInput
-from ...scaling.forms import Terms
+from ...scaling.forms import LossTerms
 from ...scaling.laws import Law, beyond, laws
 from ...scaling.points import lifetime
 
@@ -102,7 +102,7 @@ class Problem:
         return self.law.active
 
     @property
-    def terms(self) -> Terms:
+    def terms(self) -> LossTerms:
         """The law's terms of parameters and tokens."""
         made = self.law.family.terms
         assert made is not None
