@@ -47,7 +47,8 @@ def constants_of(memory_share: float, launch: float, compute_share: float, packe
 
     `packed`: factor of the memory share for weights in the blocks of a GGUF file.
     """
-    blocks = {f"{kind}.{name}": min(memory_share * packed, 1.0) for kind in KINDS[:2] for name in GGUF["files"]}
+    names = (*GGUF["files"], *(f"ggml_{name}" for name, of in GGUF["types"].items() if of["bits"] < 16))
+    blocks = {f"{kind}.{name}": min(memory_share * packed, 1.0) for kind in KINDS[:2] for name in names}
     return Efficiency(
         compute_share=dict.fromkeys(KINDS, compute_share),
         memory_share=dict.fromkeys(KINDS, memory_share) | blocks,

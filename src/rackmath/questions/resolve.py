@@ -210,12 +210,10 @@ def precisions(
 
 def _files_only(one: Precision) -> bool:
     """Whether GGUF files hold these weights: 16 bits, a file's own mixture, or experts in MXFP4."""
-    from ..world.gguf import mixture
+    from ..world.gguf import in_blocks
 
     parts = (one.attention, one.mlp, one.shared_experts)
-    return all(f.name == "bf16" or mixture(f.name) for f in parts) and (
-        one.experts.name in ("bf16", "mxfp4") or mixture(one.experts.name) is not None
-    )
+    return all(in_blocks(f.name) for f in parts) and (one.experts.name == "mxfp4" or in_blocks(one.experts.name))
 
 
 def all_at_home(on: Iterable[str | Machine]) -> bool:
@@ -225,9 +223,11 @@ def all_at_home(on: Iterable[str | Machine]) -> bool:
 
 def _at_home(machine: Machine, tries: Sequence[Precision]) -> bool:
     """Whether a person would run these weights in llama.cpp there."""
-    from ..world.gguf import mixture
+    from ..world.gguf import in_blocks
 
-    files = any(mixture(f.name) for one in tries for f in (one.attention, one.mlp, one.experts))
+    files = any(
+        f.name != "bf16" and in_blocks(f.name) for one in tries for f in (one.attention, one.mlp, one.experts)
+    )
     return (machine.home or files) and all(_files_only(one) for one in tries)
 
 

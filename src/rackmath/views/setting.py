@@ -119,5 +119,7 @@ def formats(p: Precision) -> str:
     'fp8 weights, bf16 cache'
     """
     kinds = {p.attention.name, p.mlp.name, p.experts.name, p.shared_experts.name}
+    if any("ggml_" in kind for kind in kinds):
+        return f"{p.name} weights, {p.kv.name} cache"
     weights = kinds.pop() if len(kinds) == 1 else f"{p.experts.name} experts, {p.attention.name} attention"
     return f"{weights}{' weights' if ',' not in weights else ''}, {p.kv.name} cache"

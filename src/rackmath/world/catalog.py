@@ -158,7 +158,7 @@ def _derived(key: str, given: Mapping[str, Any], files: Mapping[str, Path] | Non
 
 
 def model(name: str | Path) -> Model:
-    """The model with this name, or the one a file describes: a config.json, its folder, or our own TOML or JSON.
+    """The model with this name, or the one a file describes: a config.json, its folder, a .gguf, or our own TOML.
 
     A number format in the name ("nvidia/DeepSeek-R1-FP4") sets the weights where that checkpoint itself is unknown.
 
@@ -173,7 +173,7 @@ def model(name: str | Path) -> Model:
     if text in _model_lines():
         return _named_model(text)
     path = Path(text)
-    if path.suffix.lower() in (".json", ".toml") or path.is_dir():
+    if path.suffix.lower() in (".json", ".toml", ".gguf") or path.is_dir():
         return _model_file(path)
     exact, number_format = find_model(text)
     found = _named_model(exact)
@@ -226,6 +226,10 @@ def _described(path: Path) -> tuple[Model, bool]:
     from .huggingface import load_json, read_model
 
     ending = path.suffix.lower()
+    if ending == ".gguf":
+        from .gguf_model import read_gguf
+
+        return read_gguf(path), False
     if path.is_dir() and ending not in (".toml", ".json"):
         return read_model(path), False
     given = _parsed(path, changed(path)) if ending == ".toml" else load_json(path)

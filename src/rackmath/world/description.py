@@ -103,7 +103,7 @@ def build(description: Mapping[str, Any]) -> Model:
         vocab=vocab,
         groups=groups,
         draft=_groups(description.get("draft", ()), d_model, where),
-        precision=precision_from(description.get("precision", {}), where),
+        precision=_filled(groups, precision_from(description.get("precision", {}), where)),
         tied_embeddings=tied,
         embedding_parameters=_number(description, "embedding_parameters", where, default=table),
         head_parameters=_number(description, "head_parameters", where, default=0 if tied else table),
@@ -116,6 +116,17 @@ def build(description: Mapping[str, Any]) -> Model:
     )
     stored = description.get("precision", {}).get("file")
     return model if stored is None else replace(model, precision=in_file(model, stored, model.precision.kv.name))
+
+
+def _filled(groups: Sequence[LayerGroup], precision: Precision) -> Precision:
+    """The formats with those of weights the model does not have as the others are: they are no choice of anybody's."""
+    has = {m.component for g in groups for m in (g.mixer.matrices if g.mixer else ())}
+    has |= {m.component for g in groups if g.ffn for m in (*g.ffn.matrices, *g.ffn.expert)}
+    weights = ("experts", "mlp", "shared_experts", "attention")
+    first = next((part for part in weights if part in has), None)
+    if first is None:
+        return precision
+    return replace(precision, **{part: precision.of(first) for part in weights if part not in has})
 
 
 def _text(given: Mapping[str, Any], key: str, where: str) -> str:

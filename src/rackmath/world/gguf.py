@@ -56,6 +56,15 @@ def mixture(name: str) -> str | None:
     return key if key in GGUF["files"] else None
 
 
+def in_blocks(name: str) -> bool:
+    """Whether a format is one of GGUF files: a mixture by its name, types of blocks by share, or 16 bits.
+
+    >>> in_blocks("q4_k_m"), in_blocks("75% ggml_q4_k + 25% ggml_q6_k"), in_blocks("bf16"), in_blocks("w4a16")
+    (True, True, True, False)
+    """
+    return name == "bf16" or mixture(name) is not None or all("ggml_" in part for part in name.split(" + "))
+
+
 def mixtures() -> list[tuple[str, str]]:
     """Every name of a mixture with the mixture it means, the longest names first."""
     every = {**dict(zip(GGUF["files"], GGUF["files"], strict=True)), **GGUF["aliases"]}
