@@ -1,4 +1,4 @@
-"""What holds for all tests: no test depends on the clock, and without PyTorch what needs it is left out and named."""
+"""What holds for all tests: no test depends on the clock; what needs PyTorch or gguf is left out without it."""
 
 from importlib.util import find_spec
 
@@ -12,8 +12,12 @@ NEEDS_TORCH = ["tests/experiments"] + [
     for name in ("reversible", "model", "measure", "text", "parallel", "digits", "record")
 ]
 collect_ignore = [] if find_spec("torch") else NEEDS_TORCH
+NEEDS_GGUF = [] if find_spec("gguf") else ["src/rackmath/world/gguf_reader.py"]
+collect_ignore = [*collect_ignore, *NEEDS_GGUF]
 
 
 def pytest_terminal_summary(terminalreporter):
-    if collect_ignore:
+    if not find_spec("torch"):
         terminalreporter.write_line("not run: the lab's networks need PyTorch, which make test-lab installs apart")
+    if NEEDS_GGUF:
+        terminalreporter.write_line("not run: headers of .gguf files need the gguf package, an extra")

@@ -174,7 +174,7 @@ def model(name: str | Path) -> Model:
         return _named_model(text)
     path = Path(text)
     if path.suffix.lower() in (".json", ".toml", ".gguf") or path.is_dir():
-        return _model_file(path)
+        return _described(path)[0]
     exact, number_format = find_model(text)
     found = _named_model(exact)
     return build(in_format(found, number_format)) if number_format else found
@@ -211,24 +211,18 @@ def models() -> tuple[Listing, ...]:
         shape = f"{layers} layers, {given['d_model']} wide"
         moe = next((g["ffn"] for g in given["groups"] if (g.get("ffn") or {}).get("kind") == "moe"), None)
         experts = f", {moe['top_k']} of {moe['n_experts']} experts" if moe else ""
-        formats = sorted(set(given.get("precision", {}).values()) - {"bf16"})
-        found.append(Listing(name=name, summary=f"{shape}{experts}{', ' + '/'.join(formats) if formats else ''}"))
+        formats = "/".join(sorted(set(given.get("precision", {}).values()) - {"bf16"}))
+        found.append(Listing(name=name, summary=f"{shape}{experts}{f', {formats}' if formats else ''}"))
     return tuple(found)
-
-
-def _model_file(path: Path) -> Model:
-    """A model from a file: our own description, or a Hugging Face config."""
-    return _described(path)[0]
 
 
 def _described(path: Path) -> tuple[Model, bool]:
     """A model from a file, and whether that is a description of our own."""
+    from .gguf_model import read_gguf
     from .huggingface import load_json, read_model
 
     ending = path.suffix.lower()
     if ending == ".gguf":
-        from .gguf_model import read_gguf
-
         return read_gguf(path), False
     if path.is_dir() and ending not in (".toml", ".json"):
         return read_model(path), False
@@ -296,7 +290,7 @@ def _packaged_models() -> dict[str, str]:
 def _description(name: str) -> Mapping[str, Any]:
     found = _model_lines()[name]
     if isinstance(found, Path):
-        return _model_file(found).description
+        return _described(found)[0].description
     given: Mapping[str, Any] = json.loads(found)
     return given
 

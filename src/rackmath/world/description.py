@@ -119,14 +119,15 @@ def build(description: Mapping[str, Any]) -> Model:
 
 
 def _filled(groups: Sequence[LayerGroup], precision: Precision) -> Precision:
-    """The formats with those of weights the model does not have as the others are: they are no choice of anybody's."""
+    """The formats, those of weights that the model does not have set as the others are: nobody chose them."""
     has = {m.component for g in groups for m in (g.mixer.matrices if g.mixer else ())}
     has |= {m.component for g in groups if g.ffn for m in (*g.ffn.matrices, *g.ffn.expert)}
     weights = ("experts", "mlp", "shared_experts", "attention")
     first = next((part for part in weights if part in has), None)
     if first is None:
         return precision
-    return replace(precision, **{part: precision.of(first) for part in weights if part not in has})
+    absent: dict[str, Any] = {part: precision.of(first) for part in weights if part not in has}
+    return replace(precision, **absent)
 
 
 def _text(given: Mapping[str, Any], key: str, where: str) -> str:
