@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 from itertools import count, pairwise
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -24,7 +20,6 @@ from rackmath.experiments.present import WIRING, present
 from rackmath.experiments.search import Progress, best
 from rackmath.experiments.simon_speck import simon_f
 from rackmath.experiments.transitions import PUBLISHED, BoxTransitions, SimonTransitions, SpeckTransitions
-from rackmath.faces.cli import run
 
 ONES = (1 << 128) - 1
 WORDS_64 = 0x1B1A1918131211100B0A090803020100
@@ -324,7 +319,7 @@ def test_a_linear_box_never_mixes() -> None:
     assert (found.flipped == 1 / 64).all()
 
 
-# --- bad input and the command -------------------------------------------------------------------------------------
+# --- bad input -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -353,60 +348,3 @@ def test_a_linear_box_never_mixes() -> None:
 def test_bad_input_is_one_sentence(call, words: str) -> None:
     with pytest.raises(BadInput, match=words):
         call(cipher("simon32"))
-
-
-@pytest.mark.parametrize(
-    "words",
-    [
-        "--cipher presnt", "--cipher aes --rounds 3", "--rounds 3", "--cipher present --rounds 40",
-        "--cipher simon32 --rounds nan", "--sbox 1,2,3", "--sbox 0,0,1,1", "--sbox 0,1,2,nan", "--sbox foo",
-        "--cipher aes --sbox present", "--cipher present --sbox des1", "--samples 3", "--pairs -1", "--limit 0s",
-    ],
-)  # fmt: skip
-def test_mistakes_end_with_two(words: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["lab", "ciphers", *words.split()]) == 2
-    told = capsys.readouterr()
-    assert told.out == ""
-    assert told.err.startswith("error: ")
-    assert told.err.count("\n") == 1
-
-
-def test_an_unknown_cipher_is_told_the_known_ones_once(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["lab", "ciphers", "--cipher", "rot13"]) == 2
-    assert capsys.readouterr().err.count("speck32/64") == 1
-
-
-def test_an_s_box_alone_explains_its_likeliest_step(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["lab", "ciphers", "--sbox", "present", "--explain"]) == 0
-    assert "4 / 16" in capsys.readouterr().out
-
-
-def test_the_command_gives_json_csv_and_a_tree(capsys: pytest.CaptureFixture[str]) -> None:
-    asked = ["lab", "ciphers", "--cipher", "simon32", "--rounds", "4", "--samples", "64"]
-    assert run([*asked, "--json"]) == 0
-    found = json.loads(capsys.readouterr().out)
-    assert [one["weight"] for one in found["characteristics"]] == [0, 2, 4, 6]
-    assert [one["published_weight"] for one in found["characteristics"]] == [0, 2, 4, 6]
-    assert found["characteristics"][3]["measured_weight"] == pytest.approx(6, abs=0.2)
-    assert any("never for protecting data" in note for note in found["notes"])
-    assert run([*asked, "--csv"]) == 0
-    table = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
-    assert len(table) == 33
-    assert table[4]["weight"] == "6"
-    assert run(["explain", *asked]) == 0
-    assert "best over 4 rounds" in capsys.readouterr().out
-
-
-def test_the_command_draws_and_lists_all(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    assert run(["lab", "ciphers", "--samples", "16"]) == 0
-    out = capsys.readouterr().out
-    assert all(c.name in out for c in ciphers())
-    assert run(["lab", "ciphers", "--cipher", "des", "--samples", "16", "-o", str(tmp_path / "des.svg")]) == 0
-    assert "<svg" in (tmp_path / "des.svg").read_text()
-    assert run(["lab", "ciphers", "--sbox", "2,0,3,1", "--csv"]) == 0
-    assert capsys.readouterr().out.startswith("input,output,count\n0,0,4\n")
-
-
-def test_help_says_what_it_is_not_for(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["lab", "ciphers", "--help"]) == 0
-    assert "never for protecting" in " ".join(capsys.readouterr().out.split())

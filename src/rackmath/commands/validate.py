@@ -80,21 +80,36 @@ def _data(v: Validation) -> dict[str, Any]:
     peer = v.peer
     return {
         "files": [
-            {"file": f.published.name, "kind": f.kind.name, "source": f.source, "rows": len(f.answers),
-             "answered": _answered(f), "coverage": _answered(f) / len(f.answers)}
+            {
+                "file": f.published.name,
+                "kind": f.kind.name,
+                "source": f.source,
+                "rows": len(f.answers),
+                "answered": _answered(f),
+                "coverage": _answered(f) / len(f.answers),
+            }
             for f in v.found
         ],
-        "scores": [], "by_engine_version": [],
+        "scores": [],
+        "by_engine_version": [],
         "peer": None if peer is None else {"name": peer.name, "version": peer.version, "source": peer.source},
         "left_out": list(evidence.left_out()),
         "beyond_bound": [
-            {"file": file, "system": a.said.system, "model": a.said.model, "engine": a.said.engine,
-             "mode": a.said.mode, "column": m, "measured": a.measured[m], "bound": a.said.estimates[m].bound}
+            {
+                "file": file,
+                "system": a.said.system,
+                "model": a.said.model,
+                "engine": a.said.engine,
+                "mode": a.said.mode,
+                "column": m,
+                "measured": a.measured[m],
+                "bound": a.said.estimates[m].bound,
+            }
             for file, a in v.beyond
             for m in a.broken
         ],
         "missing": list(v.missing),
-    }  # fmt: skip
+    }
 
 
 def _answered(found: Any) -> int:
@@ -125,10 +140,13 @@ def _blocks(v: Validation) -> Iterator[Block]:
         yield Say(SAME_ROWS, faint=True)
     if v.versions:
         yield Table(
-            key="by_engine_version", title="By engine version", aside="aggregated rows",
+            key="by_engine_version",
+            title="By engine version",
+            aside="aggregated rows",
             columns=(Column("name", "measured column"), *views.SUMMARY),
-            rows=[_line(one) for one in v.versions], shown=list(_grouped(v.versions)),
-        )  # fmt: skip
+            rows=[_line(one) for one in v.versions],
+            shown=list(_grouped(v.versions)),
+        )
     if (held_out := _held_out()) is not None:
         yield held_out
     yield from _bounds(v)

@@ -107,6 +107,16 @@ def uniformity(table: Table) -> int:
     return int(table[1:].max())
 
 
+def spectrum(table: Table) -> dict[int, int]:
+    """How many entries of a difference table have each count, without the difference 0.
+
+    >>> spectrum(difference_table(sbox("aes")))
+    {0: 32895, 2: 32130, 4: 255}
+    """
+    counts, entries = np.unique(table[1:], return_counts=True)
+    return dict(zip(counts.tolist(), entries.tolist(), strict=True))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measured:
     """A differential measured: `hits` of `pairs` pairs, over `keys` random keys, had the output difference."""

@@ -15,17 +15,11 @@ from datetime import date
 import torch
 from torch import Tensor, nn
 
+from ..progress import Hear, tell
 from . import text
 from .model import WAYS, Gpt, Shape, Way, loss
 from .results import Curve, Depth, Made, Memory, Rebuilt
 from .reversible import ReversibleSequence
-
-Hear = Callable[[float, str], None]
-"""Hears the share of the work that is done, and what is being done."""
-
-
-def silent(done: float, doing: str) -> None:
-    """Hear and say nothing."""
 
 
 def made() -> Made:
@@ -122,7 +116,7 @@ def against_depth(
     batch: int = 8,
     ways: Sequence[Way] = tuple(WAYS),
     repeats: int = 3,
-    hear: Hear = silent,
+    hear: Hear = tell,
 ) -> list[Depth]:
     """A training step of the model at each depth, run in each way; the ways take turns, and the least time counts."""
     found: list[Depth] = []
@@ -253,7 +247,7 @@ TRAINED: tuple[Way, ...] = ("residual", "stored", "reversible")
 SMALL = Shape(layers=4, width=48, context=64)
 
 
-def curves(steps: int, seeds: int, *, shape: Shape = SMALL, hear: Hear = silent) -> tuple[Curve, ...]:
+def curves(steps: int, seeds: int, *, shape: Shape = SMALL, hear: Hear = tell) -> tuple[Curve, ...]:
     """Training runs of the same network stored and reversible, and of the ordinary one, from several seeds."""
     found: list[Curve] = []
     with one_thread():
@@ -273,7 +267,7 @@ def memory(
     rebuilt_at: Sequence[int] = (6, 12, 24, 48),
     steps: int = 0,
     seeds: int = 4,
-    hear: Hear = silent,
+    hear: Hear = tell,
 ) -> Memory:
     """Everything about reversible networks that is measured; `steps` of training for curves, none if 0."""
     share = 0.2 if steps else 1.0

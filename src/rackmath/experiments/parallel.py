@@ -16,10 +16,11 @@ from torch import Tensor, nn
 from torch.func import jvp, vjp
 from torch.nn import functional
 
+from ..progress import Hear, tell
 from .avalanche import avalanche
 from .ciphers import cipher
 from .digits import KINDS, PIXELS, Digits, Kind, Mixer, accuracy, digits, train
-from .measure import Hear, made, one_thread, silent
+from .measure import made, one_thread
 from .results import Attack, Differential, Mixing, Net, Parallel
 
 
@@ -167,7 +168,7 @@ def mixing(name: str) -> Mixing:
 
 def parallel(
     *, epochs: int = 20, sizes: Sequence[float] = (0.05, 0.1, 0.2, 0.3), differential_size: float = 0.2,
-    seed: int = 0, hear: Hear = silent,
+    seed: int = 0, hear: Hear = tell,
 ) -> Parallel:  # fmt: skip
     """Train a network of each kind on digits and ask of all of them, and of ciphers, how differences spread."""
     data = digits()

@@ -200,6 +200,30 @@ def agreement(one: Sequence[Curve], other: Sequence[Curve]) -> Agreement:
     )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Losses:
+    """Runs of one way of training: mean loss of the first and the last stretch, held-out loss, its spread over seeds.
+
+    `first` and `last` are None where no stretch was finished.
+    """
+
+    way: str
+    first: float | None
+    last: float | None
+    held_out: float
+    spread: float
+
+
+def losses(runs: Sequence[Curve]) -> Losses:
+    """The mean losses of runs of one way, nats per byte."""
+    ends = [statistics.fmean(c.training[i] for c in runs) for i in (0, -1)] if runs[0].training else [None, None]
+    held_out = [c.held_out for c in runs]
+    return Losses(
+        way=runs[0].way, first=ends[0], last=ends[1], held_out=statistics.fmean(held_out),
+        spread=statistics.stdev(held_out),
+    )  # fmt: skip
+
+
 # --- recorded -----------------------------------------------------------------------------------------------------
 
 

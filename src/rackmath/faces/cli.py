@@ -16,7 +16,6 @@ import typer
 
 from ..questions.registry import FIRST, GROUPS, entries
 from . import (
-    cli_lab,
     cli_quote,
     commandline,
     endings,
@@ -76,7 +75,6 @@ def _root(
     pass
 
 
-cli_lab.register(app)
 cli_quote.register(app)
 
 for _info in [*app.registered_commands, *(c for g in app.registered_groups if g.typer_instance

@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from ..questions.registry import Entry, command, entries
+from ..questions.registry import groups as groups_known
 from . import options as o
 
 OUTPUT: dict[str, tuple[Any, Any]] = {
@@ -36,6 +37,7 @@ COMPLETE = {
     "engines": o.complete_engines,
     "lists": o.complete_lists,
     "laws": o.complete_laws,
+    "ciphers": o.complete_ciphers,
 }
 
 
@@ -48,10 +50,12 @@ def register(app: typer.Typer, words: Iterable[str], *, every: bool = False) -> 
         on = app
         if group:
             if group not in groups:
-                groups[group] = typer.Typer(no_args_is_help=True)
+                shown = {"help_option_names": ["-h", "--help"]}
+                about = groups_known()[group]
+                groups[group] = typer.Typer(no_args_is_help=True, help=about, context_settings=shown)
                 app.add_typer(groups[group], name=group, rich_help_panel=entry.group)
             on = groups[group]
-        full = every or name in said
+        full = every or said.issuperset(entry.name.split(" "))
         on.command(
             name,
             help=None if full else entry.summary,

@@ -10,7 +10,7 @@ import json
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from ..answers.parts import Answer
 from ..answers.record import csv_text, json_text, plain
 from ..errors import BadInput
+from ..progress import Hear, heard_by
 from ..text import legible
 
 if TYPE_CHECKING:
@@ -185,7 +186,10 @@ def face_of(answer: Any) -> Face:
 
 @contextmanager
 def progress(doing: str, *, after: float = 1.0) -> Iterator[None]:
-    """Say on stderr what takes so long, once it has taken `after` seconds; only where somebody is looking."""
+    """Say on stderr what takes so long, once it has taken `after` seconds; only where somebody is looking.
+
+    Work that tells how far it is (`rackmath.progress`) gets a bar.
+    """
     if not sys.stderr.isatty():
         yield
         return
@@ -196,13 +200,37 @@ def progress(doing: str, *, after: float = 1.0) -> Iterator[None]:
         sys.stderr.write(f"\r{doing} ...")
         sys.stderr.flush()
 
-    timer = threading.Timer(after, say)
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    finally:
+    def clear() -> None:
         timer.cancel()
         if shown.is_set():
             sys.stderr.write("\r" + " " * (len(doing) + 4) + "\r")
             sys.stderr.flush()
+            shown.clear()
+
+    timer = threading.Timer(after, say)
+    timer.daemon = True
+    timer.start()
+    with ExitStack() as stack:
+        stack.callback(clear)
+        bars: list[Hear] = []
+
+        def hear(done: float, what: str) -> None:
+            if not bars:
+                clear()
+                bars.append(stack.enter_context(_bar()))
+            bars[0](done, what)
+
+        with heard_by(hear):
+            yield
+
+
+@contextmanager
+def _bar() -> Iterator[Hear]:
+    """A bar on stderr that leaves nothing behind."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (BarColumn(bar_width=30), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("", total=1.0)
+        yield lambda done, doing: bar.update(task, completed=done, description=doing)

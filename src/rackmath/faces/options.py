@@ -58,6 +58,13 @@ def complete_engines(incomplete: str) -> list[str]:
     return [name for name in (*titles(), *names()) if name.lower().startswith(incomplete.lower())]
 
 
+def complete_ciphers(incomplete: str) -> list[str]:
+    """Names of ciphers that begin with what was typed."""
+    from ..experiments.ciphers import ciphers
+
+    return [one.name for one in ciphers() if one.name.startswith(incomplete.lower())]
+
+
 def complete_laws(incomplete: str) -> list[str]:
     """Names of laws that begin with what was typed."""
     from ..scaling.laws import laws
@@ -248,20 +255,3 @@ def whole(given: str, name: str) -> int:
     if number != int(number):
         raise BadInput(f"{name} = {given!r} is not a whole number")
     return int(number)
-
-
-MOST_MACHINES = 64
-
-
-def machine_names(given: list[str]) -> list[str]:
-    """Machines from repeated and comma-separated words, each once.
-
-    >>> machine_names(["8xh100,8xh200", "8xh100"])
-    ['8xh100', '8xh200']
-    """
-    from ..errors import BadInput
-
-    found = list(dict.fromkeys(part.strip() for word in given for part in word.split(",") if part.strip()))
-    if len(found) > MOST_MACHINES:
-        raise BadInput(f"{len(found):,} machines are named; give at most {MOST_MACHINES}")
-    return found

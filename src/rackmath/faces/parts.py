@@ -26,32 +26,13 @@ class Part:
     holds: Callable[[Given], bool]
 
 
-def _lacks(*names: str) -> Callable[[Given], bool]:
-    return lambda given: not any(given.get(name) for name in names)
-
-
 def _above_zero(name: str) -> Callable[[Given], bool]:
     """Whether a share is given that is not nothing."""
     return lambda given: bool(str(given.get(name) or "").strip(" 0.%"))
 
 
-def _one(name: str) -> Callable[[Given], bool]:
-    """Whether an option that may be repeated, or given with commas, names exactly one thing."""
-    return lambda given: len({w.strip() for word in given.get(name) or () for w in word.split(",") if w.strip()}) == 1
-
-
 PARTS: Mapping[str, tuple[Part, ...]] = {
     "quote": (Part(options=("filled",), not_="where nothing is --idle", holds=_above_zero("idle")),),
-    "lab ciphers": (
-        Part(options=("samples", "seed"), not_="without --cipher where an --sbox is shown",
-             holds=lambda given: bool(given.get("cipher") or not given.get("sbox"))),
-        Part(options=("pairs", "limit"), not_="unless one --cipher is named", holds=_one("cipher")),
-    ),
-    "lab memory": (
-        Part(options=("depths", "width", "context", "batch", "steps", "seeds"), not_="with --recorded",
-             holds=_lacks("recorded")),
-    ),
-    "lab parallel": (Part(options=("sizes", "epochs", "seed"), not_="with --recorded", holds=_lacks("recorded")),),
 }  # fmt: skip
 """By the words of a command; options by the names of its parameters."""
 

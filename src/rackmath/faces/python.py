@@ -7,8 +7,9 @@ from collections.abc import Callable
 from typing import Any
 
 from ..answers.parts import Answer
+from ..errors import did_you_mean
 from ..questions.fields import Spec
-from ..questions.registry import Command, ask, command, entries
+from ..questions.registry import Command, ask, command, entries, groups
 from . import notebook  # noqa: F401  (answers show themselves in notebooks)
 
 
@@ -18,7 +19,11 @@ class Group:
     def __init__(self, name: str) -> None:
         self._name = name
 
+        self.__doc__ = groups()[name]
+
     def __getattr__(self, name: str) -> Callable[..., Answer]:
+        if name not in dir(self):
+            raise AttributeError(f"'rackmath.{self._name}' has no attribute {name!r}{did_you_mean(name, dir(self))}")
         return function(f"{self._name} {name.replace('_', '-')}")
 
     def __dir__(self) -> list[str]:

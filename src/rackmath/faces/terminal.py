@@ -40,12 +40,11 @@ def screen(c: Console, answer: Answer) -> None:
     if answer.blocks and isinstance(answer.blocks[0], Say) and not answer.blocks[0].title:
         c.print()
     opening = True  # a table after nothing but the title and sentences stands off from them
-    for block in answer.blocks:
-        if isinstance(block, Chart) and not block.lines:
-            continue
+    drawn = [b for b in answer.blocks if not isinstance(b, Chart) or b.lines]
+    for before, block in zip([None, *drawn], drawn, strict=False):
         if block.title:
             heading(c, block.title, block.aside)
-        elif opening and isinstance(block, Table):
+        elif (opening and isinstance(block, Table)) or (isinstance(before, Chart) and isinstance(block, Say)):
             c.print()
         opening = opening and isinstance(block, Say) and not block.title
         draw(block, c)

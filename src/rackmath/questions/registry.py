@@ -84,6 +84,19 @@ def entries() -> Mapping[str, Entry]:
     return {one.name: one for one in found}
 
 
+@cache
+def groups() -> Mapping[str, str]:
+    """Groups of commands and what they are about: the docstring of their folder.
+
+    >>> "nothing here protects data" in groups()["lab"]
+    True
+    """
+    root = Path(__file__).parent.parent / "commands"
+    names = dict.fromkeys(name.rpartition(" ")[0] for name in entries() if " " in name)
+    texts = {name: (root / name.replace("-", "_") / "__init__.py").read_text(encoding="utf-8") for name in names}
+    return {name: " ".join(doc[1].split()) if (doc := _DOC.match(text)) else "" for name, text in texts.items()}
+
+
 def _entry(path: Path, root: Path) -> Entry | None:
     inside = path.relative_to(root).with_suffix("")
     parts = inside.parts[:-1] if inside.name == "__init__" else inside.parts
