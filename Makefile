@@ -25,6 +25,7 @@ check: $(VENV)/.dev
 	$(BIN)/python tools/size.py --check
 	$(BIN)/cog --check README.md
 	$(BIN)/python tools/cli_reference.py --check
+	$(BIN)/python tools/command_pages.py --check
 	$(BIN)/python tools/block_keys.py --check
 	$(BIN)/python tools/trust_page.py --check
 	$(BIN)/python tools/blind_page.py --check
@@ -32,6 +33,7 @@ check: $(VENV)/.dev
 docs: $(VENV)/.dev
 	$(BIN)/cog -r README.md
 	$(BIN)/python tools/cli_reference.py
+	$(BIN)/python tools/command_pages.py
 	$(BIN)/python tools/law_table.py
 	$(BIN)/python tools/machine_table.py
 	$(BIN)/python tools/block_keys.py

@@ -1,4 +1,4 @@
-"""Write docs/cli.md from the commands themselves, between the hand-written parts of docs/cli.head.md.
+"""Write docs/cli.md: the hand-written docs/cli.head.md, and every command with its page under docs/commands.
 
 python tools/cli_reference.py            rewrite docs/cli.md
 python tools/cli_reference.py --check    exit 1 if it is not current
@@ -14,15 +14,25 @@ from typing import Any
 import typer
 
 from rackmath.faces.cli import application
+from rackmath.questions.registry import GROUPS, entries
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 
 
 def reference() -> str:
-    """The whole page: the hand-written head, then one section for each command."""
+    """The whole page: the hand-written head, a table of commands for each group, sections of those without a page."""
     root: Any = typer.main.get_command(application(every=True))
     head = (DOCS / "cli.head.md").read_text(encoding="utf-8").rstrip()
-    return "\n\n".join([head, *_sections(root)]) + "\n"
+    return "\n\n".join([head, *_groups(), *_sections(root)]) + "\n"
+
+
+def _groups() -> Iterator[str]:
+    """The commands of each group with what they answer."""
+    for group in GROUPS:
+        found = [one for one in entries().values() if one.group == group]
+        if found:
+            rows = [f"| [`{one.name}`](commands/{one.name.replace(' ', '-')}.md) | {one.summary} |" for one in found]
+            yield "\n".join([f"## {group}", "", "| command | what it answers |", "|---|---|", *rows])
 
 
 def _sections(group: Any, before: str = "") -> Iterator[str]:
@@ -30,7 +40,7 @@ def _sections(group: Any, before: str = "") -> Iterator[str]:
     for name, one in group.commands.items():
         if hasattr(one, "commands"):
             yield from _sections(one, f"{before}{name} ")
-        else:
+        elif f"{before}{name}" not in entries():
             yield _section(f"{before}{name}", one)
 
 

@@ -86,6 +86,39 @@ def _field(value: Any) -> Any:
     return cell(value) if isinstance(value, str) else "" if value is None else value
 
 
+def keys(value: Any, path: str = "") -> dict[str, str]:
+    """Every key of a record by its path, with the type of what it holds: number, text, flag, null or several.
+
+    `[]` stands for every entry of a list; `*` for every name of a mapping whose names are words, or whose entries
+    are mappings of the same keys.
+
+    >>> keys({"front": [{"tpot": 0.02, "kv": "fp8"}, {"tpot": None, "kv": "bf16"}], "parts": {"all reads": 1.0}})
+    {'front[].tpot': 'null, number', 'front[].kv': 'text', 'parts.*': 'number'}
+    """
+    found: dict[str, set[str]] = {}
+    _gather(value, path, found)
+    return {key: ", ".join(sorted(kinds)) for key, kinds in found.items()}
+
+
+def _gather(value: Any, path: str, found: dict[str, set[str]]) -> None:
+    if isinstance(value, Mapping) and value:
+        inner = list(value.values())
+        alike = len(inner) > 2 and all(isinstance(v, Mapping) and v.keys() == inner[0].keys() for v in inner)
+        for key, one in value.items():
+            _gather(one, f"{path}.{'*' if alike or ' ' in key else key}".lstrip("."), found)
+    elif isinstance(value, list) and value:
+        for one in value:
+            _gather(one, f"{path}[]", found)
+    else:
+        found.setdefault(path, set()).add(_kind(value))
+
+
+def _kind(value: Any) -> str:
+    if isinstance(value, list | Mapping):
+        return "empty"
+    return "null" if value is None else {bool: "flag", str: "text"}.get(type(value), "number")
+
+
 def put(record: Record, key: str, value: Any) -> None:
     """Set a value under a key whose dots nest it; mappings under one key are joined.
 
