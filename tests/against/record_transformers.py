@@ -1,24 +1,27 @@
 """Record the parameter counts of `transformers`, component by component, as the truth our readers are held to.
 
 Run by hand, in an environment that has both packages (the counts below came from torch 2.13.0 on CPU and
-transformers 5.23.0; neither is a dependency of rackmath or of its tests):
+transformers 5.24.0; neither is a dependency of rackmath or of its tests):
 
     python tests/against/record_transformers.py [../shared/data/hf_configs] [--names names.json]
 
 Models are built on torch's meta device, so that no weight is allocated. What is recorded: for every config.json in
-the folder the counts alone; for library defaults (families without a config there) the facts of the default
-configuration too. A config transformers cannot build is recorded with the reason. Counted are parameters, each
-once: buffers (rotary tables, the routers' correction biases) are not, and a tied output head counts as 0.
+the folder the counts alone; for the default configuration of every decoder and vision-language family of the library,
+and for other styles of some, the facts of that configuration too. A config transformers cannot build is recorded with
+the reason. Counted are the parameters of the text model, each once: buffers (rotary tables, the routers' correction
+biases) are not, and a tied output head counts as 0.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import functools
 import json
 import re
 import warnings
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import torch
@@ -29,15 +32,31 @@ from transformers.models.auto.modeling_auto import (
     MODEL_FOR_CAUSAL_LM_MAPPING,
     MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING,
 )
+from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES as CAUSAL_NAMES
+from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES as IMAGE_NAMES
+from transformers.models.auto.modeling_auto import MODEL_FOR_MULTIMODAL_LM_MAPPING_NAMES as MULTIMODAL_NAMES
 
-DEFAULTS = (
-    "llama", "gemma", "gemma2", "gemma3_text", "gemma3n_text", "gemma4_text", "jamba", "olmo", "olmo2", "olmo3",
-    "olmoe", "falcon", "opt", "bloom", "gpt2", "gptj", "gpt_neox", "minimax", "minimax_m2", "glm", "glm4",
-    "glm4_moe", "glm4_moe_lite", "phi", "phi3", "phimoe", "mistral", "mixtral", "qwen2", "qwen2_moe", "qwen3",
-    "qwen3_moe", "qwen3_next", "gpt_oss", "llama4_text", "deepseek_v3", "nemotron_h",
-    "starcoder2", "granite", "cohere", "stablelm",
+NO_DECODERS = (
+    "bart", "bert", "bert-generation", "big_bird", "bigbird_pegasus", "blenderbot", "blenderbot-small",
+    "camembert", "data2vec-text", "electra", "ernie", "marian", "mbart", "megatron-bert", "musicgen",
+    "musicgen_melody", "mvp", "pegasus", "plbart", "prophetnet", "reformer", "rembert", "roberta",
+    "roberta-prelayernorm", "roc_bert", "roformer", "trocr", "vision-encoder-decoder", "whisper", "xlm",
+    "xlm-roberta", "xlm-roberta-xl", "xlnet", "xmod", "florence2", "pix2struct", "pp_formulanet", "t5gemma2",
+    "udop",
 )  # fmt: skip
-"""Model types held to the oracle with the library's default configuration."""
+"""Model types with a causal class that are encoders, or decoders that only read an encoder's output."""
+
+MENDED = {
+    "dbrx": {"attn_config": {"kv_n_heads": 8}, "ffn_config": {"ffn_hidden_size": 10752, "moe_num_experts": 16,
+             "moe_top_k": 4}, "d_model": 6144, "n_heads": 48, "n_layers": 40, "vocab_size": 100352},
+    "hunyuan_v1_dense": {"head_dim": 128}, "hunyuan_v1_moe": {"head_dim": 128, "num_experts": 16, "moe_topk": 2},
+    "ministral": {"head_dim": 128}, "nemotron": {"num_key_value_heads": 8},
+    "dots1": {"n_routed_experts": 128, "n_shared_experts": 2, "num_experts_per_tok": 6, "first_k_dense_replace": 1},
+    "lfm2_moe": {"layer_types": ["conv", "conv", "full_attention", "conv"] * 8},
+    "deepseek_v2": {"num_experts_per_tok": 6}, "qwen4_exp_text": {"ple_layer_ids": []},
+    "chameleon": {"rope_parameters": {"rope_type": "default", "rope_theta": 10000.0}},
+}  # fmt: skip
+"""What must be added to a default configuration that the library cannot build, or that names no choice of experts."""
 
 VARIANTS = {
     "falcon-40b-style": ("falcon", {
@@ -103,47 +122,83 @@ VARIANTS = {
 NOT_FACTS = re.compile(
     r"^(_|transformers_version|architectures$|dtype|torch_dtype|id2label|label2id|problem_type|output_|return_dict|"
     r"chunk_size_feed|is_encoder_decoder|.*_token_id|use_cache|initializer|.*dropout|.*_pdrop|layer_norm_eps|rms_norm|"
-    r"rope|partial_rotary|.*aux_loss|attn_implementation|pruned|finetuning|task|tokenizer|bos|eos|pad|prefix|summary|"
+    r"rope|partial_rotary|.*aux_loss|attn_implementation|pruned|finetuning|task|tokenizer|bos|eos|pad|prefix|summary|initializer|init_|"
     r"embedding_.*scale|.*_multiplier|routed_scaling|norm_topk|rescale|time_step)"
 )
+KEPT = ("text_config", "llm_config", "thinker_config", "attn_config", "ffn_config", "per_layer_config",
+        "linear_attn_config", "sparse_attention_config", "architectures")  # fmt: skip
+"""Sections with facts of the text model."""
+
 VISION = re.compile(r"(^|\.)(visual|vision_tower|vision_model|vision_embed_tokens|multi_modal_projector|embed_vision|"
-                    r"audio_tower|embed_audio|mm_projector|patch_merge_mlp|vit_large_projector)(\.|$)")  # fmt: skip
+                    r"audio_tower|embed_audio|mm_projector|patch_merge_mlp|vit_large_projector|embed_tokens_extend|codec_model|"
+                    r"protein_encoder)(\.|$)")  # fmt: skip
 
 
 def component(name: str) -> str:
     """The component of `rackmath.world.model.COMPONENTS` that a parameter belongs to."""
     if re.search(r"(^|\.)(mtp|nextn)", name):
         return "draft"
-    if re.search(r"(^|\.)(lm_head|embed_out)\.", name):
+    if re.search(r"(^|\.)lm_head\.|^(embed_out|head|decoder|output)\.", name):
         return "head"
-    inside = re.search(r"\.(?:layers|h|blocks)\.\d+\.(.*)$", name)
+    inside = re.search(r"\.(?:layers|h|blocks|gated_cross_attn_layers)\.\d+\.(.*)$", name)
     if not inside:
-        if re.search(r"norm|\.ln_f|hc_", name):
+        if re.search(r"norm|\.ln_|hc_|rotary|query$|input_hidden_states", name):
             return "norm"
         if "per_layer_model_projection" in name:  # feeds every layer: our readers count a share in each MLP
             return "mlp"
-        return "embedding" if re.search(r"embed|\.w[tp]e\.|altup_projections|project_(in|out)", name) else "?"
+        if "dense_bias" in name:
+            return "attention"
+        return (
+            "embedding"
+            if re.search(r"embed|\.w[tp]?e?\.|altup_proj|project_(in|out)|position_bias|segment_emb", name)
+            else "?"
+        )
     rest = inside[1]
     for kind, pattern in (
-        ("shared_experts", r"shared_expert|latent_proj"),
-        ("experts", r"(^|\.)experts\."),
-        ("router", r"(^|\.)(gate|router)\."),
-        ("norm", r"^[a-z_]*(layer_?norm\w*|_norm|_hc)(\.|$)|^ln_|^norm\."),
-        ("attention", r"^(self_attn|self_attention|attention|attn|linear_attn|mamba)\.|^mixer\.(?!up_|down_)"),
-        ("mlp", r"mlp|feed_forward|^fc[12]|per_layer|laurel|altup|^mixer\.(up|down)_"),
+        ("norm", r"^(attn_hc|ffn_hc|pre_ln|input_layernorm|post_attention_layernorm)\.|residual|_message_gate"),
+        ("attention", r"^(self_att|self_attn|self_attention|attention|attn|linear_attn|mamba|cross_attn|"
+                      r"conv|temporal_block|mlstm_layer|multi_head_attention|cross_attn_\w+_gate|alpha_\w+)(\.(?!layernorm_before)|$)"),
+        ("shared_experts", r"shared_expert|shared_mlp|latent_proj|(pre|post)_expert_proj"),
+        ("router", r"(^|\.)(gate|router|expert_bias)(\.|$)|_expert_norm|^mlp\.bias"),
+        ("experts", r"(^|\.)experts\.|^mlp\.(in|out)put_linear"),
+        ("norm", r"^[a-z_]*(layer_?norm\w*|_norm\d?|_hc)(\.|$)|layernorm_before_|^ln_?|^norm_?\w*\.|"
+                 r"post_mlp_layernorm|^lambda_|input\.query"),
+        ("attention", r"^mixer\.(?!up_|down_)"),
+        ("mlp", r"mlp|feed_forward|^fc[12]|^ffn|per_layer|laurel|altup|^mixer\.(up|down)_"),
     ):  # fmt: skip
         if re.search(pattern, rest):
             return kind
     return "?"
 
 
-def counts_of(model: torch.nn.Module) -> tuple[dict[str, int], dict[str, str]]:
+def text_part(model: torch.nn.Module, config: transformers.PretrainedConfig) -> tuple[str, ...]:
+    """The prefixes of a model's text part: the module that has the text model's config, and the output head."""
+    text = config.get_text_config(decoder=True)
+    if text is config:
+        return ("",)
+    for name, module in model.named_modules():
+        if name and getattr(module, "config", None) is text:
+            above = name.split(".")[:-1]
+            return (
+                f"{name}.",
+                "head.",
+                "output.",
+                *(".".join([*above[:k], "lm_head."]) for k in range(len(above) + 1)),
+            )
+    raise ValueError(f"{type(model).__name__} has no module of its text config")
+
+
+def counts_of(model: torch.nn.Module, prefixes: tuple[str, ...]) -> tuple[dict[str, int], dict[str, str]]:
     """Parameters by component, and the shape of one parameter of each name pattern, for checking by eye."""
     total: Counter[str] = Counter()
     seen: dict[str, str] = {}
     for name, parameter in model.named_parameters():
-        if VISION.search(name):
+        if not name.startswith(prefixes) or (prefixes == ("",) and VISION.search(name)):
             continue
+        if "gate_up_proj" in name and (zero := getattr(model.config, "zero_expert_num", 0)):
+            parameter = parameter[
+                :-zero
+            ]  # the library allocates, and no checkpoint holds, what experts that copy lack
         kind = component(name)
         total[kind] += parameter.numel()
         seen.setdefault(f"{kind}: {re.sub(r'[.][0-9]+[.]', '.N.', name)}", str(tuple(parameter.shape)))
@@ -175,31 +230,83 @@ def config_of(raw: dict) -> transformers.PretrainedConfig:
     )
 
 
-def record(config: transformers.PretrainedConfig) -> dict:
-    """Build the text model on the meta device and count it."""
-    text = config.get_text_config()
-    causal = type(text) in MODEL_FOR_CAUSAL_LM_MAPPING
-    if not causal and type(config) not in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING:
-        raise ValueError(f"{type(config).__name__} has no causal language model class")
+def record(config: transformers.PretrainedConfig, architecture: str = "") -> dict:
+    """Build a model on the meta device and count its text part."""
     with torch.device("meta"), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        build = AutoModelForCausalLM if causal else AutoModelForImageTextToText
-        model = build.from_config(text if causal else config, trust_remote_code=False)
-    counts, names = counts_of(model)
+        if architecture:
+            model = getattr(transformers, architecture)(config)
+        else:
+            text = config.get_text_config()
+            causal = type(text) in MODEL_FOR_CAUSAL_LM_MAPPING
+            if not causal and type(config) not in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING:
+                raise ValueError(f"{type(config).__name__} has no causal language model class")
+            build = AutoModelForCausalLM if causal else AutoModelForImageTextToText
+            config = text if causal else config
+            model = build.from_config(config, trust_remote_code=False)
+    counts, names = counts_of(model, text_part(model, config))
     return {
         "model_type": config.model_type, "built_as": type(model).__name__, "counts": counts,
         "total": sum(v for k, v in counts.items() if k != "draft"), "names": names,
     }  # fmt: skip
 
 
-def attempt(label: str, make: Callable[[], transformers.PretrainedConfig]) -> dict:
+def decoders() -> dict[str, str]:
+    """Every decoder and vision-language family of the library, with the class that builds it."""
+    found: dict[str, str] = {}
+    for mapping in (CAUSAL_NAMES, IMAGE_NAMES, MULTIMODAL_NAMES):
+        for kind, built in mapping.items():
+            found.setdefault(kind, built if isinstance(built, str) else built[0])
+    return {kind: built for kind, built in sorted(found.items()) if kind not in NO_DECODERS}
+
+
+def facts_of(config: transformers.PretrainedConfig, architecture: str) -> dict:
+    """The keys of a configuration that may state a fact; of sections, the text model's alone in full."""
+    found = {**json.loads(json.dumps(config.to_dict(), default=str)), "architectures": [architecture]}
+    return shortened(found)
+
+
+def shortened(given: dict) -> dict:
+    """A configuration without what says nothing about sizes."""
+    found = {}
+    for key, value in given.items():
+        if value is None or (NOT_FACTS.match(key) and key != "architectures"):
+            continue
+        if isinstance(value, dict) and key not in KEPT:
+            value = {"model_type": value["model_type"]} if value.get("model_type") else {}
+        nested = isinstance(value, dict) and key != "per_layer_config"
+        found[key] = shortened(value) if nested else value
+    return found
+
+
+def attempt(label: str, make: Callable[[], dict]) -> dict:
     """One record, or the reason there is none."""
     try:
-        found = record(make())
+        found = make()
     except Exception as error:
         found = {"cannot_build": f"{type(error).__name__}: {str(error).strip()[:240]}"}
     print(label, found.get("total", found.get("cannot_build")), flush=True)
     return found
+
+
+def styles() -> Iterator[tuple[str, str, dict, str]]:
+    """What is recorded under which label: model type, changes to its default configuration, the class for it."""
+    for kind, built in decoders().items():
+        yield kind, kind, MENDED.get(kind, {}), built
+    for label, (kind, changes) in VARIANTS.items():
+        yield label, kind, changes, decoders()[kind]
+
+
+def record_style(kind: str, changes: dict, built: str) -> dict:
+    """The record of a default configuration with changes; of its text model alone where the whole cannot be built."""
+    config = AutoConfig.for_model(kind, **changes)
+    try:
+        return record(config, built)
+    except Exception:
+        text = config.get_text_config()
+        if text is config:
+            raise
+        return {**record(text), "model_type": kind}
 
 
 def main() -> None:
@@ -213,21 +320,24 @@ def main() -> None:
     for path in sorted(chosen.folder.glob("*.json")):
         if path.name.endswith("_hf_quant_config.json"):
             continue
-        found = attempt(path.name, lambda path=path: config_of(json.loads(path.read_text())))
+        found = attempt(path.name, lambda path=path: record(config_of(json.loads(path.read_text()))))
         names[path.name] = found.pop("names", {})
         configs[path.name] = found
-    for label, (kind, changes) in ({kind: (kind, {}) for kind in DEFAULTS} | VARIANTS).items():
-        found = attempt(label, lambda kind=kind, changes=changes: AutoConfig.for_model(kind, **changes))
+    for label, kind, changes, built in styles():
+        found = attempt(label, functools.partial(record_style, kind, changes, built))
         names[label] = found.pop("names", {})
-        if "counts" in found:
-            facts = AutoConfig.for_model(kind, **changes).to_dict()
-            found["config"] = {k: v for k, v in facts.items() if not NOT_FACTS.match(k) and v is not None}
+        found["model_type"] = kind
+        with contextlib.suppress(Exception):
+            found["config"] = facts_of(AutoConfig.for_model(kind, **changes), built)
         defaults[label] = found
-    result = {
-        "transformers": transformers.__version__, "torch": torch.__version__.split("+")[0],
-        "configs": configs, "defaults": defaults,
-    }  # fmt: skip
-    chosen.out.write_text(json.dumps(result, indent=1, sort_keys=True) + "\n")
+    counted = sum("counts" in found for found in defaults.values())
+    print(f"{counted} of {len(defaults)} default configurations and styles counted")
+    kept = {"transformers": transformers.__version__, "torch": torch.__version__.split("+")[0]}
+    lines = [f" {json.dumps(k)}: {json.dumps(v)}," for k, v in kept.items()]
+    for part, of in (("configs", configs), ("defaults", defaults)):
+        inside = ",\n".join(f"  {json.dumps(k)}: {json.dumps(of[k], sort_keys=True)}" for k in sorted(of))
+        lines.append(f' "{part}": {{\n{inside}\n }}' + ("," if part == "configs" else ""))
+    chosen.out.write_text("{\n" + "\n".join(lines) + "\n}\n")
     if chosen.names:
         chosen.names.write_text(json.dumps(names, indent=1) + "\n")
 

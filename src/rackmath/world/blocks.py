@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Protocol, TypeVar
 
+from .gated import CrossAttention, GatedLinearRecurrence, MatrixMemory, RwkvTimeMix, ShortConvolution
 from .model import FeedForward, Matrix, Mixer, Stream
 from .recurrent import GatedDeltaNet, KimiDeltaAttention, LightningAttention, Mamba1, Mamba2
 from .sparse import CompressedAttention, index_stream
@@ -261,7 +262,8 @@ class MixtureOfExperts:
     `d_shared` is the width of all shared experts together. `d_latent`: experts work in a narrower space, with a
     projection down before and up after them. `extra_parameters` holds biases of router and dense part,
     `expert_extra_parameters` those of one expert. The router picks experts from at most `node_limit` of
-    `node_groups` groups of experts.
+    `node_groups` groups of experts. Beside `n_experts` it may know `n_zero` that compute nothing (LongCat Flash): of
+    a token's `top_k` choices a proportional share falls on them, which balancing aims at.
 
     >>> v3 = MixtureOfExperts(d_model=7168, n_experts=256, top_k=8, d_expert=2048, n_shared=1, d_shared=2048)
     >>> sum(m.parameters for m in v3.block().expert)
@@ -280,6 +282,7 @@ class MixtureOfExperts:
     d_dense: float = 0
     node_limit: float = math.inf
     node_groups: float = 0
+    n_zero: float = 0
     extra_parameters: float = 0
     expert_extra_parameters: float = 0
 
@@ -290,7 +293,7 @@ class MixtureOfExperts:
             matrices=tuple(self._for_every_token()),
             expert=_mlp_matrices(d_inner, self.d_expert, self.gated, "experts"),
             n_experts=self.n_experts,
-            top_k=self.top_k,
+            top_k=self.top_k * self.n_experts / (self.n_experts + self.n_zero) if self.n_zero else self.top_k,
             d_dispatch=d_inner,
             d_expert=self.d_expert,
             d_dense=self.d_shared + self.d_dense,
@@ -309,7 +312,7 @@ class MixtureOfExperts:
             return Matrix(name=name, d_in=d_in, d_out=d_out, shard="replicated", component=component)
 
         matrices = [
-            whole("router", self.d_model, self.n_experts, "router"),
+            whole("router", self.d_model, self.n_experts + self.n_zero, "router"),
             *_mlp_matrices(self.d_model, self.d_shared, self.gated, "shared_experts"),
             *_mlp_matrices(self.d_model, self.d_dense, self.gated, "mlp"),
         ]
@@ -340,6 +343,11 @@ MIXERS: Kinds[Mixer] = {
     "lightning": LightningAttention,
     "mamba1": Mamba1,
     "mamba2": Mamba2,
+    "short_conv": ShortConvolution,
+    "rg_lru": GatedLinearRecurrence,
+    "mlstm": MatrixMemory,
+    "rwkv": RwkvTimeMix,
+    "cross": CrossAttention,
 }
 FFNS: Kinds[FeedForward] = {
     "mlp": DenseMlp,

@@ -42,7 +42,7 @@ LIMITS: dict[str, Limit] = {
     "index_n_heads": _SOME, "index_head_dim": _SOME, "d_side": _SOME, "n_side": _SOME, "n_shared": _SOME,
     "d_shared": _SOME, "d_dense": _SOME, "node_groups": _SOME, "ratio": _SOME, "hyper_streams": _SOME,
     "qk_rope_head_dim": _SOME, "rope_head_dim": _SOME, "qk_nope_head_dim": _SOME, "q_lora_rank": _SOME,
-    "d_latent": _SOME,
+    "d_latent": _SOME, "n_zero": _SOME,
     "conv_kernel": Limit(most=1e4, whole=True), "n_groups": WIDTH,
     "state_bytes": Limit(least=0.25, most=16),
     "activation_bytes": Limit(least=0.25, most=16),

@@ -91,7 +91,8 @@ class GatedDeltaNet:
 class KimiDeltaAttention:
     """Kimi delta attention: a gated delta net whose decay differs by channel, from a low-rank projection.
 
-    The output gate is low-rank too (Kimi Linear) or a full matrix (Kimi K3). FLOPs as in `gated_delta`.
+    The output gate is low-rank too (Kimi Linear) or a full matrix (Kimi K3), and so may the decay be (Ling 3). FLOPs
+    as in `gated_delta`.
 
     >>> mixer = KimiDeltaAttention(d_model=7168, n_heads=96, head_dim=128, full_rank_gate=True).block()   # Kimi K3
     >>> mixer.state_elements * mixer.state_bytes                 # 96 * 128 * 128 * 4 + 3 * 3 * 96 * 128 * 2
@@ -103,6 +104,7 @@ class KimiDeltaAttention:
     head_dim: float
     conv_kernel: float = 4
     full_rank_gate: bool = False
+    full_rank_decay: bool = False
     state_bytes: float = 4
     extra_parameters: float = 0
 
@@ -110,11 +112,10 @@ class KimiDeltaAttention:
         width = self.n_heads * self.head_dim
         matrices = [
             Matrix(name="qkv", d_in=self.d_model, d_out=width, count=3),
-            Matrix(name="decay_down", d_in=self.d_model, d_out=self.head_dim, shard="replicated"),
-            Matrix(name="decay_up", d_in=self.head_dim, d_out=width),
+            *self._low_rank("decay", width, full=self.full_rank_decay),
             Matrix(name="beta", d_in=self.d_model, d_out=self.n_heads),
             Matrix(name="o", d_in=width, d_out=self.d_model),
-            *self._gate(width),
+            *self._low_rank("gate", width, full=self.full_rank_gate),
         ]
         recurrence = Recurrence(
             state=width * self.head_dim,
@@ -126,12 +127,12 @@ class KimiDeltaAttention:
         own = width + self.n_heads + self.head_dim + self.extra_parameters
         return recurrence.mixer("kda", matrices, heads=self.n_heads, extra_parameters=own, kernels=8)
 
-    def _gate(self, width: float) -> tuple[Matrix, ...]:
-        if self.full_rank_gate:
-            return (Matrix(name="gate", d_in=self.d_model, d_out=width),)
+    def _low_rank(self, name: str, width: float, *, full: bool) -> tuple[Matrix, ...]:
+        if full:
+            return (Matrix(name=name, d_in=self.d_model, d_out=width),)
         return (
-            Matrix(name="gate_down", d_in=self.d_model, d_out=self.head_dim, shard="replicated"),
-            Matrix(name="gate_up", d_in=self.head_dim, d_out=width),
+            Matrix(name=f"{name}_down", d_in=self.d_model, d_out=self.head_dim, shard="replicated"),
+            Matrix(name=f"{name}_up", d_in=self.head_dim, d_out=width),
         )
 
 
@@ -139,7 +140,8 @@ class KimiDeltaAttention:
 class Mamba2:
     """Mamba-2: one head_dim x d_state state per head, decayed by one factor per head.
 
-    Per state element 5 FLOPs: decay (1), adding the new input (2), reading out (2).
+    Per state element 5 FLOPs: decay (1), adding the new input (2), reading out (2). Without `gate_norm` the gated
+    output is not normalised (Falcon-H1).
 
     >>> mixer = Mamba2(d_model=2688, n_heads=64, head_dim=64, d_state=128, n_groups=8).block()      # Nemotron 3 Nano
     >>> mixer.state_elements * mixer.state_bytes                 # 64 * 64 * 128 * 4 + 3 * 6144 * 2
@@ -153,6 +155,7 @@ class Mamba2:
     n_groups: float = 1
     conv_kernel: float = 4
     conv_bias: bool = True
+    gate_norm: bool = True
     state_bytes: float = 4
     extra_parameters: float = 0
 
@@ -170,7 +173,12 @@ class Mamba2:
             conv_channels=channels,
             conv_kernel=self.conv_kernel,
         )
-        own = 3 * self.n_heads + inner + (channels if self.conv_bias else 0) + self.extra_parameters
+        own = (
+            3 * self.n_heads
+            + (inner if self.gate_norm else 0)
+            + (channels if self.conv_bias else 0)
+            + self.extra_parameters
+        )
         return recurrence.mixer("mamba2", matrices, heads=self.n_heads, extra_parameters=own, kernels=5)
 
 

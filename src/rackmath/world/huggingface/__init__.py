@@ -25,10 +25,11 @@ from .config import Config, group_layers
 from .context import context_limit
 from .quantization import read_precision
 from .registry import FAMILIES, Family, family
+from .table import packaged, read
 
 __all__ = ["Config", "describe", "families", "family", "group_layers", "load_json", "read_model"]
 
-_TEXT = ("text_config", "llm_config", "language_config")
+_TEXT = ("thinker_config", "text_config", "llm_config", "language_config", "decoder", "decoder_config")
 _MODALITIES = (
     ("vision_config", "vision"),
     ("audio_config", "audio"),
@@ -40,7 +41,13 @@ def families() -> dict[str, Family]:
     """Every family this package reads, by `model_type` and by architecture."""
     for module in pkgutil.iter_modules(__path__):
         importlib.import_module(f"{__name__}.{module.name}")
+    for name, row in packaged().named.items():
+        FAMILIES.setdefault(name, functools.partial(_by_row, row))
     return FAMILIES
+
+
+def _by_row(row: str, config: Config) -> dict[str, Any]:
+    return read(packaged().row(row), config)
 
 
 def describe(config: Mapping[str, Any], *, name: str, quant: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -52,8 +59,7 @@ def describe(config: Mapping[str, Any], *, name: str, quant: Mapping[str, Any] |
     if not isinstance(config, Mapping):
         raise BadInput(f"{name}: a config is a JSON object, not {shown(config)}")
     outer = Config(config, name)
-    key = next((k for k in _TEXT if isinstance(config.get(k), Mapping)), None)
-    text = Config({**_inherited(config), **config[key]}, name) if key else outer
+    text = Config(_innermost(config), name)
     found, reader = _reader(text, outer)
     description: dict[str, Any] = {"name": name, "family": found, **reader(text)}
     context = context_limit(text)
@@ -101,9 +107,15 @@ def _sibling(path: Path) -> Mapping[str, Any] | None:
     return None
 
 
-def _inherited(config: Mapping[str, Any]) -> dict[str, Any]:
-    """What a text section takes from the object around it where it does not say so itself."""
-    return {key: config[key] for key in ("tie_word_embeddings",) if key in config}
+def _innermost(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The text model's section, or the config itself; whether its head is its embedding the object around it says."""
+    for _ in _TEXT:
+        key = next((k for k in _TEXT if isinstance(config.get(k), Mapping)), None)
+        if key is None:
+            break
+        said = config.get("tie_word_embeddings")
+        config = config[key] if said is None else {**config[key], "tie_word_embeddings": said}
+    return config
 
 
 def _reader(text: Config, outer: Config) -> tuple[str, Family]:

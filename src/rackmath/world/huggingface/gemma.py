@@ -1,4 +1,4 @@
-"""Gemma 1 to 4: head width apart from the model's, tied embeddings, windows between global layers."""
+"""Gemma 3n and 4: late layers that share a cache, small inputs for every layer."""
 
 from __future__ import annotations
 
@@ -8,35 +8,9 @@ from .config import Config, LayerParts
 from .parts import Part, attention, decoder, dense, kinds, routed, window
 from .registry import family
 
-_GEMMA3 = {"vocab_size": 262208, "num_attention_heads": 8, "num_key_value_heads": 4, "head_dim": 256}
-"""Published Gemma 3 configs leave out what equals the library's default (transformers 5.23.0, Gemma3TextConfig)."""
-
 
 def _bias(config: Config) -> str:
     return "qkvo" if config.flag("attention_bias", default=False) else ""
-
-
-@family("gemma", "GemmaForCausalLM")
-def gemma(config: Config) -> dict[str, Any]:
-    """Gemma 1: full attention, two norms per layer."""
-    layer: LayerParts = (attention(config, bias=_bias(config)), dense(config), 2 * config.count("hidden_size"))
-    return decoder(config, [layer] * config.layers(), tied=True)
-
-
-@family(
-    "gemma2", "Gemma2ForCausalLM", "gemma3", "gemma3_text", "Gemma3ForCausalLM", "Gemma3ForConditionalGeneration",
-)  # fmt: skip
-def gemma2(config: Config) -> dict[str, Any]:
-    """Gemma 2 (every other layer global) and 3 (every sixth, with a norm on queries and keys); four norms."""
-    second = config.text("model_type") == "gemma2" or config.raw.get("architectures") == ["Gemma2ForCausalLM"]
-    if not second:
-        config = Config({**_GEMMA3, **{k: v for k, v in config.raw.items() if v is not None}}, config.name)
-    every = 2 if second else config.count("sliding_window_pattern", default=6)
-    whole = attention(config, bias=_bias(config), qk_norm="" if second else "head")
-    near = {**whole, **window(config)}
-    kind_of = kinds(config, config.layers(), lambda i: "sliding_attention" if (i + 1) % every else "full_attention")
-    ffn, norms = dense(config), 4 * config.count("hidden_size")
-    return decoder(config, [(near if k == "sliding_attention" else whole, ffn, norms) for k in kind_of], tied=True)
 
 
 @family("gemma4", "gemma4_text", "gemma4_unified", "gemma4_unified_text", "Gemma4ForCausalLM",

@@ -10,33 +10,6 @@ from .parts import attention, decoder, dense, draft
 from .registry import family
 
 
-@family("mimo_v2_flash", "MiMoV2FlashForCausalLM")
-def mimo_v2(config: Config) -> dict[str, Any]:
-    """MiMo V2 Flash: five layers with a window of 128 and sinks to one global layer, other KV heads in each kind."""
-    norms, n_layers = 2 * config.count("hidden_size"), config.layers()
-    heads = config.count("num_attention_heads")
-    sinks = heads if config.flag("add_full_attention_sink_bias", default=False) else 0
-    full = attention(config, more=sinks, v_head_dim=config.maybe("v_head_dim", least=1))
-    heads = config.count("swa_num_attention_heads", default=heads)
-    local = {
-        **full,
-        "n_heads": heads,
-        "n_kv_heads": config.count("swa_num_key_value_heads", default=full["n_kv_heads"]),
-        "head_dim": config.count("swa_head_dim", default=full["head_dim"]),
-        "v_head_dim": config.maybe("swa_v_head_dim", least=1) or full["v_head_dim"],
-        "window": config.count("sliding_window", "sliding_window_size"),
-        "extra_parameters": heads if config.flag("add_swa_attention_sink_bias", default=True) else 0,
-    }
-    windowed = _windowed(config, default=[not (i == 0 or (i + 1) % 6 == 0) for i in range(n_layers)])
-    moe, plain = experts(config), dense(config)
-    is_routed = routed_layers(config, first_dense=1)
-    return decoder(
-        config,
-        [(local if w else full, moe if r else plain, norms) for w, r in zip(windowed, is_routed, strict=True)],
-        notes=["the config does not describe its multi-token-prediction layers; they are left out"],
-    )
-
-
 @family("step3p5", "Step3p5ForCausalLM", "step3p7", "Step3p7ForConditionalGeneration", "Step3p7FlashForCausalLM")
 def step3(config: Config) -> dict[str, Any]:
     """Step 3.5 and 3.7 Flash: window and global layers, a gate on every head, experts after three dense layers."""
