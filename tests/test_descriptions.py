@@ -82,7 +82,7 @@ def test_the_page_lists_every_key() -> None:
     run = [sys.executable, str(ROOT / "tools" / "block_keys.py"), "--check"]
     done = subprocess.run(run, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    page = (ROOT / "docs" / "models.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "concepts" / "models.md").read_text(encoding="utf-8")
     for kind, block in {**MIXERS, **FFNS}.items():
         section = page.partition(f" `{kind}`\n")[2].partition("####")[0]
         assert all(f"`{key}`" in section for key in inspect.signature(block).parameters if key != "d_model")

@@ -11,7 +11,7 @@ import pytest
 from rackmath.faces.cli import application, run
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
+PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
 
 FILLED = {"MODEL": "meta-llama/Meta-Llama-3.1-8B", "MACHINE": "8xh100", "NAME": "", "PRICELIST": "", "CLAIM": "4"}
 """Placeholders, with something small in their place; what stands in brackets is left out."""
@@ -56,6 +56,20 @@ def words(line: str) -> list[str] | None:
 
 README = [line for line in lines(PAGES[0]) if words(line) and not any(s in line for s in SLOW)]
 ALL = [(page.name, line) for page in PAGES for line in lines(page) if words(line)]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=[str(page.relative_to(ROOT)) for page in PAGES])
+def test_links_lead_somewhere(page: Path):
+    for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8")):
+        file, _, heading = target.partition("#")
+        if ":" in file:
+            continue
+        to = (page.parent / file).resolve() if file else page
+        assert to.exists(), f"{page.name}: {target}"
+        if heading and page.name != "cli.head.md":  # the head of another page
+            heads = re.findall(r"^#+ (.+)$", to.read_text(encoding="utf-8"), flags=re.M)
+            known = {re.sub(r"[^\w -]", "", head).strip().lower().replace(" ", "-") for head in heads}
+            assert heading in known, f"{page.name}: {target}"
 
 
 def test_commands_are_found():

@@ -270,6 +270,6 @@ def test_an_unknown_family_is_named_and_shown_the_way_out() -> None:
 
 
 def test_the_documented_example_is_a_model() -> None:
-    text = (HERE.parent / "docs" / "models.md").read_text()
+    text = (HERE.parent / "docs" / "concepts" / "models.md").read_text()
     model = build(tomllib.loads(text.split("```toml\n")[1].split("```")[0]))
     assert (model.n_layers, model.precision.experts.name, model.precision.kv.name) == (32, "mxfp4", "fp8")

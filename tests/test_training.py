@@ -425,7 +425,7 @@ MOST = {
 
 
 def test_scores_of_reported_runs() -> None:
-    """Figures of docs/training.md, on the shared table; a source nobody can predict yet would show up here."""
+    """Figures of docs/concepts/training.md, on the shared table; a source nobody can predict would show up here."""
     rows = [r for r in reported("") if "vTrain" not in r["paper_or_repo"] and "Pope" not in r["paper_or_repo"]]
     scored = answered(kind_named("training"), rows, None)  # type: ignore[arg-type]
     lines = {(line.source, line.quantity): line for line in by_source(scored)}

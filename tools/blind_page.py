@@ -1,4 +1,4 @@
-"""The generated parts of docs/infer.md and its picture: python tools/blind_page.py [--check].
+"""The generated parts of docs/concepts/infer.md and its picture: python tools/blind_page.py [--check].
 
 They are made of `data/fitted/blind.csv`, which `python -m rackmath.evidence.blind --record` writes.
 """
@@ -21,7 +21,7 @@ from rackmath.units import show
 from rackmath.views.blind_test import blind_picture
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGE = ROOT / "docs" / "infer.md"
+PAGE = ROOT / "docs" / "concepts" / "infer.md"
 PICTURE = ROOT / "docs" / "pictures" / "blind-active.svg"
 TARGET = (0.85, 0.95)
 LITTLE = 0.25  # bits below which a price says little

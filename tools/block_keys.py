@@ -1,4 +1,4 @@
-"""Write the keys of every block into docs/models.md, from the blocks: python tools/block_keys.py [--check]."""
+"""Write the keys of every block into docs/concepts/models.md: python tools/block_keys.py [--check]."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 from rackmath.world.blocks import FFNS, MIXERS
 
-DOCS = Path(__file__).resolve().parent.parent / "docs" / "models.md"
+DOCS = Path(__file__).resolve().parent.parent / "docs" / "concepts" / "models.md"
 BEGIN, END = "<!-- begin generated: python tools/block_keys.py -->", "<!-- end generated -->"
 
 
@@ -52,7 +52,7 @@ def main() -> None:
     new = text[: text.index(BEGIN)] + pages() + text[text.index(END) + len(END) :]
     if "--check" in sys.argv[1:]:
         if new != text:
-            raise SystemExit("docs/models.md is out of step: run python tools/block_keys.py")
+            raise SystemExit("docs/concepts/models.md is out of step: run python tools/block_keys.py")
         return
     DOCS.write_text(new, encoding="utf-8")
 

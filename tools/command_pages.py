@@ -38,7 +38,13 @@ def path(name: str) -> Path:
 def page(name: str, answer: Answer) -> str:
     """The text of the page of a command."""
     head = "<!-- generated: python tools/command_pages.py -->\n\n"
-    return head + docs.page(command(name), answer)
+    more = ROOT / "docs" / "concepts" / f"{name.partition(' ')[0]}.md"
+    see = (
+        f"How it is worked out, and what it rests on: [{more.stem}](../concepts/{more.name})."
+        if more.exists()
+        else ""
+    )
+    return head + docs.page(command(name), answer, see)
 
 
 def keys_of(answer: Answer) -> dict[str, str]:

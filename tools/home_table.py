@@ -1,4 +1,4 @@
-"""Write the table of home engines' memory into docs/home.md: python tools/home_table.py [--check]."""
+"""Write the table of home engines' memory into docs/concepts/home.md: python tools/home_table.py [--check]."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from rackmath.evidence.local_logs import LocalLog, local_logs
 from rackmath.world.engine import titles
 
-DOCS = Path(__file__).resolve().parent.parent / "docs" / "home.md"
+DOCS = Path(__file__).resolve().parent.parent / "docs" / "concepts" / "home.md"
 BEGIN, END = "<!-- begin generated: python tools/home_table.py -->", "<!-- end generated -->"
 TERMS = {"weights": "weights", "cache": "cache", "scratch": "scratch", "whole": "all of it"}
 
@@ -44,7 +44,7 @@ def main() -> None:
     new = text[: text.index(BEGIN)] + table() + text[text.index(END) + len(END) :]
     if "--check" in sys.argv[1:]:
         if new != text:
-            raise SystemExit("docs/home.md is out of step: run python tools/home_table.py")
+            raise SystemExit("docs/concepts/home.md is out of step: run python tools/home_table.py")
         return
     DOCS.write_text(new, encoding="utf-8")
 

@@ -1,4 +1,4 @@
-"""Write the table of docs/laws.md from the packaged laws: python tools/law_table.py [--check]."""
+"""Write the table of docs/concepts/laws.md from the packaged laws: python tools/law_table.py [--check]."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rackmath.scaling.laws import WORDS, Law, amount, laws
 
-DOCS = Path(__file__).resolve().parent.parent / "docs" / "laws.md"
+DOCS = Path(__file__).resolve().parent.parent / "docs" / "concepts" / "laws.md"
 BEGIN, END = "<!-- begin generated: python tools/law_table.py -->", "<!-- end generated -->"
 
 
@@ -36,7 +36,7 @@ def main() -> None:
     new = text[: text.index(BEGIN)] + table() + text[text.index(END) + len(END) :]
     if "--check" in sys.argv:
         if new != text:
-            raise SystemExit("docs/laws.md is out of step: run python tools/law_table.py")
+            raise SystemExit("docs/concepts/laws.md is out of step: run python tools/law_table.py")
         return
     DOCS.write_text(new, encoding="utf-8")
 

@@ -1,4 +1,4 @@
-"""Write the tables of docs/machines.md from the catalogue: python tools/machine_table.py [--check]."""
+"""Write the tables of docs/concepts/machines.md from the catalogue: python tools/machine_table.py [--check]."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rackmath.units import show
 from rackmath.world import catalog
 from rackmath.world.machine import Machine
 
-DOCS = Path(__file__).resolve().parent.parent / "docs" / "machines.md"
+DOCS = Path(__file__).resolve().parent.parent / "docs" / "concepts" / "machines.md"
 BEGIN, END = "<!-- begin generated: python tools/machine_table.py -->", "<!-- end generated -->"
 
 
@@ -53,7 +53,7 @@ def main() -> None:
     new = text[: text.index(BEGIN)] + table() + text[text.index(END) + len(END) :]
     if "--check" in sys.argv:
         if new != text:
-            raise SystemExit("docs/machines.md is out of step: run python tools/machine_table.py")
+            raise SystemExit("docs/concepts/machines.md is out of step: run python tools/machine_table.py")
         return
     DOCS.write_text(new, encoding="utf-8")
 

@@ -178,7 +178,7 @@ def test_without_pytorch_one_sentence_says_what_to_install(command, capsys):
 
 
 def test_the_documentation_quotes_the_record():
-    page = (Path(__file__).parents[2] / "docs" / "lab.md").read_text()
+    page = (Path(__file__).parents[2] / "docs" / "concepts" / "lab.md").read_text()
     m, f = recorded_memory(), figures()
     quoted = [f"| {time_ratio(m.depths, way):.2f}x |" for way in ("checkpointed", "square root", "reversible")]
     quoted.append(f"{predicted_ratio(m.depths):.2f}x is expected")

@@ -3,7 +3,8 @@
 Group: Prices
 Example: rackmath infer anthropic/claude-opus-4-6 --know hardware=tpu-v6e --speed 55 --draws 100k
 
-Exits with 1 where the prices lie beyond anything the prior holds. How well this does on known models: docs/infer.md.
+Exits with 1 where the prices lie beyond anything the prior holds. How well this does on known models:
+docs/concepts/infer.md.
 """
 
 from __future__ import annotations
@@ -352,7 +353,7 @@ def _notes(found: Inferred) -> list[str]:
         "cache bytes are at 16 bits and over 32K of context; a request has one output token for eight of input, and"
         " its cost holds the idle hours",
         "prior and markups were chosen on half of the open models that hosts sell; on the other half the intervals"
-        " were tested blind: docs/infer.md",
+        " were tested blind: docs/concepts/infer.md",
     ]
     if found.prices.provider in OTHER_MACHINES:
         said.append(

@@ -4,7 +4,7 @@ Group: How sure, and why
 Example: rackmath score example
 
 A row is predicted from its query alone, never from its measurement; one that cannot be says why. How columns are
-read: docs/measured-rows.md. "example" in place of a file stands for fifteen public runs that come along.
+read: docs/concepts/measured-rows.md. "example" in place of a file stands for fifteen public runs that come along.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 Every host's list of an open-weight model is read backwards with nothing known but that a host sells it; then the
 model's true active and total parameters and cache bytes per token are looked up. Beliefs and markups were chosen on
 one half of the models, so the other half is the test. Models count once, however many hosts sell them. `--record`
-writes every list to `data/fitted/blind.csv`, which docs/infer.md is made of.
+writes every list to `data/fitted/blind.csv`, which docs/concepts/infer.md is made of.
 """
 
 from __future__ import annotations

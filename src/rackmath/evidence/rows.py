@@ -3,7 +3,7 @@
 `silicon`: the sample of InferenceX and other runs packaged with NVIDIA's aiconfigurator (milliseconds, `tp_size`,
 `attention_dp_size`, `moe_tp_size`, `moe_ep_size`). `fixed_seq`: InferenceX results (seconds, `tp`, `ep`,
 `dp_attention`, pools of workers). Their columns mean different things in different rows; every rule applied here is
-named in the row's `readings` and described in docs/measured-rows.md. A row that cannot be read says why.
+named in the row's `readings` and described in docs/concepts/measured-rows.md. A row that cannot be read says why.
 """
 
 from __future__ import annotations

@@ -23,10 +23,19 @@ UNITS = {"count": "", "share": "share", "s": "seconds", "1/s": "1/s", "$": "doll
 """Units of inputs in words; others as they are."""
 
 
-def page(one: Command, answer: Answer | None = None) -> str:
-    """The page of a command in Markdown; with the answer to its example also the screen and the keys."""
+def page(one: Command, answer: Answer | None = None, see: str = "") -> str:
+    """The page of a command in Markdown; with the answer to its example also the screen and the keys.
+
+    `see`: a sentence on where more stands.
+    """
     details = re.sub(r"\n{3,}", "\n\n", one.details)
-    parts = [f"# rackmath {one.name}", details, "## Example", f"```sh\n{one.entry.example}\n```"]
+    parts = [
+        f"# rackmath {one.name}",
+        details,
+        *filter(None, [see]),
+        "## Example",
+        f"```sh\n{one.entry.example}\n```",
+    ]
     if answer is not None:
         parts += [f"```\n{notebook.text(answer).strip(chr(10))}\n```"]
     parts += [f"From Python: `{called(one)}`.", *_inputs(one)]

@@ -233,7 +233,9 @@ def _described(path: Path) -> tuple[Model, bool]:
     if "groups" in given:
         return build(given), True
     if ending == ".toml":
-        raise BadInput(f"{path.name} describes no groups of layers; see docs/models.md for what a model file needs")
+        raise BadInput(
+            f"{path.name} describes no groups of layers; see docs/concepts/models.md for what a model file needs"
+        )
     return read_model(path), False
 
 

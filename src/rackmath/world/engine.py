@@ -26,7 +26,7 @@ class Engine:
     """A serving engine. Seconds, bytes and shares; the values of `TYPICAL` are documented defaults.
 
     `memory_share` is of what `share_of` says: the "whole" device; what is "free" once the engine has started, before
-    weights; or what is "left" after weights and buffers. 0: the engine's own rule. See docs/memory.md.
+    weights; or what is "left" after weights and buffers. 0: the engine's own rule. See docs/concepts/memory.md.
     """
 
     name: str = "typical"

@@ -87,7 +87,7 @@ def mixer_of(facts: LayerFacts, i: int, tensors: Tensors) -> dict[str, Any] | No
 def _unknown(facts: LayerFacts, what: str) -> BadInput:
     return BadInput(
         f"{facts.name}: the architecture {facts.arch!r:.40} has {what}, which is not read from a file yet; give its "
-        "config.json, or describe it by hand (see docs/models.md)"
+        "config.json, or describe it by hand (see docs/concepts/models.md)"
     )
 
 

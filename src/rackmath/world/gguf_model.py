@@ -120,7 +120,7 @@ def _explained(facts: LayerFacts, one: Mapping[str, Any], i: int, tensors: Mappi
         )
         raise BadInput(
             f"{facts.name}: layer {i} of the architecture {facts.arch!r:.40} has {odd}, which no known block "
-            "explains; give its config.json, or describe it by hand (see docs/models.md)"
+            "explains; give its config.json, or describe it by hand (see docs/concepts/models.md)"
         )
 
 

@@ -60,7 +60,9 @@ def check_machine(path: str, given: Mapping[str, Any]) -> None:
         if first["type"] == "extra_forbidden":
             raise unknown(f"key in {path}", where, keys) from None
         if first["type"] == "missing":
-            raise BadInput(f"{path} has no {where}; see docs/machines.md for what a machine file needs") from None
+            raise BadInput(
+                f"{path} has no {where}; see docs/concepts/machines.md for what a machine file needs"
+            ) from None
         raise BadInput(f"{path}: {where} = {shown(first.get('input'))}: {first['msg'].lower()}") from None
 
 

@@ -3,7 +3,7 @@
 The keys of a file are the fields of `Machine`; quantities are written with their unit ("3.35 TB/s"). `[source]` is
 the origin of every value, `[sources]` names the exceptions. `scaleup` and `scaleout` name a kind of fabric in
 `data/facts/fabrics.toml` (its latency), `host` a set of memory tiers in `data/facts/tiers.toml`. See
-docs/machines.md.
+docs/concepts/machines.md.
 """
 
 from __future__ import annotations

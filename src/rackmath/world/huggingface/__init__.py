@@ -134,4 +134,6 @@ def _reader(text: Config, outer: Config) -> tuple[str, Family]:
     raise BadInput(f"{outer.name}: no reader for the family {names}{did_you_mean(seen[-1], known)}; {_BY_HAND}")
 
 
-_BY_HAND = "describe the model by hand instead, with d_model, vocab and groups of layers (see docs/models.md)"
+_BY_HAND = (
+    "describe the model by hand instead, with d_model, vocab and groups of layers (see docs/concepts/models.md)"
+)
