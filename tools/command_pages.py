@@ -1,6 +1,6 @@
 """Write docs/commands/NAME.md of every command and docs/keys.json, from the answers to the commands' examples.
 
-python tools/command_pages.py            rewrite them
+python tools/command_pages.py [NAME]...  rewrite them, or those of a few commands
 python tools/command_pages.py --check    exit 1 where one is not current, or keys changed without a line of CHANGELOG
 """
 
@@ -102,25 +102,30 @@ def faults(answers: Mapping[str, Answer]) -> Iterator[str]:
             yield f"{path(name).relative_to(ROOT)} is not current; run python tools/command_pages.py"
     if {one.name for one in PAGES.glob("*.md")} != {path(name).name for name in entries()}:
         yield "docs/commands does not hold a page for each command; run python tools/command_pages.py"
-    found = {name: keys_of(answer) for name, answer in answers.items()}
-    if KEYS.read_text(encoding="utf-8") != keys_text(found):
+    known = json.loads(KEYS.read_text(encoding="utf-8"))
+    if (
+        any(known.get(name) != keys_of(answer) for name, answer in answers.items())
+        or known.keys() != entries().keys()
+    ):
         yield "docs/keys.json is not current; run python tools/command_pages.py"
     for name in unsaid_here():
         yield f"keys of {name} changed and CHANGELOG.md says nothing of it; add a line that names `{name}`"
 
 
 def main() -> int:
-    answers = {name: example(name) for name in entries()}
+    few = [word for word in sys.argv[1:] if not word.startswith("-")]
+    answers = {name: example(name) for name in few or entries()}
     if "--check" in sys.argv[1:]:
         found = list(faults(answers))
         print("\n".join(found))
         return 1 if found else 0
     PAGES.mkdir(exist_ok=True)
-    for one in PAGES.glob("*.md"):
-        one.unlink()
+    for gone in {one.name for one in PAGES.glob("*.md")} - {path(name).name for name in entries()}:
+        (PAGES / gone).unlink()
     for name, answer in answers.items():
         path(name).write_text(page(name, answer), encoding="utf-8")
-    KEYS.write_text(keys_text({name: keys_of(answer) for name, answer in answers.items()}), encoding="utf-8")
+    found = json.loads(KEYS.read_text(encoding="utf-8")) | {name: keys_of(one) for name, one in answers.items()}
+    KEYS.write_text(keys_text({name: found[name] for name in entries() if name in found}), encoding="utf-8")
     return 0
 
 

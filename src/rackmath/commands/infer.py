@@ -3,8 +3,7 @@
 Group: Prices
 Example: rackmath infer anthropic/claude-opus-4-6 --know hardware=tpu-v6e --speed 55 --draws 100k
 
-Exits with 1 where the prices lie beyond anything the prior holds. How well this does on known models:
-docs/concepts/infer.md.
+Exits with 1 where the prices lie beyond anything the prior holds. Tested in docs/concepts/infer.md.
 """
 
 from __future__ import annotations
