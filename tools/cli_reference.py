@@ -6,6 +6,7 @@ python tools/cli_reference.py --check    exit 1 if it is not current
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -48,14 +49,15 @@ def _section(name: str, command: Any) -> str:
     arguments = [p for p in command.params if p.param_type_name == "argument"]
     options = [p for p in command.params if p.param_type_name == "option"]
     usage = " ".join(["rackmath", name, *(_word(a) for a in arguments), "[OPTIONS]" if options else "..."])
-    lines = [f"## {name}", "", command.help.strip(), "", f"    {usage}", ""]
+    example, _, about = command.help.strip().partition("\n\n") if not command.epilog else ("", "", command.help)
+    lines = [f"## {name}", "", about.strip(), "", f"    {usage}", ""]
     for a in arguments:
         lines += [f"`{a.metavar}`: {a.help}", ""]
     if options:
         lines += ["| option | value | meaning | default |", "|---|---|---|---|"]
         lines += [_row(o) for o in options]
         lines.append("")
-    lines.append(_example(command.epilog))
+    lines.append(_example(command.epilog or example))
     return "\n".join(lines)
 
 
@@ -72,7 +74,7 @@ def _row(option: Any) -> str:
 
 
 def _example(epilog: str) -> str:
-    return f"    {epilog.removeprefix('Example: ')}"
+    return "    " + re.sub(r"Example: |\[/?bold\]", "", epilog)
 
 
 def main() -> int:

@@ -25,8 +25,9 @@ from .parts import careful
 
 ABOUT: dict[str, Any] = {
     "name": "rackmath",
-    "help": "Latency, throughput, memory and cost of serving large language models, from first principles.",
-    "epilog": "Example: rackmath plan deepseek-ai/DeepSeek-V3 --on gb200-nvl72 --min-interactivity 20",
+    "help": commandline.example("rackmath plan deepseek-ai/DeepSeek-V3 --on gb200-nvl72 --min-interactivity 20")
+    + "\n\nLatency, throughput, memory and cost of serving and training large language models, from first principles."
+    " Every command's --help opens with an example.",
     "context_settings": {"help_option_names": ["-h", "--help"]},
     "no_args_is_help": True,
     "pretty_exceptions_enable": False,
@@ -89,19 +90,19 @@ for _info in [*app.registered_commands, *(c for g in app.registered_groups if g.
     "explain",
     rich_help_panel=ASK,
     context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []},
-    epilog="Example: rackmath explain plan meta-llama/Llama-3.1-8B --on 8xh100",
+    help=commandline.example("rackmath explain plan meta-llama/Llama-3.1-8B --on 8xh100")
+    + "\n\nAny answer as a tree of named terms: value, unit, formula with its numbers, source of each input."
+    + "\n\nTakes a command with its own arguments.",
+    short_help="Any answer as a tree of named terms: value, unit, formula with its numbers, source of each input.",
 )
 def explain_(
     context: typer.Context,
-    command: Annotated[str, typer.Argument(metavar="COMMAND", help="plan, forward, batch, models or machines.")] = "",
+    command: Annotated[str, typer.Argument(metavar="COMMAND", help="Any command that answers.")] = "",
     levels: Annotated[
         str | None, typer.Option(metavar="COUNT", help="Show so many levels of terms. All if not given.")
     ] = None,
 ) -> int:
-    """Any answer as a tree of named terms: value, unit, formula with its numbers, source of each input.
-
-    Takes a command with its own arguments: rackmath explain plan MODEL --on MACHINE ...
-    """
+    """The answer of another command as a tree of terms."""
     from ..errors import unknown
 
     known = [str(one.name or one.callback.__name__) for one in app.registered_commands if one.callback]

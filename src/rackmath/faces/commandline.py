@@ -59,8 +59,8 @@ def register(app: typer.Typer, words: Iterable[str], *, every: bool = False) -> 
         on.command(
             name,
             help=None if full else entry.summary,
+            short_help=entry.summary,
             rich_help_panel=entry.group,
-            epilog=f"Example: {entry.example}",
         )(_function(entry) if full else _stub)
 
 
@@ -93,8 +93,13 @@ def _function(entry: Entry) -> Callable[..., int]:
     ]
     run.__signature__ = inspect.Signature(params)  # type: ignore[attr-defined]
     run.__annotations__ = {p.name: p.annotation for p in params}
-    run.__doc__ = _flowing(one.details)
+    run.__doc__ = f"{example(entry.example)}\n\n{_flowing(one.details)}"
     return run
+
+
+def example(line: str) -> str:
+    """What a help text opens with: a command line that answers."""
+    return f"Example: [bold]{line.replace('[', chr(92) + '[')}[/bold]"
 
 
 def _was_typed(ctx: typer.Context, name: str) -> bool:

@@ -24,7 +24,10 @@ if TYPE_CHECKING:
 GROUPS = ("Serving", "Prices", "Training and size", "How sure, and why", "Catalogue")
 """Groups of commands in the words of README, the most used first."""
 
-FIRST = ("plan", "memory", "batch", "forward", "quote", "infer", "train", "score", "models", "machines")
+FIRST = (
+    "plan", "fits", "memory", "batch", "forward", "context", "modes", "tiers", "racks", "quote", "prices", "bill",
+    "infer", "train", "law", "schedule", "score", "explain", "calibrate", "validate", "models", "machines",
+)  # fmt: skip
 """Commands that open their group; the others follow by name."""
 
 _DOC = re.compile(r'\A\s*r?"""(.*?)"""', re.DOTALL)
