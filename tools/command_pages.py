@@ -57,16 +57,21 @@ def keys_text(found: Keys) -> str:
     return json.dumps(found, indent=1, ensure_ascii=False) + "\n"
 
 
-def unsaid(before: Keys, after: Keys, added: str) -> list[str]:
-    """Commands whose keys changed while no added line of CHANGELOG names them.
+def unsaid(before: Keys, after: Keys, added: str, whole: str = "") -> list[str]:
+    """Commands whose keys changed while no added line of CHANGELOG names them; of new ones, no line at all.
 
     >>> old, new = {"racks": {"a": "number"}}, {"racks": {"b": "number"}}
     >>> unsaid(old, new, "- `racks` gives b"), unsaid(old, new, "- other"), unsaid(old, old, "")
     ([], ['racks'], [])
     """
     changed = [name for name in {**before, **after} if before.get(name) != after.get(name)]
-    return [name for name in changed if f"`{name}" not in added and f"rackmath {name}" not in added
-            and f"rackmath.{name.replace(' ', '.')}" not in added]  # fmt: skip
+    return [name for name in changed if not named(name, added if name in before else added + whole)]
+
+
+def named(name: str, text: str) -> bool:
+    """Whether a text names a command."""
+    ways = (f"`{name}", f"rackmath {name}", f"rackmath.{name.replace(' ', '.')}")
+    return any(way in text for way in ways)
 
 
 def git(*words: str) -> str:
@@ -91,8 +96,9 @@ def unsaid_here() -> list[str]:
     if not before:
         return []
     old = set(git("show", f"{since}:CHANGELOG.md").splitlines())
-    added = "\n".join(line for line in CHANGES.read_text(encoding="utf-8").splitlines() if line not in old)
-    return unsaid(json.loads(before), json.loads(KEYS.read_text(encoding="utf-8")), added)
+    text = CHANGES.read_text(encoding="utf-8")
+    added = "\n".join(line for line in text.splitlines() if line not in old)
+    return unsaid(json.loads(before), json.loads(KEYS.read_text(encoding="utf-8")), added, text)
 
 
 def faults(answers: Mapping[str, Answer]) -> Iterator[str]:

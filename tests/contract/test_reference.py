@@ -29,6 +29,7 @@ def test_changed_keys_are_named_in_the_changelog() -> None:
 def test_a_change_of_keys_that_nobody_names_is_found() -> None:
     old, new = {"law": {"loss": "number"}, "plan": {}}, {"law": {"loss": "text"}, "plan": {}, "fits": {}}
     assert command_pages.unsaid(old, new, "- something else") == ["law", "fits"]
+    assert command_pages.unsaid(old, new, "", "- `law` and `fits`, long ago") == ["law"]
     assert command_pages.unsaid(old, new, "- `rackmath law` says it, and `fits`") == []
 
 
