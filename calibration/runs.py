@@ -28,8 +28,9 @@ from rackmath.layout.forward import operations
 from rackmath.layout.job import kernel_type
 from rackmath.layout.parallelism import Layout, stage_share
 from rackmath.serving.replica import Replica
-from rackmath.world.engine import CURRENT, KINDS, TYPICAL, Tuning, engine_key
-from rackmath.world.engine import engine as named_engine
+from rackmath.world.engine import CURRENT, KINDS, TYPICAL, Tuning
+from rackmath.world.engine_names import engine as named_engine
+from rackmath.world.engine_names import engine_key
 
 Column = NDArray[np.float64]
 SPREAD = 0.75

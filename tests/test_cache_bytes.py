@@ -18,7 +18,7 @@ from rackmath.layout.parallelism import Layout
 from rackmath.serving.speculative import beside, own_layers
 from rackmath.world import catalog
 from rackmath.world.description import build
-from rackmath.world.engine import engine as engine_named
+from rackmath.world.engine_names import engine as engine_named
 
 V4 = ("deepseek-ai/DeepSeek-V4-Flash", "deepseek-ai/DeepSeek-V4-Pro")
 

@@ -18,7 +18,8 @@ from rackmath.layout.parallelism import Layout, cache_copies, illegal, shares_ca
 from rackmath.search.grid import layouts
 from rackmath.search.launch import command
 from rackmath.world import catalog
-from rackmath.world.engine import TYPICAL, engine
+from rackmath.world.engine import TYPICAL
+from rackmath.world.engine_names import engine
 
 V3, KIMI, QWEN = "deepseek-ai/DeepSeek-V3", "moonshotai/Kimi-K2-Instruct", "Qwen/Qwen3-235B-A22B"
 HYBRID = "Qwen/Qwen3.5-9B"

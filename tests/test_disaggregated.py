@@ -35,7 +35,8 @@ from rackmath.serving.replica import Replica
 from rackmath.world import catalog
 from rackmath.world.description import build
 from rackmath.world.engine import TYPICAL
-from rackmath.world.lora import Lora, adapter, parse_lora, with_lora
+from rackmath.world.lora import adapter, parse_lora, with_lora
+from rackmath.world.model import Lora
 from rackmath.world.precision import Precision
 from rackmath.world.workload import Objectives, Traffic
 

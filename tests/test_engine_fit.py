@@ -14,7 +14,8 @@ from rackmath.evidence.predict import predict
 from rackmath.kernel.efficiency import bare, calibrated, default_efficiency
 from rackmath.kernel.uncertainty import Interval, kind_interval, serving_interval
 from rackmath.world import catalog
-from rackmath.world.engine import TYPICAL, Engine, engine, released, tuned, tuning
+from rackmath.world.engine import TYPICAL, Engine, released, tuned
+from rackmath.world.engine_names import engine, tuning
 
 SERVING = DATA / "serving"
 needs = pytest.mark.skipif(not SERVING.is_dir(), reason=f"needs the measured data in {DATA} (set RACKMATH_DATA)")

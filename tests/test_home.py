@@ -14,7 +14,7 @@ from rackmath.questions.resolve import question
 from rackmath.views.plans import decoding, on_devices
 from rackmath.world import catalog, gguf
 from rackmath.world.description import build
-from rackmath.world.engine import engine
+from rackmath.world.engine_names import engine
 from rackmath.world.workload import Traffic
 
 LLAMA_70B = {

@@ -18,7 +18,8 @@ from rackmath.layout.footprint import Footprint, footprint, seats
 from rackmath.layout.parallelism import Layout
 from rackmath.layout.reserve import largest_step, reserve, share_in_force
 from rackmath.world import catalog
-from rackmath.world.engine import GIB, engine
+from rackmath.world.engine import GIB
+from rackmath.world.engine_names import engine
 from rackmath.world.precision import Precision
 
 CASES = Path(os.environ.get("RACKMATH_DATA") or Path(__file__).parents[2] / "shared" / "data").parent / "cases"

@@ -12,7 +12,7 @@ from rackmath.evidence import result_tools
 from rackmath.faces.cli import run
 from rackmath.files import CONFIG, parse_json, parse_toml, read_text
 from rackmath.world import catalog, overlay
-from rackmath.world.engine import engine
+from rackmath.world.engine_names import engine
 
 GOOD = 'name = "good"\nd_model = 64\nvocab = 10\n[[groups]]\nmixer = {kind = "gqa", n_heads = 4}\n'
 BOX = 'base = "h100"\nn_devices = 4\n'

@@ -23,7 +23,8 @@ from rackmath.faces.cli import run as cli
 from rackmath.kernel.efficiency import calibrated
 from rackmath.world import catalog
 from rackmath.world import saved as own
-from rackmath.world.engine import engine, engine_key, released, tuning
+from rackmath.world.engine import released
+from rackmath.world.engine_names import engine, engine_key, tuning
 
 MODEL, MACHINE, ISL, OSL = "meta-llama/Llama-3.1-8B-Instruct", "h100", 1024, 256
 TRUTH = {"step": 1.6, "memory": 0.9, "request": 2.0, "queue": 1.2}

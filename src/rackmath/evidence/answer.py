@@ -17,7 +17,8 @@ from ..kernel.efficiency import Efficiency, bare, of_age
 from ..kernel.uncertainty import NOT_CALIBRATED, Interval, kind_interval, serving_interval
 from ..training.uncertainty import training_interval
 from ..world import catalog
-from ..world.engine import TYPICAL, Engine, engine_key, released
+from ..world.engine import TYPICAL, Engine, released
+from ..world.engine_names import engine_key
 from ..world.machine import Machine
 
 Text = Mapping[str, str]

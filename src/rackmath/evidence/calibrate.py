@@ -32,7 +32,8 @@ from ..serving.clumps import LoopSteps, LoopUsers
 from ..serving.replica import Replica
 from ..units import plural
 from ..world import saved as own
-from ..world.engine import Tuning, packaged, released, tuned, tuning
+from ..world.engine import Tuning, packaged, released, tuned
+from ..world.engine_names import tuning
 from .one_pool import loop
 from .result_points import BenchmarkPoint, Chosen, choose
 from .result_tools import read

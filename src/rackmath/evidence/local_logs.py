@@ -16,7 +16,8 @@ from ..layout.footprint import device_cache_bytes, device_weight_bytes
 from ..layout.parallelism import Layout
 from ..world import catalog
 from ..world.description import build
-from ..world.engine import Engine, engine
+from ..world.engine import Engine
+from ..world.engine_names import engine
 from ..world.gguf import served_in
 
 GIB = 2.0**30

@@ -14,7 +14,7 @@ from ..layout.parallelism import Layout
 from ..layout.reserve import reserve
 from ..world import catalog
 from ..world.engine import GIB, Engine
-from ..world.engine import engine as engine_of
+from ..world.engine_names import engine as engine_of
 from ..world.machine import Machine
 from ..world.model import Model
 from ..world.precision import Precision

@@ -17,8 +17,9 @@ from ..layout.parallelism import Layout
 from ..serving.replica import Replica
 from ..serving.speculative import own_layers
 from ..world import catalog
-from ..world.engine import TYPICAL, Engine, engine_key, released
-from ..world.engine import engine as named_engine
+from ..world.engine import TYPICAL, Engine, released
+from ..world.engine_names import engine as named_engine
+from ..world.engine_names import engine_key
 from ..world.machine import Machine
 from ..world.model import Model
 from ..world.precision import Precision

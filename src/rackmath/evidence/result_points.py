@@ -15,7 +15,8 @@ from ..kernel.uncertainty import family
 from ..layout.parallelism import Layout
 from ..units import plural
 from ..world import catalog
-from ..world.engine import engine_key, packaged, released, titles
+from ..world.engine import packaged, released, titles
+from ..world.engine_names import engine_key
 from ..world.gguf import served_in
 from ..world.machine import Machine
 from ..world.model import Model

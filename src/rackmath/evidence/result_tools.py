@@ -13,7 +13,7 @@ import numpy as np
 
 from ..errors import BadInput
 from ..layout.parallelism import Layout
-from ..world.engine import engine_key
+from ..world.engine_names import engine_key
 from .results import MOST_RUNS, MeasuredPoint, Record, blank, dig, number, paths, positive, records, tool_of
 from .rows import ROUNDS, Row, fixed_seq, silicon
 

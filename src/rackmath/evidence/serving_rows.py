@@ -13,7 +13,7 @@ import numpy as np
 
 from ..errors import BadInput
 from ..kernel.uncertainty import version_fitted
-from ..world.engine import engine_key
+from ..world.engine_names import engine_key
 from .answer import SEEN, UNSEEN, Asked, Estimate, RowScores, Text
 from .predict import Prediction, predict
 from .rows import Row, fixed_seq, silicon

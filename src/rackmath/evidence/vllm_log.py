@@ -26,7 +26,7 @@ from ..layout.parallelism import Layout
 from ..search.passtimes import pass_times
 from ..search.simulate import Requests, Scheduler, Served, simulate
 from ..world import catalog
-from ..world.engine import engine as engine_of
+from ..world.engine_names import engine as engine_of
 from ..world.machine import Machine
 from ..world.model import Model
 from ..world.precision import Precision

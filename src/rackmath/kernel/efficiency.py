@@ -15,7 +15,8 @@ from typing import Any
 
 from .. import shipped
 from ..world.engine import KINDS as GROUPS
-from ..world.engine import TYPICAL, Engine, Tuning, released, tuning
+from ..world.engine import TYPICAL, Engine, Tuning, released
+from ..world.engine_names import tuning
 from ..world.precision import FORMATS
 from ..world.saved import saved
 from .achieved import Kernel, kernels

@@ -76,7 +76,7 @@ def constants(machine: Machine, engine: Engine) -> Efficiency:
     """Constants of a device under an engine: those of llama.cpp for local ones, else the generation's.
 
     >>> from rackmath.world import catalog
-    >>> from rackmath.world.engine import engine
+    >>> from rackmath.world.engine_names import engine
     >>> constants(catalog.machine("rtx-4090"), engine("ollama")).source
     'fitted: llama.cpp'
     """

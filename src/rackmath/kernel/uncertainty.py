@@ -17,7 +17,8 @@ from typing import Any
 
 from .. import shipped
 from ..arrays import Number
-from ..world.engine import LIKE, Engine, engine_key
+from ..world.engine import LIKE, Engine
+from ..world.engine_names import engine_key
 from ..world.machine import Machine
 from ..world.model import Model
 

@@ -68,7 +68,7 @@ def request_bytes(
     parallelism keep a part each, as in `layout.footprint.device_cache_bytes`.
 
     >>> from rackmath.world import catalog
-    >>> from rackmath.world.engine import engine
+    >>> from rackmath.world.engine_names import engine
     >>> v4 = catalog.model("deepseek-ai/DeepSeek-V4-Flash")
     >>> narrow = v4.precision.with_kv("fp8")
     >>> each = [request_bytes(v4, narrow, Layout(tp=2.0), engine("vllm 0.22"), 30000.0, n) for n in (1.0, 16384.0)]

@@ -79,7 +79,7 @@ FAST = 100e9
 def link_buffers(machine: Machine, layout: Layout, engine: Engine) -> Number:
     """Bytes of collectives' buffers on a device, where tensor parallelism has collectives.
 
-    >>> from rackmath.world.engine import engine
+    >>> from rackmath.world.engine_names import engine
     >>> nvlink, host = (Machine(name="m", accelerator="m", domain=8, scaleup_bandwidth=x) for x in (450e9, 32e9))
     >>> [round(float(link_buffers(m, Layout(tp=2.0), engine("vllm@0.19"))) / 2**30) for m in (nvlink, host)]
     [2, 0]
@@ -93,7 +93,7 @@ def link_buffers(machine: Machine, layout: Layout, engine: Engine) -> Number:
 def largest_step(engine: Engine, machine: Machine, context: Number) -> tuple[Number, Number]:
     """Tokens and sequences of the largest step that an engine keeps memory for on a device.
 
-    >>> from rackmath.world.engine import engine
+    >>> from rackmath.world.engine_names import engine
     >>> big, small = (Machine(name="m", accelerator="m", hbm_capacity=g * 2**30) for g in (79.19, 23.58))
     >>> [tuple(map(float, largest_step(engine("vllm@0.19"), m, 8192.0))) for m in (big, small)]
     [(8192.0, 1024.0), (2048.0, 256.0)]
@@ -193,7 +193,7 @@ def share_in_force(engine: Engine, machine: Machine, layout: Layout, context: Nu
     The rule keeps room in MiB: 512, 1.5 for each token of a step, 2 for each sequence of a graph, 128 for each
     device of a replica, more with attention-DP, and at least 10 GiB on devices above 60.
 
-    >>> from rackmath.world.engine import engine
+    >>> from rackmath.world.engine_names import engine
     >>> h100 = Machine(name="h100", accelerator="H100", hbm_capacity=81559 * MIB)
     >>> round(float(share_in_force(engine("sglang"), h100, Layout(tp=8.0))), 3)
     0.818

@@ -49,7 +49,7 @@ def question(
     from ..search.grid import Question
     from ..world import catalog
     from ..world.engine import TYPICAL
-    from ..world.engine import engine as engine_of
+    from ..world.engine_names import engine as engine_of
 
     chosen: Model = catalog.model(model) if isinstance(model, str) else model
     machine = machine_of(on, price)

@@ -180,7 +180,8 @@ class Fits:
 
     def _entries(self) -> str:
         """The entries of data/fitted/tuning.toml that speak for this engine and generation."""
-        from ..world.engine import tuned, tuning_entries
+        from ..world.engine import tuned
+        from ..world.engine_names import tuning_entries
 
         told, found = tuned(), []
         for name in tuning_entries(self.q.engine.name, self.q.machine.generation):
@@ -212,7 +213,8 @@ class Fits:
         return found
 
     def _made(self, name: str) -> Node:
-        from ..world.engine import tuned, tuning_entries
+        from ..world.engine import tuned
+        from ..world.engine_names import tuning_entries
 
         field, title = SECONDS[name]
         value = float(getattr(self.q.efficiency, field))

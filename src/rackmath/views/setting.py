@@ -80,7 +80,7 @@ def under(engine: Engine) -> tuple[str, ...]:
     """The serving engine in words to add, where one was named.
 
     >>> from rackmath.world.engine import TYPICAL
-    >>> from rackmath.world.engine import engine
+    >>> from rackmath.world.engine_names import engine
     >>> "".join(under(engine("sglang 0.5.9"))), under(TYPICAL)
     (' under SGLang 0.5.9', ())
     """

@@ -3,20 +3,20 @@
 `Engine` is what a deployment sets. `Tuning` is what an engine costs on a generation of accelerators: factors of the
 kernels' constants and seconds around them, fitted on serving runs (`data/fitted/tuning.toml`, written by
 `calibration.engines`). An engine or generation that was not measured takes the pooled values; one the user
-calibrated (`saved`) is a packaged one times a few factors.
+calibrated (`saved`) is a packaged one times a few factors. This module holds what the package knows; `engine_names`
+finds either by name.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
 from .. import shipped
 from ..errors import unknown
-from .saved import names, saved, scaled
 
 GIB = 2.0**30
 
@@ -67,16 +67,6 @@ def _engines() -> dict[str, dict[str, Any]]:
     return _toml("facts/engines.toml")
 
 
-def engine_key(words: str) -> str:
-    """The engine that words of a benchmark or a person mean; "" where none is known.
-
-    >>> engine_key("dynamo-trt"), engine_key("mori-sglang"), engine_key("vLLM"), engine_key("llama.cpp")
-    ('trtllm', 'sglang', 'vllm', 'llamacpp')
-    """
-    own = saved(words)
-    return packaged_key(own.base if own else words)
-
-
 def packaged_key(words: str) -> str:
     """The engine of the package that words mean, whatever the user has calibrated; "" where none is known."""
     said = words.lower()
@@ -95,25 +85,15 @@ def titles() -> dict[str, str]:
 WORDS = re.compile(r"\s*([A-Za-z][\w.-]*?)(?:[\s@:v=-]+(\d[\w.+-]*))?\s*")
 
 
-def engine(words: str) -> Engine:
-    """An engine by name, with or without a version: "vllm", "sglang 0.5.9", "typical", or one the user calibrated.
-
-    >>> engine("sglang@0.5.9").version, engine("sglang").prefill_first
-    ('0.5.9', True)
-    """
-    own = saved(words)
-    return packaged(words) if own is None else replace(packaged(own.base), name=own.name, version="")
-
-
-def packaged(words: str) -> Engine:
-    """An engine of the package by name, with or without a version."""
+def packaged(words: str, *, also: Iterable[str] = ()) -> Engine:
+    """An engine of the package by name, with or without a version; `also`: other names that would have been known."""
     match = WORDS.fullmatch(words)
     name, version = (match.group(1), match.group(2) or "") if match else (words.strip(), "")
     if name.lower() in ("typical", ""):
         return TYPICAL
     key = packaged_key(name)
     if not key:
-        raise unknown("engine", words, ["typical", *_engines(), *names()])
+        raise unknown("engine", words, ["typical", *_engines(), *also])
     of = _engines()[key]
     return Engine(
         name=key, version=version, chunk_tokens=of["chunk_tokens"], prefill_first=of["prefill_first"],
@@ -202,25 +182,10 @@ def tuned() -> dict[str, Any]:
     return _toml("fitted/tuning.toml")
 
 
-def tuning(name: str = "", generation: str = "", age: float | None = None) -> Tuning:
-    """What an engine costs on a generation; pooled values where either was not measured.
-
-    `age`: months from January 2026 to the engine's release (`released`): kernels for a new generation arrive over
-    months, so older software is slower there. None: current software.
-
-    >>> tuning("vllm", "hopper").step < 5e-3
-    True
-    """
-    own = saved(name)
-    if own is None:
-        return _tuning(engine_key(name), generation, age)
-    base = packaged(own.base)  # the software that was calibrated, whatever `age` says
-    found = scaled(_tuning(engine_key(base.name), generation, released(base.name, base.version)), own.factors)
-    return replace(found, source=f"calibrated: {own.name} ({own.said or 'no source given'}), from {found.source}")
-
-
 @cache
-def _tuning(key: str, generation: str, age: float | None) -> Tuning:
+@cache
+def packaged_tuning(key: str, generation: str, age: float | None = None) -> Tuning:
+    """What an engine of the package costs on a generation, `age` as in `engine_names.tuning`."""
     raw = tuned()
     pooled, of = raw["pooled"], raw["engine"].get(key, {})
     era = raw["generation"].get(LIKE.get(generation, generation), {})
@@ -251,17 +216,6 @@ def _tuning(key: str, generation: str, age: float | None) -> Tuning:
 
 LIKE = {"blackwell-ultra": "blackwell"}
 """Generations that share another's kernels and engines."""
-
-
-def tuning_entries(name: str = "", generation: str = "") -> tuple[str, ...]:
-    """The entries of the fitted file that make a tuning.
-
-    >>> tuning_entries("vllm", "hopper"), tuning_entries("typical", "tpu-v4")
-    (('pooled', 'engine.vllm', 'generation.hopper'), ('pooled',))
-    """
-    raw, key, era = tuned(), engine_key(name), LIKE.get(generation, generation)
-    own = [f"engine.{key}"] if key in raw["engine"] else []
-    return ("pooled", *own, *([f"generation.{era}"] if era in raw["generation"] else []))
 
 
 def released(name: str, version: str, date: str = "") -> float | None:

@@ -7,22 +7,10 @@ Routed experts carry none.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from ..errors import BadInput, unknown
-from .model import LayerGroup, Matrix, Model
-
-TARGETS = ("attention", "mlp", "shared_experts")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Lora:
-    """`adapters` of the same `rank` on the matrices of the components `on`, stored with `bytes` per parameter."""
-
-    rank: float
-    adapters: float
-    on: tuple[str, ...] = TARGETS
-    bytes: float = 2.0
+from .model import TARGETS, LayerGroup, Lora, Matrix, Model
 
 
 def parse_lora(text: str) -> Lora:

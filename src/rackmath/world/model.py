@@ -11,18 +11,18 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from .precision import Precision
-
-if TYPE_CHECKING:
-    from .lora import Lora
 
 Shard = Literal["split", "kv", "replicated"]
 """How tensor parallelism treats a matrix: split over all ranks, over at most the KV heads, or copied to each."""
 
 COMPONENTS = ("embedding", "head", "attention", "mlp", "experts", "shared_experts", "router", "norm")
 """The components parameters are counted by."""
+
+TARGETS = ("attention", "mlp", "shared_experts")
+"""Those that low-rank adapters sit on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,6 +118,16 @@ class LayerGroup:
     ffn: FeedForward | None = None
     norm_parameters: float = 0  # per layer
     name: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lora:
+    """Adapters beside a model: `adapters` of one `rank` on the matrices of components `on`; `bytes` a parameter."""
+
+    rank: float
+    adapters: float
+    on: tuple[str, ...] = TARGETS
+    bytes: float = 2.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,15 +16,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from .. import writing
 from ..errors import BadInput, did_you_mean, shown
 from ..files import is_regular, parse_toml, read_text
+from .engine import WORDS, Tuning, packaged, packaged_key, titles
 from .overlay import leave_out
-
-if TYPE_CHECKING:
-    from .engine import Tuning
 
 FACTORS = ("launch", "step", "sequence", "host", "request", "queue", "compute", "memory")
 """What a calibration may change: seconds, the line before the first token, and shares of all kernels alike."""
@@ -80,8 +78,6 @@ def saved(words: str) -> Saved | None:
     try:
         return _read(path, changed)
     except BadInput as error:
-        from .engine import packaged_key
-
         if not packaged_key(name):
             raise
         leave_out(path, str(error))
@@ -100,8 +96,6 @@ def built(given: Mapping[str, Any], name: str, where: str) -> Saved:
     >>> built({"base": "vllm", "factors": {"step": 1.5}}, "mine", "mine.toml").factors
     {'step': 1.5}
     """
-    from .engine import packaged, packaged_key, titles
-
     known = ("base", "factors", "source")
     for key in given:
         if key not in known:
@@ -147,8 +141,6 @@ def scaled(of: Tuning, factors: Mapping[str, float]) -> Tuning:
 
 def check_name(name: str) -> None:
     """Refuse a name that is none, or that already means another engine."""
-    from .engine import WORDS, titles
-
     if not NAME.fullmatch(name) or name.lower().endswith(".toml"):
         raise BadInput(f"{name!r:.80} cannot name an engine; use letters, digits, '-', '_' and '.', a letter first")
     match = WORDS.fullmatch(name)
