@@ -28,7 +28,8 @@ from ..kernel.counts import (
     total_parameters,
     weight_bytes,
 )
-from ..questions.fields import words
+from ..questions.common import FamilyFile
+from ..questions.fields import needs, words
 from ..world import catalog
 from ..world.model import FeedForward, LayerGroup, Matrix, Model, Stream
 from ..world.precision import Precision
@@ -44,6 +45,7 @@ class Models:
         Any,
         words("One model, or the path of a config.json. All if not given.", "NAME", argument=True, complete="models"),
     ] = None
+    family: Annotated[FamilyFile, needs("name")] = None
 
 
 def answer(q: Models) -> Answer:

@@ -18,7 +18,7 @@ from ..answers.charts import Axis
 from ..answers.parts import Answer, Bar, Block, Chart, Column, Figure, Figures, Say, Table
 from ..answers.ranges import Point, Range, Ranges
 from ..answers.text import cell
-from ..questions.common import CHOICES, OBJECTIVES, MachineName, ModelName, PriceKind, Settings
+from ..questions.common import CHOICES, OBJECTIVES, FamilyFile, MachineName, ModelName, PriceKind, Settings
 from ..questions.fields import Field, flag, tokens, words
 from ..questions.resolve import question
 from ..search import train as search
@@ -95,6 +95,7 @@ class TrainInput:
         False
     )
     price: PriceKind = None
+    family: FamilyFile = None
     sets: Settings = default(default_factory=dict)
 
 

@@ -92,6 +92,14 @@ Settings = Annotated[
     ),
 ]
 
+FamilyFile = Annotated[
+    str | None,
+    Field(
+        help="A TOML file of families of models that are not known yet: rows of key names (docs/models.md).",
+        metavar="FILE",
+        panel=CHOICES,
+    ),
+]
 Extrapolate = Annotated[
     bool,
     flag("Allow contexts longer than the model was made for; what is computed then is arithmetic.", panel=CHOICES),
@@ -157,5 +165,6 @@ class OnMachine:
     precision: WeightFormat = None
     kv: CacheFormat = None
     engine: EngineName = None
+    family: FamilyFile = None
     sets: Settings = default(default_factory=dict)
     extrapolate: Extrapolate = False

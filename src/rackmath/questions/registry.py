@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib import import_module
@@ -66,11 +67,21 @@ class Command:
         """The answer to the question that words or numbers make; `typed`: people wrote every one of them."""
         question = self.read(given, typed=typed)
         arguments = asked(question)
-        return replace(self.answer(question), command=self.name, question=arguments)
+        with families(getattr(question, "family", None)):
+            return replace(self.answer(question), command=self.name, question=arguments)
 
     def read(self, given: Mapping[str, Any], *, typed: bool = False) -> Any:
         """The question that words or numbers make; refused in one sentence where it is none."""
         return read(self.question, given, self.name, typed=typed)
+
+
+def families(path: str | None) -> AbstractContextManager[None]:
+    """While a question with a file of families is answered, configs are read by its rows too."""
+    if path is None:
+        return nullcontext()
+    from ..world.huggingface.rows import using
+
+    return using(path)
 
 
 @cache

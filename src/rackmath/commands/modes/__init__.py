@@ -25,6 +25,7 @@ from ...questions.common import (
     CacheFormat,
     EngineName,
     Extrapolate,
+    FamilyFile,
     InputTokens,
     MachineName,
     ModelName,
@@ -124,6 +125,7 @@ class ModesAsked:
     ] = None
     price: Annotated[PriceKind, WITH_MODEL] = None
     engine: Annotated[EngineName, WITH_MODEL] = None
+    family: Annotated[FamilyFile, WITH_MODEL] = None
     sets: Annotated[Settings, WITH_MODEL] = default(default_factory=dict)
     extrapolate: Extrapolate = False
 

@@ -21,6 +21,7 @@ from ...questions.common import (
     DomainSize,
     EngineName,
     Extrapolate,
+    FamilyFile,
     InputTokens,
     Machines,
     MaxTpot,
@@ -99,6 +100,7 @@ class Planning:
     acceptance: Annotated[Acceptance, needs("draft")] = 0.7
     price: PriceKind = None
     engine: EngineName = None
+    family: FamilyFile = None
     sets: Settings = default(default_factory=dict)
     extrapolate: Extrapolate = False
     rate: Rate = None

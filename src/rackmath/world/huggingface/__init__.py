@@ -23,9 +23,11 @@ from ..model import Model
 from .beside import BESIDE, section_of
 from .config import Config, group_layers
 from .context import context_limit
+from .nearest import MOST_NAMED, nearest
 from .quantization import read_precision
 from .registry import FAMILIES, Family, family
-from .table import packaged, read
+from .rows import chosen
+from .table import Table, packaged, read
 
 __all__ = ["Config", "describe", "families", "family", "group_layers", "load_json", "read_model"]
 
@@ -42,12 +44,12 @@ def families() -> dict[str, Family]:
     for module in pkgutil.iter_modules(__path__):
         importlib.import_module(f"{__name__}.{module.name}")
     for name, row in packaged().named.items():
-        FAMILIES.setdefault(name, functools.partial(_by_row, row))
+        FAMILIES.setdefault(name, functools.partial(_by_row, packaged(), row))
     return FAMILIES
 
 
-def _by_row(row: str, config: Config) -> dict[str, Any]:
-    return read(packaged().row(row), config)
+def _by_row(table: Table, row: str, config: Config) -> dict[str, Any]:
+    return read(table.row(row), config)
 
 
 def describe(config: Mapping[str, Any], *, name: str, quant: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -120,6 +122,9 @@ def _innermost(config: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _reader(text: Config, outer: Config) -> tuple[str, Family]:
     known = families()
+    own = chosen()
+    if own is not None:
+        known = {**known, **{name: functools.partial(_by_row, own, row) for name, row in own.named.items()}}
     seen: list[str] = []
     for config in (text, outer):
         architectures = config.raw.get("architectures")
@@ -131,9 +136,20 @@ def _reader(text: Config, outer: Config) -> tuple[str, Family]:
     if not seen:
         raise BadInput(f"{outer.name}: the config names neither 'model_type' nor 'architectures'; {_BY_HAND}")
     names = " / ".join(dict.fromkeys(n[:60] for n in seen))
-    raise BadInput(f"{outer.name}: no reader for the family {names}{did_you_mean(seen[-1], known)}; {_BY_HAND}")
+    raise BadInput(f"{outer.name}: no reader for the family {names}{_nearest(text, seen[-1], known)}; {_BY_HAND}")
 
 
-_BY_HAND = (
-    "describe the model by hand instead, with d_model, vocab and groups of layers (see docs/concepts/models.md)"
-)
+def _nearest(text: Config, name: str, known: Mapping[str, Family]) -> str:
+    """What is known that is nearest: by the config's keys, else by the name."""
+    found = nearest(text.raw)
+    if found is None:
+        return did_you_mean(name, known)
+    row, differ = found
+    if not differ:
+        return f"; by its keys it is like {row}: if its layers are, say so in a row with like = '{row}' (--family)"
+    more = len(differ) - MOST_NAMED
+    listed = ", ".join(key[:40] for key in differ[:MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
+    return f"; the nearest known is {row}, which has no {listed}"
+
+
+_BY_HAND = "give a row of key names (--family) or describe the model by hand instead (docs/concepts/models.md)"

@@ -41,27 +41,44 @@ _STATEFUL = (
 
 @dataclass(frozen=True)
 class Table:
-    """The text of a table of families, cut into rows: which names each serves, and its text until it is parsed."""
+    """Rows of families: those that are parsed, the text of the others, and which row serves which name."""
 
+    rows: dict[str, Mapping[str, Any]]
     texts: Mapping[str, str]
     named: Mapping[str, str]
 
     @classmethod
     def of(cls, text: str) -> Table:
-        """Cut a table at its headings; the names of a row are found without parsing it."""
+        """Cut a text at its headings; the names of a row are found without parsing it."""
         cuts = list(_HEAD.finditer(text))
         ends = [m.start() for m in cuts[1:]] + [len(text)]
         texts = {m[1]: text[m.start() : end] for m, end in zip(cuts, ends, strict=True)}
         named: dict[str, str] = {}
         for row, body in texts.items():
             found = _NAMES.search(body)
-            for name in re.findall(r'"([^"]+)"', found[1]) if found else ():
-                named[name] = row
-        return cls(texts, named)
+            named |= dict.fromkeys(re.findall(r'"([^"]+)"', found[1]) if found else (), row)
+        return cls({}, texts, named)
 
-    def row(self, name: str) -> Mapping[str, Any]:
-        """One row with what it takes from the row it is `like`."""
-        return _parsed(self, name)
+    def own(self, name: str) -> Mapping[str, Any]:
+        """A row as it is written."""
+        if name not in self.rows:
+            self.rows[name] = tomllib.loads(self.texts[name])[name]
+        return self.rows[name]
+
+    def row(self, name: str, depth: int = 0) -> Mapping[str, Any]:
+        """A row with what it takes from the row it is `like`, of its own table or of the packaged one."""
+        own = self.own(name)
+        if "like" not in own:
+            return own
+        like = own["like"]
+        base = self if like in self.rows or like in self.texts else packaged()
+        if depth > DEEPEST:
+            raise BadInput(f"the row {name!r} of a table of families is like itself; give one that ends")
+        return joined(base.row(like, depth + 1), own)
+
+
+DEEPEST = 8
+"""Most rows that are like one another in turn."""
 
 
 @functools.cache
@@ -73,35 +90,17 @@ def packaged() -> Table:
 @functools.cache
 def spellings() -> Mapping[str, Sequence[str]]:
     """Usual keys and how else makers spell them."""
-    found: Mapping[str, Sequence[str]] = _toml(packaged(), "spellings")
-    return found
+    return packaged().own("spellings")
 
 
 @functools.cache
 def blocks() -> Mapping[str, Mapping[str, Any]]:
     """The usual keys of every block's facts."""
-    found: Mapping[str, Mapping[str, Any]] = _toml(packaged(), "blocks")
-    return found
+    return packaged().own("blocks")
 
 
-def _toml(table: Table, name: str) -> Any:
-    return tomllib.loads(table.texts[name])[name]
-
-
-_CACHE: dict[tuple[int, str], Mapping[str, Any]] = {}
-
-
-def _parsed(table: Table, name: str, depth: int = 0) -> Mapping[str, Any]:
-    key = (id(table), name)
-    if key not in _CACHE:
-        if name not in table.texts:
-            table = packaged()
-        if name not in table.texts or depth > 5:
-            raise BadInput(f"the row {name!r} of a table of families is not there, or is like itself")
-        own = _toml(table, name)
-        base = _parsed(table, own["like"], depth + 1) if "like" in own else {}
-        _CACHE[key] = joined(base, own)
-    return _CACHE[key]
+RESERVED = ("spellings", "blocks")
+"""Headings of the packaged table that are no families."""
 
 
 def joined(base: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
