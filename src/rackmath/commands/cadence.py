@@ -33,7 +33,6 @@ from ..questions.common import (
     CacheFormat,
     EngineName,
     Extrapolate,
-    FamilyFile,
     InputTokens,
     LayoutWords,
     MachineName,
@@ -107,7 +106,6 @@ class Departures:
     kv: Annotated[CacheFormat, WITH_MODEL] = None
     price: Annotated[PriceKind, WITH_MODEL] = None
     engine: Annotated[EngineName, WITH_MODEL] = None
-    family: Annotated[FamilyFile, WITH_MODEL] = None
     sets: Annotated[Settings, WITH_MODEL] = default(default_factory=dict)
     extrapolate: Extrapolate = False
 

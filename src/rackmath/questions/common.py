@@ -95,7 +95,7 @@ Settings = Annotated[
 FamilyFile = Annotated[
     str | None,
     Field(
-        help="A TOML file of families of models that are not known yet: rows of key names (docs/models.md).",
+        help="A TOML file of families of models that are not known yet: rows of key names (docs/concepts/models.md).",
         metavar="FILE",
         panel=CHOICES,
     ),

@@ -59,7 +59,7 @@ def using(path: str | Path | None) -> Iterator[None]:
 def read_rows(path: str | Path) -> Table:
     """The table in a user's file; whatever in it is not understood is one sentence."""
     where = Path(path).name[:60]
-    given = parse_toml(read_text(path, give="give a TOML file of families (docs/models.md)"), where)
+    given = parse_toml(read_text(path, give="give a TOML file of families (docs/concepts/models.md)"), where)
     if not given or len(given) > MOST_ROWS:
         raise BadInput(f"{where} holds {len(given)} rows; a table of families has from 1 to {MOST_ROWS}")
     named: dict[str, str] = {}
