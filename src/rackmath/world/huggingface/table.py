@@ -1,11 +1,7 @@
 """Families as rows of a table: which key of a config.json states which fact of which block.
 
 `data/facts/families.toml` holds a row for every family whose blocks exist; a user's own rows are read from a file of
-<<<<<<< HEAD
 the same form (`--family`). What a row may say: docs/concepts/models.md; its values are keys or small `formulas`
-=======
-the same form (`--family`). What a row may say is documented in docs/concepts/models.md; its values are keys or `formulas`
->>>>>>> 3abac1d (Room for the table of families: a row for each maker's spelling, and five blocks more)
 of keys. A row is parsed when a config first asks for it, so that the length of the table costs a reader nothing.
 """
 
