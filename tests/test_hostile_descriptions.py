@@ -20,12 +20,14 @@ import pytest
 from plans import plan
 
 import rackmath
+from rackmath import shipped
 from rackmath.errors import BadInput, Infeasible
 from rackmath.evidence import result_tools
 from rackmath.kernel.counts import cache_bytes, parameters
-from rackmath.world import catalog
+from rackmath.world import catalog, shelf
 from rackmath.world.description import build
 from rackmath.world.model import Model
+from rackmath.world.overlay import check_machine
 from rackmath.world.spec import build_machine
 
 EVERY = bool(os.environ.get("RACKMATH_SCAN"))
@@ -190,12 +192,12 @@ def test_any_description_is_a_model_or_one_sentence(part: int) -> None:
 
 
 def test_any_machine_is_built_or_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    base = dict(catalog._file("h100"))
+    base = dict(shipped.read(shipped.FACTS / "accelerators" / "h100.toml"))
     for seed in range(3000 if EVERY else 300):
         given = mutated(base, random.Random(seed))
         try:
-            catalog.check_machine("x.toml", given)
-            machine = build_machine("x", given, catalog._toml("fabrics.toml"), catalog._toml("tiers.toml"))
+            check_machine("x.toml", given)
+            machine = build_machine("x", given, shelf.table("fabrics.toml"), shelf.table("tiers.toml"))
         except BadInput as error:
             one_sentence(error)
             continue

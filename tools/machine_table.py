@@ -9,7 +9,7 @@ from pathlib import Path
 os.environ["RACKMATH_HOME"] = os.devnull  # the packaged machines only
 
 from rackmath.units import show
-from rackmath.world import catalog
+from rackmath.world import catalog, shelf
 from rackmath.world.machine import Machine
 
 DOCS = Path(__file__).resolve().parent.parent / "docs" / "concepts" / "machines.md"
@@ -45,6 +45,12 @@ def table() -> str:
     for name, given in catalog.presets().items():
         changes = ", ".join(f"{field} {value}" for field, value in given.get("set", {}).items())
         lines.append(f"| `{name}` | {given.get('n_devices', 1)} x `{given['base']}` | {changes} |")
+    lines += ["", "Instances, as clouds name them:", "", "| cloud | instance | machine |", "|---|---|---|"]
+    clouds: dict[tuple[str, str], list[str]] = {}
+    for name, rented in shelf.rows("instances.csv").items():
+        if not rented["machine"].startswith("?"):
+            clouds.setdefault((rented["provider"], rented["machine"]), []).append(f"`{name}`")
+    lines += [f"| {cloud} | {', '.join(names)} | `{machine}` |" for (cloud, machine), names in clouds.items()]
     return "\n".join([*lines, "", END])
 
 

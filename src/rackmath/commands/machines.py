@@ -41,6 +41,9 @@ LABELS = {
     "scaleout_latency": "scale-out latency",
     "power": "power of a device",
     "overhead_power": "facility watts per device watt",
+    "host_capacity": "memory of the host",
+    "host_bandwidth": "bandwidth of that memory",
+    "host_compute": "FLOP/s of its processors",
     "price_per_hour": "price in force",
 }
 

@@ -36,7 +36,7 @@ def shown(nominal: float, memory_type: str, vendor: str = "") -> tuple[float, So
         share = [s for size, s in zip(apple["sizes"], apple["shares"], strict=True) if size <= box][-1]
         return box * GIB * share, Source(text=apple["text"], date="2026-11", verified=box in apple["seen"])
     for kind in table["kind"]:
-        if memory_type.upper().startswith(tuple(kind["names"])):
+        if memory_type.upper().startswith(tuple(kind["names"])) and kind.get("vendor", vendor) == vendor:
             keeps = units.parse(kind.get("keeps", "0 GiB"), "bytes", name="memory_kinds.toml: keeps")
             least = nominal / 2  # of a small memory
             found = max(box * GIB * kind.get("share", 1.0) - keeps, least)

@@ -75,6 +75,10 @@ class Machine:
     price_kind: str = "on_demand"
     prices: Price = field(default_factory=Price)
     tiers: tuple[Tier, ...] = ()
+    host_capacity: Number = 0.0  # memory of the computer that weights may lie in; 0: none beside the device's
+    host_bandwidth: Number = 0.0  # at which its processors read it
+    host_compute: Number = 0.0  # FLOP/s of its processors on weights in 16 bits
+    cards: tuple[Machine, ...] = ()  # where they differ, in order
     vendor: str = ""
     year: int = 0
     dies: float = 1  # dies per package

@@ -11,19 +11,40 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 _SPLITS = (
-    (re.compile(r"\((?:r|tm|c)\)"), " "),
-    (re.compile(r"(?<![a-z])(rtx|gtx|tpu|gaudi|trainium|inferentia|arc|epyc|xeon|jetson|tesla)(?=v?\d)"), r"\1 "),
+    (re.compile(r"\((?:r|tm|c)\)|(?<![a-z])w/"), " "),
+    (
+        re.compile(r"mac ?book(?:[ -]?(?:pro|air))?|mac[ -](?:studio|mini|pro)|(?<![a-z])(?:imac|mbp)(?![a-z])"),
+        " mac ",
+    ),
+    (re.compile(r"(?<![a-z0-9.])\d+(?:\.\d+)?(?:[- ]?inch(?:es)?| ?\")"), " "),  # of a screen
+    (re.compile(r"(?<=\d)ti(?=super)"), "ti "),
+    (re.compile(r"(?<=\d)(ti|super|xtx|xt|gre|ada|laptop|mobile)(?![a-z])"), r" \1"),
+    (
+        re.compile(
+            r"(?<![a-z])(rtx|gtx|rx|tpu|gaudi|trainium|inferentia|arc|epyc|xeon|jetson|tesla|ascend|pro)(?=v?\d)"
+        ),
+        r"\1 ",
+    ),
+    (re.compile(r"(?<![a-z])(rtx)(?=pro|a\d)"), r"\1 "),
+    (re.compile(r"(?<![a-z])(pro)(?=\d)"), r"\1 "),
+    (re.compile(r"(?<![a-z])(dgx|hgx|titan)(?=[a-z])"), r"\1 "),
     (re.compile(r"(?<=\d)(sxm|pcie|nvl|ultra|max|pro)(?=\d*(?![a-z]))"), r" \1"),
     (re.compile(r"(?<![a-z])(sxm|pcie|hgx|oam)\d+"), r"\1"),
     (re.compile(r"(?<=\d) (gb|gib|tb|mib|w)(?![a-z])"), r"\1"),
+    (re.compile(r"(?<=\d)g(?![a-z0-9.])"), "gb"),
     (re.compile(r"(?<![a-z0-9])(\d+)[- ]cores?(?= gpu)"), r"\1c"),
     (re.compile(r"(?<![a-z0-9])(?:\d+[- ]cores?|(?:lp)?ddr\dx?-\d+)(?![a-z0-9])"), " "),
     (re.compile(r"(?<![a-z0-9.])[\d.]+ ?[tg]b/s"), " "),  # a bandwidth
     (re.compile(r"[^a-z0-9.+]+"), " "),
 )
-_COUNT_FIRST = re.compile(r"^\s*(\d+)(?:\s*[x×*]\s*|\s+(?=[a-z]))(?=\S*[a-z])(\S.*)$", re.IGNORECASE)
+_COUNT_FIRST = re.compile(
+    r"^\s*(?:nvidia\s+|amd\s+)?(\d+)(?:\s*[x×*]\s*|\s+(?=[a-z]))(?=\S)(.*\S)\s*$", re.IGNORECASE
+)
 _COUNT_INSIDE = re.compile(r"\((\d+)\s*[x×]\s*([^,()]*[a-z][^,()]*)[,)]", re.IGNORECASE)
-_COUNT_LAST = re.compile(r"^(.*\S)\s*[x×*]\s*(\d+)\s*$", re.IGNORECASE)
+_COUNT_LAST = re.compile(r"^(.*\S)\s*[x×*:]\s*(\d+)\s*$", re.IGNORECASE)
+_NUMBERS = {"single": 1, "one": 1, "dual": 2, "twin": 2, "two": 2, "triple": 3, "three": 3, "quad": 4, "four": 4,
+            "six": 6, "eight": 8}  # fmt: skip
+_COUNT_WORD = re.compile(rf"^\s*({'|'.join(_NUMBERS)})\s+(\S.*)$", re.IGNORECASE)
 _SIZE = re.compile(r"^([\d.]+)(gb|g|gib|tb|mib)$")
 _WATTS = re.compile(r"^\d+w$")
 _CORES = re.compile(r"^\d+c(?:ore)?$")
@@ -57,8 +78,8 @@ def words(text: str) -> tuple[str, ...]:
 def counts(text: str) -> Iterator[tuple[int, str]]:
     """Every way to read a spelling as a number of something.
 
-    >>> list(counts("8xh100")), list(counts("3090 24GB * 6"))
-    ([(8, 'h100')], [(6, '3090 24GB')])
+    >>> list(counts("8xh100")), list(counts("3090 24GB * 6")), list(counts("A100:4")), list(counts("dual 3090"))
+    ([(8, 'h100')], [(6, '3090 24GB')], [(4, 'A100')], [(2, '3090')])
     """
     match = _COUNT_INSIDE.search(text)
     if match:
@@ -69,6 +90,18 @@ def counts(text: str) -> Iterator[tuple[int, str]]:
     match = _COUNT_LAST.match(text)
     if match:
         yield int(match.group(2)), match.group(1)
+    match = _COUNT_WORD.match(text)
+    if match:
+        yield _NUMBERS[match.group(1).lower()], match.group(2)
+
+
+def instance(text: str) -> str:
+    """The key of a cloud's instance: its name in the form of file names, without what the cloud puts before all.
+
+    >>> instance("Standard_ND96isr_H100_v5"), instance("ml.p5.48xlarge"), instance("BM.GPU.H100.8")
+    ('nd96isr-h100-v5', 'p5.48xlarge', 'bm.gpu.h100.8')
+    """
+    return re.sub(r"^(?:standard-|ml\.|db\.)", "", slug(text))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +121,8 @@ def match_machine(
 
     `ignored` holds the words that name nothing ("noise"), and those a bare number may follow ("runners").
     """
-    given = words(text)
+    known = {word for alias in aliases for word in alias}
+    given = tuple(_singular(word, known) for word in words(text))
     pool = set(given)
     noise, runners = set(ignored["noise"]), set(ignored["runners"])
     fitting = (alias for alias in aliases if alias <= pool)
@@ -99,16 +133,21 @@ def match_machine(
     return None
 
 
+def _singular(word: str, known: set[str]) -> str:
+    """One of what a plural names ("H100s"): the L40S is a name of its own."""
+    return word[:-1] if word.endswith("s") and word not in known and word[:-1] in known else word
+
+
 def _explain(given: tuple[str, ...], alias: frozenset[str], noise: set[str], runners: set[str]) -> Match | None:
     """What the words beside the alias say, or None where one of them says something unknown."""
     chips, cores, size = None, None, None
     before = ""
     for word in given:
         torus, domain, bytes_ = _TORUS.match(word), _DOMAIN.match(word), _SIZE.match(word)
-        if bytes_:
-            size = float(bytes_.group(1)) * _BYTES[bytes_.group(2)]
-        elif word in alias or word in noise or word in runners:
+        if word in alias or word in noise or word in runners:
             pass
+        elif bytes_:
+            size = float(bytes_.group(1)) * _BYTES[bytes_.group(2)]
         elif torus:
             chips = math.prod(int(part) for part in word.split("x"))
         elif domain:

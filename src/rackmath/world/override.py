@@ -59,6 +59,11 @@ def _machine(machine: Machine, name: str, value: str | float) -> Machine:
         return priced(changed, kind) if none_known else changed
     if name not in DIMENSIONS:
         raise unknown("value of a machine", name, [*DIMENSIONS, "price_kind", *(f"prices.{k}" for k in PRICE_KINDS)])
+    if machine.cards and not name.startswith(("host_", "price")):
+        raise BadInput(
+            f"machine.{name} cannot be set for {machine.name}: its cards differ; describe one in a file"
+            " (docs/machines.md), or set host_capacity, host_bandwidth or price_per_hour"
+        )
     was = getattr(machine, name)
     if name == "price_per_hour":
         price = _price(value, name)

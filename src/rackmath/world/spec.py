@@ -36,6 +36,9 @@ DIMENSIONS: dict[str, str] = {
     "scaleout_latency": "s",
     "power": "W",
     "overhead_power": "count",
+    "host_capacity": "bytes",
+    "host_bandwidth": "bytes/s",
+    "host_compute": "FLOP/s",
     "price_per_hour": "$/h",
 }
 """The numeric fields of a machine and the dimension each is written in."""
@@ -46,7 +49,7 @@ ANY = Limit(least=1e6, most=1e24)
 LIMITS: dict[str, Limit] = {
     "n_devices": _DEVICES, "domain": _DEVICES, "dies": Limit(least=1, most=1000, whole=True),
     "overhead_power": Limit(least=1, most=100), "scaleup_latency": Limit(most=60), "scaleout_latency": Limit(most=60),
-    "hbm_capacity": _BYTES, "hbm_nominal": _BYTES, "hbm_reserved": Limit(most=1e18),
+    "hbm_capacity": _BYTES, "hbm_nominal": _BYTES, "host_capacity": _BYTES, "hbm_reserved": Limit(most=1e18),
     "power": Limit(most=1e9), "price_per_hour": Limit(most=1e6),
 }  # fmt: skip
 """Limits of the fields of a machine in SI units; of the others `ANY`."""
@@ -102,6 +105,7 @@ def build_machine(
     for text in ("vendor", "generation", "memory_type"):
         if text in given:
             values[text] = str(given[text])
+    _host(key, given, tiers, values, sources)
     values, sources = sized(values, sources, values.get("memory_type", "HBM"), values.get("vendor", ""))
     prices, price_sources = _prices(key, given.get("price", {}), values, tiers.get("ownership", {}))
     sources |= price_sources
@@ -236,6 +240,18 @@ def _positive(price: float, name: str) -> float:
     if not 0 < price < 1e12:
         raise BadInput(f"{name} = {price:g} is not a price above zero")
     return price
+
+
+def _host(
+    key: str, given: Mapping[str, Any], tables: Mapping[str, Any], values: dict[str, Any], sources: dict[str, Source]
+) -> None:
+    """What the processors of the host read their own memory with, where a machine's file does not say it."""
+    if "host" not in given:
+        return
+    for field, entry in _named(tables["hosts"], given["host"], "host", key).get("memory", {}).items():
+        if field not in values:
+            values[field] = quantity(entry["value"], field, key)
+            sources[field] = _source(entry, key)
 
 
 def _tiers(key: str, given: Mapping[str, Any], tables: Mapping[str, Any]) -> tuple[Tier, ...]:
