@@ -262,7 +262,7 @@ def test_published_gemma_3_configs_leave_out_defaults() -> None:
 
 
 def test_an_unknown_family_is_named_and_shown_the_way_out() -> None:
-    with pytest.raises(BadInput, match=r"NovaForCausalLM / nova.*docs/models\.md"):
+    with pytest.raises(BadInput, match=r"NovaForCausalLM / nova.*docs/concepts/models\.md"):
         describe({"model_type": "nova", "architectures": ["NovaForCausalLM"]}, name="nova")
     with pytest.raises(BadInput, match="did you mean qwen3"):
         describe({"model_type": "qwen-3"}, name="q")

@@ -67,6 +67,8 @@ def compiled(formula: str) -> _Node:
         raise BadInput(f"the formula {shown(formula)} has more than {LONGEST} letters; give a shorter one")
     try:
         return _node(ast.parse(formula.strip(), mode="eval").body)
+    except BadInput:
+        raise
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         raise BadInput(f"the formula {shown(formula)} is not one; write a key, or arithmetic of keys") from None
 

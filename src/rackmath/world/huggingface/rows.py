@@ -159,10 +159,10 @@ def _strings(at: str, given: Any) -> None:
 
 
 def _formula(at: str, given: Any) -> None:
-    if isinstance(given, bool | int | float):
+    if isinstance(given, bool | int | float) and abs(given) <= 1e18:
         return
     if not isinstance(given, str):
-        raise BadInput(f"{at} = {shown(given)} is not a key, a number or a formula")
+        raise BadInput(f"{at} = {shown(given)} is not a key, a number or a formula of keys")
     try:
         compiled(given)
     except BadInput as error:

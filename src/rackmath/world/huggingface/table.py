@@ -167,7 +167,8 @@ def _needed(block: str) -> frozenset[str]:
     if made is None:
         raise unknown("block in a row of families", block, [*MIXERS, *FFNS])
     given = inspect.signature(made).parameters.values()
-    return frozenset(p.name for p in given if p.default is inspect.Parameter.empty)
+    needed = frozenset(p.name for p in given if p.default is inspect.Parameter.empty)
+    return needed | {"n_kv_heads", "head_dim"} if block == "gqa" else needed
 
 
 def _lacks(config: Config, formula: object) -> BadInput:
