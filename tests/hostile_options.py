@@ -47,7 +47,7 @@ BASES: Mapping[str, Sequence[str]] = {
     "models": (LLAMA,), "machines": (ONE,), "memory": (LLAMA, "--on", ONE), "context": (LLAMA, "--on", ONE),
     "cadence": (LLAMA, "--on", ONE), "modes": (LLAMA, "--on", ONE), "pipeline": (LLAMA, "--on", "8xh100"),
     "tiers": (LLAMA, "--on", ONE), "timeline": (LLAMA, "--on", ONE), "quote": (LLAMA, "--on", ONE),
-    "fits": (LLAMA, "--on", ONE),
+    "fits": (LLAMA, "--on", ONE), "bill": (CLAUDE, "--input", "1000", "--output", "10"),
     "speculate": (LLAMA, "--on", ONE, "--draft", "ngram"), "racks": ("openai/gpt-oss-20b", "--on", "8xh100"),
     "links": ("--on", "8xh100"), "drains": ("--on", "8xh100"),
     "train": (LLAMA, "--on", "8xh100", "--tokens", "1B", "--batch-tokens", "64k"), "schedule": ("1f1b",),

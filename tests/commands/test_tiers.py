@@ -219,9 +219,9 @@ def test_margin_covers_both_signs():
 
 def test_list_prices_by_length_mode_and_day():
     price = pricelist.list_price
-    assert price("google/gemini-3.1-pro-preview", input_tokens=200e3).output_mtok == 18.0
-    assert price("google/gemini-3.1-pro-preview", input_tokens=199e3).output_mtok == 12.0
-    assert price("gpt-5.4", input_tokens=272e3).input_mtok == 2 * price("gpt-5.4").input_mtok
+    assert price("google/gemini-3.1-pro-preview", input_tokens=200_001).output_mtok == 18.0
+    assert price("google/gemini-3.1-pro-preview", input_tokens=200e3).output_mtok == 12.0  # "prompts <= 200k tokens"
+    assert price("gpt-5.4", input_tokens=272_001).input_mtok == 2 * price("gpt-5.4").input_mtok
     fast = price("claude-opus-4-6", mode="fast")
     assert fast.output_mtok / price("claude-opus-4-6").output_mtok == 6
     assert fast.input_mtok / price("claude-opus-4-6").input_mtok == 6

@@ -75,7 +75,7 @@ def answer(q: FitsQuestion) -> Answer:
             setting.formats(asked.precision),
             m.layout.label(),
         )) + "".join(setting.under(of.engine)),
-        blocks=tuple(_blocks(m, most, furthest, ways)),
+        blocks=tuple(_blocks(m, most, furthest, ways, named=named or len(np.asarray(asked.layouts.tp)) == 1)),
         table="remedies",
         data=_data(m, most, furthest),
         terms=lambda: memories.of_fit(m),
@@ -182,11 +182,11 @@ def _data(m: Held, most: float, furthest: float) -> Record:
 # --- on the screen --------------------------------------------------------------------------------------------------
 
 
-def _blocks(m: Held, most: float, furthest: float, ways: list[Record]) -> Iterator[Block]:
+def _blocks(m: Held, most: float, furthest: float, ways: list[Record], *, named: bool) -> Iterator[Block]:
     yield _verdict(m)
     yield from _memory(m)
     if m.fits:
-        yield _further(m, most, furthest)
+        yield _further(m, most, furthest, named=named)
     else:
         yield from _to_make_it_fit(ways)
 
@@ -228,7 +228,7 @@ def _memory(m: Held) -> Iterator[Block]:
     )  # fmt: skip
 
 
-def _further(m: Held, most: float, furthest: float) -> Say:
+def _further(m: Held, most: float, furthest: float, *, named: bool) -> Say:
     asked = m.demand
     values = {"most": most, "context": asked.context, "furthest": furthest, "users": asked.users}
     longest_known = " (what the model was made for)" if furthest >= longest(asked.question.model) else ""
@@ -236,7 +236,7 @@ def _further(m: Held, most: float, furthest: float) -> Say:
     return Say(
         "Up to *{most:whole} users* with {context:whole} tokens, or " + each
         + " with *{furthest:whole} tokens*" + (" each" if asked.users > 1 else "") + longest_known,
-        values, title="How far it goes",
+        values, title="How far it goes", aside="" if named else "on whichever layout holds most",
     )  # fmt: skip
 
 

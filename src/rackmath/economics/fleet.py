@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -74,28 +75,38 @@ def fleet(request_rate: Number, gpus: Number, machine: Machine, traffic: Traffic
     (5.0, 24.0, 35040.0)
     """
     replicas = np.ceil(need.rate / (request_rate * traffic.utilisation) - 1e-9) + need.spare
-    unit = np.minimum(machine.domain, machine.n_devices)
-    inside = np.maximum(np.floor(unit / gpus), 1.0)  # replicas in a domain
-    spanned = np.ceil(gpus / unit)  # domains of a replica
-    machines = np.where(np.asarray(gpus) <= unit, np.ceil(replicas / inside), replicas * spanned)
-    billed = machines * unit
-    power = billed * machine.power * machine.overhead_power
+    paid = billed(replicas, gpus, machine)
+    power: Any = paid * machine.power * machine.overhead_power
     tokens = need.rate * (float(traffic.isl) + float(traffic.osl))
     return Fleet(
         rate=need.rate,
         replicas=replicas,
         spare=need.spare,
         devices=replicas * gpus,
-        billed=billed,
-        machines=machines,
+        billed=paid,
+        machines=paid / np.minimum(machine.domain, machine.n_devices),
         utilisation=need.rate / (replicas * request_rate),
-        month_dollars=billed * machine.price_per_hour * HOURS_PER_MONTH,
+        month_dollars=paid * machine.price_per_hour * HOURS_PER_MONTH,
         power=power,
         tokens_per_s=tokens,
         tokens_per_s_mw=np.where(power > 0, tokens / np.maximum(power, 1e-3) * 1e6, 0.0),
         joules_per_token=power / tokens,
         within_power=power <= need.power_limit,
     )
+
+
+def billed(replicas: Number, gpus: Number, machine: Machine) -> Number:
+    """Devices that so many replicas of `gpus` pay for: they are packed into scale-up domains, which are paid whole.
+
+    >>> box = Machine(name="8xh100", accelerator="h100", n_devices=8, domain=8)
+    >>> float(billed(5.0, 4.0, box)), float(billed(2.0, 12.0, box))
+    (24.0, 32.0)
+    """
+    unit = np.minimum(machine.domain, machine.n_devices)
+    inside = np.maximum(np.floor(unit / gpus), 1.0)  # replicas in a domain
+    spanned = np.ceil(gpus / unit)  # domains of a replica
+    found: Number = np.where(np.asarray(gpus) <= unit, np.ceil(replicas / inside), replicas * spanned) * unit
+    return found
 
 
 def fleet_of(serving: Serving, machine: Machine, traffic: Traffic, need: FleetNeed) -> Fleet:

@@ -11,7 +11,7 @@ class ListPrice:
 
     It holds for requests of more than `above_input_tokens` input tokens, up to the model's next entry. `speed` is
     the output speed against the standard mode, 1 where none is stated. `since` and `until` (exclusive) are ISO
-    dates, empty where open.
+    dates, empty where open. Storage of a cache is per million tokens and hour.
     """
 
     model: str
@@ -20,6 +20,7 @@ class ListPrice:
     cache_read_mtok: float | None = None
     cache_write_5m_mtok: float | None = None
     cache_write_1h_mtok: float | None = None
+    cache_storage_mtok_hour: float | None = None
     mode: str = "standard"
     above_input_tokens: float = 0.0
     speed: float = 1.0
@@ -86,7 +87,8 @@ class PriceList:
         >>> short = ListPrice(model="a/b", input_mtok=1.0, output_mtok=5.0)
         >>> long = ListPrice(model="a/b", input_mtok=2.0, output_mtok=9.0, above_input_tokens=200e3)
         >>> both = PriceList(model="a/b", day="2026-03-01", entries=(short, long))
-        >>> both.at(8192).input_mtok, both.at(250e3).input_mtok
-        (1.0, 2.0)
+        >>> both.at(8192).input_mtok, both.at(200e3).input_mtok, both.at(250e3).input_mtok
+        (1.0, 1.0, 2.0)
         """
-        return [e for e in self.mode(mode) if e.above_input_tokens <= input_tokens][-1]
+        first, *longer = self.mode(mode)
+        return [first, *(e for e in longer if e.above_input_tokens < input_tokens)][-1]

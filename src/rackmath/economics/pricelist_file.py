@@ -1,8 +1,9 @@
 """A price list of one's own: a TOML, JSON or CSV file, or prices given one by one.
 
-Keys: model, input_mtok, output_mtok, cache_read_mtok, cache_write_5m_mtok, cache_write_1h_mtok, unit, currency,
-usd_per_unit, context_window, weights, source; [[long]] with above_input_tokens and prices; [[mode]] with name, speed
-and prices; [measured] with output_speed and ttft. Prices are dollars per million tokens unless `unit` says otherwise.
+Keys: model, input_mtok, output_mtok, cache_read_mtok, cache_write_5m_mtok, cache_write_1h_mtok,
+cache_storage_mtok_hour (and hour), unit, currency, usd_per_unit, context_window, weights, source; [[long]] with
+above_input_tokens and prices; [[mode]] with name, speed and prices; [measured] with output_speed and ttft. Prices are
+dollars per million tokens unless `unit` says otherwise.
 Slips of units and of sign are found and asked about, never guessed.
 """
 
@@ -19,9 +20,11 @@ from ..errors import BadInput, shown, unknown
 from ..files import parse_json, parse_toml, read_text
 from ..units import parse
 from ..world import catalog
-from .listings import PRICES, SOURCES
+from .listings import PRICES as TOKEN_PRICES
+from .listings import SOURCES
 from .pricelist import ListPrice, PriceList, price_list
 
+PRICES = (*TOKEN_PRICES, "cache_storage_mtok_hour")
 UNITS = {"1M": 1.0, "1K": 1e3, "token": 1e6}
 MODES = ("fast", "batch", "flex", "priority")
 MEASURED = ("output_speed", "ttft")

@@ -24,12 +24,17 @@ OUTPUT: dict[str, tuple[Any, Any]] = {
     "levels": (
         Annotated[
             str | None,
-            typer.Option(metavar="COUNT", help="Show so many levels of --explain.", rich_help_panel=o.OUTPUT),
+            typer.Option(
+                "--levels", metavar="COUNT", help="Show so many levels of --explain.", rich_help_panel=o.OUTPUT
+            ),
         ],
         None,
     ),
 }
 """Options that say how an answer is shown; they are no part of a question."""
+
+PLACED: dict[str, tuple[Any, Any]] = {"output": (o.ShortFile, None)}
+"""The same where an input of the command bears the long name."""
 
 COMPLETE = {
     "models": o.complete_models,
@@ -75,7 +80,7 @@ def _function(entry: Entry) -> Callable[..., int]:
     def run(ctx: typer.Context, **given: Any) -> int:
         from . import export
 
-        shown = {name: given.pop(name) for name in OUTPUT}
+        shown = {name: given.pop(f"shown_{name}") for name in OUTPUT}
         typed = {name: value for name, value in given.items() if _was_typed(ctx, name)}
         levels = shown.pop("levels")
         file: Path | None = shown.pop("output")
@@ -87,9 +92,10 @@ def _function(entry: Entry) -> Callable[..., int]:
 
     params = [inspect.Parameter("ctx", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)]
     params += [_parameter(spec) for spec in one.specs.values()]
+    own = {spec.option for spec in one.specs.values()}
     params += [
-        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=kind)
-        for name, (kind, default) in OUTPUT.items()
+        inspect.Parameter(f"shown_{name}", inspect.Parameter.KEYWORD_ONLY, default=default, annotation=kind)
+        for name, (kind, default) in (OUTPUT | (PLACED if "--output" in own else {})).items()
     ]
     run.__signature__ = inspect.Signature(params)  # type: ignore[attr-defined]
     run.__annotations__ = {p.name: p.annotation for p in params}

@@ -172,6 +172,9 @@ File = Annotated[
         rich_help_panel=OUTPUT,
     ),
 ]
+ShortFile = Annotated[
+    Path | None, typer.Option("-o", metavar="FILE", help=File.__metadata__[0].help, rich_help_panel=OUTPUT)
+]
 Explain = Annotated[
     bool,
     typer.Option("--explain", help="Show the answer as a tree of named terms with sources.", rich_help_panel=OUTPUT),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Mapping
 from typing import Any
 
 from .fields import Spec, specs
@@ -46,4 +47,6 @@ def _word(value: Any) -> str:
     """A value as it is typed: whole numbers without a point, a record by its name."""
     if isinstance(value, float | int):
         return f"{value:.0f}" if value == int(value) and abs(value) < 2**53 else repr(float(value))
+    if isinstance(value, Mapping):
+        value = value.get("name", "")
     return value if isinstance(value, str) else str(getattr(value, "name", value))

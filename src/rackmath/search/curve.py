@@ -62,7 +62,7 @@ class BatchCurve:
 
     def trust(self, batch: float) -> Trust:
         """What is known of steps at a batch."""
-        return trust(self.question, devices=self.layout.gpus, context=self.context, users=batch)
+        return trust(self.question, devices=self.layout.gpus, context=self.context, users=batch, dcp=self.layout.dcp)
 
     @property
     def reason(self) -> str:

@@ -175,7 +175,7 @@ def evaluate_plan(question: Question, layout: Layout, precision: Precision, batc
         cost=cost(served, question.machine, question.traffic),
         intervals=trust(
             question, devices=layout.gpus, context=question.traffic.isl + question.traffic.osl,
-            users=served.concurrency,
+            users=served.concurrency, dcp=layout.dcp,
         ),
     )  # fmt: skip
 

@@ -30,8 +30,10 @@ class Trust:
         return f"TPOT: {self.tpot.reason}; TTFT: {self.ttft.reason}"
 
 
-def trust(question: Question, *, devices: Number, context: Number, users: Number) -> Trust:
+def trust(question: Question, *, devices: Number, context: Number, users: Number, dcp: Number = 1.0) -> Trust:
     """The intervals of a replica of so many `devices` with `users` inside, of `context` tokens each.
+
+    Of caches shared over `dcp` ranks nothing was measured.
 
     >>> from rackmath.questions.resolve import question
     >>> from rackmath.world.workload import Traffic
@@ -49,6 +51,8 @@ def trust(question: Question, *, devices: Number, context: Number, users: Number
             quantity, question.model, question.machine, question.engine, devices=float(devices),
             context=float(context), users=float(users),
         )  # fmt: skip
+        if float(dcp) > 1:
+            found = found.wider(BEYOND, "no run with a shared cache (DCP) was fitted")
         return found if question.speculation is None else _unfitted(quantity, found, "aggregated, MTP", "with drafts")
 
     return Trust(tpot=of("tpot"), ttft=of("ttft"))

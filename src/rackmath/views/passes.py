@@ -54,7 +54,11 @@ def step_span(one: ForwardPass) -> Record:
     """{reason, estimate}: 5 % to 95 % of the pass. A pass that decodes is as sure as a serving run's steps are."""
     q, work, t = one.question, one.work, one.time
     known = trust(
-        q, devices=one.layout.gpus, context=max(float(work.context), float(work.prompt)), users=decoding(one)
+        q,
+        devices=one.layout.gpus,
+        context=max(float(work.context), float(work.prompt)),
+        users=decoding(one),
+        dcp=one.layout.dcp,
     )
     interval = known.tpot if float(work.decode) else known.ttft
     return {"reason": interval.reason, "estimate": time_span(interval, t.estimate, t.bound)}
