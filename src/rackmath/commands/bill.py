@@ -19,6 +19,7 @@ from typing import Annotated, Any
 
 import numpy as np
 
+from ..answers.charts import Axis, Mark, Series, curve
 from ..answers.parts import Answer, Block, Chart, Column, Say, Table
 from ..answers.terms import Term, count, product, quotient, total
 from ..answers.text import cell
@@ -298,6 +299,7 @@ def _blocks(f: Billed) -> Iterator[Block]:
         yield Say("*{each:exact}* a request in the mean of {n:whole}", {"each": each, "n": len(f.requests)})
     if f.modes:
         yield _in_modes(f)
+    yield Chart(spec=_against_length(f), lines=0)
     if f.break_even is not None and f.plan is not None:
         yield breakeven.frame(f.break_even, f.plan, f.between)
         yield Chart(spec=breakeven.chart(f.break_even, f.plan, f.spare), lines=13)
@@ -318,6 +320,28 @@ def _in_modes(f: Billed) -> Table:
         columns=(Column("mode", "mode"), Column("dollars", "dollars", "exact"),
                  Column("over_standard", "over standard", "x")),
         strong=next((i for i, row in enumerate(rows) if row["mode"] == own), None),
+    )  # fmt: skip
+
+
+def _against_length(f: Billed) -> dict[str, Any]:
+    """The mean request at other lengths, with the same shares cached and written, in every mode."""
+    u = f.requests
+    whole = max(float(u.input.sum()), 1.0)
+    cached, written = float(u.cached.sum()) / whole, float(u.written.sum()) / whole
+    mean, output = max(float(u.input.mean()), 1.0), float(u.output.mean())
+    steps = [e.above_input_tokens for e in f.prices.entries if e.above_input_tokens]
+    far = max(f.prices.context_window or 0.0, 4 * mean, *(2 * step for step in steps))
+    ends = [end for step in steps for end in (step, step + 1)]
+    x = np.unique(np.append(np.geomspace(min(1000.0, mean), far, 60).round(), [*ends, round(mean)]))
+    series = []
+    for mode in f.prices.modes:
+        at = usage(x.tolist(), np.floor(x * cached).tolist(), np.floor(x * written).tolist(), output, mode=mode)
+        look = "line" if mode == u.mode[0] else "dashed"
+        series.append(Series(mode, x.tolist(), bill(f.prices, at).each.tolist(), look=look))
+    return curve(
+        series, title="A request at other lengths", x=Axis("Input tokens", log=True),
+        y=Axis("Dollars a request", "$", log=True),
+        marks=[Mark("the mean" if len(u) > 1 else "this one", round(mean))],
     )  # fmt: skip
 
 

@@ -15,7 +15,8 @@ from typing import Annotated, Any
 
 import numpy as np
 
-from ..answers.parts import Answer, Bar, Block, Column, Frame, Say, Table
+from ..answers.charts import Axis, Mark, Series, curve
+from ..answers.parts import Answer, Bar, Block, Chart, Column, Frame, Say, Table
 from ..answers.text import cell
 from ..errors import Infeasible
 from ..layout.parallelism import Layout
@@ -23,7 +24,7 @@ from ..questions.common import CHOICES, LayoutWords, OnMachine, PriceKind
 from ..questions.fields import count, needs_no, specs, tokens
 from ..questions.lines import line, words
 from ..questions.resolve import parse_layout, question
-from ..search.fits import TIMES, Demand, Held, Remedy, demand, holds, longest_context, most_users, remedies
+from ..search.fits import TIMES, Demand, Held, Remedy, demand, holds, longest_context, most_users, remedies, users_at
 from ..search.preferred import Policy, preferred_layout
 from ..units import plural
 from ..views import memories, setting
@@ -185,6 +186,7 @@ def _data(m: Held, most: float, furthest: float) -> Record:
 def _blocks(m: Held, most: float, furthest: float, ways: list[Record], *, named: bool) -> Iterator[Block]:
     yield _verdict(m)
     yield from _memory(m)
+    yield Chart(spec=_picture(m), lines=0)
     if m.fits:
         yield _further(m, most, furthest, named=named)
     else:
@@ -225,6 +227,20 @@ def _memory(m: Held) -> Iterator[Block]:
         "caches: {rank:whole} of {context:whole} tokens, {each:B} each. kept by the {engine} engine: " + terms,
         values | {"rank": rank, "context": m.demand.context, "each": float(m.holds.per_sequence),
                   "engine": f"{engine.name} {engine.version}".strip()}, faint=True,
+    )  # fmt: skip
+
+
+def _picture(m: Held) -> dict[str, Any]:
+    """Users that fit against context on this layout, and what was asked."""
+    asked = m.demand
+    far = max(longest(asked.question.model), asked.context)
+    x = np.unique(np.append(np.geomspace(min(1024.0, asked.context), far, 60).round(), asked.context))
+    users = users_at(m, x)
+    return curve(
+        [Series("users that fit", x.tolist(), users.tolist())],
+        title=f"Users that fit: {asked.question.model.name} on {asked.question.machine.name}, {m.layout.label()}",
+        x=Axis("Context (tokens)", log=True), y=Axis("Users", log=True),
+        marks=[Mark("asked", asked.context, asked.users)],
     )  # fmt: skip
 
 

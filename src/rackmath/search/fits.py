@@ -22,7 +22,7 @@ from ..world.gguf import served_in
 from ..world.lengths import longest
 from ..world.machine import Machine
 from ..world.precision import Precision
-from .grid import Question
+from .grid import Column, Question
 from .preferred import Policy, cheapest, legal_layouts
 
 SERVED = ("fp8", "w8a16", "nvfp4", "w4a16")
@@ -138,9 +138,10 @@ def _cut(q: Question, every: Layout, ways: Mapping[str, float]) -> Layout:
         found = replace(found, dcp=np.full(np.shape(found.tp), dcp))
         found = take(found, ~np.logical_or.reduce(list(illegal(q.model, found).values())))
     if not len(np.asarray(found.tp)):
-        raise BadInput(
-            f"no layout with {named} cuts {q.model.name} over {q.machine.name}; a whole one under --layout says why"
-        )
+        one = Layout(tp=ways.get("tp", dcp), dcp=dcp)
+        why = [reason for reason, bad in illegal(q.model, one).items() if bad.any()]
+        said = "; ".join(why) or f"its {q.machine.n_devices:g} devices do not divide so"
+        raise BadInput(f"no layout with {named} cuts {q.model.name} over {q.machine.name}: {said}")
     return found
 
 
@@ -194,6 +195,13 @@ def most_users(asked: Demand) -> float:
     q, every = asked.question, asked.layouts
     room = footprint(q.model, q.machine, asked.precision, every, q.engine, asked.context)
     return float(np.max(_replicas(q, every) * np.asarray(room.batch_max)))
+
+
+def users_at(held: Held, contexts: Column) -> Column:
+    """Users that the machine holds on this layout, at each of some contexts."""
+    q = held.demand.question
+    room = footprint(q.model, q.machine, held.demand.precision, held.layout, q.engine, contexts)
+    return held.replicas * np.asarray(room.batch_max, dtype=float) * np.ones_like(contexts)
 
 
 def longest_context(asked: Demand) -> float:
