@@ -207,12 +207,14 @@ def users_at(held: Held, contexts: Column) -> Column:
 def longest_context(asked: Demand) -> float:
     """Tokens that each of the users can have at most, up to what the model was made for; 0 where not even one.
 
-    Round numbers: a multiple of 1,024, or below that any.
+    Round numbers: a multiple of 1,024, or below that any; the context itself where it fits and none above does.
     """
     high = max(longest(asked.question.model), asked.context)
     whole = _largest(lambda n: fits(replace(asked, context=n * ROUND)), np.floor(high / ROUND)) * ROUND
     if fits(replace(asked, context=high)):
         return high
+    if whole < asked.context and fits(asked):
+        return asked.context
     return whole or _largest(lambda n: fits(replace(asked, context=n)), min(ROUND, high))
 
 
