@@ -206,12 +206,12 @@ def _trained(m: Memory) -> Iterator[Block]:
     runs = _by_way(m)
     rows = [asdict(losses(runs[way])) for way in WAYS if way in runs]
     against = {way: agreement(runs["stored"], mine) for way, mine in runs.items() if way != "stored"}
-    shown = [
-        row
-        | {"way": WAYS[row["way"]]}
-        | ({"difference": of.difference, "pairs": of.pairs} if (of := against.get(row["way"])) else {})
-        for row in rows
-    ]
+    shown = []
+    for row in rows:
+        unknown = {key: "–" for key in ("first", "last") if row[key] is None}
+        of = against.get(row["way"])
+        apart = {} if of is None else {"difference": of.difference, "pairs": of.pairs}
+        shown.append(row | unknown | apart | {"way": WAYS[row["way"]]})
     columns = (
         Column("way", "way"),
         Column("first", "first", "number4", optional=2),
