@@ -15,11 +15,14 @@ from rackmath.kernel.efficiency import Efficiency, calibrated
 from rackmath.layout.footprint import device_cache_bytes, footprint
 from rackmath.layout.forward import forward, operations
 from rackmath.layout.parallelism import Layout, cache_copies, illegal, shares_cache
+from rackmath.questions.resolve import question
 from rackmath.search.grid import layouts
 from rackmath.search.launch import command
+from rackmath.search.pools import prefill_layouts
 from rackmath.world import catalog
 from rackmath.world.engine import TYPICAL
 from rackmath.world.engine_names import engine
+from rackmath.world.workload import Traffic
 
 V3, KIMI, QWEN = "deepseek-ai/DeepSeek-V3", "moonshotai/Kimi-K2-Instruct", "Qwen/Qwen3-235B-A22B"
 HYBRID = "Qwen/Qwen3.5-9B"
@@ -161,6 +164,11 @@ def test_search_keeps_all_copies_or_shares_all() -> None:
     without = layouts(model, catalog.machine("8xh200"), 8, engine("trtllm"))
     assert np.all(np.asarray(without.dcp) == 1)
     assert len(np.asarray(without.tp)) == np.sum(np.asarray(every.dcp) == 1)
+
+
+def test_pools_that_prefill_share_no_cache() -> None:
+    q, _ = question(V3, "8xh200", traffic=Traffic(isl=100_000, osl=100))
+    assert np.all(np.asarray(prefill_layouts(q).dcp) == 1)
 
 
 def test_which_engine_shares_which_cache() -> None:

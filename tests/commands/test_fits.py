@@ -194,6 +194,17 @@ def test_every_remedy_is_a_command_that_fits(model: str, machine: str, given: di
         assert again.pool_tokens == row["pool_tokens"]
 
 
+@pytest.mark.parametrize(
+    "machine", ["a3-ultragpu-8g", "rtx-4090+rtx-3090", "m4-max", "8xh100", "gb200-nvl72", "p5.48xlarge"]
+)
+def test_more_devices_are_offered_where_a_name_says_so_many(machine: str) -> None:
+    answer = rackmath.fits("meta-llama/Llama-3.1-405B", on=machine, users=500, context=131072)
+    assert not answer.fits
+    for row in answer.remedies:
+        if row["kind"] == "devices":
+            assert command("fits").ask(given_of("fits", shlex.split(row["command"]))).fits
+
+
 def test_shared_copies_make_it_fit() -> None:
     """TP8 keeps eight copies of DeepSeek's cache; sharing them holds eight times as many users."""
     given = {"users": 30, "context": 128000, "engine": "vllm"}

@@ -18,6 +18,7 @@ from ..errors import BadInput
 from ..kernel.counts import weight_bytes
 from ..layout.footprint import Footprint, footprint
 from ..layout.parallelism import Layout, illegal, shares_cache
+from ..world import catalog
 from ..world.gguf import served_in
 from ..world.lengths import longest
 from ..world.machine import Machine
@@ -317,16 +318,26 @@ def narrower_caches(asked: Demand) -> list[Precision]:
 
 
 def _devices(asked: Demand) -> Iterator[Remedy]:
-    """The fewest times as many devices that hold a demand."""
+    """The fewest times as many devices that hold a demand, where a name says so many."""
     q = asked.question
     for times in TIMES:
         machine = several(q.machine, times)
+        if not _named(machine):
+            return
         wider = replace(q, machine=machine, max_gpus=machine.n_devices)
         more = demand(wider, asked.precision, asked.users, asked.context)
         if fits(more):
             changes = {"on": machine.name, "layout": None, "tp": None, "dcp": None}
             yield Remedy(kind="devices", changes=changes, held=holds(more))
             return
+
+
+def _named(machine: Machine) -> bool:
+    """Whether the name of a machine means as many devices as it has."""
+    try:
+        return catalog.machine(machine.name).n_devices == machine.n_devices
+    except BadInput:
+        return False
 
 
 def several(machine: Machine, times: int) -> Machine:

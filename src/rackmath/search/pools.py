@@ -56,8 +56,12 @@ class Rows:
 
 
 def prefill_layouts(question: Question) -> Layout:
-    """Legal layouts of a prefill replica; for prompts of several chunks also those with context parallelism."""
+    """Legal layouts of a prefill replica; for prompts of several chunks also those with context parallelism.
+
+    Caches shared over dcp serve decoding: none is tried here.
+    """
     every = layouts(question.model, question.machine, question.max_gpus, question.engine)
+    every = take(every, np.broadcast_to(np.asarray(every.dcp) == 1, np.shape(every.tp)))
     fresh = float(question.traffic.isl) * (1 - float(question.traffic.cached))
     if fresh <= question.engine.chunk_tokens:
         return every
