@@ -131,15 +131,13 @@ def _change(r: Remedy) -> str:
     of, p = r.held.demand, r.held.demand.precision
     said = {
         "layout": f"cut as {r.held.layout.label()}",
-        "weights": f"weights in {p.name}",
-        "cache": f"cache in {p.kv.name}",
-        "weights and cache": f"weights in {p.name}, cache in {p.kv.name}",
+        "precision": f"weights in {p.name}",
+        "kv": f"cache in {p.kv.name}",
         "users": plural(of.users, "user"),
         "context": f"contexts of {cell(of.context, 'tokens')} tokens",
-        "devices": plural(of.question.machine.n_devices, "device"),
+        "on": plural(of.question.machine.n_devices, "device"),
     }
-    both = f"{said['weights and cache']}, {said['users']}, {said['context']}"
-    return both if r.kind == "together" else said[r.kind]
+    return ", ".join(said[key] for key, value in r.changes.items() if value is not None)
 
 
 def _options(r: Remedy) -> str:
@@ -162,6 +160,7 @@ def _data(m: Held, most: float, furthest: float) -> Record:
         "longest_context": furthest,
         "replicas": m.replicas,
         "users_per_replica": m.share,
+        "remedies": [],
         "layout": setting.layout(m.layout),
         "precision": setting.precision(m.demand.precision),
         "engine": setting.engine(of.engine),
@@ -257,14 +256,14 @@ def _further(m: Held, most: float, furthest: float, *, named: bool) -> Say:
 
 
 def _to_make_it_fit(ways: list[Record]) -> Iterator[Block]:
+    title = "What would make it fit"
+    if not ways:
+        tried = "narrower weights and cache, fewer users, shorter contexts, up to {most:whole} times as many devices"
+        yield Say(f"Nothing that was tried: {tried}.", {"most": TIMES[-1]}, key="tried", title=title)
+        return
     yield Table(
-        key="remedies", title="What would make it fit", aside="each row alone; narrower formats may change answers",
-        rows=ways,
+        key="remedies", title=title, aside="each row alone; narrower formats may change answers", rows=ways,
         columns=(Column("options", "option"), Column("change", "which is"), Column("spare", "left over", "GiB"),
                  Column("most_users", "users", "count", optional=1)),
     )  # fmt: skip
-    if ways:
-        yield Say("For example: {command}", {"command": ways[0]["command"]})
-    else:
-        tried = "narrower weights and cache, fewer users, shorter contexts, up to {most:whole} times as many devices"
-        yield Say(f"Nothing that was tried: {tried}.", {"most": TIMES[-1]}, key="tried")
+    yield Say("For example: {command}", {"command": ways[0]["command"]})
