@@ -313,7 +313,7 @@ def test_v3_does_not_fit_eight_h100(rackmath: Command) -> None:
     text = " ".join(said.out.split())
     assert said.code == 1
     assert "does not fit" in text
-    assert "kept by the typical engine: unfilled 8.50 GB" in text
+    assert "reserved by the typical engine: unfilled 8.50 GB" in text
     assert "short" in text
     assert "-" not in text[text.index("does not fit") : text.index("GB short")].replace("deepseek-ai/DeepSeek-V3", "")
     assert re.search(r"its weights are 67\d GB", text)

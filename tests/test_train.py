@@ -268,7 +268,7 @@ def test_costs_below_a_million_are_whole_dollars(capsys: pytest.CaptureFixture[s
 def test_the_answer_has_its_faces(capsys: pytest.CaptureFixture[str]) -> None:
     words = ["train", "llama-3.1-8b", "--on", "64xh100", "--tokens", "15T"]
     assert cli(words) == 0
-    assert "From fast to cheap" in capsys.readouterr().out
+    assert "Pareto front, fastest to cheapest" in capsys.readouterr().out
     assert cli([*words, "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert sum(found["best"]["terms"].values()) == pytest.approx(found["best"]["step_seconds"])
@@ -297,7 +297,7 @@ def test_the_field_shows_every_kind_of_layout_with_the_fastest_marked() -> None:
     best, spec = answer.subject.best, answer.charts[0]
     points = spec["datasets"]["points"]
     dots = [p for p in points if p["look"] == "dots"]
-    assert {p["series"] for p in dots} == {"keep everything", "recompute layers"}
+    assert {p["series"] for p in dots} == {"no recomputation", "full recomputation"}
     assert 100 < len(dots) < 3000
     fits = [p["y"] for p in dots if p["x"] <= float(best.memory.capacity)]
     assert min(fits) == pytest.approx(best.seconds)

@@ -595,7 +595,7 @@ def test_the_screen_fits_100_columns(
         return capsys.readouterr().out
 
     text = shown()
-    assert "TPOT left out in turn" in text
+    assert "TPOT leave-one-out" in text
     assert "step, around a pass" in text
     assert "Nothing was written" in text
     assert max(map(len, text.splitlines())) <= 100

@@ -384,7 +384,7 @@ def test_bad_words_get_one_sentence(words: list[str], said: str, capsys: pytest.
         (["--input-price", "1", "--output-price", "2", "--cached-price", "3"], "is above input_mtok", 2),
         (
             ["--input-price", "600", "--output-price", "900", "--draws", "100k", "--seller", "host"],
-            "beyond what is believed",
+            "beyond anything the prior holds",
             1,
         ),
         (["--input-price", "3"], "give both --input-price and --output-price", 2),

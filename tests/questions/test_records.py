@@ -48,6 +48,19 @@ def test_a_machine_that_was_changed_follows_too(changes: dict[str, str]) -> None
     assert described.machine(json.loads(json.dumps(described.described(one)))) == one
 
 
+@pytest.mark.parametrize("changes", [{"price_per_hour": 0.0}, {"scaleout_bandwidth": 0.0}, {"n_devices": 80.0}])
+def test_a_machine_that_was_replaced_follows_too(changes: dict[str, float]) -> None:
+    one = replace(catalog.machine("8xh100"), **changes)  # type: ignore[arg-type]
+    assert described.machine(json.loads(json.dumps(described.described(one)))) == one
+
+
+def test_a_model_by_another_name_or_in_another_format_follows_too() -> None:
+    llama = catalog.model("meta-llama/Llama-3.1-8B")
+    fp8 = catalog.model("meta-llama/Llama-3.1-8B-Instruct-FP8").precision
+    for one in (replace(llama, name="mine"), replace(llama, precision=fp8), replace(llama, max_context=4096)):
+        assert described.model(json.loads(json.dumps(described.described(one)))) == one
+
+
 @pytest.mark.parametrize("name", TAKING)
 def test_a_question_with_records_answers_again(name: str) -> None:
     one = command(name)
@@ -82,16 +95,17 @@ def test_a_path_is_a_name(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("model", "on", "says"),
     [
-        (replace(TINY, vocab=1), "h100", "does not follow from its description"),
-        (TINY, replace(catalog.machine("h100"), hbm_bandwidth=0.0), "give one in its file"),
+        (replace(TINY, d_model=1), "h100", "does not follow from its description"),
         ({"name": "x"}, "h100", "names neither"),
         ({"groups": []}, "h100", "no 'name'"),
         (TINY, {"name": "x"}, "peak_bf16"),
         (TINY, {"name": "x", "hbm_capasity": "80GB"}, "did you mean hbm_capacity"),
         (TINY, {"base": "h100"}, "no 'name'"),
         (TINY, {"name": "x", "base": "h10"}, "did you mean h100"),
-        (TINY, {"name": "x", "base": "h100", "price_kind": "spotted"}, "did you mean spot"),
-        (TINY, {"name": "x", "base": "h100", "tiers": [{"name": "disk"}]}, "needs name, capacity"),
+        (TINY, {"name": "x", "base": "h100", "price_kind": "spotted"}, "unknown key"),
+        (TINY, {"name": "x", "price_kind": "spotted"}, "did you mean spot"),
+        (TINY, {"name": "x", "price_kind": "spot", "hbm_bandwidth": "4 GB"}, "hbm_bandwidth"),
+        (TINY, {"name": "x", "price_kind": "none", "tiers": [{"name": "disk"}]}, "needs name, capacity"),
         (TINY, {"name": "x", "base": "h100", "n_devices": float("nan")}, "n_devices"),
         (5, "h100", "is no name"),
         (TINY, catalog.model("gpt2"), "is no name"),

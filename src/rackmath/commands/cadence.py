@@ -1,10 +1,10 @@
-"""The departing train: step time, the wait for the first token, the queue when seats are full, cost at a load.
+"""Continuous batching at a load: step time, time to first token, the queue when seats are full, occupancy, cost.
 
 Group: Serving
 Example: rackmath cadence meta-llama/Llama-3.1-70B --on 8xh200 --occupancy 0.8
 
-A step is a departure: it takes every sequence that is aboard one token further. Without a model give --step and
---seats. Exits with 1 where the queue grows without end.
+A step takes every sequence of the batch one token further; without a model give --step and --seats. Exits
+with 1 where the queue grows without end.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ from ..world.lengths import within
 from ..world.precision import Precision
 from ..world.workload import Traffic
 
-TRAIN = "Train"
+TRAIN = "Load"
 WITH_MODEL = needs("model")
 TABULATED = (0.02, 0.2, 0.4, 0.6, 0.8, 0.9, 0.95, 0.98, 0.995)
 """Loads that a person is shown."""
@@ -112,7 +112,7 @@ class Departures:
 
 @dataclass(frozen=True, kw_only=True)
 class AtLoad:
-    """A train at its load. `asked`, `layout`, `precision`: None where only step and seats were given."""
+    """A replica at its load. `asked`, `layout`, `precision`: None where only step and seats were given."""
 
     train: Train
     asked: Question | None
@@ -150,7 +150,7 @@ def _at_load(q: Departures) -> AtLoad:
         times, asked, layout, how, notes = np.full(q.seats, q.step), None, None, None, list[str]()
     else:
         if q.model is None or q.on is None:
-            raise BadInput("a train needs both a model and a machine; give MODEL --on MACHINE, or --step and --seats")
+            raise BadInput("a replica needs a model and a machine; give MODEL --on MACHINE, or --step and --seats")
         times, asked, layout, how, notes = _replica(q)
     if q.occupancy == 1.0:
         raise Infeasible("with every seat always taken the queue grows without end; give an occupancy below 1")
@@ -240,7 +240,7 @@ def _margin(a: AtLoad) -> float | None:
 
 def _title(a: AtLoad) -> Say:
     names = {"model": a.asked.model.name, "machine": a.asked.machine.name} if a.asked else {}
-    return Say("The departing train" + (" of *{model}* on *{machine}*" if names else ""), names)
+    return Say("Continuous batching" + (" of *{model}* on *{machine}*" if names else ""), names)
 
 
 def _subtitle(a: AtLoad) -> str:
@@ -248,7 +248,7 @@ def _subtitle(a: AtLoad) -> str:
     if a.layout is not None and a.precision is not None:
         words = f"{a.layout.label()}, {formats(a.precision)} · {cell(a.context, 'count')} tokens in a sequence"
     spread = f" ± {t.cv2**0.5:.0%}" if t.cv2 else ""
-    return f"{words} · a seat is held for {cell(t.now.steps, 'count')}{spread} departures"
+    return f"{words} · a seat is held for {cell(t.now.steps, 'count')}{spread} steps"
 
 
 def _blocks(a: AtLoad) -> Iterator[Block]:
@@ -269,12 +269,12 @@ def _waits(t: Train) -> Figures:
     said = f"with {cell(round(now.aboard), 'count')} of {cell(now.seats, 'count')} seats taken;"
     rows = (
         ("step", "step T", now.step, f"{said} {show(now.step_full, 's')} when full"),
-        ("mean", "first token, mean", now.first_mean, "1.5 T with a seat free: half a step, then the ride"),
+        ("mean", "first token, mean", now.first_mean, "1.5 T with a seat free: half a step to wait, then the step"),
         ("p50", "  50th percentile", now.first_p50, ""),
         ("p90", "  90th percentile", now.first_p90, ""),
         ("p99", "  99th percentile", now.first_p99, ""),
-        ("worst", "just missed, seat free", now.first_worst_free,
-         "2 T; a fuller train takes longer"),
+        ("worst", "longest, seat free", now.first_worst_free,
+         "2 T: a step has just begun; longer as more seats are taken"),
     )  # fmt: skip
     return Figures(
         key="", head="", title="Time to the first token", aside="of a prefilled request",
@@ -286,14 +286,14 @@ def _waits(t: Train) -> Figures:
 def _load(t: Train) -> Figures:
     now = t.now
     wait = "nobody waits for a seat" if now.wait_share < 1e-6 else f"{show(now.wait_mean, 's')} for a seat on average"
-    most = f"load {now.load:.1%} of the {show(now.rate / now.load)} /s of a full train"
+    most = f"load {now.load:.1%} of the {show(now.rate / now.load)} /s at full occupancy"
     return Figures(
         key="", head="", title="Load",
         figures=(
             Figure(key="rate", label="rate", value=now.rate, unit="/s", note=most),
             Figure(key="occupancy", label="occupancy", value=now.occupancy, unit="share",
                    note="mean share of the seats taken"),
-            Figure(key="full", label="find no free seat", value=now.wait_share, unit="share", note=wait),
+            Figure(key="full", label="wait for a seat", value=now.wait_share, unit="share", note=wait),
         ),
     )  # fmt: skip
 
@@ -301,7 +301,7 @@ def _load(t: Train) -> Figures:
 def _cost(a: AtLoad) -> Figures:
     t = a.train
     own = t.mtok(t.now)
-    more = f"{own / t.full_mtok:.2f}x the {money(t.full_mtok)}/M of a full train"
+    more = f"{own / t.full_mtok:.2f}x the {money(t.full_mtok)}/M at full occupancy"
     figures = [Figure(key="mtok", label="output tokens", value=own, unit="$/M", note=more, strong=True)]
     if (found := _margin(a)) is not None:
         said = f"of a listed {money(a.list_mtok)}/M, decoding alone counted"
@@ -320,7 +320,7 @@ def _table(t: Train) -> Table:
         Column("first_token_mean", "mean", "s"),
         Column("first_token_p90", "p90", "s"),
         Column("first_token_p99", "p99", "s"),
-        Column("seat_wait_share", "no seat", "share", optional=1),
+        Column("seat_wait_share", "wait", "share", optional=1),
     ]
     paid = [Column("output_mtok", "$/M output", "$")] if t.replica_hour else []
     return Table(
@@ -337,7 +337,7 @@ def _wait_chart(t: Train) -> dict[str, Any]:
     return sketch(
         [*lines, Series("step T", x, [k.step for k in t.curve], look="dashed")],
         title="Time to the first token of a prefilled request",
-        x=Axis("Load (rate over that of a full train)", "share", low=0.0, high=1.0),
+        x=Axis("Load (rate over that at full occupancy)", "share", low=0.0, high=1.0),
         y=Axis("Time", "s", log=True),
         marks=[Mark(f"{t.now.occupancy:.0%} of seats taken", t.now.load, t.now.first_mean)],
     )
@@ -349,9 +349,9 @@ def _cost_chart(t: Train) -> dict[str, Any]:
     x = [k.load for k in some]
     return sketch(
         [Series("at the load", x, [t.mtok(k) for k in some]),
-         Series("every seat taken", x, [t.full_mtok] * len(x), look="dashed")],
+         Series("full occupancy", x, [t.full_mtok] * len(x), look="dashed")],
         title="Cost of output tokens, empty seats paid",
-        x=Axis("Load (rate over that of a full train)", "share", low=0.0, high=1.0),
+        x=Axis("Load (rate over that at full occupancy)", "share", low=0.0, high=1.0),
         y=Axis("Cost", "$/M output tokens", log=True),
         marks=[Mark(f"{money(t.mtok(t.now))}/M", t.now.load, t.mtok(t.now))],
     )  # fmt: skip
@@ -364,21 +364,21 @@ def _terms(a: AtLoad) -> Term:
     """Load, occupancy, first-token time and cost."""
     t, now, q = a.train, a.train.now, a.asked
     rate = given("rate of requests", now.rate, "/s")
-    steps = given("departures a seat is held", now.steps)
+    steps = given("steps a seat is held", now.steps)
     seats = number("seats", now.seats, "sequences whose cache fits, or as given")
     full = Term(name="step, all seats taken", value=now.step_full, unit="s",
                 note="explain forward shows its terms" if q else "given")  # fmt: skip
-    busy = product("seats kept busy by a full train", "", rate, steps, full)
-    step = Term(name="step T", value=now.step, unit="s", note="at the mean number aboard")
+    busy = product("seats busy at full occupancy", "", rate, steps, full)
+    step = Term(name="step T", value=now.step, unit="s", note="at the mean batch")
     aboard = Term(
-        name="mean number aboard", value=now.aboard,
-        note="birth and death with t(n) aboard: weights prod(rate x departures x t(i) / i)",
+        name="mean batch", value=now.aboard,
+        note="birth and death with t(n) at batch n: weights prod(rate x steps x t(i) / i)",
     )  # fmt: skip
     seat = Term(
         name="wait for a seat, mean", value=now.wait_mean, unit="s",
         note="M/D/c by Spitzer's identity, blended with M/M/c by the spread of output lengths",
     )  # fmt: skip
-    ride = Term(name="departure and ride", value=now.first_mean - now.wait_mean, unit="s",
+    ride = Term(name="wait for a step, and the step", value=now.first_mean - now.wait_mean, unit="s",
                 note="1.5 steps, met on arrival")  # fmt: skip
     nodes = [
         stated("quotient", "load", now.load, "share", busy, seats),
@@ -396,4 +396,4 @@ def _terms(a: AtLoad) -> Term:
         out = product("output tokens per second", "tok/s", rate, steps)
         each = quotient("dollars per token", "$", per_second, out)
         nodes.append(stated("product", "$/M output tokens", t.mtok(now), "$", each, number("a million", 1e6)))
-    return Term(name="the departing train", children=tuple(nodes))
+    return Term(name="continuous batching", children=tuple(nodes))

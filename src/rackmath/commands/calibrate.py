@@ -3,7 +3,7 @@
 Group: How sure, and why
 Example: rackmath calibrate --from example --tp 2
 
-Each constant starts at its packaged value and is held by the width it may differ by, so three runs do. In files that
+Each constant has a prior around its packaged value, so three runs do. In files that
 name model, machine and layout themselves (InferenceX) the options pick rows; elsewhere they add what the file does
 not say: rackmath calibrate --from vllm.json --on 8xh100 --tp 8 --save ours. From then on every command takes
 --engine ours. "example" in place of a file stands for fifteen public runs that come along.
@@ -34,7 +34,7 @@ RUN, OUTPUT = "What the file does not say", "Output"
 MOST_POINTS = 16
 MOST_SKIPPED = 6
 QUANTITIES = {"tpot": "TPOT", "ttft": "TTFT"}
-WHEN = {"before": "before", "after": "after", "left_out": "left out in turn"}
+WHEN = {"before": "before", "after": "after", "left_out": "leave-one-out"}
 CONSTANTS = {
     "launch": "launch, between kernels",
     "step": "step, around a pass",
@@ -201,8 +201,8 @@ def _errors_of(p: FittedPoint) -> dict[str, Any]:
 def _blocks(found: Calibration, saved: Path | None) -> Iterator[Block]:
     yield _errors(found)
     turns = any("left_out" in scores for scores in found.scores.values())
-    few = "Runs are left out in turn where there are four or more."
-    yield Say("Left out in turn: each run predicted by a fit that has not seen it." if turns else few, faint=True)
+    few = "Leave-one-out errors need four runs or more."
+    yield Say("Leave-one-out: each run predicted by a fit that has not seen it." if turns else few, faint=True)
     yield _constants(found)
     if any(not one.seen for one in found.constants):
         yield Say("Of the dim ones these runs say next to nothing: they stay near their packaged values.", faint=True)
@@ -244,10 +244,11 @@ def _constants(found: Calibration) -> Table:
     ]
     columns = (Column("name", ""), Column("before", "before", "row", optional=1),
                Column("after", "after", "row", optional=2), Column("factor", "factor", "x2"),
-               Column("prior", "may differ by", "number"), Column("left", "left open", "number"))  # fmt: skip
+               Column("prior", "prior", "number"), Column("left", "posterior", "number"))  # fmt: skip
     return Table(
-        key="constants", title="Constants", aside="each held by the width it may differ by", rows=rows, shown=shown,
-        columns=columns, faint=frozenset(i for i, c in enumerate(found.constants) if not c.seen),
+        key="constants", title="Constants", aside="width of the prior, and of the posterior after these runs",
+        rows=rows, shown=shown, columns=columns,
+        faint=frozenset(i for i, c in enumerate(found.constants) if not c.seen),
     )  # fmt: skip
 
 

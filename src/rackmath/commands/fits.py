@@ -199,7 +199,7 @@ def _verdict(m: Held) -> Frame:
         "spare": m.spare, "short": m.short_by, "pool": m.pool_tokens, "concurrency": m.max_concurrency,
         "context": m.demand.context, "replicas": m.replicas,
     }  # fmt: skip
-    verdict = "*Yes*: {spare:GiB} left over on " if m.fits else "*No*: {short:GiB} short on "
+    verdict = "*Yes*: {spare:GiB} of headroom on " if m.fits else "*No*: {short:GiB} short on "
     inside = " in each of {replicas:whole} replicas" if m.replicas > 1 else ""
     return Frame(
         head="it fits" if m.fits else "it does not fit", good=m.fits,
@@ -213,7 +213,7 @@ def _verdict(m: Held) -> Frame:
 
 def _memory(m: Held) -> Iterator[Block]:
     """What the fullest device holds, or would have to."""
-    parts = {"weights": float(m.holds.weights), "caches": m.caches, "kept": float(m.holds.reserved)}
+    parts = {"weights": float(m.holds.weights), "caches": m.caches, "reserve": float(m.holds.reserved)}
     parts |= {"free": m.spare} if m.fits else {}
     size, engine = cell(m.capacity, "B"), m.demand.question.engine
     aside = f"{size}, {cell(m.needed, 'B')} used" if m.fits else f"{cell(m.needed, 'B')} needed of {size}"
@@ -223,7 +223,7 @@ def _memory(m: Held) -> Iterator[Block]:
     rank = float(np.ceil(m.share / float(m.layout.dp)))
     values = {f"t{i}": value for i, value in enumerate(kept.values())}
     yield Say(
-        "caches: {rank:whole} of {context:whole} tokens, {each:B} each. kept by the {engine} engine: " + terms,
+        "caches: {rank:whole} of {context:whole} tokens, {each:B} each. reserved by the {engine} engine: " + terms,
         values | {"rank": rank, "context": m.demand.context, "each": float(m.holds.per_sequence),
                   "engine": f"{engine.name} {engine.version}".strip()}, faint=True,
     )  # fmt: skip
@@ -263,7 +263,7 @@ def _to_make_it_fit(ways: list[Record]) -> Iterator[Block]:
         return
     yield Table(
         key="remedies", title=title, aside="each row alone; narrower formats may change answers", rows=ways,
-        columns=(Column("options", "option"), Column("change", "which is"), Column("spare", "left over", "GiB"),
+        columns=(Column("options", "option"), Column("change", "which is"), Column("spare", "headroom", "GiB"),
                  Column("most_users", "users", "count", optional=1)),
     )  # fmt: skip
     yield Say("For example: {command}", {"command": ways[0]["command"]})

@@ -49,7 +49,7 @@ LITTLE, SOME = 0.1, 0.4
 SHOWN = {
     "The model": ("active_params", "total_params", "kv_bytes", "layers"),
     "How it is run": ("price_per_hour", "batch", "speed", "context", "idle"),
-    "What is left": ("margin", "margin_input", "margin_output"),
+    "Margins": ("margin", "margin_input", "margin_output"),
 }
 KNOW = (
     "What is known: active_params=37e9, total_params, kv_bytes=70kB, layers, hardware=h800, price_per_hour=2,"

@@ -161,12 +161,12 @@ def _held(m: Memory) -> Iterator[Block]:
     shown = f"{cell(capacity, 'B')} as the driver shows it" + (
         f", {cell(box, 'B')} on the box" if box != capacity else ""
     )
-    parts = {"weights": float(m.holds.weights), "room for the cache": max(m.room, 0.0), "kept": m.reserve}
+    parts = {"weights": float(m.holds.weights), "room for the cache": max(m.room, 0.0), "reserve": m.reserve}
     yield Bar(key="", title="Memory per GPU", aside=shown, parts=parts, unit="B", whole=capacity)
     engine = f"{m.question.engine.name} {m.question.engine.version}".strip()
     kept = {name: value for name, value in m.terms.items() if value > 0}
     terms = " + ".join(f"{name} {{t{i}:B}}" for i, name in enumerate(kept))
-    yield Say("kept by the {engine} engine = " + terms,
+    yield Say("reserved by the {engine} engine = " + terms,
               {"engine": engine} | {f"t{i}": value for i, value in enumerate(kept.values())}, faint=True)  # fmt: skip
     if m.room > 0:
         last = "; the last stage has {last:B}" if float(m.holds.room) < m.room * 0.999 else ""

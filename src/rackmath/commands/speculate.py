@@ -163,7 +163,7 @@ def _tables(c: SpeculationCurve) -> list[Block]:
     return [
         _against_batch(c),
         Say(
-            "same pace: cost of a token over plain decoding's at its TPOT, which a larger batch then has", faint=True
+            "equal TPOT: cost of a token over plain decoding's at its TPOT, which a larger batch then has", faint=True
         ),
         _by_context(c),
     ]
@@ -199,8 +199,8 @@ def _against_batch(c: SpeculationCurve) -> Table:
         columns=(Column("batch", "batch", "count"), Column("tpot", "TPOT", "s"), Column("tpot_plain", "plain", "s"),
                  Column("tpot_bound", "bound", "s", optional=1), Column("speedup", "speed-up", "x2"),
                  Column("best_depth", "best depth", "whole"), Column("best_speedup", "at best", "x2", optional=4),
-                 Column("cost_ratio_same_pace", "same pace", "x2", optional=2), *cost),
-        faint=frozenset(over), marks=dict.fromkeys(over, "no room"),
+                 Column("cost_ratio_same_pace", "equal TPOT", "x2", optional=2), *cost),
+        faint=frozenset(over), marks=dict.fromkeys(over, "does not fit"),
     )  # fmt: skip
 
 
@@ -217,7 +217,7 @@ def _by_context(c: SpeculationCurve) -> Table:
         key="break_even", title="The batch at which it stops paying, by context", aside="whatever memory holds",
         rows=rows, shown=[row | {"batch": edge.get(row["batch"], row["batch"])} for row in rows],
         columns=(Column("context", "context", "count"), Column("batch", "break-even batch", "whole"),
-                 Column("capacity", "that fit", "count"), Column("speedup_alone", "alone", "x2"),
+                 Column("capacity", "that fit", "count"), Column("speedup_alone", "batch 1", "x2"),
                  Column("best_speedup", "at best", "x2"), Column("best_batch", "at batch", "count", optional=1)),
     )  # fmt: skip
 

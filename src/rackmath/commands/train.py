@@ -203,7 +203,7 @@ def _blocks(t: TrainingRun) -> Iterator[Block]:
     yield from _memory(t.best)
     if t.found is not None:
         yield _front(t.found)
-        yield Chart(title="The field", aside=f"layouts on all {plural(t.best.job.machine.n_devices, 'device')}",
+        yield Chart(title="Layouts tried", aside=f"on all {plural(t.best.job.machine.n_devices, 'device')}",
                     spec=training.field(t.found, t.best), lines=20)  # fmt: skip
     if t.choices:
         yield from _frontier(t)
@@ -288,7 +288,8 @@ def _front(found: Found) -> Table:
         row |= {"dollars_low": low if r.dollars else None, "dollars_high": high if r.dollars else None}
         shown.append(row | {"layout": label, "dollars": row["dollars"] or "-"})
     return Table(
-        key="front", title="From fast to cheap", rows=rows, shown=shown, flat=[training.row(r) for r in found.front],
+        key="front", title="Pareto front, fastest to cheapest", rows=rows, shown=shown,
+        flat=[training.row(r) for r in found.front],
         aside=f"{found.evaluated:,} layouts tried, {found.fitting:,} fit",
         columns=(Column("layout", "layout"), Column("devices", "devices", "whole"), Column("days", "days", "days"),
                  Column("dollars", "cost", "dollars"),

@@ -391,7 +391,7 @@ def does_not_fit(question: Question, every: Layout) -> str:
             f" the roomiest layout ({one.label()}) needs {show(short, 'B')} per device"
             f" (weights {show(float(np.asarray(room.weights)[row]), 'B')},"
             f" one sequence of {context:,.0f} tokens {show(float(np.asarray(room.per_sequence)[row]), 'B')};"
-            f" kept by the {question.engine.name} engine: {terms}) of {show(float(machine.hbm_capacity), 'B')}:"
+            f" reserved by the {question.engine.name} engine: {terms}) of {show(float(machine.hbm_capacity), 'B')}:"
             f" {show(max(short - float(machine.hbm_capacity), 0.0), 'B')} short"
         )
         if whole > have:

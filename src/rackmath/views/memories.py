@@ -100,13 +100,13 @@ def of_fit(m: Held) -> Term:
     capacity = of_machine(machine, "hbm_capacity", "memory")
     weights = Term(name="weights on the fullest device", value=float(held.weights), unit="B", note=m.layout.label())
     terms = (given(name, float(value), "B", by=engine) for name, value in held.terms.items())
-    kept = stated("sum", "kept by the engine", float(held.reserved), "B", *terms)
+    kept = stated("sum", "reserved by the engine", float(held.reserved), "B", *terms)
     one = Term(name="cache of a user", value=float(held.per_sequence), unit="B",
                note=f"{m.demand.context:,.0f} tokens, in the blocks of the engine")  # fmt: skip
     users = count("users on a device", m.caches / max(float(held.per_sequence), 1e-300))
     needed = total("memory needed", "B", weights, kept, product("caches", "B", users, one))
     room = difference("room for caches", "B", capacity, weights, kept)
-    lacks = difference("short by", "B", needed, capacity, note="below 0: left over")
+    lacks = difference("short by", "B", needed, capacity, note="below 0: headroom")
     if float(held.room) <= 0:
         return Term(name="whether it fits", children=(lacks, room))
     many = product("maximum concurrency", "", quotient("on a device", "", room, one), count("dp", float(m.layout.dp)))

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 Record = dict[str, Any]
 
 WAYS = {
-    "none": "keep everything", "selective": "recompute scores", "full": "recompute layers",
-    "reversible": "reversible blocks", "offload": "move to host memory",
+    "none": "no recomputation", "selective": "selective recomputation", "full": "full recomputation",
+    "reversible": "reversible blocks", "offload": "offload to host memory",
 }  # fmt: skip
 
 
@@ -28,9 +28,9 @@ def way(recompute: str) -> str:
     """A choice of recomputation in words.
 
     >>> way("none"), way("every 6")
-    ('keep everything', 'keep every 6')
+    ('no recomputation', 'checkpoints every 6 layers')
     """
-    return WAYS.get(recompute, f"keep {recompute}")
+    return WAYS.get(recompute, f"checkpoints {recompute} layers")
 
 
 def layout(of: TrainLayout) -> Record:

@@ -1,27 +1,43 @@
 """Models and machines as mappings of plain values, and back: what a question holds of a record it was given.
 
 A model is what describes it (`world.description`) or the content of its config.json; a machine has the keys of a
-machine's file (`world.spec`) with its `name` inside, and `accelerator`, `tiers`, `price_kind` and `price_per_hour`
-where it was made or changed by hand.
+machine's file (`world.spec`) with its `name` inside, or every value of the record.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from typing import Any
 
 from ..errors import BadInput, unknown
 from . import catalog
-from .description import build
+from .description import FORMAT_FIELDS, build
 from .huggingface import read_model
-from .machine import Machine, Source, Tier
+from .machine import Machine, Price, Source, Tier
 from .model import Model
-from .spec import DIMENSIONS, PRICE_KINDS
+from .spec import DIMENSIONS, PRICE_KINDS, quantity
 
 _TEXTS = ("vendor", "generation", "memory_type")
-_BY_HAND = ("accelerator", "tiers", "price_kind", "price_per_hour")
+_HEAD = (
+    "name", "vocab", "tied_embeddings", "embedding_parameters", "head_parameters", "norm_parameters", "max_context",
+    "family", "notes", "source",
+)  # fmt: skip
+KEYS = {
+    *DIMENSIONS,
+    *_TEXTS,
+    "name",
+    "accelerator",
+    "price_kind",
+    "year",
+    "home",
+    "prices",
+    "tiers",
+    "notes",
+    "sources",
+}
+"""What describes a machine as a record."""
 
 
 def described(record: Model | Machine) -> dict[str, Any]:
@@ -31,9 +47,10 @@ def described(record: Model | Machine) -> dict[str, Any]:
     >>> machine(described(eight)) == eight
     True
     """
-    found = _of_machine(record) if isinstance(record, Machine) else _finite(record.description)
-    again: Any = machine(found) if isinstance(record, Machine) else build(found) if found else None
-    if again != record:
+    if isinstance(record, Machine):
+        return _of_machine(record)
+    found = _of_model(record)
+    if not found or build(found) != record:
         raise BadInput(
             f"the record of {record.name} does not follow from its description, so an answer could not hold its"
             " question; change it with world.override.override, or describe it as docs/concepts/models.md says"
@@ -55,42 +72,66 @@ def machine(given: Mapping[str, Any]) -> Machine:
     name = given.get("name")
     if not isinstance(name, str) or not name.strip():
         raise BadInput("the machine has no 'name'; give it one, a non-empty string")
-    own = {k: v for k, v in given.items() if k not in _BY_HAND and (k != "name" or "base" not in given)}
-    found = catalog.described(name, own if "base" in given else own | {"name": given.get("accelerator", name)})
-    if "tiers" in given:
-        found = replace(found, tiers=tuple(_tier(one, name) for one in given["tiers"]))
-    if "price_kind" not in given:
-        return found
-    kind = given["price_kind"]
-    if kind not in (*PRICE_KINDS, "given", "none"):
-        raise unknown(f"kind of price of machine {name!r}", str(kind), (*PRICE_KINDS, "given", "none"))
-    price = getattr(found.prices, kind, None) or float(given.get("price_per_hour", 0.0))
-    notes = tuple(str(note) for note in given.get("notes", ()))
-    return replace(found, price_kind=kind, price_per_hour=price, notes=notes)
+    if "price_kind" in given:
+        return _by_hand(name, given)
+    return catalog.described(name, {k: v for k, v in given.items() if k != "name" or "base" not in given})
+
+
+def _by_hand(name: str, given: Mapping[str, Any]) -> Machine:
+    """A machine whose values are all given, as `described` writes them."""
+    for key in given:
+        if key not in KEYS:
+            raise unknown(f"key in machine {name!r}", str(key), sorted(KEYS))
+    if given["price_kind"] not in (*PRICE_KINDS, "given", "none"):
+        raise unknown(f"kind of price of machine {name!r}", str(given["price_kind"]), (*PRICE_KINDS, "given", "none"))
+    sources = {key: Source(**told) for key, told in given.get("sources", {}).items()}
+    values: dict[str, Any] = {key: str(given[key]) for key in (*_TEXTS, "price_kind") if key in given}
+    for key in DIMENSIONS:
+        if key in given:
+            values[key] = 0.0 if given[key] == 0 else quantity(given[key], key, name)
+    return Machine(
+        name=name,
+        accelerator=str(given.get("accelerator", name)),
+        **values,
+        year=int(given.get("year", 0)),
+        home=bool(given.get("home", False)),
+        prices=Price(**given.get("prices", {})),
+        tiers=tuple(_tier(one, name) for one in given.get("tiers", ())),
+        notes=tuple(str(note) for note in given.get("notes", ())),
+        sources=sources,
+    )
 
 
 def _of_machine(m: Machine) -> dict[str, Any]:
-    """Every value of a machine that is not nothing."""
-    numbers = {key: float(getattr(m, key)) for key in DIMENSIONS if key != "price_per_hour"}
-    prices = {kind: value for kind in PRICE_KINDS if (value := getattr(m.prices, kind)) is not None}
+    """Every value of a machine."""
     return {
         "name": m.name,
         "accelerator": m.accelerator,
-        **{key: value for key, value in numbers.items() if value},
-        **{key: value for key in _TEXTS if (value := getattr(m, key))},
-        "year": m.year,
-        "home": m.home,
-        "price": {kind: {"value": value, **_told(m.sources.get(f"prices.{kind}"))} for kind, value in prices.items()},
-        "price_kind": m.price_kind,
-        "price_per_hour": float(m.price_per_hour),
-        "tiers": [{**asdict(tier), "source": _told(tier.source)} for tier in m.tiers],
+        **{key: float(getattr(m, key)) for key in DIMENSIONS},
+        **{key: getattr(m, key) for key in (*_TEXTS, "price_kind", "year", "home")},
+        "prices": {kind: value for kind in PRICE_KINDS if (value := getattr(m.prices, kind)) is not None},
+        "tiers": [
+            {**asdict(tier), "source": None if tier.source is None else asdict(tier.source)} for tier in m.tiers
+        ],
         "notes": list(m.notes),
-        "sources": {key: told for key, value in numbers.items() if value and (told := _told(m.sources.get(key)))},
+        "sources": {key: asdict(source) for key, source in m.sources.items()},
     }
 
 
-def _told(source: Source | None) -> dict[str, Any]:
-    return asdict(source) if source is not None and source.text else {}
+def _of_model(m: Model) -> dict[str, Any]:
+    """The description of a model, with the values at its head as they are now."""
+    found: dict[str, Any] = _finite(m.description)
+    if not found:
+        return found
+    was = build(found)
+    changed = {key: getattr(m, key) for key in _HEAD if getattr(m, key) != getattr(was, key)}
+    if m.precision != was.precision:
+        changed["precision"] = {
+            "name": m.precision.name,
+            "activation_bytes": m.precision.activation_bytes,
+            **{part: kind.name for part in FORMAT_FIELDS if (kind := getattr(m.precision, part)) is not None},
+        }
+    return {**found, **_finite(changed)}
 
 
 def _tier(given: Mapping[str, Any], name: str) -> Tier:

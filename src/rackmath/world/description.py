@@ -62,7 +62,7 @@ _TOP = {
     "norm_parameters", "max_context", "precision", "family", "notes", "source",
 }  # fmt: skip
 _GROUP = {"count", "mixer", "ffn", "norm_parameters", "name"}
-_FORMAT_FIELDS = (
+FORMAT_FIELDS = (
     "attention", "mlp", "experts", "shared_experts", "router", "embedding", "head", "norm", "kv", "index",
     "dispatch", "combine",
 )  # fmt: skip
@@ -151,14 +151,14 @@ def precision_from(formats: Mapping[str, Any], name: str) -> Precision:
     """
     if not isinstance(formats, Mapping):
         raise BadInput(f"{name}: 'precision' must map components to number formats, not {shown(formats)}")
-    _only(formats, {"name", "activation_bytes", "file", *_FORMAT_FIELDS}, f"{name}: the precision")
+    _only(formats, {"name", "activation_bytes", "file", *FORMAT_FIELDS}, f"{name}: the precision")
     for key, value in formats.items():
         if key != "activation_bytes" and not isinstance(value, str):
             raise BadInput(f"{name}: the precision {key} = {shown(value)} is not the name of a number format")
     file = formats.get("file")
     if file is not None and mixture(file) is None:
         raise unknown(f"mixture of a GGUF file ({name}: precision.file)", file, [one for one, _ in mixtures()])
-    chosen = {field: format_named(formats[field]) for field in _FORMAT_FIELDS if field in formats}
+    chosen = {field: format_named(formats[field]) for field in FORMAT_FIELDS if field in formats}
     weights = {f.name for field, f in chosen.items() if field in ("attention", "mlp", "experts", "shared_experts")}
     one = weights.pop() if len(weights) == 1 else "mixed" if weights else "bf16"
     label = str(formats.get("name") or ("mixed" if " + " in one else one))

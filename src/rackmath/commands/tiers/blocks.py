@@ -140,7 +140,7 @@ def _prefill(p: Prefix) -> Iterator[Block]:
 
 def _cheapest(p: Prefix) -> Iterator[Block]:
     found = prefix.cheapest(p)
-    title, aside = "Cheapest place", "by how long the prefix is held, and how often it is hit in that time"
+    title, aside = "Cheapest tier", "by how long the prefix is held, and how often it is hit in that time"
     for n in p.reuses:
         values: dict[str, Any] = {"n": n}
         parts = []
@@ -157,7 +157,7 @@ def _cheapest(p: Prefix) -> Iterator[Block]:
 def _map(p: Prefix) -> Map:
     hold, reuse, best = prefix.grid(p, COLUMNS, ROWS)
     return Map(
-        title="The cheapest place for a prefix",
+        title="The cheapest tier for a prefix",
         names=tuple(o.label for o in p.options),
         cells=best.tolist(),
         x=Axis("Hold time", "s", log=True, low=float(hold[0]), high=float(hold[-1]), ticks=TIMES),
@@ -232,8 +232,8 @@ def _hits(p: Prefix) -> Table:
     for h in p.holds:
         columns += [Column(f"worth {h}", f"held {span(h)}", "price"), Column(f"least {h}", "from", "share")]
     return Table(
-        key="", title=f"What finding {p.hit_share:.0%} of the input is worth",
-        aside="$ per M input tokens; the least share that pays", rows=rows,
+        key="", title=f"What a hit rate of {p.hit_share:.0%} is worth",
+        aside="$ per M input tokens; from: the least hit rate that pays", rows=rows,
         columns=tuple(columns),
     )  # fmt: skip
 
@@ -254,7 +254,7 @@ def _listed(p: Prefix) -> Iterator[Block]:
                  Column("cheapest_label", "cheapest"), Column("cheapest_mtok", "cost", "price", optional=1),
                  Column("cheapest_gross_margin", "margin there", "share", optional=2)),
     )  # fmt: skip
-    text = "Writes and hits: our cost in device memory, then in the cheapest place (for hits: behind it)."
+    text = "Writes and hits: our cost in device memory, then in the cheapest tier (for hits: behind it)."
     yield Say(text, faint=True)
     yield Say("{source}, read {read}", {"source": found["source"], "read": found["read"]}, faint=True)
     implied = found["implied"]

@@ -338,7 +338,7 @@ def _weak(need: Need, best: Candidate, own: float) -> tuple[str, ...]:
     if any(e > 1 for e in need.expansions):
         apart = beyond(need.routed, {"params": best.active, "flops": 6 * best.active * best.tokens})
         where = f" ({'; '.join(apart)})" if apart else ""
-        said.append(f"what experts are worth is {need.routed.name}'s word{where}")
+        said.append(f"what experts are worth rests on {need.routed.name} alone{where}")
     said.append("laws are of fresh text: tokens beyond what exists must repeat or be made, and are worth less")
     if len(need.kinds) > 1:
         said.append("kinds of cache count as equally good: no law tells them apart")

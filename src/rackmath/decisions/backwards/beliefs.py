@@ -161,12 +161,12 @@ def believing(given: Mapping[str, tuple[float, float]], of: Beliefs | None = Non
     changed = dict(of.quantities)
     for name, (low, high) in given.items():
         if name not in changed:
-            raise unknown("belief", name, changed)
+            raise unknown("parameter of the prior", name, changed)
         q = changed[name]
         least, most = 1.0 if name in FROM_ONE else 1 / MOST, 1.0 if q.share else MOST
         if not least <= low < high < most:
             raise BadInput(
-                f"a belief of {name} from {low:g} to {high:g} is impossible; give low < high, from {least:g} and"
+                f"a prior of {name} from {low:g} to {high:g} is impossible; give low < high, from {least:g} and"
                 f" below {most:g}"
             )
         changed[name] = replace(q, low=low, high=high, why="given")

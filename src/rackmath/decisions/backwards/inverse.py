@@ -178,7 +178,7 @@ def infer(
     columns = {k: np.concatenate([p[k] for p in parts]) for k in parts[0]}
     before = _normal(columns.pop("before"))
     if not np.isfinite(before).all():
-        raise BadInput("what is known cannot be met by any supposition; leave one of the known values out")
+        raise BadInput("what is known cannot be met by any draw of the prior; leave one of the known values out")
     logs = columns.pop("logs").reshape(len(parts), len(seen) + 1, -1).transpose(1, 0, 2).reshape(len(seen) + 1, -1)
     after = [_normal(np.log(np.maximum(before, 1e-300)) + row) for row in logs]
     counted = _counted(after[0], draws, least, known)
@@ -318,7 +318,7 @@ def _refusal(why: str, known: Mapping[str, Any]) -> RackmathError:
         return BadInput(
             f"the known values and the prices hardly go together ({why}); give fewer known values, or more draws"
         )
-    return Infeasible(f"the prices lie beyond what is believed of providers ({why}); widen a belief with --prior")
+    return Infeasible(f"the prices lie beyond anything the prior holds ({why}); widen it with --prior")
 
 
 # --- before and after ---------------------------------------------------------------------------------------------
