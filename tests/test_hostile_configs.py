@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from rackmath.errors import BadInput
 from rackmath.kernel.counts import cache_bytes, parameters, total_parameters
 from rackmath.world.huggingface import read_model
+from rackmath.world.huggingface.methods import METHODS as METHODS_READ
 from rackmath.world.model import Model
 
 LLAMA: dict[str, Any] = {
@@ -159,10 +160,7 @@ module_names = st.sampled_from(
         "re:[",
     ]
 )
-METHODS = (
-    "fp8", "gptq", "awq", "auto-round", "modelopt", "mxfp4", "compressed-tensors", "quark", "torchao", "hqq", "exl2",
-    "bitnet", "w4afp8", "bitsandbytes", "quanto", "", "?",
-)  # fmt: skip
+METHODS = (*sorted(METHODS_READ), "compressed-tensors", "modelopt_mixed", "", "?")
 
 quantisation = st.fixed_dictionaries(
     {},
@@ -188,9 +186,36 @@ quantisation = st.fixed_dictionaries(
         "modules_in_block_to_quantize": nonsense,
         "global_quant_config": st.one_of(nonsense, st.fixed_dictionaries({"weight": nonsense})),
         "layer_quant_config": nonsense,
-        "quant_type": nonsense,
+        "quant_type": st.one_of(nonsense, st.fixed_dictionaries({"default": st.fixed_dictionaries(
+            {"_type": st.sampled_from(["Int4WeightOnlyConfig", "IntxWeightOnlyConfig", "FqnToConfig", "AWQConfig",
+                                       "MXDynamicActivationMXWeightConfig", "?"])},
+            optional={"_data": st.one_of(nonsense, st.fixed_dictionaries({}, optional={
+                "group_size": nonsense, "fqn_to_config": nonsense, "weight_dtype": nonsense, "granularity": nonsense,
+                "base_config": nonsense, "block_size": nonsense}))})})),
         "quant_type_kwargs": nonsense,
-        "quant_config": nonsense,
+        "quant_config": st.one_of(nonsense, st.dictionaries(module_names, st.just({"nbits": 4}), max_size=2)),
+        "sparsity_config": st.one_of(nonsense, st.fixed_dictionaries(
+            {"format": st.sampled_from(["dense", "sparse-24-bitmask", "sparse-bitmask"])},
+            optional={"global_sparsity": nonsense, "ignore": nonsense})),
+        "group_size": nonsense,
+        "num_codebooks": nonsense,
+        "nbits_per_codebook": nonsense,
+        "in_group_size": nonsense,
+        "config_for_layers": st.one_of(nonsense, st.dictionaries(module_names, st.fixed_dictionaries(
+            {"vector_lens": nonsense, "num_centroids": nonsense}), max_size=2)),
+        "shapes": st.one_of(nonsense, st.dictionaries(st.just("a.dense_weights.shape"), nonsense)),
+        "module_quant_configs": st.one_of(nonsense, st.dictionaries(module_names, nonsense, max_size=2)),
+        "module_config_overrides": st.one_of(nonsense, st.dictionaries(module_names, nonsense, max_size=2)),
+        "layer_type_quant_config": nonsense,
+        "kv_cache_quant_config": nonsense,
+        "forward_dtype": nonsense,
+        "codebook": nonsense,
+        "mode": nonsense,
+        "moe_quant_algo": nonsense,
+        "load_in_4bit": nonsense,
+        "bnb_4bit_blocksize": nonsense,
+        "lm_head": nonsense,
+        "module_include": nonsense,
         "head_bits": nonsense,
         "weights": nonsense,
         "kv_cache_scheme": nonsense,
@@ -199,7 +224,7 @@ quantisation = st.fixed_dictionaries(
 )  # fmt: skip
 
 
-@settings(max_examples=400)
+@settings(max_examples=600)
 @given(
     base=st.sampled_from(BASES),
     changes=st.dictionaries(st.sampled_from(KEYS), nonsense, max_size=4),

@@ -10,12 +10,15 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from functools import cache
 
 from ...errors import BadInput
-from .patterns import safe
+from .patterns import lines, safe
 
 MOST_NAMES = 200_000
 MOST_DISTINCT = 2_000
+MOST_PATTERNS = 64
+"""Patterns in one list that are tried on every layer."""
 
 _ELSEWHERE = re.compile(
     r"vision|visual|audio|(^|\.)mtp|mm_projector|multi_modal|embed_vision|patch_merge|image|(^|\.)draft"
@@ -23,9 +26,10 @@ _ELSEWHERE = re.compile(
 _IN_LAYER = re.compile(r"(?:^|\.)(?:layers|layer|h|blocks|block)\.(\d{1,6}|\*)(?:\.|(?=\*)|$)(.*)$")
 _NUMBER = re.compile(r"\.\d+(?=\.|$)")
 _TENSOR = re.compile(r"\.(?:weight|bias|qweight|weight_packed)$")
+_THE_LAYER = re.compile(r"(?:layers|\.h|blocks)\\?\.(\d{1,5})(?:\\?\.|\$|$)")
 _AROUND = ("model.layers", "model.language_model.layers", "language_model.model.layers", "backbone.layers",
            "transformer.h", "layers")  # fmt: skip
-"""What stands before the number of a layer in full names of modules; the first is tried alone for globs."""
+"""What stands before the number of a layer in full names of modules; the first where nothing else is said."""
 
 
 @dataclass(slots=True)
@@ -43,6 +47,7 @@ class Modules:
     anywhere: set[str] = field(default_factory=set)
     unread: set[str] = field(default_factory=set)
     n_layers: int = 1
+    patterns: int = 0  # that tell layers apart
     search: bool = False  # whether patterns may begin anywhere in a name
 
     @classmethod
@@ -63,6 +68,10 @@ class Modules:
             if seen >= MOST_NAMES or len(self.inside) + len(self.anywhere) >= MOST_DISTINCT:
                 raise BadInput(f"{where}: a module list is too long to be one of a model")
             if name.startswith("re:"):
+                if on_every_layer(name):
+                    self.patterns += 1
+                    if self.patterns > MOST_PATTERNS:
+                        raise BadInput(f"{where}: a module list has too many patterns to be one of a model")
                 (self.unread if safe(name[3:]) is None else self.anywhere).add(name)
                 continue
             if _ELSEWHERE.search(name):
@@ -87,10 +96,12 @@ class Modules:
             if len(hit) == self.n_layers:
                 break
             if not _tells_layers(pattern):
-                if any(self._named(p, pattern, 0) for p in probes):
+                if self._named(tuple(probes), pattern, 0):
                     return set(every)
             else:
-                hit |= {i for i in every if i not in hit and any(self._named(p, pattern, i) for p in probes)}
+                one = _THE_LAYER.search(pattern)
+                some = every if one is None else range(int(one[1]), min(int(one[1]) + 1, self.n_layers))
+                hit |= {i for i in some if i not in hit and self._named(tuple(probes), pattern, i)}
         for tail, at in self.inside.items():
             if tail not in ("", "*") and any(_inside(p, tail) for p in probes):
                 hit |= at
@@ -107,19 +118,28 @@ class Modules:
         """Whether a part outside the layers (the output head) is named."""
         return any(_named_part(part, pattern) for pattern in self.anywhere for part in parts)
 
-    def _named(self, probe: str, pattern: str, layer: int) -> bool:
-        """Whether a pattern without a layer, or one that may pick layers, covers the probe."""
+    def _named(self, probes: tuple[str, ...], pattern: str, layer: int) -> bool:
+        """Whether a pattern without a layer, or one that may pick layers, covers one of the probes."""
         if pattern.startswith("re:"):
             found = safe(pattern[3:])
-            spelled = (probe, probe.replace(".experts.", ".experts.0."))
-            full = (f"{around}.{layer}.{name}" for around in _AROUND for name in dict.fromkeys(spelled))
-            return found is not None and any(
-                (found.search if self.search else found.match)(name) is not None for name in full
-            )
+            return found is not None and found.names(_full(probes, layer, _around(pattern)), search=self.search)
         if _is_glob(pattern):
-            full_name = f"{_AROUND[0]}.{layer}.{probe}"
-            return any(fnmatchcase(n, pattern) for n in (full_name, full_name.replace(".experts.", ".experts.0.")))
-        return _covers(pattern, probe)
+            names = _full(probes, layer, _AROUND[:1]).split("\n")
+            return any(fnmatchcase(name, pattern) for name in names)
+        return any(_covers(pattern, probe) for probe in probes)
+
+
+def _around(pattern: str) -> tuple[str, ...]:
+    """What may stand before a layer's number, by the words of a pattern."""
+    found = tuple(a for a in _AROUND if "language_model" in a) if "language" in pattern else ()
+    return found or tuple(a for a in _AROUND if a.split(".")[0] in pattern and "language" not in a) or _AROUND[:1]
+
+
+@cache
+def _full(probes: tuple[str, ...], layer: int, around: tuple[str, ...]) -> str:
+    """Full names of a part in a layer, as models have them, one a line."""
+    spelled = dict.fromkeys(name for p in probes for name in (p, p.replace(".experts.", ".experts.0.")))
+    return lines(f"{a}.{layer}.{name}" for a in around for name in spelled)
 
 
 def _is_glob(pattern: str) -> bool:
@@ -131,6 +151,11 @@ def _tells_layers(pattern: str) -> bool:
     return (pattern.startswith("re:") or _is_glob(pattern)) and any(
         c.isdigit() for c in re.sub(r"w[123]|\\d|\[0-9\]|\{\d*,?\d*\}", "", pattern)
     )
+
+
+def on_every_layer(name: str) -> bool:
+    """Whether a pattern must be tried on every layer: it tells them apart and does not name one."""
+    return _tells_layers(name) and _THE_LAYER.search(name) is None
 
 
 def _inside(probe: str, tail: str) -> bool:
@@ -150,7 +175,7 @@ def _covers(name: str, probe: str) -> bool:
 def _named_part(part: str, pattern: str) -> bool:
     if pattern.startswith("re:"):
         found = safe(pattern[3:])
-        return found is not None and any(found.match(name) for name in (part, f"model.{part}"))
+        return found is not None and found.names(lines((part, f"model.{part}")))
     if _is_glob(pattern):
         return any(fnmatchcase(name, pattern) for name in (part, f"model.{part}"))
     return pattern == part or pattern.endswith("." + part)

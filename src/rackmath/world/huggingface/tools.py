@@ -9,7 +9,7 @@ from typing import Any
 from . import quark, torchao, vectors
 from .config import Config
 from .methods import BITS, form, fp8, group_of, modules_of
-from .modules import Modules
+from .modules import MOST_PATTERNS, Modules, on_every_layer
 from .scheme import Form, Override, Scheme, bits_of, stored, unread
 
 Row = Mapping[str, Any]
@@ -48,6 +48,8 @@ def _gptq(given: Config, n_layers: int, skipped: Modules, row: Row) -> Scheme:
     default = form(row, given)
     out, groups, notes = list[str](), list[Override](), list[str]()
     dynamic = given.section("dynamic")
+    if dynamic and (len(dynamic.raw) > 2000 or sum(on_every_layer(f"re:{p}") for p in dynamic.raw) > MOST_PATTERNS):
+        raise given.bad("dynamic", dynamic.raw, "has too many patterns to be those of a model")
     for pattern, changes in dynamic.raw.items() if dynamic else ():
         name = "re:" + pattern.removeprefix("-:").removeprefix("+:")
         if pattern.startswith("-:"):
