@@ -36,6 +36,7 @@ docs: $(VENV)/.dev
 	$(BIN)/python tools/command_pages.py
 	$(BIN)/python tools/law_table.py
 	$(BIN)/python tools/machine_table.py
+	$(BIN)/python tools/quantization_table.py
 	$(BIN)/python tools/block_keys.py
 	$(BIN)/python tools/home_table.py
 	$(BIN)/python tools/trust_page.py

@@ -14,8 +14,8 @@ from rackmath.world.huggingface.patterns import safe
 
 PIECES = [".*", ".+", "model", r"\.", "layers", "[0-3]", r"\d+", "1", "self_attn", "(?:q|k|o)_proj", "mlp",
           "(gate|gate_up)", "_proj", "experts", "(?!.*experts)", "^", "$", r"[a-z_]+", "13"]  # fmt: skip
-NAMES = [f"model.layers.{i}.{part}" for i in (0, 3, 13, 21) for part in (
-    "self_attn.q_proj", "self_attn.o_proj", "mlp.gate_proj", "mlp.gate_up_proj", "mlp.experts.0.up_proj")]  # fmt: skip
+PARTS = ("self_attn.q_proj", "self_attn.o_proj", "mlp.gate_proj", "mlp.gate_up_proj", "mlp.experts.0.up_proj")
+NAMES = [f"model.layers.{i}.{part}" for i in (0, 3, 13, 21) for part in PARTS]
 
 
 @settings(max_examples=800)

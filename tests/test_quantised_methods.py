@@ -6,7 +6,10 @@ zero point over the weights that share them, and tables per matrix where a metho
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -249,6 +252,12 @@ def test_every_row_of_the_table_is_read() -> None:
             model = quantised(of(name, **least.get(row["names"][0], {})))
             assert 2 * TABLE < weight_bytes(model) <= 2 * sum(parameters(model).values())
     assert len(METHODS) >= 80
+
+
+def test_the_documented_tables_are_in_step() -> None:
+    run = [sys.executable, str(Path(__file__).parent.parent / "tools" / "quantization_table.py"), "--check"]
+    done = subprocess.run(run, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_head_and_embeddings_of_those_that_quantise_them() -> None:
