@@ -155,7 +155,8 @@ def component(name: str) -> str:
         )
     rest = inside[1]
     for kind, pattern in (
-        ("norm", r"^(attn_hc|ffn_hc|pre_ln|input_layernorm|post_attention_layernorm)\.|residual|_message_gate"),
+        ("norm", r"^(attn_hc|ffn_hc|pre_ln|input_layernorm|post_attention_layernorm)\.|residual|"
+            r"_message_gate|^(attn|mlp)_sconv|_convolution"),
         ("attention", r"^(self_att|self_attn|self_attention|attention|attn|linear_attn|mamba|cross_attn|"
                       r"conv|temporal_block|mlstm_layer|multi_head_attention|cross_attn_\w+_gate|alpha_\w+)(\.(?!layernorm_before)|$)"),
         ("shared_experts", r"shared_expert|shared_mlp|latent_proj|(pre|post)_expert_proj"),
@@ -273,7 +274,7 @@ def shortened(given: dict) -> dict:
         if value is None or (NOT_FACTS.match(key) and key != "architectures"):
             continue
         if isinstance(value, dict) and key not in KEPT:
-            value = {"model_type": value["model_type"]} if value.get("model_type") else {}
+            value = {k: value[k] for k in ("model_type", "embed_dim") if value.get(k)}
         nested = isinstance(value, dict) and key != "per_layer_config"
         found[key] = shortened(value) if nested else value
     return found

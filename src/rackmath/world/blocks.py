@@ -135,7 +135,8 @@ class LatentAttention:
     With `top_k` it is DeepSeek sparse attention, which prefills absorbed too, since every query reads entries of its
     own. Its indexer reads every cached token's small key; a layer without one reuses an earlier layer's choice.
     An 8-bit cache of it keeps a 4-byte scale for each 128 latent numbers and the rotary part in 16 bits (656 bytes a
-    token; vLLM and SGLang, "fp8_ds_mla"). Without `q_lora_rank` the query is one full matrix.
+    token; vLLM and SGLang, "fp8_ds_mla"). Without `q_lora_rank` the query is one full matrix. A layer keeps the last
+    `window` tokens; the indexer's keys may be pooled, one for `index_ratio` tokens (GLM-5 Next).
 
     >>> mixer = LatentAttention(d_model=7168, n_heads=128, q_lora_rank=1536, kv_lora_rank=512, qk_nope_head_dim=128,
     ...                         qk_rope_head_dim=64, v_head_dim=128).block()         # DeepSeek-V3
@@ -155,11 +156,14 @@ class LatentAttention:
     top_k: float = math.inf
     index_n_heads: float = 0
     index_head_dim: float = 0
+    index_ratio: float = 1
+    window: float = math.inf
     output_gate: bool = False
     extra_parameters: float = 0
 
     def block(self) -> Mixer:
-        indexer = (index_stream(self.index_n_heads, self.index_head_dim),) if self.index_n_heads else ()
+        index = index_stream(self.index_n_heads, self.index_head_dim, stride=self.index_ratio)
+        indexer = (index,) if self.index_n_heads else ()
         return Mixer(
             kind="mla",
             matrices=(*self._query(), *self._keys_and_values(), *self._index_matrices()),
@@ -200,6 +204,7 @@ class LatentAttention:
             elements=latent,
             decode_flops=absorbed,
             prefill_flops=absorbed if sparse else expanded,
+            window=self.window,
             top_k=self.top_k,
             narrow_bytes=self.kv_lora_rank * (1 + 4 / 128) + 2 * self.qk_rope_head_dim if sparse else 0,
         )

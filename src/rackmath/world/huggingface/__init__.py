@@ -125,18 +125,27 @@ def _reader(text: Config, outer: Config) -> tuple[str, Family]:
     own = chosen()
     if own is not None:
         known = {**known, **{name: functools.partial(_by_row, own, row) for name, row in own.named.items()}}
+    for given in _names(outer):  # what is refused as a whole is refused with any text model inside
+        row = packaged().named.get(given)
+        if row is not None and "refused" in packaged().own(row) and (own is None or given not in own.named):
+            return given, known[given]
     seen: list[str] = []
     for config in (text, outer):
-        architectures = config.raw.get("architectures")
-        for given in [*(architectures if isinstance(architectures, list) else ()), config.raw.get("model_type")]:
-            if isinstance(given, str):
-                if given in known:
-                    return given, known[given]
-                seen.append(given)
+        for given in _names(config):
+            if given in known:
+                return given, known[given]
+            seen.append(given)
     if not seen:
         raise BadInput(f"{outer.name}: the config names neither 'model_type' nor 'architectures'; {_BY_HAND}")
     names = " / ".join(dict.fromkeys(n[:60] for n in seen))
     raise BadInput(f"{outer.name}: no reader for the family {names}{_nearest(text, seen[-1], known)}; {_BY_HAND}")
+
+
+def _names(config: Config) -> list[str]:
+    """What a config calls its family, the most particular first."""
+    architectures = config.raw.get("architectures")
+    named = [*(architectures if isinstance(architectures, list) else ()), config.raw.get("model_type")]
+    return [name for name in named if isinstance(name, str)]
 
 
 def _nearest(text: Config, name: str, known: Mapping[str, Family]) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 from .config import Config, LayerParts
 from .latent import experts, routed_layers
-from .parts import attention, decoder, dense, draft
+from .parts import attention, decoder, dense, draft, window
 from .registry import family
 
 
@@ -21,7 +21,7 @@ def step3(config: Config) -> dict[str, Any]:
     other = config.section("attention_other_setting")
     heads = other.maybe("num_attention_heads", least=1) if other else None
     heads = heads or config.maybe("num_sliding_attention_heads", least=1)
-    local = {**full, "n_heads": heads or full["n_heads"], "window": config.count("sliding_window")}
+    local = {**full, "n_heads": heads or full["n_heads"], **window(config)}
     windowed = _windowed(config, n_draft, default=[False] * n_layers)
     moe = experts(config, n_shared=1, d_shared=config.count("share_expert_dim", "share_expert_dims"))
     plain = dense(config)
