@@ -144,6 +144,8 @@ def test_the_runs_that_come_along_are_scored_as_score_scores_them() -> None:
     assert [layer["name"] for layer in drawn["spec"]["layer"]] == ["band", "equal", "dots"]
     shown = [row["panel"] for row in drawn["data"]["values"]]
     assert set(shown) == {"H200 · 15 rows"}
+    dots = drawn["spec"]["layer"][-1]["encoding"]
+    assert dots["x"]["axis"]["values"] == dots["y"]["axis"]["values"] == [5.0, 10.0, 20.0, 50.0]
 
 
 def test_modes_and_columns_stand_under_the_file_on_a_page() -> None:

@@ -143,14 +143,15 @@ def _facet(panels: list[str]) -> Spec:
 
 
 def _log(field: str, title: str, ends: tuple[float, float]) -> Spec:
-    """A logarithmic axis of milliseconds with a number at each decade."""
-    tens = [10.0**k for k in range(-3, 8) if ends[0] <= 10.0**k <= ends[1]]
+    """A logarithmic axis of milliseconds with a number at each decade; of less than two decades, at 2 and 5 too."""
+    steps = (1.0,) if ends[1] >= 100 * ends[0] else (1.0, 2.0, 5.0)
+    at = [step * 10.0**k for k in range(-3, 8) for step in steps if ends[0] <= step * 10.0**k <= ends[1]]
     return {
         "field": field,
         "type": "quantitative",
         "title": title,
         "scale": {"type": "log", "domain": list(ends), "nice": False},
-        "axis": {"values": tens, "format": ",~r", "titleFontSize": 11, "titleFontWeight": 400},
+        "axis": {"values": at, "format": ",~r", "titleFontSize": 11, "titleFontWeight": 400},
     }
 
 
