@@ -6,6 +6,7 @@ Printed and written to docs/speed.md by `make bench`; alone with `python benchma
 from __future__ import annotations
 
 import json
+import resource
 import subprocess
 import sys
 import tempfile
@@ -64,6 +65,39 @@ def catalogue() -> list[Ratio]:
     ]
 
 
+SMALLEST = """
+import typer
+app = typer.Typer()
+@app.command()
+def one(x: int = 1) -> None:
+    "One."
+@app.command()
+def two(x: int = 1) -> None:
+    "Two."
+app()
+"""
+
+
+def help_text() -> Ratio:
+    """The list of all commands, beside that of the smallest program of the same library with two."""
+    with tempfile.TemporaryDirectory() as folder:
+        smallest = Path(folder) / "two.py"
+        smallest.write_text(SMALLEST)
+        ours, theirs = (process(*words, "--help") for words in (("-m", "rackmath"), (str(smallest),)))
+    return Ratio(what="`rackmath --help`", over="that of a program with two commands", ratio=ours / theirs, most=1.3)
+
+
+def process(*words: str, runs: int = 11) -> float:
+    """Least processor seconds of a Python process, start included."""
+    times = []
+    for _ in range(runs):
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        subprocess.run([sys.executable, *words], stdout=subprocess.DEVNULL, check=True)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        times.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+    return min(times)
+
+
 def simulation() -> Ratio:
     """Four times the requests should take about four times as long."""
     from rackmath.kernel.efficiency import default_efficiency
@@ -90,11 +124,10 @@ def columns() -> list[Ratio]:
     import rackmath
     from rackmath.decisions.allocation.ranges import intervals, ranges
     from rackmath.decisions.allocation.split import Problem
-    from rackmath.faces import ask_memory
     from rackmath.scaling.laws import law
 
     plan = spent(lambda: rackmath.plan(V3, on=RACK, isl=8192, osl=1024, min_interactivity=20))
-    curve = spent(lambda: ask_memory.context(V3, RACK, max_tpot="40ms"))
+    curve = spent(lambda: rackmath.context(V3, on=RACK, max_tpot="40ms"))
     search = spent(lambda: rackmath.train(V3, on="2048xh800", tokens="14.8T", seq=4096, batch_tokens=4096 * 15360))
     problem = Problem(law=law("besiroglu"), rate=50e6, months=2.0, active=100e9, efficiency=1 / 3)
     draws = [spent(lambda n=n: intervals(problem, "optimum", ranges(problem), n=n), runs=2) for n in (1000, 10_000)]
@@ -134,7 +167,7 @@ def hostile() -> list[Ratio]:
 
 def measured() -> list[Ratio]:
     """All of them."""
-    return [*catalogue(), simulation(), *columns(), *hostile()]
+    return [help_text(), *catalogue(), simulation(), *columns(), *hostile()]
 
 
 def table(rows: list[Ratio]) -> list[str]:

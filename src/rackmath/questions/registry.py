@@ -1,4 +1,4 @@
-"""The commands there are: names, groups and one-line summaries without importing any of them.
+"""The commands there are: names, groups and one-line summaries, from the heads of their files; none is imported.
 
 A command is a module of `rackmath.commands`, or a folder where one module is too small. Its docstring opens with the
 summary and holds the lines `Group: ...` and `Example: ...`; its function `answer` takes the question. A folder whose
@@ -16,11 +16,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_type_hints
 
-from ..errors import unknown
-from .fields import Spec, asked, read, specs
-
 if TYPE_CHECKING:
     from ..answers.parts import Answer
+    from .fields import Spec
 
 GROUPS = ("Serving", "Prices", "Training and size", "How sure, and why", "Catalogue")
 """Groups of commands in the words of README, the most used first."""
@@ -31,7 +29,8 @@ FIRST = (
 )  # fmt: skip
 """Commands that open their group; the others follow by name."""
 
-_DOC = re.compile(r'\A\s*r?"""(.*?)"""', re.DOTALL)
+HEAD = 2048
+"""Bytes at the head of a command's file that hold its summary, group and example."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,10 +60,14 @@ class Command:
     @property
     def specs(self) -> dict[str, Spec]:
         """Its inputs."""
+        from .fields import specs
+
         return specs(self.question)
 
     def ask(self, given: Mapping[str, Any], *, typed: bool = False) -> Answer:
         """The answer to the question that words or numbers make; `typed`: people wrote every one of them."""
+        from .fields import asked
+
         question = self.read(given, typed=typed)
         arguments = asked(question)
         with families(getattr(question, "family", None)):
@@ -72,6 +75,8 @@ class Command:
 
     def read(self, given: Mapping[str, Any], *, typed: bool = False) -> Any:
         """The question that words or numbers make; refused in one sentence where it is none."""
+        from .fields import read
+
         return read(self.question, given, self.name, typed=typed)
 
 
@@ -107,20 +112,26 @@ def groups() -> Mapping[str, str]:
     """
     root = Path(__file__).parent.parent / "commands"
     names = dict.fromkeys(name.rpartition(" ")[0] for name in entries() if " " in name)
-    texts = {name: (root / name.replace("-", "_") / "__init__.py").read_text(encoding="utf-8") for name in names}
-    return {name: " ".join(doc[1].split()) if (doc := _DOC.match(text)) else "" for name, text in texts.items()}
+    return {name: " ".join(_doc(root / name.replace("-", "_") / "__init__.py").split()) for name in names}
+
+
+def _doc(path: Path) -> str:
+    """The docstring at the head of a file, which is not read further."""
+    with path.open("rb") as file:
+        before, _, doc = file.read(HEAD).decode("utf-8", "ignore").partition('"""')
+    return "" if before.strip("r \n") else doc.partition('"""')[0]
 
 
 def _entry(path: Path, root: Path) -> Entry | None:
     inside = path.relative_to(root).with_suffix("")
     parts = inside.parts[:-1] if inside.name == "__init__" else inside.parts
-    doc = _DOC.match(path.read_text(encoding="utf-8"))
-    fields = dict(re.findall(r"^(Group|Example): (.+(?:\n    .+)*)", doc[1] if doc else "", re.MULTILINE))
-    if doc is None or not parts or "Example" not in fields:
+    doc = _doc(path)
+    fields = dict(re.findall(r"^(Group|Example): (.+(?:\n    .+)*)", doc, re.MULTILINE))
+    if not parts or "Example" not in fields:
         return None
     return Entry(
         name=" ".join(part.rstrip("_").replace("_", "-") for part in parts),
-        summary=doc[1].strip().partition("\n\n")[0].replace("\n", " "),
+        summary=doc.strip().partition("\n\n")[0].replace("\n", " "),
         group=fields["Group"].strip(),
         example=" ".join(fields["Example"].split()),
         module=".".join(("rackmath", "commands", *parts)),
@@ -132,6 +143,8 @@ def command(name: str) -> Command:
     """A command by name; its module is imported here."""
     known = entries()
     if name not in known:
+        from ..errors import unknown
+
         raise unknown("command", name, known)
     module = import_module(known[name].module)
     hints = get_type_hints(module.answer)
