@@ -313,6 +313,13 @@ def test_rounds_to_full_diffusion(name: str, rounds: int) -> None:
     assert found.worst[-1] < found.tolerance
 
 
+def test_too_few_blocks_tell_nothing_of_one_half() -> None:
+    few, enough = (avalanche(cipher("simon32"), samples=n) for n in (16, 32))
+    assert (few.tells, few.strict) == (False, None)
+    assert enough.tells
+    assert enough.strict
+
+
 def test_a_linear_box_never_mixes() -> None:
     found = avalanche(present(80, sbox("0123456789ABCDEF").values), samples=16)
     assert found.diffused is None

@@ -61,8 +61,13 @@ class Avalanche:
 
     @property
     def strict(self) -> int | None:
-        """Rounds until every entry is one half as far as the samples can tell."""
-        return _first(self.worst <= self.tolerance)
+        """Rounds until every entry is one half as far as the samples tell; None where they are too few."""
+        return _first(self.worst <= self.tolerance) if self.tells else None
+
+    @property
+    def tells(self) -> bool:
+        """Whether the samples can tell one half from never and from always."""
+        return self.tolerance < 0.5
 
 
 def _first(met: NDArray[np.bool_]) -> int | None:

@@ -205,13 +205,8 @@ def _rows(s: Study) -> list[dict[str, Any]]:
     found = []
     for one in s.curves:
         for r in range(one.cipher.rounds + 1):
-            row: dict[str, Any] = {
-                "cipher": one.cipher.name,
-                "round": r,
-                "flipped": one.flipped[r],
-                "reached": one.reached[r],
-                "worst": one.worst[r],
-            }
+            row: dict[str, Any] = {"cipher": one.cipher.name, "round": r}
+            row |= {key: getattr(one, key)[r] for key in ("flipped", "reached", "worst")}
             if r in trails:
                 told = _trail(s, trails[r])
                 row |= {k: v for k, v in told.items() if k not in ("rounds", "weights", "differences")}
@@ -252,8 +247,9 @@ def _ciphers(s: Study) -> Table:
         Column("rounds_to_strict_avalanche", "all one half", "whole"),
     )
     rows = [_curve(one) for one in s.curves]
-    never = ("rounds_to_full_diffusion", "rounds_to_strict_avalanche")
-    shown = [row | {key: "never" for key in never if row[key] is None} for row in rows]
+    strict = "never" if s.curves[0].tells else "–"
+    unmet = {"rounds_to_full_diffusion": "never", "rounds_to_strict_avalanche": strict}
+    shown = [row | {key: said for key, said in unmet.items() if row[key] is None} for row in rows]
     return Table(key="", columns=columns, rows=rows, shown=shown)
 
 
@@ -262,7 +258,9 @@ def _met(one: Avalanche) -> tuple[str, dict[str, Any]]:
     values = {"rounds": one.cipher.rounds, "diffused": one.diffused, "strict": one.strict}
     if one.diffused is None:
         return "Even after all {rounds} rounds some output bit never felt some input bit.", values
-    strict = "no entry passes for one half at the end" if one.strict is None else "all are one half after {strict}"
+    strict = "all are one half after {strict}"
+    if one.strict is None:
+        strict = "some entry is not one half at the end" if one.tells else "these blocks are too few to tell one half"
     return "Every input bit reaches every output bit after {diffused} rounds; " + strict + ".", values
 
 
