@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 LAB ?= .venv-lab
 ARGS ?= plan deepseek-ai/DeepSeek-V3 --on gb200-nvl72 --isl 8192 --osl 1024 --min-interactivity 20
 
-.PHONY: run test test-lab check bench scan scan-input docs size clean
+.PHONY: run test test-lab check bench scan scan-input docs snapshots size clean
 
 run: $(VENV)/.run
 	$(BIN)/rackmath $(ARGS)
@@ -41,6 +41,10 @@ docs: $(VENV)/.dev
 	$(BIN)/python tools/home_table.py
 	$(BIN)/python tools/trust_page.py
 	$(BIN)/python tools/blind_page.py
+
+# Screens, JSON and CSV of every command's example, as tests hold them.
+snapshots: $(VENV)/.dev
+	$(BIN)/python tools/snapshots.py
 
 size:
 	$(PYTHON) tools/size.py
