@@ -355,6 +355,42 @@ def test_formats_by_component(base: dict[str, Any], section: dict[str, Any], for
     assert {k: v for k, v in model.description["precision"].items() if k != "router"} == formats
 
 
+# --- published sizes -----------------------------------------------------------------------------------------------
+
+
+def shape(d: int, ff: int, layers: int, kv: int, vocab: int) -> dict[str, Any]:
+    return {"model_type": "llama", "vocab_size": vocab, "hidden_size": d, "intermediate_size": ff,
+            "num_hidden_layers": layers, "num_attention_heads": d // 128, "num_key_value_heads": kv}  # fmt: skip
+
+
+ONE_16, TWO_8 = (of("aqlm", in_group_size=8, out_group_size=1, num_codebooks=k, nbits_per_codebook=b)
+                 for k, b in ((1, 16), (2, 8)))  # fmt: skip
+QWEN3_8B = {"model_type": "qwen3", "vocab_size": 151936, "hidden_size": 4096, "intermediate_size": 12288,
+            "num_hidden_layers": 36, "num_attention_heads": 32, "num_key_value_heads": 8, "head_dim": 128}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("config", "section", "size", "within"),
+    [
+        # "Model size, Gb" of Vahe1994/AQLM README.md: Llama 2 and 3, to a tenth
+        (shape(4096, 11008, 32, 32, 32000), ONE_16, 2.4e9, 0.05e9),
+        (shape(5120, 13824, 40, 40, 32000), ONE_16, 4.1e9, 0.05e9),
+        (shape(8192, 28672, 80, 8, 32000), ONE_16, 18.8e9, 0.05e9),
+        (shape(8192, 28672, 80, 8, 32000), TWO_8, 18.2e9, 0.05e9),
+        (LLAMA, ONE_16, 4.1e9, 0.05e9),
+        (shape(8192, 28672, 80, 8, 128256), ONE_16, 21.9e9, 0.05e9),
+        # "Model loading took" in logs of vLLM: llama3-8b-gptq-4bit, and Qwen3-8B-FP8
+        (LLAMA, of("gptq", bits=4, group_size=128, sym=True), 5.3473 * 2**30, 0.01 * 5.3473 * 2**30),
+        (QWEN3_8B, of("fp8", weight_block_size=[128, 128], activation_scheme="dynamic"), 8.8 * 2**30, 0.05 * 2**30),
+    ],
+)
+def test_sizes_that_were_published(
+    config: dict[str, Any], section: dict[str, Any], size: float, within: float
+) -> None:
+    model = read_model({**config, "quantization_config": section}, "published")
+    assert weight_bytes(model) == pytest.approx(size, abs=within)
+
+
 # --- words of the cache, and what is refused ------------------------------------------------------------------------
 
 
