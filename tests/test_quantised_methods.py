@@ -365,8 +365,10 @@ def shape(d: int, ff: int, layers: int, kv: int, vocab: int) -> dict[str, Any]:
 
 ONE_16, TWO_8 = (of("aqlm", in_group_size=8, out_group_size=1, num_codebooks=k, nbits_per_codebook=b)
                  for k, b in ((1, 16), (2, 8)))  # fmt: skip
-QWEN3_8B = {"model_type": "qwen3", "vocab_size": 151936, "hidden_size": 4096, "intermediate_size": 12288,
-            "num_hidden_layers": 36, "num_attention_heads": 32, "num_key_value_heads": 8, "head_dim": 128}  # fmt: skip
+QWEN3_8B = {"model_type": "qwen3", "vocab_size": 151936, "hidden_size": 4096,
+            "intermediate_size": 12288,
+            "num_hidden_layers": 36, "num_attention_heads": 32, "num_key_value_heads": 8,
+            "head_dim": 128}  # fmt: skip
 
 
 @pytest.mark.parametrize(

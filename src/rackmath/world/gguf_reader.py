@@ -6,6 +6,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from gguf import constants, gguf_reader
 
 LONGEST = 5_000
@@ -29,10 +30,10 @@ class Reader(gguf_reader.GGUFReader):
         self.reads += 1
         if self.reads > MOST_READS:
             raise ValueError("it lists too much")
-        found = super()._get(offset, dtype, count, override_order)
-        if len(found) < count:
+        data: Any = self.data
+        if int(offset) + np.dtype(dtype).itemsize * int(count) > len(data):
             raise ValueError("it ends too early")
-        return found
+        return super()._get(offset, dtype, count, override_order)
 
     def _get_field_parts(self, orig_offs: int, raw_type: int) -> Any:
         kinds = constants.GGUFValueType
