@@ -133,3 +133,35 @@ def test_every_suggestion_can_be_asked() -> None:
         catalog.machine(name)
     sold = {part.lower() for one in pricelist.all_lists() for part in (one.model, one.weights)}
     assert {name.lower() for names in given["price"].values() for name in names} <= sold
+
+
+CHECKPOINTS = [
+    ("unsloth/Meta-Llama-3.1-8B-Instruct-bnb-4bit", "meta-llama/Llama-3.1-8B-Instruct", "nf4_double"),
+    ("unsloth/Llama-3.3-70B-Instruct-unsloth-bnb-4bit", "meta-llama/Llama-3.3-70B-Instruct", "nf4_double"),
+    ("RedHatAI/Meta-Llama-3.1-8B-Instruct-quantized.w4a16", "meta-llama/Llama-3.1-8B-Instruct", "w4a16"),
+    ("RedHatAI/Meta-Llama-3.1-8B-Instruct-quantized.w8a8", "meta-llama/Llama-3.1-8B-Instruct", "int8"),
+    ("RedHatAI/Qwen3-30B-A3B-NVFP4A16", "Qwen/Qwen3-30B-A3B", "nvfp4_w4a16"),
+    ("Qwen/Qwen2.5-72B-Instruct-GPTQ-Int8", "Qwen/Qwen2.5-72B", "w8a16_g128"),
+    ("cyankiwi/Qwen3-30B-A3B-AWQ-4bit", "Qwen/Qwen3-30B-A3B", "w4a16"),
+    ("Intel/Qwen3-30B-A3B-Instruct-2507-int4-AutoRound", "Qwen/Qwen3-30B-A3B", "w4a16"),
+    ("someone/Llama-3.1-8B-Instruct-4.65bpw-exl2", "meta-llama/Llama-3.1-8B-Instruct", "w4.65a16_c"),
+    ("mlx-community/Qwen3-30B-A3B-4bit", "Qwen/Qwen3-30B-A3B", "mlx_4bit"),
+    ("Qwen3-30B-A3B-UD-IQ2_M.gguf", "Qwen/Qwen3-30B-A3B", "iq2_m"),
+    ("bartowski/Meta-Llama-3.1-8B-Instruct-GGUF:IQ4_XS", "meta-llama/Llama-3.1-8B-Instruct", "iq4_xs"),
+]
+
+
+@pytest.mark.parametrize(("spelling", "name", "form"), CHECKPOINTS)
+def test_names_of_quantised_checkpoints(spelling: str, name: str, form: str) -> None:
+    assert catalog.find_model(spelling) == (name, form)
+
+
+def test_a_name_that_says_no_bits_is_refused() -> None:
+    with pytest.raises(BadInput, match="unknown model"):
+        catalog.find_model("turboderp/Llama-3.1-8B-Instruct-exl3")
+
+
+def test_all_linear_layers_of_a_weight_only_checkpoint() -> None:
+    """Qwen3-30B-A3B-GPTQ-Int4 quantises attention too; NVFP4 checkpoints of mixtures leave it."""
+    parts = [catalog.model(f"Qwen3-30B-A3B-{kind}").precision for kind in ("GPTQ-Int4", "NVFP4")]
+    assert [(p.attention.name, p.experts.name) for p in parts] == [("w4a16", "w4a16"), ("bf16", "nvfp4")]

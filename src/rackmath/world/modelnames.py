@@ -13,10 +13,16 @@ from typing import Any
 
 from .gguf import mixture, mixtures
 from .model import Model
-from .precision import FORMATS
+from .precision import format_named
 
 _FORMATS: tuple[tuple[str, str | None], ...] = (
+    (r"nvfp4a16", "nvfp4_w4a16"),
     (r"nvfp4", "nvfp4"),
+    (r"(?:unsloth-)?bnb-4bit", "nf4_double"),
+    (r"(?:gptq|awq|autoround)-(?:int)?8(?:-?bit)?", "w8a16_g128"),
+    (r"(?:gptq|awq|autoround)-(?:int)?3(?:-?bit)?", "w3a16_g128"),
+    (r"(?:(?:gptq|awq|autoround)-(?:int)?4(?:-?bit)?|int4-(?:autoround|awq|gptq))(?:-g128)?", "w4a16"),
+    (r"w4a16-g128", "w4a16"),
     (r"mx-?fp4", "mxfp4"),
     (r"mx-?fp8", "mxfp8"),
     *((name.replace("_", "-"), of) for name, of in mixtures()),
@@ -28,12 +34,14 @@ _FORMATS: tuple[tuple[str, str | None], ...] = (
     (r"(?:int8|w8a8)", "int8"),
     (r"(?:bf16|fp16|f16)", "bf16"),
     (r"fp4", None),  # NVFP4, or MXFP4 from AMD
+    (r"(?:exl[23]-)?[1-8](?:\.\d{1,2})?bpw(?:-exl[23])?", None),  # ExLlama: bits of linear weights
+    (r"[2-8]-?bit", None),  # MLX, or groups of 128
 )
 _FORMAT = re.compile(
     rf"(?<![a-z0-9])(?:{'|'.join(f'(?P<f{i}>{p})' for i, (p, _) in enumerate(_FORMATS))})(?:-v\d)?(?![a-z0-9])"
 )
 _PACKING = re.compile(
-    r"(?<![a-z0-9])(?:[\d.]+-gi?b|gguf|kv|weights|dynamic|static|pertensor|hf|config|preview)(?![a-z0-9])"
+    r"(?<![a-z0-9])(?:[\d.]+-gi?b|gguf|kv|weights|dynamic|static|pertensor|hf|config|preview|quantized|autoround)(?![a-z0-9])"
 )
 _LATE = re.compile(  # versions below 1, dates, context lengths, accuracy targets
     r"(?<![a-z0-9])(?:v0\.\d+|20\d{6}|2[3-9](?:0\d|1[0-2])|(?:0\d|1[0-2])[0-3]\d|\d+k|1m|99(?:\.9)?|exp)(?![a-z0-9.])"
@@ -73,11 +81,10 @@ def _forms(text: str, ignored: Mapping[str, Iterable[str]]) -> Iterator[Spelling
     flat = re.sub(r"[\s_]+", "-", re.sub(r"\([^)]*\)", " ", text).strip())
     last = flat.replace("--", "/").rstrip("/").rpartition("/")[2]
     yield Spelling(key=_squeeze(last))
-    maker_is_amd = re.match(r"^amd[/-]", flat) is not None
     found: str | None = None
     for match in _FORMAT.finditer(last):
         index = next(i for i in range(len(_FORMATS)) if match.group(f"f{i}"))
-        found = _FORMATS[index][1] or ("mxfp4" if maker_is_amd else "nvfp4")
+        found = _FORMATS[index][1] or _by_maker(match.group(f"f{index}"), flat)
     bare = _RUN.sub("", _PACKING.sub("", _FORMAT.sub("", last)))
     makers = set(ignored["makers"])
     parts = [p for p in bare.split("-") if p]
@@ -88,6 +95,22 @@ def _forms(text: str, ignored: Mapping[str, Iterable[str]]) -> Iterator[Spelling
     parts = [p for p in parts if p not in tuning]
     yield Spelling(key=_squeeze("".join(parts)), format=found)
     yield Spelling(key=_squeeze(_LATE.sub("", "-".join(parts))), format=found)
+
+
+def _by_maker(word: str, name: str) -> str:
+    """The format of a word whose meaning depends on who made the checkpoint.
+
+    >>> [_by_maker(*of) for of in (("fp4", "amd/x"), ("4.65bpw", "x"), ("4bit", "mlx-community/x"), ("8bit", "x"))]
+    ['mxfp4', 'w4.65a16_c', 'mlx_4bit', 'w8a16_g128']
+    """
+    if word == "fp4":
+        return "mxfp4" if re.match(r"amd[/-]", name) else "nvfp4"
+    if "bpw" in word:
+        return f"w{float(re.sub(r'-?exl[23]-?|bpw', '', word)):g}a16_c"
+    bits = word[0]
+    if name.startswith("mlx-community") and mixture(f"mlx_{bits}bit"):
+        return f"mlx_{bits}bit"
+    return "w4a16" if bits == "4" else f"w{bits}a16_g128"
 
 
 def _squeeze(text: str) -> str:
@@ -113,13 +136,14 @@ def known_forms(
 def in_format(model: Model, name: str) -> dict[str, Any]:
     """The description of a model with its weights in another number format, as a quantised checkpoint has them.
 
-    In a mixture of experts a 4-bit format is taken for experts and MLPs, and attention stays as published;
-    everything else goes to all linear layers. Embeddings, head and router stay as published; a GGUF file has its own
+    In a mixture of experts a 4-bit format that is multiplied as such (NVFP4, MXFP4, W4A8) is taken for experts and
+    MLPs, and attention stays as published; everything else (AWQ, GPTQ, bitsandbytes) goes to all linear layers. Embeddings, head and router stay as published; a GGUF file has its own
     mixture for everything.
     """
     if mixture(name):
         return {**model.description, "precision": {"file": name}}
-    four_bit = FORMATS[name].bytes < 0.75
+    form = format_named(name)
+    four_bit = form.bytes < 0.75 and (form.compute != "bf16" or name == "nvfp4_w4a16")
     routed = any(group.ffn is not None and group.ffn.n_experts for group in model.groups)
     parts = (
         ("mlp", "experts", "shared_experts")
