@@ -137,8 +137,8 @@ def in_format(model: Model, name: str) -> dict[str, Any]:
     """The description of a model with its weights in another number format, as a quantised checkpoint has them.
 
     In a mixture of experts a 4-bit format that is multiplied as such (NVFP4, MXFP4, W4A8) is taken for experts and
-    MLPs, and attention stays as published; everything else (AWQ, GPTQ, bitsandbytes) goes to all linear layers. Embeddings, head and router stay as published; a GGUF file has its own
-    mixture for everything.
+    MLPs, and attention stays as published; everything else (AWQ, GPTQ, bitsandbytes) goes to all linear layers.
+    Embeddings, head and router stay as published; a GGUF file has its own mixture for everything.
     """
     if mixture(name):
         return {**model.description, "precision": {"file": name}}
