@@ -170,6 +170,7 @@ def _data(m: Held, most: float, furthest: float) -> Record:
             "weights": m.holds.weights,
             "caches": m.caches,
             "per_user": m.holds.per_sequence,
+            "admitted": m.admitted,
             "reserve": m.holds.reserved,
             "terms": dict(m.holds.terms),
             "room": m.holds.room,
@@ -220,12 +221,14 @@ def _memory(m: Held) -> Iterator[Block]:
     yield Bar(key="", title="Memory per GPU", aside=aside, unit="B", whole=max(m.capacity, m.needed), parts=parts)
     kept = {name: float(value) for name, value in m.holds.terms.items() if float(value) > 0}
     terms = " + ".join(f"{name} {{t{i}:B}}" for i, name in enumerate(kept))
-    rank = float(np.ceil(m.share / float(m.layout.dp)))
+    more = ", one {admitted:B} while prefilled" if m.admitted > float(m.holds.per_sequence) else ""
     values = {f"t{i}": value for i, value in enumerate(kept.values())}
     yield Say(
-        "caches: {rank:whole} of {context:whole} tokens, {each:B} each. reserved by the {engine} engine: " + terms,
-        values | {"rank": rank, "context": m.demand.context, "each": float(m.holds.per_sequence),
-                  "engine": f"{engine.name} {engine.version}".strip()}, faint=True,
+        "caches: {rank:whole} of {context:whole} tokens, {each:B} each" + more
+        + ". reserved by the {engine} engine: " + terms,
+        values | {"rank": m.rank, "admitted": m.admitted, "context": m.demand.context,
+                  "each": float(m.holds.per_sequence), "engine": f"{engine.name} {engine.version}".strip()},
+        faint=True,
     )  # fmt: skip
 
 

@@ -39,10 +39,6 @@ class Footprint:
         """Bytes left for cache; 0 where weights and reserve leave none."""
         return np.maximum(self.capacity - self.weights - self.reserved, 0.0)
 
-    def concurrency(self, layout: Layout) -> Number:
-        """Sequences that the cache of a replica holds, whole ones or not: vLLM's "maximum concurrency"."""
-        return self.room / np.maximum(self.per_sequence, 1e-300) * layout.dp
-
     def prefilling(self, rank: Number) -> Number:
         """Bytes of prompts in progress beside `rank` decoding sequences: at most as many, and none beside one alone.
 
@@ -103,6 +99,29 @@ def footprint(
         prompts=prompts,
         terms=terms,
     )
+
+
+def admitted_bytes(
+    model: Model, precision: Precision, layout: Layout, engine: Engine, held: Footprint, context: Number
+) -> Number:
+    """Bytes of cache that a device needs to admit a sequence of `context` tokens: what it takes while prefilled.
+
+    As much as it takes while it decodes, but for layers that keep a window: those hold the tokens of the steps under
+    way too. vLLM divides the room by it and logs the "maximum concurrency".
+    """
+    if engine.local:
+        return held.per_sequence
+    return np.maximum(
+        held.per_sequence, request_bytes(model, precision, layout, engine, context, ahead_of(engine, context))
+    )
+
+
+def concurrency(
+    model: Model, precision: Precision, layout: Layout, engine: Engine, held: Footprint, context: Number
+) -> Number:
+    """Sequences of `context` tokens that the cache of a replica admits, whole ones or not, as vLLM logs it."""
+    one = admitted_bytes(model, precision, layout, engine, held, context)
+    return held.room / np.maximum(one, 1e-300) * layout.dp
 
 
 def _local(

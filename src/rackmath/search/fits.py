@@ -1,7 +1,8 @@
 """Whether a machine holds a model and its users, by how much, and what would make it.
 
 One footprint (`layout.footprint`), the same that `plan` and `memory` count with: weights, what the engine keeps, and
-a cache of the whole context for every user, spread evenly over the replicas that the machine holds.
+a cache of the whole context for every user, spread evenly over the replicas that the machine holds. One of the users
+of a device may be prefilled: layers that keep a window then hold the tokens of the steps under way as well.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import numpy as np
 from ..arrays import Number, take
 from ..errors import BadInput
 from ..kernel.counts import weight_bytes
-from ..layout.footprint import Footprint, footprint
+from ..layout.footprint import Footprint, admitted_bytes, footprint
 from ..layout.parallelism import Layout, illegal, shares_cache
 from ..world import catalog
 from ..world.gguf import served_in
@@ -58,6 +59,7 @@ class Held:
     layout: Layout
     replicas: float
     holds: Footprint
+    admitted: float  # bytes of cache of a user that is prefilled
 
     @property
     def share(self) -> float:
@@ -65,14 +67,19 @@ class Held:
         return float(np.ceil(self.demand.users / self.replicas))
 
     @property
+    def rank(self) -> float:
+        """Users on the fullest device, spread evenly over attention-DP ranks."""
+        return float(np.ceil(self.share / self.layout.dp))
+
+    @property
     def caches(self) -> float:
-        """Bytes of the caches on the fullest device, spread evenly over attention-DP ranks."""
-        return float(np.ceil(self.share / self.layout.dp) * self.holds.per_sequence)
+        """Bytes of the caches on the fullest device, one of them while it is prefilled."""
+        return (self.rank - 1) * float(self.holds.per_sequence) + self.admitted
 
     @property
     def needed(self) -> float:
         """Bytes that the fullest device would need."""
-        return float(self.holds.used(self.share, self.layout))
+        return float(self.holds.weights) + float(self.holds.reserved) + self.caches
 
     @property
     def capacity(self) -> float:
@@ -80,7 +87,7 @@ class Held:
 
     @property
     def fits(self) -> bool:
-        return self.share <= float(self.holds.batch_max)
+        return self.share <= float(_most(self.holds, self.admitted, self.layout))
 
     @property
     def short_by(self) -> float:
@@ -94,8 +101,8 @@ class Held:
 
     @property
     def max_concurrency(self) -> float:
-        """Requests of the whole context that a replica's cache holds, as vLLM logs it."""
-        return float(self.holds.concurrency(self.layout))
+        """Requests of the whole context that a replica's cache admits, as vLLM logs it."""
+        return float(self.holds.room / max(self.admitted, 1e-300) * self.layout.dp)
 
     @property
     def pool_tokens(self) -> float:
@@ -105,7 +112,23 @@ class Held:
     @property
     def most_users(self) -> float:
         """Users that all replicas hold."""
-        return self.replicas * float(self.holds.batch_max)
+        return self.replicas * float(_most(self.holds, self.admitted, self.layout))
+
+
+def _most(held: Footprint, admitted: Number, layout: Layout) -> Number:
+    """Users of a replica: on each device one that is prefilled, and all others decoding."""
+    more = np.floor(np.maximum(held.room - admitted, 0.0) / np.maximum(held.per_sequence, 1.0)) + 1
+    alike = np.floor(held.room / np.maximum(held.per_sequence, 1.0))
+    rank = np.where(np.asarray(admitted) > held.per_sequence, np.where(held.room >= admitted, more, 0.0), alike)
+    found: Number = rank * layout.dp
+    return found
+
+
+def _cache(asked: Demand, layout: Layout, context: Number) -> tuple[Footprint, Number]:
+    """What devices hold at a context, and what one of them needs to admit a user."""
+    q = asked.question
+    held = footprint(q.model, q.machine, asked.precision, layout, q.engine, context)
+    return held, admitted_bytes(q.model, asked.precision, layout, q.engine, held, context)
 
 
 def demand(
@@ -161,11 +184,9 @@ def holds(asked: Demand, prefer: Layout | None = None) -> Held:
 
 
 def _held(asked: Demand, layout: Layout) -> Held:
-    q = asked.question
-    return Held(
-        demand=asked, layout=layout, replicas=float(_replicas(q, layout)),
-        holds=footprint(q.model, q.machine, asked.precision, layout, q.engine, asked.context),
-    )  # fmt: skip
+    held, admitted = _cache(asked, layout, asked.context)
+    replicas = float(_replicas(asked.question, layout))
+    return Held(demand=asked, layout=layout, replicas=replicas, holds=held, admitted=float(admitted))
 
 
 def _replicas(q: Question, layout: Layout) -> Number:
@@ -176,11 +197,12 @@ def _replicas(q: Question, layout: Layout) -> Number:
 
 def _enough(asked: Demand) -> tuple[Any, Any]:
     """Of every layout, whether it holds the demand, and the bytes that it lacks (below 0: has left)."""
-    q, every = asked.question, asked.layouts
-    room = footprint(q.model, q.machine, asked.precision, every, q.engine, asked.context)
-    share = np.ceil(asked.users / _replicas(q, every))
-    ok = np.broadcast_to(share <= room.batch_max, np.shape(every.gpus))
-    return ok, np.broadcast_to(room.used(share, every) - room.capacity, np.shape(every.gpus))
+    every = asked.layouts
+    held, admitted = _cache(asked, every, asked.context)
+    share = np.ceil(asked.users / _replicas(asked.question, every))
+    lacks = held.weights + held.reserved + (np.ceil(share / every.dp) - 1) * held.per_sequence + admitted
+    ok = np.broadcast_to(share <= _most(held, admitted, every), np.shape(every.gpus))
+    return ok, np.broadcast_to(lacks - held.capacity, np.shape(every.gpus))
 
 
 def fits(asked: Demand) -> bool:
@@ -193,16 +215,15 @@ def fits(asked: Demand) -> bool:
 
 def most_users(asked: Demand) -> float:
     """Users of the whole context that the machine holds, on the best of the layouts for that."""
-    q, every = asked.question, asked.layouts
-    room = footprint(q.model, q.machine, asked.precision, every, q.engine, asked.context)
-    return float(np.max(_replicas(q, every) * np.asarray(room.batch_max)))
+    every = asked.layouts
+    held, admitted = _cache(asked, every, asked.context)
+    return float(np.max(_replicas(asked.question, every) * np.asarray(_most(held, admitted, every))))
 
 
 def users_at(held: Held, contexts: Column) -> Column:
     """Users that the machine holds on this layout, at each of some contexts."""
-    q = held.demand.question
-    room = footprint(q.model, q.machine, held.demand.precision, held.layout, q.engine, contexts)
-    return held.replicas * np.asarray(room.batch_max, dtype=float) * np.ones_like(contexts)
+    room, admitted = _cache(held.demand, held.layout, contexts)
+    return held.replicas * np.asarray(_most(room, admitted, held.layout)) * np.ones_like(contexts)
 
 
 def longest_context(asked: Demand) -> float:

@@ -17,7 +17,7 @@ import numpy as np
 from ..economics.cost import billed_devices
 from ..kernel.counts import cache_bytes, weight_bytes
 from ..kernel.roofline import drain_time
-from ..layout.footprint import Footprint, footprint
+from ..layout.footprint import Footprint, concurrency, footprint
 from ..layout.parallelism import Layout
 from ..layout.reserve import reserve
 from ..world.machine import Machine, Source
@@ -161,7 +161,9 @@ def memory(
         reference=reference,
         holds=holds,
         terms={name: float(value) for name, value in first.items()},
-        pool_tokens=float(np.floor(holds.concurrency(chosen) * reference)),
+        pool_tokens=float(
+            np.floor(concurrency(model, precision, chosen, question.engine, holds, reference) * reference)
+        ),
         drains=drains(machine),
         drain=drain,
         share=weights / box,

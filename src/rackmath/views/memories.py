@@ -103,12 +103,16 @@ def of_fit(m: Held) -> Term:
     kept = stated("sum", "reserved by the engine", float(held.reserved), "B", *terms)
     one = Term(name="cache of a user", value=float(held.per_sequence), unit="B",
                note=f"{m.demand.context:,.0f} tokens, in the blocks of the engine")  # fmt: skip
-    users = count("users on a device", m.caches / max(float(held.per_sequence), 1e-300))
-    needed = total("memory needed", "B", weights, kept, product("caches", "B", users, one))
+    first = Term(name="cache of a user that is prefilled", value=m.admitted, unit="B",
+                 note="windows and the steps under way")  # fmt: skip
+    others = product("caches of the others", "B", count("users on a device but one", m.rank - 1), one)
+    needed = total("memory needed", "B", weights, kept, total("caches", "B", first, others))
     room = difference("room for caches", "B", capacity, weights, kept)
     lacks = difference("short by", "B", needed, capacity, note="below 0: headroom")
     if float(held.room) <= 0:
         return Term(name="whether it fits", children=(lacks, room))
-    many = product("maximum concurrency", "", quotient("on a device", "", room, one), count("dp", float(m.layout.dp)))
+    many = product(
+        "maximum concurrency", "", quotient("on a device", "", room, first), count("dp", float(m.layout.dp))
+    )
     pool = product("tokens of cache", "", many, given("context", m.demand.context))
     return Term(name="whether it fits", children=(lacks, many, pool))
