@@ -34,7 +34,7 @@ from numpy.typing import NDArray
 from rackmath import shipped
 from rackmath.arrays import Number
 from rackmath.kernel import achieved
-from rackmath.kernel.achieved import Achieved, Kernel
+from rackmath.kernel.achieved import Achieved, FreshTokens, Kernel, Routed
 from rackmath.world import catalog
 from rackmath.world.machine import Machine
 
@@ -53,22 +53,33 @@ LEAST_CONTEXT, LEAST_PROMPT = 128, 64
 LOSS_SCALE = 0.15
 """Log errors beyond this count linearly, not squared."""
 
+
+def _routed(k: Kernel, *, compute: Column, bytes: Column, bandwidth: Column, **routed: Column) -> Achieved:
+    return achieved.experts(k, compute=compute, bytes=bytes, bandwidth=bandwidth, routed=Routed(**routed))
+
+
+def _fresh(k: Kernel, *, compute: Column, bytes: Column, bandwidth: Column, **fresh: Column) -> Achieved:
+    return achieved.attention_prefill(
+        k, compute=compute, bytes=bytes, bandwidth=bandwidth, fresh=FreshTokens(**fresh)
+    )
+
+
 _L, _C, _M = {"latency": (5e-6, 5e-7, 1e-3)}, {"compute_share": (0.5, 0.01, 0.9)}, {"memory_share": (0.7, 0.1, 0.93)}
 _DECODE = {**_L, **_C, **_M, "pad": (8.0, 0.1, 256.0), "page": (64.0, 1.0, 512.0)}
 SPECS: dict[str, tuple[Callable[..., Achieved], dict[str, tuple[float, float, float]]]] = {
     "gemm": (achieved.gemm, {**_L, **_C, **_M, "wave": (3e5, 1e3, 5e6)}),
     "experts": (
-        achieved.experts,
+        _routed,
         {**_L, **_C, **_M, "pad": (16.0, 0.1, 256.0), "rows": (4.0, 0.1, 60.0), "tokens": (4.0, 0.1, 100.0)},
     ),
     "attention_decode": (achieved.attention_decode, _DECODE),
     "mla_decode": (achieved.attention_decode, _DECODE),
     "attention_prefill": (
-        achieved.attention_prefill,
+        _fresh,
         {**_L, **_C, **_M, "softmax": (200.0, 1.0, 2e3), "pad": (100.0, 1.0, 1e3), "wave": (1e4, 1e2, 1e5)},
     ),
     "mla_prefill": (
-        achieved.attention_prefill,
+        _fresh,
         {**_L, **_C, **_M, "softmax": (200.0, 1.0, 2e3), "pad": (100.0, 1.0, 1e3), "wave": (1e4, 1e2, 1e5)},
     ),
     "scan": (achieved.scan, {**_L, **_M}),
@@ -299,30 +310,41 @@ def _attention(ops: Path) -> Iterator[tuple[Key, Sample]]:
         yield (
             ("attention_prefill", type_),
             _causal(
-                chip[rows], engine[rows], time[rows], batch[rows], length, heads[rows], 4 * dim[rows], moved, type_
+                chip[rows],
+                engine[rows],
+                time[rows],
+                _prompts(batch[rows], length, heads[rows], 4 * dim[rows]),
+                moved,
+                type_,
             ),
         )
 
 
-def _causal(
-    chip: NDArray[np.str_], engine: NDArray[np.str_], ms: Column, batch: Column, length: Column, heads: Column,
-    pair_flops: Column, moved: Column, type_: str,
-) -> Sample:  # fmt: skip
-    """Prefill of `batch` prompts of one length, nothing cached."""
+def _prompts(batch: Column, length: Column, heads: Column, pair_flops: Column) -> dict[str, Column]:
+    """The fresh tokens of `batch` prompts of one length, nothing cached."""
     keys = (length + 1) / 2
+    return {"pair_flops": pair_flops, "queries": length, "keys": keys, "heads": heads, "prompts": batch}
+
+
+def _causal(
+    chip: NDArray[np.str_],
+    engine: NDArray[np.str_],
+    ms: Column,
+    fresh: dict[str, Column],
+    moved: Column,
+    type_: str,
+) -> Sample:
+    """Prefill of prompts, half of whose pairs a causal mask keeps."""
+    pairs = fresh["prompts"] * fresh["heads"] * fresh["queries"] * fresh["keys"]
     return Sample(
         chip=chip,
         engine=engine,
         seconds=ms * 1e-3,
         given={
-            "compute": batch * heads * length * keys * pair_flops / _peak(chip, type_),
+            "compute": pairs * fresh["pair_flops"] / _peak(chip, type_),
             "bytes": moved,
             "bandwidth": _per_chip(chip, lambda x: x.hbm_bandwidth),
-            "pair_flops": pair_flops,
-            "queries": length,
-            "keys": keys,
-            "heads": heads,
-            "prompts": batch,
+            **fresh,
         },
     )
 
@@ -370,10 +392,7 @@ def _mla(ops: Path) -> Iterator[tuple[Key, Sample]]:
             chip[rows],
             engine[rows],
             time[rows],
-            batch[rows],
-            isl[rows],
-            heads[rows],
-            np.full(rows.sum(), pair),
+            _prompts(batch[rows], isl[rows], heads[rows], np.full(rows.sum(), pair)),
             moved,
             "bf16",
         ),

@@ -73,7 +73,7 @@ def kept_of(model):
 
 def test_gpipe_of_the_lecture_section_14c():
     m = np.array([4.0, 8.0, 32.0])
-    share = bubble_time("gpipe", 4, m, 1, 1.0, 1.0, 1.0) / step_time("gpipe", 4, m, 1, 1.0, 1.0, 1.0)
+    share = bubble_time("gpipe", 4, m, 1, (1.0, 1.0, 1.0)) / step_time("gpipe", 4, m, 1, (1.0, 1.0, 1.0))
     np.testing.assert_allclose(share, 3 / (m + 3))
     assert [round(100 * float(x)) for x in share] == [43, 27, 9]
 
@@ -82,7 +82,7 @@ def test_gpipe_of_the_lecture_section_14c():
 def test_bubble_rates_of_zero_bubble_table_5(name):
     """36 published rates, to their last digit, from the profiled times of Table 9."""
     for (model, p, m, (f, b, w, c)), rate in zip(SETTINGS, RATES[name], strict=True):
-        found = float(bubble_time(name, p, m, 1, f, b, w, c) / step_time(name, p, m, 1, f, b, w, c))
+        found = float(bubble_time(name, p, m, 1, (f, b, w), c) / step_time(name, p, m, 1, (f, b, w), c))
         assert found == pytest.approx(rate, abs=6e-5), (model, m)
 
 
@@ -90,7 +90,7 @@ def test_interleaved_rates_of_zero_bubble_table_5():
     """The order of Megatron-LM shows p messages more than the paper's calculation: up to 0.4 points of a step."""
     for (model, p, m, (f, b, w, c)), rate in zip(SETTINGS, RATES["interleaved"], strict=True):
         v = SHAPES[model][2]
-        step = float(step_time("interleaved", p, m, v, f, b, w, c))
+        step = float(step_time("interleaved", p, m, v, (f, b, w), c))
         assert 0 <= 1 - m * (f + b + w) / step - rate < 0.004
         assert 1 - m * (f + b + w) / (step - p * c) == pytest.approx(rate, abs=6e-5)
 
@@ -134,13 +134,13 @@ def test_bubbles_of_the_authors():
     """DeepSeek: (PP/2 - 1)(F&B + B - 3W); ZB-V and ZB-2p none for equal times; Narayanan et al.: 1F1B over v."""
     f, b, w = 1.0, 1.1, 0.9
     full = b + w
-    assert float(bubble_time("dualpipe", 8, 32, 1, f, b, w)) == pytest.approx(3 * ((f + full) + full - 3 * w))
+    assert float(bubble_time("dualpipe", 8, 32, 1, (f, b, w))) == pytest.approx(3 * ((f + full) + full - 3 * w))
     chunk = [x / 2 for x in (f, full, w)]  # DualPipeV on p devices is DualPipe of 2p half as large stages
     folded = (8 - 1) * (chunk[0] + chunk[1] + chunk[1] - 3 * chunk[2])
-    assert float(bubble_time("dualpipe-v", 8, 32, 2, f, b, w)) == pytest.approx(folded)
-    assert [float(bubble_time(n, 8, 32, 2, 1.0, 1.0, 1.0)) for n in ("zb-v", "zb-2p", "zb-h2")] == [0, 0, 0]
+    assert float(bubble_time("dualpipe-v", 8, 32, 2, (f, b, w))) == pytest.approx(folded)
+    assert [float(bubble_time(n, 8, 32, 2, (1.0, 1.0, 1.0))) for n in ("zb-v", "zb-2p", "zb-h2")] == [0, 0, 0]
     for v in (2, 4):
-        assert float(bubble_time("interleaved", 8, 32, v, f, b, w)) == pytest.approx(7 * (f + full) / v)
+        assert float(bubble_time("interleaved", 8, 32, v, (f, b, w))) == pytest.approx(7 * (f + full) / v)
 
 
 @pytest.mark.skipif(not RUNS.is_file(), reason=f"needs the reported runs in {RUNS} (set RACKMATH_DATA)")
@@ -157,7 +157,7 @@ def test_relative_throughput_of_zero_bubble_table_4():
     for model, p, m, _ in SETTINGS:
         hidden, _, v = SHAPES[model]
         parts = (24 * hidden + 4 * 1024, 24 * hidden + 8 * 1024, 24 * hidden)
-        step = {s: float(step_time(n, p, m, v, *parts, kept=kept_of(model))) for s, n in names.items()}
+        step = {s: float(step_time(n, p, m, v, parts, kept=kept_of(model))) for s, n in names.items()}
         for s in names:
             found, told = step["ZB-2p"] / step[s], measured[model, m, s] / measured[model, m, "ZB-2p"]
             errors.setdefault(s, []).append(abs(found / told - 1))
@@ -186,7 +186,7 @@ def test_exact_formulas_are_the_simulation(name):
                 if name == "interleaved" and c > min(f, (f + b + w) / 2) / v:
                     continue  # beyond what the formula promises
                 run = simulate(name, p, m, v, times(f, b, w, c))
-                assert run.step == pytest.approx(float(step_time(name, p, m, v, f, b, w, c)), rel=1e-9), (p, m, v)
+                assert run.step == pytest.approx(float(step_time(name, p, m, v, (f, b, w), c)), rel=1e-9), (p, m, v)
                 found += 1
     assert found > 100
 
@@ -201,11 +201,16 @@ def test_other_formulas_stay_within_what_they_promise(name, equal, near):
         if why_not(name, p, m, v):
             continue
         step = simulate(name, p, m, v).step
-        assert step == pytest.approx(float(step_time(name, p, m, v, 1.0, 1.0, 1.0)), rel=equal)
+        assert step == pytest.approx(float(step_time(name, p, m, v, (1.0, 1.0, 1.0))), rel=equal)
         for b, w, c in ((1.2, 0.8, 0.0), (0.9, 1.1, 0.05), (1.1, 0.9, 0.1)):
             hop = 1.5 if name == "interleaved" else c  # its formula is exact for short hops
             run = simulate(name, p, m, v, times(1.0, b, w, hop))
-            assert run.step == pytest.approx(float(step_time(name, p, m, v, 1.0, b, w, hop)), rel=near), (p, b, w, c)
+            assert run.step == pytest.approx(float(step_time(name, p, m, v, (1.0, b, w), hop)), rel=near), (
+                p,
+                b,
+                w,
+                c,
+            )
 
 
 @pytest.mark.parametrize("name", SCHEDULES)
@@ -227,12 +232,12 @@ def test_a_column_call_is_its_scalar_calls():
     v, c = np.array([2.0, 3.0, 2.0, 4.0]), np.array([0.0, 0.1, 0.7, 2.0])
     f, b, w = np.array([1.0, 1.0, 2.0, 0.5]), np.array([1.0, 2.0, 1.0, 1.0]), np.array([1.0, 0.3, 0.9, 2.0])
     for name in SCHEDULES:
-        idle, held = bubble_time(name, p, m, v, f, b, w, c, kept=0.7), in_flight(name, p, m, v, p - 1, kept=0.7)
+        idle, held = bubble_time(name, p, m, v, (f, b, w), c, kept=0.7), in_flight(name, p, m, v, p - 1, kept=0.7)
         sent, fine = messages(name, p, m, v), possible(name, p, m, v)
         assert np.all(idle >= 0)
         for i in range(4):
             row = (name, p[i], m[i], v[i])
-            assert float(bubble_time(*row, f[i], b[i], w[i], c[i], kept=0.7)) == idle[i]
+            assert float(bubble_time(*row, (f[i], b[i], w[i]), c[i], kept=0.7)) == idle[i]
             assert float(in_flight(*row, p[i] - 1, kept=0.7)) == held[i]
             assert float(messages(*row)) == sent[i]
             assert bool(fine[i]) == (why_not(*row) == "")

@@ -72,7 +72,7 @@ def _latency(claim: Claim, x: Values) -> Outcome:
 def _idle(schedule: str, x: Values) -> float:
     """Idle share of a training step on a schedule."""
     work = (x["forward"], x["input_gradient"], x["weight_gradient"])
-    idle = float(bubble_time(schedule, x["stages"], x["micro_batches"], 1.0, *work))
+    idle = float(bubble_time(schedule, x["stages"], x["micro_batches"], 1.0, work))
     return idle / (idle + x["micro_batches"] * sum(work))
 
 

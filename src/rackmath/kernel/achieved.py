@@ -227,31 +227,35 @@ def gemm(
     )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Routed:
+    """What reaches the experts of one device. Activations cross memory in kernels of their own."""
+
+    rows: Number  # tokens x top_k / ep: the rows its experts multiply
+    touched: Number  # distinct experts that have any
+    row_bytes: Number  # rows x 2 x (d_model + d_expert / moe_tp)
+    token_bytes: Number  # tokens x 2 x d_model, of all tokens on the device before routing
+
+
 def experts(
     k: Kernel,
     *,
     compute: Number,
     bytes: Number,
     bandwidth: Number,
-    rows: Number,
-    touched: Number,
-    row_bytes: Number,
-    token_bytes: Number,
+    routed: Routed,
     kernels: Number = 1.0,
 ) -> Achieved:
     """All products of the experts of one layer on one device: routing, gate and up, activation, down, and the sum.
 
-    `rows`: tokens x top_k / ep, the rows its experts multiply; `touched`: distinct experts that have any;
-    `compute` seconds at peak of those rows; `bytes`: weights of the touched experts. Activations cross memory in
-    kernels of their own: `row_bytes` = rows x 2 x (d_model + d_expert / moe_tp), and `token_bytes` = tokens x 2 x
-    d_model for all tokens on the device before routing. `kernels` counts layers, not single launches: `latency` is
-    that of the whole group.
+    `compute`: seconds at peak of the rows that are `routed` to it; `bytes`: weights of the touched experts.
+    `kernels` counts layers, not single launches: `latency` is that of the whole group.
     """
     return Achieved(
         launch=k.latency * kernels,
-        compute=compute * (1 + k.pad * touched / rows) / k.compute_share,
+        compute=compute * (1 + k.pad * routed.touched / routed.rows) / k.compute_share,
         memory=bytes / (bandwidth * k.memory_share),
-        moved=(k.rows * row_bytes + k.tokens * token_bytes) / bandwidth,
+        moved=(k.rows * routed.row_bytes + k.tokens * routed.token_bytes) / bandwidth,
     )
 
 
@@ -289,27 +293,32 @@ def attention_decode(
     )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FreshTokens:
+    """The tokens that attention prefills, on one device."""
+
+    pair_flops: Number  # of one query head and one pair of tokens: 2 (d_qk + d_v)
+    queries: Number  # fresh tokens of a prompt
+    keys: Number  # mean entries each of them meets: half the prompt where nothing is cached
+    heads: Number  # query heads on the device
+    prompts: Number = 1.0  # at once
+
+
 def attention_prefill(
     k: Kernel,
     *,
     compute: Number,
     bytes: Number,
     bandwidth: Number,
-    pair_flops: Number,
-    queries: Number,
-    keys: Number,
-    heads: Number,
-    prompts: Number = 1.0,
+    fresh: FreshTokens,
     kernels: Number = 1.0,
 ) -> Achieved:
     """Causal attention of fresh tokens. Kinds "attention_prefill" and "mla_prefill".
 
-    `compute`: seconds at peak of the pairs a causal mask keeps; `bytes`: queries, entries and outputs; `pair_flops`:
-    of one query head and one pair, 2 (d_qk + d_v); `queries`: fresh tokens of a prompt; `keys`: the mean entries each
-    of them meets (half the prompt where nothing is cached); `heads`: query heads on the device; `prompts` at once.
+    `compute`: seconds at peak of the pairs a causal mask keeps; `bytes`: queries, entries and outputs.
     """
-    scores = 1 + k.softmax / pair_flops
-    waste = 1 + k.pad / keys + k.wave / (prompts * heads * queries)
+    scores = 1 + k.softmax / fresh.pair_flops
+    waste = 1 + k.pad / fresh.keys + k.wave / (fresh.prompts * fresh.heads * fresh.queries)
     return Achieved(
         launch=k.latency * kernels,
         compute=compute * scores * waste / k.compute_share,

@@ -10,7 +10,7 @@ around a step.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 import numpy as np
 
@@ -125,6 +125,38 @@ def pass_time(
     >>> float(t.bound), bool(t.estimate > t.bound)
     (0.001, True)
     """
+    sums = PassSums()
+    launches: Number = 0.0
+    kernels: Number = 0.0
+    terms: list[tuple[Op, Number]] = []
+    for op in ops:
+        launch = op.spent.launch + op.kernels * efficiency.launch
+        launches = launches + op.layers * launch
+        kernels = kernels + op.layers * op.kernels
+        if op.kind == "network":
+            sums.exchange(op)
+        else:
+            sums.kernel(op, bandwidth)
+        if keep:
+            terms.append((op, _seconds(op, launch)))
+    overhead = launches + step_overhead
+    if np.any(np.asarray(host) > 0):
+        device = sums.by_compute + sums.by_weights + sums.by_cache + sums.by_network + overhead
+        overhead = overhead + np.sqrt(np.sqrt(device**4 + (host * kernels) ** 4)) - device
+    totals = {f.name: getattr(sums, f.name) for f in fields(PassSums)}
+    return PassTime(**totals, by_overhead=overhead, terms=tuple(terms))
+
+
+def _seconds(op: Op, launch: Number) -> Number:
+    """Estimated seconds of an operation in all its layers."""
+    n = op.layers
+    return n * (op.network + launch) if op.kind == "network" else n * op.spent.busy + n * launch
+
+
+@dataclass(slots=True)
+class PassSums:
+    """Sums over the operations of a pass, as `PassTime` names them."""
+
     compute: Number = 0.0
     memory: Number = 0.0
     up: Number = 0.0
@@ -134,63 +166,36 @@ def pass_time(
     by_weights: Number = 0.0
     by_cache: Number = 0.0
     by_network: Number = 0.0
-    hideable: Number = 0.0
     flops: Number = 0.0
-    total_bytes: Number = 0.0
-    launches: Number = 0.0
-    kernels: Number = 0.0
-    terms: list[tuple[Op, Number]] = []
-    for op in ops:
+    bytes: Number = 0.0
+    hideable: Number = 0.0
+
+    def exchange(self, op: Op) -> None:
+        """A collective, as often as there are layers."""
         n = op.layers
-        launch = op.spent.launch + op.kernels * efficiency.launch
-        launches = launches + n * launch
-        kernels = kernels + n * op.kernels
-        if op.kind == "network":
-            up = up + n * op.up
-            out = out + n * op.out
-            per_operation = per_operation + n * np.maximum(op.up, op.out)
-            by_network = by_network + n * op.network
-            hideable = hideable + n * op.hideable
-            if keep:
-                terms.append((op, n * (op.network + launch)))
-            continue
-        least = op.bytes if op.least_bytes is None else op.least_bytes
-        at_peak = least / bandwidth
-        compute = compute + n * op.compute
-        memory = memory + n * at_peak
-        per_operation = per_operation + n * np.maximum(op.compute, at_peak)
-        flops = flops + n * op.flops
-        total_bytes = total_bytes + n * op.bytes
+        self.up = self.up + n * op.up
+        self.out = self.out + n * op.out
+        self.per_operation = self.per_operation + n * np.maximum(op.up, op.out)
+        self.by_network = self.by_network + n * op.network
+        self.hideable = self.hideable + n * op.hideable
+
+    def kernel(self, op: Op, bandwidth: Number) -> None:
+        """Any other operation, as often as there are layers."""
+        n = op.layers
+        at_peak = (op.bytes if op.least_bytes is None else op.least_bytes) / bandwidth
+        self.compute = self.compute + n * op.compute
+        self.memory = self.memory + n * at_peak
+        self.per_operation = self.per_operation + n * np.maximum(op.compute, at_peak)
+        self.flops = self.flops + n * op.flops
+        self.bytes = self.bytes + n * op.bytes
         seconds = n * op.spent.busy
         held = op.computes
-        by_compute = by_compute + np.where(held, seconds, 0.0)
+        self.by_compute = self.by_compute + np.where(held, seconds, 0.0)
         waiting = np.where(held, 0.0, seconds)
         if op.kind in CACHE_KINDS:
-            by_cache = by_cache + waiting
+            self.by_cache = self.by_cache + waiting
         else:
-            by_weights = by_weights + waiting
-        if keep:
-            terms.append((op, seconds + n * launch))
-    overhead = launches + step_overhead
-    if np.any(np.asarray(host) > 0):
-        device = by_compute + by_weights + by_cache + by_network + overhead
-        overhead = overhead + np.sqrt(np.sqrt(device**4 + (host * kernels) ** 4)) - device
-    return PassTime(
-        compute=compute,
-        memory=memory,
-        up=up,
-        out=out,
-        per_operation=per_operation,
-        by_compute=by_compute,
-        by_weights=by_weights,
-        by_cache=by_cache,
-        by_network=by_network,
-        by_overhead=overhead,
-        flops=flops,
-        bytes=total_bytes,
-        hideable=hideable,
-        terms=tuple(terms),
-    )
+            self.by_weights = self.by_weights + waiting
 
 
 CACHE_KINDS = frozenset({"attention_decode", "attention_prefill", "scan"})

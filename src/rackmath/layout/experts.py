@@ -16,6 +16,7 @@ import numpy as np
 from ..arrays import Number
 from ..errors import BadInput
 from ..kernel import achieved
+from ..kernel.achieved import Routed
 from ..kernel.counts import experts_touched
 from ..kernel.efficiency import Efficiency
 from ..kernel.roofline import Op
@@ -259,10 +260,12 @@ def expert_ops(ffn: FeedForward, job: Job, n: float, label: str) -> Iterator[Op]
         compute=flops * uneven / run,
         bytes=touched * size,
         bandwidth=job.machine.hbm_bandwidth,
-        rows=rows,
-        touched=touched,
-        row_bytes=rows * 2 * (width + ffn.d_expert / layout.moe_tp),
-        token_bytes=tokens * 2 * width / (layout.dp * layout.cp),
+        routed=Routed(
+            rows=rows,
+            touched=touched,
+            row_bytes=rows * 2 * (width + ffn.d_expert / layout.moe_tp),
+            token_bytes=tokens * 2 * width / (layout.dp * layout.cp),
+        ),
     )
     yield Op(
         name=f"routed experts{label}",

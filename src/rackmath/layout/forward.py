@@ -15,7 +15,7 @@ import numpy as np
 
 from ..arrays import Number
 from ..kernel import achieved
-from ..kernel.achieved import Achieved
+from ..kernel.achieved import Achieved, FreshTokens
 from ..kernel.counts import Pass, attended_entries, attended_sum, entry_bytes, entry_format, experts_touched
 from ..kernel.efficiency import Efficiency
 from ..kernel.roofline import Op, PassTime, pass_time
@@ -245,12 +245,19 @@ def _stream_ops(
     pair_flops = stream.prefill_flops / mixer.heads
     if pair_flops:
         spent = achieved.attention_prefill(
-            job.efficiency.kernel("mla_prefill" if latent else "attention_prefill"), compute=flops / safe,
+            job.efficiency.kernel("mla_prefill" if latent else "attention_prefill"),
+            compute=flops / safe,
             bytes=size + prefill * heads * pair_flops,  # queries and outputs
-            bandwidth=bandwidth, pair_flops=pair_flops,
-            queries=np.maximum(np.minimum(prefill, fresh), 1.0), keys=np.maximum(pairs, 1.0), heads=heads,
-            prompts=np.maximum(prefill / fresh, 1.0), kernels=_any(work.prefill),
-        )  # fmt: skip
+            bandwidth=bandwidth,
+            fresh=FreshTokens(
+                pair_flops=pair_flops,
+                queries=np.maximum(np.minimum(prefill, fresh), 1.0),
+                keys=np.maximum(pairs, 1.0),
+                heads=heads,
+                prompts=np.maximum(prefill / fresh, 1.0),
+            ),
+            kernels=_any(work.prefill),
+        )
     else:  # a buffer that is kept, and multiplied with nothing
         spent = achieved.elementwise(
             job.efficiency.kernel("elementwise"), bytes=size, bandwidth=bandwidth, kernels=_any(work.prefill)

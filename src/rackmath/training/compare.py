@@ -72,7 +72,7 @@ def compared(schedule: Schedule, s: Setting) -> Compared:
     return Compared(
         schedule=schedule,
         why=why,
-        step=float(step_time(schedule, p, m, v, s.forward, s.input_grad, s.weight_grad, s.hop, kept=s.kept)),
+        step=float(step_time(schedule, p, m, v, (s.forward, s.input_grad, s.weight_grad), s.hop, kept=s.kept)),
         first=float(in_flight(schedule, p, m, v, 0.0, kept=s.kept)),
         last=float(in_flight(schedule, p, m, v, p - 1.0, kept=s.kept)),
         sent=float(messages(schedule, p, m, v)),

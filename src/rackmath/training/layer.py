@@ -14,7 +14,7 @@ import numpy as np
 
 from ..arrays import Number
 from ..kernel import achieved
-from ..kernel.achieved import Kernel
+from ..kernel.achieved import FreshTokens, Routed
 from ..kernel.counts import attended_sum
 from ..kernel.efficiency import Efficiency, bare
 from ..layout.collectives import Cost, Links, all_gather, all_reduce, links, reduce_scatter, seconds_per_copy
@@ -216,18 +216,22 @@ def _attention(mixer: Mixer, work: Work) -> Phases:
         pair_flops = stream.prefill_flops / mixer.heads
         entries = work.tokens * stream.elements / np.minimum(tp, stream.heads) * 2.0
         kernel = work.efficiency.kernel("mla_prefill" if stream.heads <= 1 else "attention_prefill")
-
-        def spent(
-            factor: float, at_peak: Number = at_peak, entries: Number = entries, pair_flops: float = pair_flops,
-            heads: Number = heads, pairs: Number = pairs, kernel: Kernel = kernel,
-        ) -> Number:  # fmt: skip
-            return achieved.attention_prefill(
-                kernel, compute=factor * at_peak, bytes=factor * (entries + work.tokens * heads * pair_flops),
-                bandwidth=bandwidth, pair_flops=pair_flops, queries=seq / work.layout.cp, keys=pairs, heads=heads,
-                prompts=work.layout.micro_batch,
-            ).seconds / work.constants.attention  # fmt: skip
-
-        total = total + Phases(forward=spent(1.0), input_grad=spent(FLASH_BACKWARD), peak=at_peak)
+        fresh = FreshTokens(
+            pair_flops=pair_flops,
+            queries=seq / work.layout.cp,
+            keys=pairs,
+            heads=heads,
+            prompts=work.layout.micro_batch,
+        )
+        moved = entries + work.tokens * heads * pair_flops
+        forward, backward = (
+            achieved.attention_prefill(
+                kernel, compute=factor * at_peak, bytes=factor * moved, bandwidth=bandwidth, fresh=fresh
+            ).seconds
+            / work.constants.attention
+            for factor in (1.0, FLASH_BACKWARD)
+        )
+        total = total + Phases(forward=forward, input_grad=backward, peak=at_peak)
         total = total + _context_parallel(stream.elements / np.minimum(tp, stream.heads), work)
     if mixer.scan_flops:
         cut = np.minimum(tp, mixer.heads)
@@ -261,17 +265,25 @@ def _experts(ffn: FeedForward, work: Work) -> Phases:
     layout, fmt = work.layout, work.recipe.precision.of("experts")
     multiplies = work.machine.multiplies(fmt.compute)
     rate = work.machine.rate(fmt.compute)
-    kernel = work.efficiency.kernel("experts")
     one = sum(m.parameters for m in ffn.expert)
     rows = work.tokens / layout.tp * ffn.top_k
     held = ffn.n_experts / layout.ep
     at_peak = 2 * rows * one / rate
     width = ffn.d_dispatch or work.model.d_model
-    spent = achieved.experts(
-        kernel, compute=at_peak, bytes=held * one * (fmt.bytes if multiplies else 2.0),
-        bandwidth=work.machine.hbm_bandwidth, rows=rows, touched=held, row_bytes=rows * 2 * (width + ffn.d_expert),
+    routed = Routed(
+        rows=rows,
+        touched=held,
+        row_bytes=rows * 2 * (width + ffn.d_expert),
         token_bytes=work.tokens / layout.tp * 2 * width,
-    ).seconds / work.constants.experts  # fmt: skip
+    )
+    kernels = achieved.experts(
+        work.efficiency.kernel("experts"),
+        compute=at_peak,
+        bytes=held * one * (fmt.bytes if multiplies else 2.0),
+        bandwidth=work.machine.hbm_bandwidth,
+        routed=routed,
+    )
+    spent = kernels.seconds / work.constants.experts
     there, up, out = _exchange(ffn, work, width)
     return Phases(
         forward=spent, input_grad=spent, weight_grad=spent, expert=3 * spent, peak=at_peak,

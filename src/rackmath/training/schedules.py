@@ -25,6 +25,9 @@ from ..errors import unknown
 from . import bubbles
 
 Formula = Callable[..., Number]
+Phases = tuple[Number, Number, Number]
+"""f, b and w: seconds of a micro-batch's forward pass, input gradient and weight gradient on one device."""
+
 Need = tuple[str, Callable[[Number, Number, Number], Mask]]
 
 
@@ -235,32 +238,30 @@ def schedule_named(name: str | Schedule) -> Schedule:
 
 
 def bubble_time(
-    schedule: str | Schedule, p: Number, m: Number, v: Number, f: Number, b: Number, w: Number, c: Number = 0.0, *,
-    kept: Number = 1.0,
-) -> Number:  # fmt: skip
-    """Seconds a device idles in a step.
+    schedule: str | Schedule, p: Number, m: Number, v: Number, times: Phases, c: Number = 0.0, *, kept: Number = 1.0
+) -> Number:
+    """Seconds a device idles in a step of m micro-batches on p devices of v chunks; `times` f, b, w.
 
     GPipe on 4 stages wastes 43, 27 and 9 % of a step of 4, 8 and 32 micro-batches (LECTURE 14c):
 
-    >>> idle = bubble_time("gpipe", 4, np.array([4.0, 8.0, 32.0]), 1, 1.0, 1.0, 1.0)
-    >>> [round(100 * float(x)) for x in idle / step_time("gpipe", 4, np.array([4.0, 8.0, 32.0]), 1, 1.0, 1.0, 1.0)]
+    >>> m, times = np.array([4.0, 8.0, 32.0]), (1.0, 1.0, 1.0)
+    >>> [round(100 * float(x)) for x in bubble_time("gpipe", 4, m, 1, times) / step_time("gpipe", 4, m, 1, times)]
     [43, 27, 9]
-    >>> [float(bubble_time(name, 8, 32, 2, 1.0, 1.0, 1.0)) for name in ("1f1b", "interleaved", "zb-1p", "zb-2p")]
+    >>> [float(bubble_time(name, 8, 32, 2, times)) for name in ("1f1b", "interleaved", "zb-1p", "zb-2p")]
     [21.0, 10.5, 7.0, 0.0]
     """
-    return schedule_named(schedule).idle(p, m, v, f, b, w, c, kept)
+    return schedule_named(schedule).idle(p, m, v, *times, c, kept)
 
 
 def step_time(
-    schedule: str | Schedule, p: Number, m: Number, v: Number, f: Number, b: Number, w: Number, c: Number = 0.0, *,
-    kept: Number = 1.0,
-) -> Number:  # fmt: skip
+    schedule: str | Schedule, p: Number, m: Number, v: Number, times: Phases, c: Number = 0.0, *, kept: Number = 1.0
+) -> Number:
     """Seconds of a step: the work of m micro-batches and the time idled.
 
-    >>> float(step_time("zb-1p", 4, 8, 1, 1.0, 1.2, 0.8))
+    >>> float(step_time("zb-1p", 4, 8, 1, (1.0, 1.2, 0.8)))
     28.2
     """
-    return m * (f + b + w) + bubble_time(schedule, p, m, v, f, b, w, c, kept=kept)
+    return m * (times[0] + times[1] + times[2]) + bubble_time(schedule, p, m, v, times, c, kept=kept)
 
 
 def in_flight(

@@ -111,37 +111,23 @@ def step(
     >>> bool(5 < found.bound < found.seconds < 25)
     True
     """
-    given = of or constants(generation=machine.generation)
-    work = Work(model, machine, layout, recipe, batch, given)
+    work = Work(model, machine, layout, recipe, batch, of or constants(generation=machine.generation))
     micro = batch.global_batch / (layout.dp * layout.micro_batch)
     every_layer = layers(work)
     phases = times(every_layer, work)
     ends = _ends(work)
     slow = _slowest(work, phases, ends)
-    # the bubble is what the other stages need for one micro-batch, by phase
-    several = np.maximum(layout.pp - 1, 1.0)
-    others = (phases.total + ends.total - slow.seconds) / several
-    mean = (phases.total + ends.total) / layout.pp
-    scale = others / np.maximum(mean, 1e-30) / layout.pp
-    hop = _hop(work)
-    pipe = _Pipe(
-        schedule=layout.schedule, p=layout.pp, m=micro, v=chunks(layout.schedule, layout.interleave),
-        times=tuple((x + y) * scale for x, y in zip(phases.phases, ends.phases, strict=True)),
-        kept=kept_share(model, layout, recipe, batch),
-    )  # fmt: skip
-    bubble = pipe.idle(0.0)
-    held_up = (1 - given.pp) * messages(layout.schedule, layout.pp, micro, layout.interleave) * hop
-    hops = np.maximum(pipe.idle(hop) - bubble, held_up)
+    hops, bubble = _pipelined(work, micro, phases, ends, slow)
     dp, least = data_parallel(work, phases, micro, slow.layers)
     renewed = update(work)
     per = micro * slow.layers / model.n_layers
     terms: dict[str, Number] = {name: per * value for name, value in phases.terms.items()}
     terms["vocabulary"] = micro * slow.ends
-    terms |= {"hops": hops, "bubble": bubble, "dp": dp, "optimizer": renewed.seconds + given.optimizer}
+    terms |= {"hops": hops, "bubble": bubble, "dp": dp, "optimizer": renewed.seconds + work.constants.optimizer}
     total: Number = 0.0
     for value in terms.values():
         total = total + value
-    terms["straggler"] = given.straggler * total
+    terms["straggler"] = work.constants.straggler * total
     mean_micro = micro / layout.pp
     return Step(
         **{name: terms[name] for name in TERMS},
@@ -154,21 +140,24 @@ def step(
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Pipe:
-    """A schedule with its stages, micro-batches, chunks, and a stage's seconds by phase."""
+def _pipelined(work: Work, micro: Number, phases: Times, ends: _Ends, slow: _Stage) -> tuple[Number, Number]:
+    """Seconds of messages between stages that nothing hides, and of the bubble.
 
-    schedule: str
-    p: Number
-    m: Number
-    v: Number
-    times: tuple[Number, ...]
-    kept: Number
+    The bubble is what the other stages need for one micro-batch, by phase.
+    """
+    layout = work.layout
+    others = (phases.total + ends.total - slow.seconds) / np.maximum(layout.pp - 1, 1.0)
+    mean = (phases.total + ends.total) / layout.pp
+    scale = others / np.maximum(mean, 1e-30) / layout.pp
+    f, b, w = ((x + y) * scale for x, y in zip(phases.phases, ends.phases, strict=True))
+    v, kept = chunks(layout.schedule, layout.interleave), kept_share(work.model, layout, work.recipe, work.batch)
 
-    def idle(self, hop: Number) -> Number:
-        """Seconds a device idles when a message takes `hop`."""
-        f, b, w = self.times
-        return bubble_time(self.schedule, self.p, self.m, self.v, f, b, w, hop, kept=self.kept)
+    def idle(hop: Number) -> Number:
+        return bubble_time(layout.schedule, layout.pp, micro, v, (f, b, w), hop, kept=kept)
+
+    bubble, hop = idle(0.0), _hop(work)
+    held_up = (1 - work.constants.pp) * messages(layout.schedule, layout.pp, micro, layout.interleave) * hop
+    return np.maximum(idle(hop) - bubble, held_up), bubble
 
 
 # --- ends of the model, stages ------------------------------------------------------------------------------------
