@@ -103,7 +103,8 @@ def simulation() -> Ratio:
     from rackmath.kernel.efficiency import default_efficiency
     from rackmath.layout.parallelism import Layout
     from rackmath.search.passtimes import pass_times
-    from rackmath.search.simulate import Scheduler, closed_loop, simulate
+    from rackmath.search.requests import closed_loop
+    from rackmath.search.simulate import Scheduler, simulate
     from rackmath.world import catalog
     from rackmath.world.precision import Precision
 

@@ -205,8 +205,8 @@ def test_the_plan_keeps_its_objectives_and_is_the_cheapest_of_a_brute_force():
                 price = float(H200.price_per_hour) / 3600
                 each = a.gpus * price / p.rate + b.gpus * price / np.max(d.rate[good])
                 least = min(least, float(each))
-    assert search.spent(best) >= least * (1 - 0.01)  # the brute force has replicas in fractions, the plan has not
-    assert search.spent(best) <= least * 1.03
+    assert search.pools_cost(best) >= least * (1 - 0.01)  # the brute force has replicas in fractions
+    assert search.pools_cost(best) <= least * 1.03
 
 
 @pytest.mark.parametrize(
@@ -229,7 +229,7 @@ def test_no_decode_batch_that_fits_is_passed_over(model, on, prefill_on, osl, ma
             k = good[np.argmin(rows.each[good])]
             ttft = first.time + np.maximum(first.link, rows.link[k])
             least = min(least, float(rows.each[k] + first.each[ttft <= limits.max_ttft].min()))
-    assert least * (1 - 0.01) <= search.spent(best) <= least * 1.015  # whole replicas may cost a per cent
+    assert least * (1 - 0.01) <= search.pools_cost(best) <= least * 1.015  # whole replicas may cost a per cent
 
 
 def test_the_largest_decode_batch_fits_and_one_more_does_not():
@@ -270,7 +270,7 @@ def test_a_narrow_link_stops_a_pair():
     q = _question()
     narrow = dataclasses.replace(q, machine=dataclasses.replace(q.machine, scaleout_bandwidth=0.1e9))
     fast, slow = (search.search((one, one), Objectives()).best for one in (q, narrow))
-    assert slow is None or search.spent(slow) > search.spent(fast) * 1.05
+    assert slow is None or search.pools_cost(slow) > search.pools_cost(fast) * 1.05
     assert slow is None or slow.serving.sending <= 1
 
 

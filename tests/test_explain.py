@@ -160,8 +160,10 @@ def test_a_fleet_is_explained() -> None:
 def test_mixed_steps_and_waiting_are_formulas(batch: int, isl: int) -> None:
     from rackmath.layout.parallelism import Layout
     from rackmath.questions.resolve import question
-    from rackmath.search.plan import Answer, Front, Objectives, evaluate_plan
-    from rackmath.world.workload import Traffic
+    from rackmath.search.choice import evaluate_plan
+    from rackmath.search.plan import Answer
+    from rackmath.search.ranking import Front
+    from rackmath.world.workload import Objectives, Traffic
 
     q, _ = question("meta-llama/Llama-3.1-8B", "h100", traffic=Traffic(isl=isl, osl=200))
     best = evaluate_plan(q, Layout(), q.precisions[0], float(batch))

@@ -15,10 +15,10 @@ from rackmath.layout.footprint import footprint
 from rackmath.layout.parallelism import Layout
 from rackmath.questions.machines import machines_of
 from rackmath.questions.resolve import question
-from rackmath.search.disaggregated import spent
+from rackmath.search.choice import plan_cost
+from rackmath.search.disaggregated import pools_cost
 from rackmath.search.either import PlanAnswer
 from rackmath.search.launch import command, engines, launched
-from rackmath.search.plan import spent as spent_on
 from rackmath.search.serving_modes import kept, merged
 from rackmath.world import catalog
 from rackmath.world.workload import Traffic
@@ -33,9 +33,9 @@ def both():
 
 
 def test_the_cheaper_mode_wins(both):
-    one, two = spent_on(both.aggregated.best), spent(both.pools.best)
+    one, two = plan_cost(both.aggregated.best), pools_cost(both.pools.best)
     assert both.winner == ("disaggregated" if two < one * 0.995 else "aggregated")
-    assert spent(both.pools.best) == pytest.approx(float(both.pools.best.cost.request))
+    assert pools_cost(both.pools.best) == pytest.approx(float(both.pools.best.cost.request))
     apart = abs(two / one - 1)
     assert f"{apart:.0%} {'dearer' if two > one else 'cheaper'}" in both.why
 

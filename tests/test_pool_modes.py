@@ -10,9 +10,9 @@ from plans import plan
 from rackmath.economics.cost import billed_devices
 from rackmath.economics.fleet import FleetNeed
 from rackmath.faces.cli import run
-from rackmath.search.disaggregated import spent
+from rackmath.search.choice import plan_cost
+from rackmath.search.disaggregated import pools_cost
 from rackmath.search.either import fleets_of
-from rackmath.search.plan import spent as spent_on
 from rackmath.search.serving_modes import compared
 from rackmath.views import pools
 
@@ -28,7 +28,7 @@ def test_dollars_are_never_compared_with_hours(capsys):
     assert not costs.paid
     devices = float(billed_devices(one.serving.gpus, one.machine))
     assert costs.one * 3600 == pytest.approx(devices / float(one.serving.request_rate))
-    assert costs.two == pytest.approx(spent(two))
+    assert costs.two == pytest.approx(pools_cost(two))
     assert answer.winner == ("disaggregated" if costs.two < costs.one * 0.995 else "aggregated")
     assert "device time is compared, as 8xh20 has no price" in answer.why
     assert {p.priced for p in answer.points} == {True, False}
@@ -88,10 +88,10 @@ def test_narrower_formats_are_compared_with_the_plan_shown(rate):
     assert answer.winner == "disaggregated"
     other, one = answer.aggregated.narrower, answer.aggregated.best
     shown = compared(other, answer.pools.best, answer.fleets)
-    saved = 1 - spent_on(other) / shown.two
+    saved = 1 - plan_cost(other) / shown.two
     told = [n for n in answer.notes if "--precision any" in n]
     assert [f"{saved:.0%} less" in n for n in told] == ([True] if saved >= 0.03 else [])
-    against_one = 1 - spent_on(other) / spent_on(one)
+    against_one = 1 - plan_cost(other) / plan_cost(one)
     assert against_one > saved + 0.05
     alone = plan(LLAMA, "8xh200", **limits)
     assert any(f"{against_one:.0%} less" in n for n in alone.notes)

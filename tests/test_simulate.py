@@ -24,7 +24,8 @@ from rackmath.kernel.efficiency import default_efficiency
 from rackmath.layout.forward import forward
 from rackmath.layout.parallelism import Layout
 from rackmath.search.passtimes import pass_times
-from rackmath.search.simulate import Requests, Scheduler, Served, Work, closed_loop, lengths, poisson, simulate
+from rackmath.search.requests import Requests, Served, closed_loop, lengths, poisson
+from rackmath.search.simulate import Scheduler, Work, simulate
 from rackmath.serving.closedloop import closed_loop_ttft
 from rackmath.serving.clumps import LoopSteps, LoopUsers
 from rackmath.serving.replica import Replica

@@ -20,8 +20,8 @@ from rackmath.economics.pricelist import margin
 from rackmath.errors import BadInput, Infeasible
 from rackmath.faces.cli import run
 from rackmath.questions.resolve import question
+from rackmath.search.choice import evaluate_plan
 from rackmath.search.curve import batch_curve
-from rackmath.search.plan import evaluate_plan
 from rackmath.search.preferred import Policy, preferred_layout
 from rackmath.search.unbatched import unbatched
 from rackmath.world.workload import Traffic

@@ -24,7 +24,8 @@ from ..layout.footprint import footprint
 from ..layout.forward import forward
 from ..layout.parallelism import Layout
 from ..search.passtimes import pass_times
-from ..search.simulate import Requests, Scheduler, Served, simulate
+from ..search.requests import Requests, Served
+from ..search.simulate import Scheduler, simulate
 from ..world import catalog
 from ..world.engine_names import engine as engine_of
 from ..world.machine import Machine

@@ -11,7 +11,7 @@ from ..views.machine_terms import Node, count, difference, given, of_machine, pr
 if TYPE_CHECKING:
     from ..decisions.quote.price_list import Holding, Line, Quote
     from ..decisions.quote.tiers import Tier
-    from ..search.plan import Plan
+    from ..search.choice import Plan
     from .ask_quote import QuoteAnswer
 
 

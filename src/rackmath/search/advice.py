@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from ..units import show
 from ..world.workload import Objectives
-from .plan import Answer, Plan, plan, spent
+from .choice import Plan, plan_cost
+from .plan import Answer, plan
 
 QUALITY = "a change of precision may change answers: quality is not modelled"
 
@@ -23,7 +24,7 @@ def interactive_note(answer: Answer) -> list[str]:
     quick = plan([best.question], Objectives(max_tpot=1 / INTERACTIVE)).best
     if quick is None:
         return [f"{said}; no plan on {best.machine.name} gives {INTERACTIVE:g}"]
-    price, ratio = float(quick.cost.blended_mtok), spent(quick) / spent(best)
+    price, ratio = float(quick.cost.blended_mtok), plan_cost(quick) / plan_cost(best)
     cost = f"{show(price, '$')} per million tokens, {ratio:.2g}x" if price else f"{ratio:.2g}x the device time"
     return [f"{said}; for interactive use add --min-interactivity {INTERACTIVE:g}, at {cost}"]
 
@@ -35,7 +36,7 @@ def narrower_note(other: Plan | None, cost: float | None) -> list[str]:
     words = f"{other.precision.name} weights with a {other.precision.kv.name} cache"
     if cost is None:
         return [f"{words} would meet the limits: --precision any --kv any tries them (answers may change)"]
-    saved = 1 - spent(other) / cost
+    saved = 1 - plan_cost(other) / cost
     if saved < 0.03:
         return []
     if other.question.engine.local:

@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from ..layout.footprint import footprint
-from .plan import Plan
+from .choice import Plan
 
 UNLIMITED = 2.0**24
 """Longest context looked at for a model that states no limit."""

@@ -28,8 +28,8 @@ from ..world.machine import Machine
 from ..world.precision import Precision
 from ..world.workload import Objectives
 from .grid import Column, Question
-from .plan import TIE
 from .pools import Rows, decode_of, decode_part, decode_rows, largest_ranks, prefill_of, prefill_part, prefill_rows
+from .ranking import TIE
 from .ratio import ratio
 from .trust import Trust, trust_pools
 
@@ -124,7 +124,7 @@ def _none(reason: str) -> PoolAnswer:
     return PoolAnswer(best=None, runner_up=None, nearest=None, reasons=(reason,), front=(), evaluated=0)
 
 
-def spent(p: PoolPlan) -> float:
+def pools_cost(p: PoolPlan) -> float:
     """Dollars per request, or device-hours where neither machine has a price."""
     a, b = billed(p.serving, p.machines)
     x, y = prices(*p.machines)
@@ -241,7 +241,7 @@ def _refined(
             found.append(_realise(questions, a, b, best, 0))
     if not found:
         found = [_realise(questions, first, second, pairs, 0)]
-    found.sort(key=lambda p: (round(np.log(spent(p)) / TIE), float(p.serving.gpus)))
+    found.sort(key=lambda p: (round(np.log(pools_cost(p)) / TIE), float(p.serving.gpus)))
     return tuple(found)
 
 

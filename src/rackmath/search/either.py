@@ -12,11 +12,11 @@ from ..units import show
 from ..world.machine import Machine
 from ..world.workload import Objectives
 from .advice import QUALITY, narrower_note
-from .disaggregated import Point, PoolAnswer, PoolPlan
+from .choice import Plan, plan_cost
+from .disaggregated import Point, PoolAnswer, PoolPlan, pools_cost
 from .disaggregated import search as search_pools
-from .disaggregated import spent as spent_on_pools
 from .grid import Question
-from .plan import Answer, Plan, spent
+from .plan import Answer
 from .serving_modes import aggregated_points, compared, kept, merged, why
 
 Pair = tuple[Question, Question]
@@ -146,7 +146,7 @@ def _on(
 def _rank(p: PoolPlan | None) -> tuple[bool, float]:
     if p is None:
         return True, math.inf
-    return not all(float(m.price_per_hour) > 0 for m in p.machines), spent_on_pools(p)
+    return not all(float(m.price_per_hour) > 0 for m in p.machines), pools_cost(p)
 
 
 def _within(a: PoolAnswer, need: FleetNeed | None) -> PoolAnswer:
@@ -179,7 +179,7 @@ def _about_shown(aggregated: PlanAnswer, shown: PoolPlan | None, fleets: tuple[F
     if shown is None:
         return list(aggregated.notes)
     best, other = aggregated.best, aggregated.narrower
-    own = {QUALITY, *narrower_note(other, None if best is None else spent(best))}
+    own = {QUALITY, *narrower_note(other, None if best is None else plan_cost(best))}
     notes = [n for n in aggregated.notes if n not in own]
     if shown.precision != shown.questions[1].model.precision:
         notes.append(QUALITY)

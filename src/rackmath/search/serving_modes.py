@@ -9,10 +9,11 @@ from ..economics.cost import HOUR
 from ..economics.fleet import Fleet
 from ..economics.pools import billed
 from ..units import show
-from .disaggregated import Point, PoolPlan, spent
+from .choice import Plan, plan_cost, unit_cost
+from .disaggregated import Point, PoolPlan, pools_cost
 from .grid import price_or_time
-from .plan import TIE, Answer, Plan, unit_cost
-from .plan import spent as spent_on
+from .plan import Answer
+from .ranking import TIE
 
 
 def merged(points: Sequence[Point]) -> tuple[Point, ...]:
@@ -90,7 +91,7 @@ def compared(one: Plan, two: PoolPlan, fleets: tuple[Fleet, Fleet] | None = None
     parts = [d * hour / HOUR / rate for d, hour in zip(devices, hours, strict=True)]
     per_hour = 1.0 if paid else float(price_or_time(one.machine))
     return Compared(
-        one=(spent_on(one) if fleets is not None else unit_cost(one)) / per_hour,
+        one=(plan_cost(one) if fleets is not None else unit_cost(one)) / per_hour,
         two=sum(parts),
         two_output=parts[1],
         paid=paid,
@@ -125,7 +126,7 @@ def why(one: Plan, two: PoolPlan, costs: Compared) -> str:
 
 def _reason(name: str, one: Plan, two: PoolPlan, dearer: bool) -> str:
     s, pools = one.serving, two.serving
-    loss = spent(two) / two.matched_exactly - 1
+    loss = pools_cost(two) / two.matched_exactly - 1
     mine, its = (
         f"{show(batch / float(layout.gpus))} sequences on a GPU ({layout.label()})"
         for batch, layout in ((one.batch, one.layout), (float(pools.decode.batch), pools.decode.layout))

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from ..answers.charts import Axis, Mark, Series, sketch
+from ..search.choice import Plan
 from ..search.disaggregated import Point, PoolPlan
 from ..search.either import ModesAnswer
 from ..search.plan import Answer as Found
-from ..search.plan import Plan
 from . import plans, pools, setting
 
 Record = dict[str, Any]

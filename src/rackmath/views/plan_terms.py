@@ -8,8 +8,8 @@ from . import pass_terms, serving_terms, setting
 from .machine_terms import Node, count, difference, given, of_machine, product, stated, total
 
 if TYPE_CHECKING:
+    from ..search.choice import Plan
     from ..search.either import PlanAnswer
-    from ..search.plan import Plan
 
 
 def plan(answer: PlanAnswer) -> Node:

@@ -11,17 +11,19 @@ from typing import TYPE_CHECKING, Any
 
 from ..economics.cost import request_cost
 from ..economics.fleet import fleet_of
+from ..search.choice import evaluate_plan, plan_cost
 from ..search.closed import longest_context
 from ..search.grid import price_or_time
-from ..search.plan import evaluate_plan, spent
 from ..search.trust import Span, rate_span, time_span
 from .passes import memory
 from .setting import engine, known_price, layout, precision
 
 if TYPE_CHECKING:
     from ..economics.fleet import Fleet
+    from ..search.choice import Plan
     from ..search.grid import Question
-    from ..search.plan import Answer, Front, Plan
+    from ..search.plan import Answer
+    from ..search.ranking import Front
 
 Record = dict[str, Any]
 
@@ -31,7 +33,7 @@ def machines(found: Answer) -> list[Record]:
     if not found.others:
         return []
     plans = [a.best for a in (found, *found.others) if a.best is not None]
-    plans.sort(key=lambda p: (known_price(p.machine) is None, spent(p)))
+    plans.sort(key=lambda p: (known_price(p.machine) is None, plan_cost(p)))
     rows: list[Record] = [
         {
             "machine": p.machine.name,

@@ -189,9 +189,9 @@ def spans(p: PoolPlan) -> dict[str, Span | None]:
 
 def lost(p: PoolPlan) -> float:
     """Share by which whole numbers of replicas cost more than rates matched exactly."""
-    from ..search.disaggregated import spent
+    from ..search.disaggregated import pools_cost
 
-    return spent(p) / p.matched_exactly - 1
+    return pools_cost(p) / p.matched_exactly - 1
 
 
 def binding(t: PassTime) -> str:

@@ -13,7 +13,7 @@ from .machine_terms import Node, count, difference, given, of_machine, product, 
 
 if TYPE_CHECKING:
     from ..economics.fleet import Fleet
-    from ..search.plan import Plan
+    from ..search.choice import Plan
 
 
 def proven(node: Node, note: str) -> Node:

@@ -36,7 +36,7 @@ from ...questions.common import (
 )  # fmt: skip
 from ...questions.fields import Field, count, needs, share, speed, words
 from ...questions.resolve import layout_taken, question
-from ...search.plan import Plan, evaluate_plan
+from ...search.choice import Plan, evaluate_plan
 from ...search.preferred import layout_for_pass
 from ...views import mode_terms
 from ...world.lengths import within

@@ -12,9 +12,11 @@ from ...errors import BadInput
 from ...questions.drafts import speculation_of
 from ...questions.machines import machines_of
 from ...questions.resolve import all_at_home, lora_model, max_tpot_of, named, precisions, question, with_prices
-from ...search import plan as search
 from ...search.advice import QUALITY, interactive_note, narrower_note
+from ...search.choice import Plan, plan_cost
 from ...search.either import ModesAnswer, Pair, PlanAnswer, plan_modes
+from ...search.plan import Answer as Found
+from ...search.plan import plan
 from ...units import plural
 from ...world.lengths import within
 from ...world.workload import Objectives, Traffic
@@ -90,25 +92,25 @@ def _one(
         questions.append(asked)
         notes += named(said, asked.machine) if several else said
     notes += within(questions[0].model, q.isl + q.osl, "isl or osl", extrapolate=q.extrapolate)
-    plans = search.plan(questions, objectives)
+    plans = plan(questions, objectives)
     best = plans.best
     if best is not None and best.precision != best.question.model.precision:
         notes.append(QUALITY)
     if best is not None and objectives == Objectives() and best.question.traffic.users is None:
         notes += interactive_note(plans)
     narrow = None if q.precision or q.kv else _narrower(plans, objectives)
-    notes += narrower_note(narrow, None if best is None else search.spent(best))
+    notes += narrower_note(narrow, None if best is None else plan_cost(best))
     sized = None
     if best is not None and need is not None:
         sized = fleet_of(best.serving, best.machine, choices["traffic"], need)
     return PlanAnswer(answer=plans, fleet=sized, notes=tuple(dict.fromkeys(notes)), narrower=narrow)
 
 
-def _narrower(plans: search.Answer, objectives: Objectives) -> search.Plan | None:
+def _narrower(plans: Found, objectives: Objectives) -> Plan | None:
     """The plan in any number formats that the machine multiplies."""
     q = plans.question
     formats = precisions(q.model, q.machine, "any", "any", local=q.engine.local)
-    return search.plan([replace(q, precisions=formats)], objectives).best
+    return plan([replace(q, precisions=formats)], objectives).best
 
 
 def _two(

@@ -8,10 +8,10 @@ from typing import Any
 
 from ...answers.parts import Answer, Bar, Block, Chart, Column, Figures, Frame, Say, Table
 from ...answers.text import cell
+from ...search.choice import Plan
 from ...search.closed import longest_context
 from ...search.either import PlanAnswer
 from ...search.plan import Answer as Found
-from ...search.plan import Plan
 from ...units import plural
 from ...views import passes, plan_charts, plan_terms, plans, setting
 from ...views import plan_parts as parts

@@ -8,9 +8,9 @@ from typing import Any
 from ...answers.parts import Answer, Bar, Block, Chart, Column, Figures, Frame, Say, Table
 from ...answers.text import cell
 from ...economics.fleet import Fleet
+from ...search.choice import Plan
 from ...search.disaggregated import PoolPlan
 from ...search.either import ModesAnswer
-from ...search.plan import Plan
 from ...units import plural
 from ...views import passes, plan_charts, plans, pool_terms, pools, setting
 from ...views import plan_parts as parts

@@ -25,7 +25,7 @@ from ...scaling import drift
 from ...scaling.forms import crossing, effective, leverage
 from ...scaling.laws import Law, beyond, law
 from ...scaling.points import GRANULARITY, WORTHS, loss
-from ...search.plan import Plan
+from ...search.choice import Plan
 from ...search.train import Run
 from ...world.machine import Machine
 from ...world.model import Model

@@ -17,8 +17,9 @@ from ...errors import Infeasible
 from ...kernel.counts import active_parameters, weight_bytes
 from ...kernel.efficiency import calibrated
 from ...search import train
+from ...search.choice import Plan
 from ...search.grid import Question
-from ...search.plan import Plan, plan
+from ...search.plan import plan
 from ...training.constants import constants
 from ...training.job import Batch, recipe_named
 from ...world.description import build

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from ...economics.cost import HOUR, MTOK
-from ...search.plan import Plan
+from ...search.choice import Plan
 from ...search.train import Run
 from ...world.machine import Machine
 from ...world.workload import Objectives, Traffic

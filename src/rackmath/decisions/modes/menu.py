@@ -18,8 +18,9 @@ from ...arrays import Number, take
 from ...economics.cost import cost
 from ...errors import Infeasible
 from ...layout.parallelism import Layout
+from ...search.choice import Plan, evaluate_plan
 from ...search.grid import CUTS, Column, Question, layouts, with_batches
-from ...search.plan import Plan, evaluate_plan, plan
+from ...search.plan import plan
 from ...serving.speculative import speculation_keeping
 from ...serving.steady import Serving, steady
 from ...world.precision import Precision

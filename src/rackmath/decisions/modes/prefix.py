@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from ...economics import caching
 from ...economics.caching import Option, Thinking
 from ...economics.pricelist import ListPrice, margin, medium
-from ...search.plan import Plan
+from ...search.choice import Plan
 from ...serving import kvtiers
 from ...serving.kvtiers import Entry
 from ...world.machine import Machine, Tier

@@ -22,10 +22,10 @@ from ...economics.caching import Option, in_hbm, in_tier
 from ...economics.cost import MTOK, energy_mtok
 from ...economics.pricelist import margin as gross_margin
 from ...errors import BadInput
+from ...search.choice import Plan
 from ...search.context import price_step
 from ...search.disaggregated import PoolPlan
 from ...search.grid import Column, Question
-from ...search.plan import Plan
 from ...search.trust import Span, time_span
 from ...serving.kvtiers import entry
 from ...units import plural, show

@@ -17,10 +17,11 @@ import numpy as np
 
 from ...economics.cost import MTOK, Cost
 from ...errors import Infeasible
+from ...search.choice import Plan, evaluate_plan
 from ...search.disaggregated import PoolPlan
 from ...search.disaggregated import search as search_pools
 from ...search.grid import Column, Question
-from ...search.plan import Plan, evaluate_plan, plan
+from ...search.plan import plan
 from ...units import plural, show
 from ...world.workload import Objectives, Traffic
 from ..modes.menu import menu
