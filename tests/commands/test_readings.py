@@ -24,6 +24,7 @@ from rackmath.decisions.backwards.from_context import (
 )
 from rackmath.decisions.backwards.from_offers import fast_fit, prefill_cost
 from rackmath.decisions.backwards.reading import Assumption, derive, fixed
+from rackmath.decisions.backwards.reading import complement as one_less
 from rackmath.decisions.backwards.readings import Readings, readings
 from rackmath.decisions.modes.offers import fit_fast_mode
 from rackmath.economics.caching import affine_premium, hbm_rent, implied_bytes
@@ -179,7 +180,8 @@ def test_an_interval_holds_whatever_its_terms_allow(
     def inside(t: tuple[float, float, float, float]) -> float:
         return (t[0] / t[1]) ** (1 - t[3]) * (t[0] * t[2]) ** t[3]
 
-    found = derive("k", "n", "u", "", [term(t) for t in over], [term(t) for t in under], complement=complement)
+    found = derive("k", "n", "u", "", [term(t) for t in over], [term(t) for t in under])
+    found = one_less(found) if complement else found
     quotient = math.prod(inside(t) for t in over) / math.prod(inside(t) for t in under)
     value = 1 - quotient if complement else quotient
     slack = 1e-9 * max(1.0, abs(value))

@@ -14,7 +14,9 @@ from rackmath.errors import BadInput
 from rackmath.faces import cli
 from rackmath.kernel.efficiency import default_efficiency
 from rackmath.layout.parallelism import Layout
-from rackmath.serving.timeline import KINDS, NETWORK, lane, pass_of, timeline, totals, trace
+from rackmath.serving.pieces import KINDS, NETWORK
+from rackmath.serving.timeline import lane, pass_of, timeline, totals
+from rackmath.serving.trace import trace
 from rackmath.world import catalog
 
 V3, LLAMA = "deepseek-ai/DeepSeek-V3", "meta-llama/Llama-3.1-70B"

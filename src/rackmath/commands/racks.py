@@ -17,19 +17,27 @@ from typing import Annotated, Any
 
 from ..answers.charts import Axis, Mark, Series, curve
 from ..answers.parts import Answer, Block, Chart, Column, Say, Table
-from ..answers.terms import Term, product, quotient, stated
-from ..answers.terms import count as number
 from ..answers.text import cell
 from ..errors import BadInput
 from ..layout.experts import SCHEMES, imbalance_of
 from ..questions.common import LayoutWords, OnMachine, PriceKind, model
 from ..questions.fields import count, flag, needs, one_of, speed, tokens, words
 from ..questions.resolve import layout_taken, question
-from ..search.racks import TYPICAL_BATCH, Case, Work, copies_of, experts_of, layout_for_work, racks
+from ..search.racks import (
+    TYPICAL_BATCH,
+    DomainRange,
+    Placing,
+    Work,
+    copies_of,
+    experts_of,
+    layout_for_work,
+    racks,
+)
 from ..search.racks import Racks as Found
 from ..units import plural
 from ..views import setting
-from ..views.machine_terms import of_machine
+from ..views.rack_rows import case_row, floor_row, step_row
+from ..views.rack_terms import rack_terms
 from ..views.setting import formats
 from ..world import catalog
 from ..world.lengths import within
@@ -122,7 +130,7 @@ def answer(q: Racks) -> Answer:
         blocks=tuple(_blocks(r)),
         table="domains",
         data=_data(r),
-        terms=lambda: _terms(r),
+        terms=lambda: rack_terms(r),
         notes=notes,
         subject=r,
     )
@@ -152,10 +160,18 @@ def _found(q: Racks) -> tuple[Found, tuple[str, ...]]:
     if q.batch is not None:  # all of it on the devices of the layout
         work = replace(each, per_device=each.per_device * asked.max_gpus / float(chosen.gpus))
     found = racks(
-        replace(asked, efficiency=efficiency), used, layout=chosen, work=work,
-        placing={"redundant": q.redundant, "per_device": q.experts_per_gpu}, target=q.min_interactivity,
-        largest=q.max_domain, floor_batch=q.floor_batch, others=[catalog.machine(name) for name in q.beside],
-    )  # fmt: skip
+        replace(asked, efficiency=efficiency),
+        used,
+        layout=chosen,
+        work=work,
+        placing=Placing(redundant=q.redundant, per_device=q.experts_per_gpu),
+        domains=DomainRange(
+            largest=q.max_domain,
+            floor_batch=q.floor_batch,
+            target=q.min_interactivity,
+            others=[catalog.machine(name) for name in q.beside],
+        ),
+    )
     return found, tuple(dict.fromkeys(notes))
 
 
@@ -280,37 +296,8 @@ def _exchange(r: Found) -> Iterator[Block]:
         yield Say("two half batches do not pay here: reading the weights twice takes longer than what they hide")
 
 
-def _case(c: Case) -> dict[str, Any]:
-    moved = c.moved
-    return {
-        "case": c.label, "layout": setting.layout(c.layout) | {"redundant": c.layout.redundant},
-        "domain": c.machine.domain, "domains": c.domains, "exchange": c.exchange if c.scheme else None,
-        "exchange_by": c.scheme or None,
-        "exchanges": None if moved is None else {k: float(v) for k, v in moved.times.items()},
-        "distinct_devices": None if moved is None else moved.devices,
-        "distinct_domains": None if moved is None else moved.domains,
-        "hidden": c.time.hidden, "time": c.time.estimate, "time_bound": c.time.bound, "tokens": c.tokens,
-        "tokens_per_second": c.rate, "tokens_per_second_per_gpu": c.rate / float(c.layout.gpus), "mtok": c.mtok,
-        "memory": c.memory, "fits": c.fits,
-    }  # fmt: skip
-
-
-def _floor(r: Found, i: int) -> dict[str, Any]:
-    f = r.floors
-    return {
-        "domain": f.devices[i], "layout": f.layouts[i].label(), "weights": f.weights[i], "tpot_bound": f.bound[i],
-        "tpot": f.estimate[i], "network": f.network[i], "overhead": f.overhead[i],
-        "interactivity": 1 / f.estimate[i], "fits": bool(f.fits[i]),
-    }  # fmt: skip
-
-
-def _step(s: Any) -> dict[str, Any]:
-    names = ("floor", "times", "by_domain", "by_chip", "fits")
-    return {"machine": s.machine.name, "domain": s.devices} | {name: getattr(s, name) for name in names}
-
-
 def _layouts(r: Found) -> Table:
-    rows = [_case(c) for c in r.cases]
+    rows = [case_row(c) for c in r.cases]
     shown = [
         row | {"case": c.label if c.layout == r.cases[0].layout else f"{c.label}: {c.layout.label()}"}
         | ({"exchange": "-"} if not c.scheme else {})
@@ -348,7 +335,7 @@ def _domains(r: Found) -> Iterator[Block]:
     reached = f.reaching(r.target) if r.target else None
     aside = f"{cell(f.batch, 'count')} sequences, fastest layout of each size"
     yield Chart(title="The same chip in other domains", aside=aside, spec=_chart(r))
-    rows = [_floor(r, i) for i in range(len(f.devices))]
+    rows = [floor_row(r, i) for i in range(len(f.devices))]
     shown = [row if row["fits"] else row | {"interactivity": "-", "layout": "does not fit"} for row in rows]
     yield Table(
         key="domains", rows=rows, shown=shown, strong=reached,
@@ -374,7 +361,7 @@ def _domains(r: Found) -> Iterator[Block]:
 def _beside(r: Found) -> Table:
     factor = {"times": "faster", "by_domain": "by size", "by_chip": "by chip"}
     return Table(
-        key="beside", title="All weights read once", rows=[_step(s) for s in r.steps],
+        key="beside", title="All weights read once", rows=[step_row(s) for s in r.steps],
         aside=f"by one domain of each machine, {r.precision.name} weights",
         columns=(Column("machine", "machine"), Column("domain", "packages", "whole"), Column("floor", "floor", "s"),
                  *(Column(key, head, "x") for key, head in factor.items())),
@@ -399,73 +386,3 @@ def _chart(r: Found) -> dict[str, Any]:
         y=Axis("Time per step", "s", log=True),
         marks=[Mark(f"{machine.accelerator}: {domain:g}", domain)] if x[0] <= domain <= x[-1] else [],
     )
-
-
-def _terms(r: Found) -> Term:
-    """Placement, the exchange of each case with its copies, the crossing factors, and the weight floors."""
-    q, machine = r.question, r.question.machine
-    nodes: list[Term] = []
-    if r.placed is not None:
-        p = r.placed
-        slots = stated("product", "slots for experts", p.slots, "", number("per device", p.per_device),
-                       number("devices", p.devices))  # fmt: skip
-        nodes.append(
-            Term(name="placement", note=f"shared experts {p.shared}",
-                 children=(slots, number("experts", p.n_experts), number("copies", p.redundant),
-                           number("idle", p.idle), Term(name="experts on one device", value=r.resident, unit="B")))
-        )  # fmt: skip
-    for c in r.cases:
-        terms: list[Term] = []
-        if c.moved is not None:
-            m = c.moved
-            ways = tuple(
-                Term(name=name, value=float(v), unit="s", note="taken" if name == c.scheme else "")
-                for name, v in m.times.items()
-                if float(v) < float("inf")
-            )
-            terms += [
-                Term(name="dispatch and combine of one layer", value=c.exchange, unit="s", note=c.scheme,
-                     children=(Term(name="tokens a device sends", value=float(m.own)),
-                               Term(name="distinct devices of a token", value=float(m.devices)),
-                               Term(name="distinct domains of a token", value=float(m.domains)),
-                               Term(name="bytes per value, out and back",
-                                    value=r.precision.sent.bytes + r.precision.combine.bytes,
-                                    note=f"{r.precision.sent.name} and {r.precision.combine.name}"),
-                               Term(name="imbalance", value=q.efficiency.imbalance,
-                                    source=q.efficiency.source),
-                               *ways)),
-            ]  # fmt: skip
-        parts = tuple(Term(name=k, value=float(v), unit="s") for k, v in c.time.shares.items())
-        time = stated("sum", "pass", float(c.time.estimate), "s", *parts)
-        bound = Term(name="bound of the pass", value=float(c.time.bound), unit="s")
-        stages = number("stages", float(c.layout.pp))
-        under_way = product("tokens under way", "", number("tokens in a pass", c.tokens), stages)
-        rate = stated("quotient", "tokens per second", c.rate, "tok/s", under_way, time)
-        terms += [bound, rate]
-        if c.mtok == c.mtok:
-            paid = product("dollars an hour", "$", number("GPUs", float(c.layout.gpus)),
-                           of_machine(machine, "price_per_hour", "price"))  # fmt: skip
-            million = quotient("per token", "$", paid, number("3600", 3600.0), number("tokens per second", c.rate))
-            terms.append(stated("product", "$/M tokens", c.mtok, "$", million, number("1e6", 1e6)))
-        nodes.append(Term(name=f"{c.label}: {c.layout.label()}, domains {c.domains:g}", children=tuple(terms)))
-    if r.cases[0].crosses and r.cases[0].exchange > 0 and len(r.cases) > 1:
-        here, one = r.cases[0], r.cases[1]
-        nodes.append(
-            stated("quotient", "crossing: exchange", r.exchange_factor, "",
-                   Term(name="as it lies", value=here.exchange, unit="s"),
-                   Term(name="in one domain", value=one.exchange, unit="s"))
-        )  # fmt: skip
-        nodes.append(
-            stated("quotient", "crossing: pass", r.pass_factor, "",
-                   Term(name="as it lies", value=float(here.time.estimate), unit="s"),
-                   Term(name="in one domain", value=float(one.time.estimate), unit="s"))
-        )  # fmt: skip
-    for s in r.steps:
-        weights = Term(name="weights, one copy", value=s.floor * s.devices * float(s.machine.hbm_bandwidth), unit="B",
-                       source=q.model.source)  # fmt: skip
-        nodes.append(
-            stated("quotient", f"weight floor on {s.machine.name}", s.floor, "s", weights,
-                   of_machine(s.machine, "domain", "domain"),
-                   of_machine(s.machine, "hbm_bandwidth", "memory bandwidth"))
-        )  # fmt: skip
-    return Term(name=f"{q.model.name} over the racks of {machine.name}", children=tuple(nodes))

@@ -27,8 +27,11 @@ from ..questions.fields import count, tokens
 from ..questions.resolve import layout_taken, question
 from ..search.grid import Question
 from ..search.preferred import layout_for_pass
+from ..serving import pieces
 from ..serving import timeline as times
-from ..serving.timeline import KINDS, Piece, lane, pass_of, totals, trace
+from ..serving.pieces import KINDS, Piece
+from ..serving.timeline import lane, pass_of, totals
+from ..serving.trace import trace
 from ..units import show
 from ..views import pass_terms, setting
 from ..views.setting import formats
@@ -170,7 +173,7 @@ def _data(a: Laid) -> dict[str, Any]:
     }
 
 
-def _piece(p: Piece, b: times.Block) -> dict[str, Any]:
+def _piece(p: Piece, b: pieces.Block) -> dict[str, Any]:
     return {"name": p.name, "kind": p.kind, "seconds": p.seconds, "share": p.seconds / b.layer if b.layer else None,
             "computing": p.computing, "moving": p.moving, "sending": p.sending}  # fmt: skip
 
@@ -243,7 +246,7 @@ def _in_a_row(pieces: Iterable[Piece], part: str = "seconds") -> list[TimeBar]:
     return found
 
 
-def _largest(blocks: Sequence[times.Block]) -> list[times.Block]:
+def _largest(blocks: Sequence[pieces.Block]) -> list[pieces.Block]:
     """The kinds of layer that take longest, in order of the pass."""
     inner = [b for b in blocks if b.name not in ("start", "end")]
     enough = LEAST_SHARE * sum(b.seconds for b in blocks)
@@ -251,7 +254,7 @@ def _largest(blocks: Sequence[times.Block]) -> list[times.Block]:
     return [b for b in inner if any(b is k for k in kept)]
 
 
-def _layer(block: times.Block) -> Lanes:
+def _layer(block: pieces.Block) -> Lanes:
     found = {"held by": _in_a_row(block.pieces)}
     for label, part in (("tensor cores", "computing"), ("memory", "moving"), ("links", "sending")):
         found[label] = _in_a_row(block.pieces, part)
@@ -263,7 +266,7 @@ def _layer(block: times.Block) -> Lanes:
     )  # fmt: skip
 
 
-def _operations(block: times.Block) -> Table:
+def _operations(block: pieces.Block) -> Table:
     """The pieces with all launches as one."""
     rows = [_piece(p, block) for p in block.pieces]
     shown = [row for row in rows if row["kind"] != "overhead"]

@@ -14,7 +14,7 @@ import numpy as np
 from ..errors import BadInput
 from ..layout.parallelism import Layout
 from ..world.engine_names import engine_key
-from .results import MOST_RUNS, MeasuredPoint, Record, blank, dig, number, paths, positive, records, tool_of
+from .results import MOST_RUNS, FileFacts, MeasuredPoint, Record, dig, number, paths, positive, records, tool_of
 from .rows import ROUNDS, Row, fixed_seq, silicon
 
 Reader = Callable[[Record, str], MeasuredPoint]
@@ -88,15 +88,17 @@ def vllm(record: Record, where: str) -> MeasuredPoint:
     """
     engine = engine_key(str(record.get("backend") or record.get("endpoint_type") or "")) or "vllm"
     layout = _layout({name: _size(record, where, name) for name in _SIZES})
-    return _served(
-        record, where, engine=engine, layout=layout, model=str(record.get("model_id") or ""),
+    ran = FileFacts(
+        engine=engine,
+        layout=layout,
+        model=str(record.get("model_id") or ""),
         machine=str(dig(record, "gpu", "hardware", "machine") or ""),
         version=str(dig(record, "vllm_version", "engine_version", "version") or ""),
         weights=str(dig(record, "quantization", "precision") or ""),
-        requests=number(record, "num_prompts", where),
-        drafts=number(record, "spec_decode_acceptance_length", where),
         spread=_spread(record.get("output_lens")),
-    )  # fmt: skip
+    )
+    drafts = number(record, "spec_decode_acceptance_length", where)
+    return _served(record, where, ran, requests=number(record, "num_prompts", where), drafts=drafts)
 
 
 def sglang(record: Record, where: str) -> MeasuredPoint:
@@ -117,13 +119,17 @@ def sglang(record: Record, where: str) -> MeasuredPoint:
     spread = _spread(record.get("output_lens"))
     if spread == 0 and ratio is not None and 0 <= ratio <= 1 and str(record.get("dataset_name")).startswith("random"):
         spread = (1 - ratio) / (1 + ratio)  # lengths are drawn from `ratio` of the stated one up to it
-    return _served(
-        record, where, engine=engine_key(str(record.get("backend") or "sglang")) or "sglang", layout=layout,
-        workers=workers, model=str(server.get("model_path") or record.get("model_id") or ""), machine="",
-        version=str(server.get("version") or ""), weights=str(server.get("quantization") or ""),
-        requests=number(record, "completed", where), drafts=number(record, "accept_length", where),
+    ran = FileFacts(
+        engine=engine_key(str(record.get("backend") or "sglang")) or "sglang",
+        layout=layout,
+        workers=workers,
+        model=str(server.get("model_path") or record.get("model_id") or ""),
+        version=str(server.get("version") or ""),
+        weights=str(server.get("quantization") or ""),
         spread=spread,
-    )  # fmt: skip
+    )
+    drafts = number(record, "accept_length", where)
+    return _served(record, where, ran, requests=number(record, "completed", where), drafts=drafts)
 
 
 _SIZES = {
@@ -156,21 +162,8 @@ def _uniform(mean: float, deviation: float) -> float:
     return min(math.sqrt(3) * deviation / mean, 0.95) if mean > 0 and deviation >= 0 else 0.0
 
 
-def _served(
-    record: Record,
-    where: str,
-    *,
-    engine: str,
-    model: str,
-    machine: str,
-    version: str,
-    weights: str,
-    layout: Layout | None,
-    requests: float | None,
-    drafts: float | None,
-    spread: float,
-    workers: float = 1.0,
-) -> MeasuredPoint:
+def _served(record: Record, where: str, ran: FileFacts, *, requests: float | None, drafts: float | None) -> MeasuredPoint:
+    """What both tools call alike. `requests` the file says were sent, `drafts`: tokens kept of a pass."""
     median = number(record, "median_tpot_ms", where) is not None
     tpot = positive(record, "median_tpot_ms" if median else "mean_tpot_ms", where, per=1e3)
     own = number(record, "median_ttft_ms", where) is not None if tpot is None else median
@@ -180,11 +173,17 @@ def _served(
     rate = _rate(record, where, "request_rate")
     most = positive(record, "max_concurrency", where, what="a number of users")
     concurrency = (most or requests) if rate is None else _inside(record, where, osl)
-    row, unsaid = blank(
-        where=where, model=model, machine=machine, engine=engine, version=version, weights=_weights(weights),
-        layout=layout, workers=workers, isl=isl, osl=osl, concurrency=concurrency, spread=spread,
-        date=_date(record.get("date")), tpot=tpot, ttft=ttft,
-    )  # fmt: skip
+    facts = replace(
+        ran,
+        weights=_weights(ran.weights),
+        isl=isl,
+        osl=osl,
+        concurrency=concurrency,
+        date=_date(record.get("date")),
+        tpot=tpot,
+        ttft=ttft,
+    )
+    row, unsaid = facts.row(where)
     reason = DRAFTS if drafts is not None and drafts > 1.0 else "" if tpot else NO_TPOT
     return MeasuredPoint(
         row=row, tool="", where=where, unsaid=unsaid, median=median, at_random=rate is not None, reason=reason,
@@ -266,12 +265,13 @@ def genai(record: Record, where: str) -> MeasuredPoint:
     triton = dig(record, "input_config.service_kind", "input_config.endpoint.service_kind") == "triton"
     backend = dig(record, "input_config.backend", "input_config.endpoint.backend") if triton else ""
     deviation = _stat(record, where, "output_sequence_length", "std")
-    row, unsaid = blank(
-        where=where, model=str(dig(record, *(f"input_config.{key}" for key in _MODEL)) or ""),
+    facts = FileFacts(
+        model=str(dig(record, *(f"input_config.{key}" for key in _MODEL)) or ""),
         engine=engine_key(str(backend or "")), isl=isl, osl=osl, concurrency=concurrency,
         spread=_uniform(osl, deviation) if osl and deviation else 0.0, date=_date(record.get("start_time")),
         tpot=tpot, ttft=ttft,
     )  # fmt: skip
+    row, unsaid = facts.row(where)
     return MeasuredPoint(
         row=row, tool="", where=where, unsaid=unsaid, median=median, at_random=bool(rate),
         rounds=max(requests / concurrency, 1.0) if requests and concurrency else ROUNDS,
@@ -332,14 +332,15 @@ def llama_bench(record: Record, where: str) -> MeasuredPoint:
     name = re.sub(r"(-\d{5}-of-\d{5})?\.gguf$", "", str(record.get("model_filename") or "").replace("\\", "/"))
     quant = _quant(str(record.get("model_type") or ""), name)
     gpus = [g for g in (part.strip() for part in str(record.get("gpu_info") or "").split(",")) if g]
-    row, unsaid = blank(
-        where=where, model=name.rpartition("/")[2],
+    facts = FileFacts(
+        model=name.rpartition("/")[2],
         machine=f"{len(gpus)}x {gpus[0]}" if len(gpus) > 1 else "".join(gpus),
         engine="typical", version=str(record.get("build_number") or ""), weights=quant,
         layout=Layout(pp=float(max(len(gpus), 1))), isl=max(read, 1.0), osl=max(made, 1.0), concurrency=1.0,
         date=_date(record.get("test_time")), tpot=1 / speed if speed and made else None,
         ttft=read / speed if speed and read else None,
     )  # fmt: skip
+    row, unsaid = facts.row(where)
     reason = "" if speed else "no tokens per second"
     if read and made:
         reason = "a prompt and an output in one figure; bench them apart"

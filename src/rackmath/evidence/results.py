@@ -262,33 +262,44 @@ def dig(record: Record, *keys: str) -> Any:
     return None
 
 
-def blank(
-    *,
-    where: str,
-    model: str = "",
-    machine: str = "",
-    engine: str = "",
-    version: str = "",
-    weights: str = "",
-    layout: Layout | None = None,
-    workers: float = 1.0,
-    isl: float | None = None,
-    osl: float | None = None,
-    concurrency: float | None = None,
-    spread: float = 0.0,
-    date: str = "",
-    tpot: float | None = None,
-    ttft: float | None = None,
-) -> tuple[Row, frozenset[str]]:
-    """A row of what a file says, and the names of what it does not."""
-    said: dict[str, Any] = {
-        "model": model, "machine": machine, "engine": engine, "layout": layout, "isl": isl, "osl": osl,
-        "concurrency": concurrency,
-    }  # fmt: skip
-    row = Row(
-        id=where, file="results", model=model, machine=machine, engine=engine, version=version, weights=weights,
-        decode=Pool(layout=layout or Layout(), workers=workers), prefill=None, isl=isl or 1.0, osl=osl or 1.0,
-        concurrency=concurrency or 1.0, speculation="none", measured=Measured(tpot=tpot, ttft=ttft), date=date,
-        spread=min(max(spread, 0.0), 0.95),
-    )  # fmt: skip
-    return row, frozenset(name for name, value in said.items() if not value)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileFacts:
+    """What a tool's file says of a run; nothing, or None, where it does not say. Seconds and tokens, means."""
+
+    model: str = ""
+    machine: str = ""
+    engine: str = ""
+    version: str = ""
+    weights: str = ""
+    layout: Layout | None = None
+    workers: float = 1.0
+    isl: float | None = None
+    osl: float | None = None
+    concurrency: float | None = None
+    spread: float = 0.0  # half the range of output lengths over their mean
+    date: str = ""
+    tpot: float | None = None
+    ttft: float | None = None
+
+    def row(self, where: str) -> tuple[Row, frozenset[str]]:
+        """A row of the file `where`, and the names of what it does not say."""
+        needed = ("model", "machine", "engine", "layout", "isl", "osl", "concurrency")
+        row = Row(
+            id=where,
+            file="results",
+            model=self.model,
+            machine=self.machine,
+            engine=self.engine,
+            version=self.version,
+            weights=self.weights,
+            decode=Pool(layout=self.layout or Layout(), workers=self.workers),
+            prefill=None,
+            isl=self.isl or 1.0,
+            osl=self.osl or 1.0,
+            concurrency=self.concurrency or 1.0,
+            speculation="none",
+            measured=Measured(tpot=self.tpot, ttft=self.ttft),
+            date=self.date,
+            spread=min(max(self.spread, 0.0), 0.95),
+        )
+        return row, frozenset(name for name in needed if not getattr(self, name))

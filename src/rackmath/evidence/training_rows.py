@@ -13,7 +13,7 @@ import re
 from dataclasses import dataclass, replace
 from functools import cache
 from itertools import product
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -244,7 +244,7 @@ def _model(row: Text, source: RunSource) -> Model:
             return catalog.model(known)
     if source.name.startswith("zero bubble"):
         deep, many, wide, _ = _zero_bubble(name)
-        return _gpt(deep, wide, many, many, 4.0 * wide, source.vocab, 1024.0)
+        return _gpt(GptShape(deep, wide, many, many, 4.0 * wide, source.vocab, 1024.0))
     if source.name == "MaxText" and (scale := re.fullmatch(r"MaxText (16|32|64|128)B", name)):
         return _maxtext(int(scale.group(1)))
     shape = [_size(row, key) for key in ("layers", "hidden", "heads")]
@@ -253,26 +253,35 @@ def _model(row: Text, source: RunSource) -> Model:
     layers, width, heads = (float(x or 0) for x in shape)
     kv, ffn = _size(row, "kv_heads") or heads, _size(row, "ffn") or 4 * width
     head = 256.0 if source.name == "MaxText" else None  # 52B: 32 heads of 256, by its parameters
-    return _gpt(
-        layers, width, heads, kv, ffn, _size(row, "vocab") or source.vocab, whole(row, "seq_len"),
-        gated=source.gated, head_dim=head,
-    )  # fmt: skip
+    vocab, seq = _size(row, "vocab") or source.vocab, whole(row, "seq_len")
+    return _gpt(GptShape(layers, width, heads, kv, ffn, vocab, seq, source.gated, head))
+
+
+class GptShape(NamedTuple):
+    """The sizes of a decoder as GPT-3's; `head_dim` is width / heads where None."""
+
+    layers: float
+    width: float
+    heads: float
+    kv_heads: float
+    ffn: float
+    vocab: float
+    seq: float
+    gated: bool = False
+    head_dim: float | None = None
 
 
 @cache
-def _gpt(
-    layers: float, width: float, heads: float, kv: float, ffn: float, vocab: float, seq: float, *,
-    gated: bool = False, head_dim: float | None = None,
-) -> Model:  # fmt: skip
-    """A decoder as GPT-3's: one table for input and output, positions learned unless it is gated."""
-    mixer: dict[str, Any] = {"kind": "gqa", "n_heads": heads, "n_kv_heads": kv}
-    if head_dim:
-        mixer["head_dim"] = head_dim
-    group = {"count": layers, "mixer": mixer, "ffn": {"kind": "mlp", "d_ff": ffn, "gated": gated}}
-    extra = 0.0 if gated else seq * width
+def _gpt(of: GptShape) -> Model:
+    """One table for input and output, positions learned unless it is gated."""
+    mixer: dict[str, Any] = {"kind": "gqa", "n_heads": of.heads, "n_kv_heads": of.kv_heads}
+    if of.head_dim:
+        mixer["head_dim"] = of.head_dim
+    group = {"count": of.layers, "mixer": mixer, "ffn": {"kind": "mlp", "d_ff": of.ffn, "gated": of.gated}}
+    extra = 0.0 if of.gated else of.seq * of.width
     return build({
-        "name": f"GPT {layers:g} x {width:g}", "d_model": width, "vocab": vocab, "tied_embeddings": True,
-        "embedding_parameters": vocab * width + extra, "groups": [group],
+        "name": f"GPT {of.layers:g} x {of.width:g}", "d_model": of.width, "vocab": of.vocab, "tied_embeddings": True,
+        "embedding_parameters": of.vocab * of.width + extra, "groups": [group],
     })  # fmt: skip
 
 
@@ -287,7 +296,7 @@ def _maxtext(scale: int) -> Model:
     base, rest = divmod(round(math.log2(scale)), 3)
     heads, ffn = 16.0 * 2 ** (base + (rest > 0)), 7168.0 * 2 ** (base + (rest > 0))
     width, layers = 2048.0 * 2 ** (base + (rest > 1)), 16.0 * 2**base
-    return _gpt(layers, width, heads, heads, ffn, 32000.0, 2048.0, gated=True, head_dim=128.0)
+    return _gpt(GptShape(layers, width, heads, heads, ffn, 32000.0, 2048.0, gated=True, head_dim=128.0))
 
 
 # --- predictions --------------------------------------------------------------------------------------------------

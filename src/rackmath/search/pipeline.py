@@ -129,7 +129,18 @@ def pipelines(
     baseline = smallest or first
     if baseline not in stages:
         stages = np.array(sorted({*stages, float(baseline)}))
-    return _table(question, precision, one, stages, context, batch, users, (smallest, first, baseline), micro_batches)
+    load = _Load(context=context, batch=batch, users=users, micro_batches=micro_batches)
+    return _table(question, precision, one, stages, load, (smallest, first, baseline))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Load:
+    """What the stages carry: tokens of a context, sequences of a micro-batch, users and micro-batches where fixed."""
+
+    context: float
+    batch: float
+    users: float | None
+    micro_batches: float | None
 
 
 def _table(
@@ -137,13 +148,11 @@ def _table(
     precision: Precision,
     one: Layout,
     stages: Column,
-    context: float,
-    batch: float,
-    users: float | None,
+    load: _Load,
     found: tuple[int, int, int],
-    m: float | None,
 ) -> Pipelines:
     model, machine = question.model, question.machine
+    context, batch, m = load.context, load.batch, load.micro_batches
     smallest, first, baseline = found
     every = replace(one, pp=stages)
     rank_tokens = batch / float(one.dp)
@@ -153,7 +162,7 @@ def _table(
         share=question.efficiency.link_share, crosses=crosses,
     )  # fmt: skip
     room = footprint(model, machine, precision, every, question.engine, context)
-    fixed = batch * (m or baseline) if users is None else users
+    fixed = batch * (m or baseline) if load.users is None else load.users
     flying = m or stages
     return Pipelines(
         question=question,

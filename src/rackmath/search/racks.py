@@ -8,7 +8,7 @@ crossing costs is answered by pricing the same layout as it lies and as it would
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
@@ -202,29 +202,43 @@ class Racks:
     steps: tuple[Step, ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Placing:
+    """What is asked of the placement of experts; None where nothing is."""
+
+    redundant: float | None = None  # copies of experts beyond one of each
+    per_device: float | None = None  # experts that a device holds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DomainRange:
+    """Which sizes of a scale-up domain latency is compared over."""
+
+    largest: int  # devices
+    floor_batch: float  # sequences of the weight floors
+    target: float | None = None  # tokens per second and user
+    others: Sequence[Machine] = ()  # machines whose weight floors stand beside
+
+
 def racks(
     question: Question,
     precision: Precision,
     *,
     layout: Layout,
     work: Work | None,
-    placing: Mapping[str, float | None],
-    target: float | None,
-    largest: int,
-    floor_batch: float,
-    others: Sequence[Machine],
+    placing: Placing,
+    domains: DomainRange,
 ) -> Racks:
-    """The answer for one model on one machine."""
+    """The answer for one model on one machine; `work` is a typical decode step where None."""
     machine, model = question.machine, question.model
     _several(machine)
-    chosen = layout
-    redundant, per_device = placing.get("redundant"), placing.get("per_device")
-    copies = copies_of(model, chosen, redundant, per_device)
+    chosen, largest = layout, domains.largest
+    copies = copies_of(model, chosen, placing.redundant, placing.per_device)
     _reachable(machine, chosen, question.efficiency.exchange)
     ffn = experts_of(model)
     placed, resident = None, 0.0
     if ffn is not None:
-        placed = placement(ffn, float(chosen.ep), redundant=copies, per_device=per_device)
+        placed = placement(ffn, float(chosen.ep), redundant=copies, per_device=placing.per_device)
         if copies is not None:
             chosen = replace(chosen, redundant=copies)
         resident = _resident(model, precision, placed, chosen)
@@ -233,7 +247,7 @@ def racks(
                 f"{placed.resident:g} experts of each layer take {resident / 1e9:,.0f} GB and a device of"
                 f" {machine.name} has {float(machine.hbm_capacity) / 1e9:,.0f} GB; place them on more devices"
             )
-    elif any(value is not None for value in placing.values()):
+    elif placing != Placing():
         raise BadInput(f"{model.name} has no routed experts to place; leave the options of placement out")
     asked = work or _typical(question, precision, chosen)
     cases = _cases(question, precision, chosen, asked)
@@ -251,9 +265,9 @@ def racks(
         pass_factor=float(here.time.estimate) / float(one.time.estimate),
         least_factor=float(crossing_factor(here.domains, link_ratio(machine).ratio)) if here.crosses else 1.0,
         ratio=link_ratio(machine).ratio,
-        floors=floors(question, precision, batch=floor_batch, context=asked.context, sizes=sizes),
-        target=target,
-        steps=steps(model, precision, others),
+        floors=floors(question, precision, batch=domains.floor_batch, context=asked.context, sizes=sizes),
+        target=domains.target,
+        steps=steps(model, precision, domains.others),
     )
 
 

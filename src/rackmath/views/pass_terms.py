@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from ..serving.timeline import HOST, SEQUENCES, around
+from ..serving.pieces import HOST, SEQUENCES, around
 from .fit_terms import Fits, KernelTerms
 from .machine_terms import Node, count, given, of_machine, product, quotient, root, stated, total
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ..answers.parts import Say
 from ..layout.parallelism import under_way
 from ..search.trust import time_span, trust
-from ..serving.timeline import around, launching
+from ..serving.pieces import around, launching
 
 if TYPE_CHECKING:
     from ..kernel.counts import Pass

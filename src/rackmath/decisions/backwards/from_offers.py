@@ -18,7 +18,7 @@ from ...serving.kvtiers import drain, hbm_tier
 from ...world.machine import Machine, Tier
 from ..modes.offers import FastFit, fit_fast_mode
 from .from_context import KV, one_multiple
-from .reading import Assumption, Reading, derive, fixed, lacking, number
+from .reading import Assumption, Reading, complement, derive, fixed, lacking, number
 from .setting import USUAL, Setting
 
 UNPRICED = "{} has no known price; --set machine.price_per_hour=$2/h gives one"
@@ -238,17 +238,38 @@ def levels(s: Setting) -> list[Reading]:
     cost = derive("cost_input", "cost of M input tokens", "cost", "$", over, under)
     found = [
         cost,
-        derive("margin_input", "gross margin on input", "margin", "share", over, [*under, into], complement=True,
-               needs=needs, says=f"price is {number(into.value / cost.value, 'x')} cost"),
-    ]  # fmt: skip
+        complement(
+            derive(
+                "margin_input",
+                "gross margin on input",
+                "margin",
+                "share",
+                over,
+                [*under, into],
+                needs=needs,
+                says=f"price is {number(into.value / cost.value, 'x')} cost",
+            )
+        ),
+    ]
     if out is None or out.value < into.value:
         return found
     same = one_multiple()
     needs = ("input", "output")
     return [
         *found,
-        derive("cost_output", "cost of M output tokens", "cost", "$", [*over, out], [*under, into, same],
-               needs=needs),
-        derive("margin_output", "gross margin on output", "margin", "share", over, [*under, into, same],
-               complement=True, needs=needs, says="input's by construction: decode's MFU is read from their ratio"),
-    ]  # fmt: skip
+        derive(
+            "cost_output", "cost of M output tokens", "cost", "$", [*over, out], [*under, into, same], needs=needs
+        ),
+        complement(
+            derive(
+                "margin_output",
+                "gross margin on output",
+                "margin",
+                "share",
+                over,
+                [*under, into, same],
+                needs=needs,
+                says="input's by construction: decode's MFU is read from their ratio",
+            )
+        ),
+    ]

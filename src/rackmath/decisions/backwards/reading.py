@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ...errors import BadInput
 from ...units import show
@@ -133,7 +133,6 @@ def derive(
     over: Sequence[Assumption],
     under: Sequence[Assumption] = (),
     *,
-    complement: bool = False,
     needs: Sequence[str] = (),
     says: str = "",
 ) -> Reading:
@@ -150,13 +149,27 @@ def derive(
     value = _quotient([a.value for a in over], [a.value for a in under])
     low = _quotient([a.low for a in over], [a.high for a in under])
     high = _quotient([a.high for a in over], [a.low for a in under])
-    if complement:
-        value, low, high = 1 - value, 1 - high, 1 - low
     return Reading(
-        key=key, name=name, unknown=unknown, unit=unit, value=value, low=low, high=high,
-        formula=("1 − " if complement else "") + _written(over, under), over=tuple(over), under=tuple(under),
-        complement=complement, needs=tuple(needs), says=says,
-    )  # fmt: skip
+        key=key,
+        name=name,
+        unknown=unknown,
+        unit=unit,
+        value=value,
+        low=low,
+        high=high,
+        formula=_written(over, under),
+        over=tuple(over),
+        under=tuple(under),
+        needs=tuple(needs),
+        says=says,
+    )
+
+
+def complement(of: Reading) -> Reading:
+    """One minus a reading."""
+    return replace(
+        of, value=1 - of.value, low=1 - of.high, high=1 - of.low, formula="1 − " + of.formula, complement=True
+    )
 
 
 def lacking(key: str, name: str, unknown: str, needs: Sequence[str], why: str) -> Reading:
