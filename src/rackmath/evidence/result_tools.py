@@ -162,7 +162,9 @@ def _uniform(mean: float, deviation: float) -> float:
     return min(math.sqrt(3) * deviation / mean, 0.95) if mean > 0 and deviation >= 0 else 0.0
 
 
-def _served(record: Record, where: str, ran: FileFacts, *, requests: float | None, drafts: float | None) -> MeasuredPoint:
+def _served(
+    record: Record, where: str, ran: FileFacts, *, requests: float | None, drafts: float | None
+) -> MeasuredPoint:
     """What both tools call alike. `requests` the file says were sent, `drafts`: tokens kept of a pass."""
     median = number(record, "median_tpot_ms", where) is not None
     tpot = positive(record, "median_tpot_ms" if median else "mean_tpot_ms", where, per=1e3)
