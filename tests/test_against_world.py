@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from rackmath.questions.resolve import parse_layout, question
+from rackmath.questions.layouts import parse_layout
+from rackmath.questions.resolve import question
 from rackmath.serving.steady import at_concurrency
 from rackmath.world.workload import Traffic
 

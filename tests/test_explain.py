@@ -13,7 +13,7 @@ from plans import plan
 import rackmath
 from rackmath.commands import machines, models
 from rackmath.faces import cli
-from rackmath.questions.resolve import Quantity
+from rackmath.questions.settings import Quantity
 from rackmath.search.either import PlanAnswer
 from rackmath.views import plan_terms
 from rackmath.views.machine_terms import Node, product, root, stated, total

@@ -19,7 +19,7 @@ from rackmath.economics.fleet import FleetNeed, fleet
 from rackmath.kernel.efficiency import default_efficiency
 from rackmath.layout.footprint import device_cache_bytes, device_weight_bytes
 from rackmath.layout.parallelism import Layout
-from rackmath.questions.resolve import question
+from rackmath.questions.resolve import for_fleet, question
 from rackmath.search.grid import chunks, join, layouts
 from rackmath.search.plan import plan
 from rackmath.serving.replica import Replica
@@ -223,7 +223,8 @@ def test_a_fleet_bills_whole_domains_and_serves_its_rate() -> None:
 def test_a_plan_for_a_fleet_minimises_the_fleet() -> None:
     """No other row of the search would serve the rate for less, every row's fleet built anew."""
     need = FleetNeed(rate=7.0)
-    q, _ = question("meta-llama/Llama-3.1-70B", "8xh100", traffic=Traffic(isl=4000, osl=1000, rate=7.0), need=need)
+    q, _ = question("meta-llama/Llama-3.1-70B", "8xh100", traffic=Traffic(isl=4000, osl=1000, rate=7.0))
+    q = for_fleet(q, need)
     limits = Objectives(max_tpot=0.06)
     best = plan([q], limits).best
     assert best is not None

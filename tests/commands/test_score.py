@@ -21,7 +21,7 @@ from rackmath.evidence.maximum import layout_named
 from rackmath.evidence.score import errors, score
 from rackmath.faces.cli import run
 from rackmath.kernel.efficiency import default_efficiency
-from rackmath.questions.resolve import changed
+from rackmath.questions.settings import changed
 from rackmath.world import catalog
 from rackmath.world.engine import TYPICAL
 

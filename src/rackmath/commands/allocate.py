@@ -35,7 +35,8 @@ from ..decisions.allocation.ranges import Ends, Swing
 from ..errors import BadInput
 from ..questions.common import NO_EXTRAPOLATE, FormerExtrapolate, PriceKind
 from ..questions.fields import Field, count, needs, one_of, speed, tokens, words
-from ..questions.resolve import max_tpot_of, paid_for
+from ..questions.machines import paid_for
+from ..questions.resolve import max_tpot_of
 from ..scaling import drift
 from ..scaling.laws import law as law_named
 from ..units import plural, show

@@ -21,7 +21,8 @@ from ..answers.text import cell
 from ..kernel.counts import read_bytes, weight_flops
 from ..questions.common import LayoutWords, OnMachine
 from ..questions.fields import tokens
-from ..questions.resolve import layout_taken, question
+from ..questions.layouts import layout_taken
+from ..questions.resolve import asked_of
 from ..search.balance import streamed_bytes, weight_format
 from ..search.curve import BatchCurve, batch_curve, weights_read
 from ..search.preferred import layout_for_curve
@@ -61,10 +62,7 @@ def answer(q: BatchQuestion) -> Answer:
 
 
 def _curve(q: BatchQuestion) -> tuple[BatchCurve, tuple[str, ...]]:
-    asked, notes = question(
-        q.model, q.on, traffic=Traffic(isl=q.context, osl=1), precision=q.precision, kv=q.kv, engine=q.engine,
-        sets=q.sets, personal=True,
-    )  # fmt: skip
+    asked, notes = asked_of(q, Traffic(isl=q.context, osl=1), personal=True)
     notes += within(asked.model, q.context, "context", extrapolate=q.extrapolate)
     formats = asked.precisions[0]
     chosen = layout_taken(q.layout, asked, lambda: layout_for_curve(asked, formats, q.context), notes)

@@ -43,7 +43,8 @@ from ..questions.common import (
     WeightFormat,
 )  # fmt: skip
 from ..questions.fields import Field, count, needs, seconds, speed
-from ..questions.resolve import layout_taken, question
+from ..questions.layouts import layout_taken
+from ..questions.resolve import asked_of
 from ..search.grid import Question
 from ..search.preferred import Policy, preferred_layout
 from ..serving.queueing import MOST_VARIED
@@ -174,10 +175,7 @@ def _at_load(q: Departures) -> AtLoad:
 
 def _replica(q: Departures) -> tuple[Any, Question, Layout, Precision, list[str]]:
     """Step times with 1, 2, ... seats taken, and the replica they are of."""
-    asked, notes = question(
-        q.model, q.on, traffic=Traffic(isl=q.isl, osl=q.osl), precision=q.precision, kv=q.kv, price=q.price,
-        engine=q.engine, sets=q.sets,
-    )  # fmt: skip
+    asked, notes = asked_of(q, Traffic(isl=q.isl, osl=q.osl))
     notes += within(asked.model, q.isl + q.osl, "isl or osl", extrapolate=q.extrapolate)
     how, context = asked.precisions[0], q.isl + q.osl / 2
     chosen = layout_taken(q.layout, asked, lambda: preferred_layout(asked, how, context, Policy()), notes)

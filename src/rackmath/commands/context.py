@@ -21,7 +21,8 @@ from ..answers.parts import Answer, Block, Chart, Column, Say, Table
 from ..answers.text import cell
 from ..questions.common import CHOICES, OBJECTIVES, OnMachine, PriceKind
 from ..questions.fields import Field, count, needs, seconds, speed, tokens, words
-from ..questions.resolve import layout_taken, max_tpot_of, question
+from ..questions.layouts import layout_taken
+from ..questions.resolve import asked_of, max_tpot_of
 from ..search.context import SHORTEST, KindCurve, PriceStep, TwoPrices, context_curves, two_prices
 from ..search.preferred import Policy, preferred_layout
 from ..units import show
@@ -114,10 +115,7 @@ def answer(q: Context) -> Answer:
 
 def _answered(q: Context) -> tuple[TwoPrices, tuple[str, ...]]:
     asked = [word.strip().lower().replace("topk", "top-k") for word in q.kinds]
-    of, notes = question(
-        q.model, q.on, traffic=Traffic(isl=1024, osl=1), precision=q.precision, kv=q.kv, price=q.price,
-        engine=q.engine, sets=q.sets,
-    )  # fmt: skip
+    of, notes = asked_of(q, Traffic(isl=1024, osl=1))
     end = longest(of.model) if q.max_context is None else q.max_context
     notes += within(of.model, end, "max_context", extrapolate=q.extrapolate)
     border = 200e3 if end >= 400e3 else max(end / 4, min(SHORTEST, end / 2))

@@ -30,7 +30,8 @@ from ..errors import BadInput
 from ..kernel.counts import total_parameters
 from ..questions.common import CHOICES, OBJECTIVES, TRAFFIC, Extrapolate, MachineName, PriceKind
 from ..questions.fields import count, share, speed, tokens, words
-from ..questions.resolve import max_tpot_of, paid_for
+from ..questions.machines import paid_for
+from ..questions.resolve import max_tpot_of
 from ..units import show
 from ..views.setting import RESOURCES
 from ..world import catalog

@@ -22,8 +22,9 @@ from ..errors import Infeasible
 from ..layout.parallelism import Layout
 from ..questions.common import CHOICES, LayoutWords, OnMachine, PriceKind
 from ..questions.fields import count, needs_no, specs, tokens
+from ..questions.layouts import parse_layout
 from ..questions.lines import line, words
-from ..questions.resolve import parse_layout, question
+from ..questions.resolve import asked_of
 from ..search.fits import TIMES, Demand, Held, Remedy, demand, holds, longest_context, most_users, remedies, users_at
 from ..search.preferred import Policy, preferred_layout
 from ..units import plural
@@ -88,10 +89,7 @@ def answer(q: FitsQuestion) -> Answer:
 
 def _demand(q: FitsQuestion) -> tuple[Demand, bool, tuple[str, ...]]:
     """The demand in records; whether its layout was named; notes."""
-    asked, notes = question(
-        q.model, q.on, traffic=Traffic(isl=1024, osl=1), precision=q.precision, kv=q.kv, price=q.price,
-        engine=q.engine, sets=q.sets, personal=True,
-    )  # fmt: skip
+    asked, notes = asked_of(q, Traffic(isl=1024, osl=1), personal=True)
     context = float(min(8192.0, longest(asked.model)) if q.context is None else q.context)
     notes += within(asked.model, context, "context", extrapolate=q.extrapolate)
     used = asked.precisions[0]

@@ -23,7 +23,9 @@ from ..layout.forward import forward as run_pass
 from ..layout.parallelism import under_way
 from ..questions.common import Adapters, LayoutWords, OnMachine
 from ..questions.fields import count, tokens
-from ..questions.resolve import layout_taken, lora_model, question
+from ..questions.layouts import layout_taken
+from ..questions.resolve import question
+from ..questions.settings import lora_model
 from ..search.preferred import layout_for_pass
 from ..views import pass_terms, passes, setting
 from ..views.machine_terms import of_machine

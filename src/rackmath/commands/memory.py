@@ -22,7 +22,8 @@ from ..answers.parts import Answer, Bar, Block, Chart, Column, Figure, Figures, 
 from ..answers.text import cell
 from ..questions.common import LayoutWords, OnMachine, PriceKind, model
 from ..questions.fields import tokens
-from ..questions.resolve import parse_layout, question
+from ..questions.layouts import parse_layout
+from ..questions.resolve import asked_of
 from ..search.memory import Memory
 from ..search.memory import memory as of_model
 from ..search.preferred import Policy, preferred_layout
@@ -65,10 +66,7 @@ def answer(q: MemoryQuestion) -> Answer:
 
 
 def _memory(q: MemoryQuestion) -> tuple[Memory, tuple[str, ...]]:
-    asked, notes = question(
-        q.model, q.on, traffic=Traffic(isl=1024, osl=1), precision=q.precision, kv=q.kv, price=q.price,
-        engine=q.engine, sets=q.sets, personal=True,
-    )  # fmt: skip
+    asked, notes = asked_of(q, Traffic(isl=1024, osl=1), personal=True)
     limit = longest(asked.model)
     reference = min(8192.0, limit) if q.context is None else q.context
     if q.contexts is None:

@@ -25,7 +25,8 @@ from ..layout.parallelism import Layout
 from ..questions.common import CHOICES, OnMachine, PriceKind
 from ..questions.fields import count as number
 from ..questions.fields import tokens, words
-from ..questions.resolve import parse_layout, question
+from ..questions.layouts import parse_layout
+from ..questions.resolve import asked_of
 from ..search.pipeline import Pipelines, Reading, buys_and_costs, dependencies, pipelines, verdict
 from ..units import plural
 from ..views import setting
@@ -96,10 +97,7 @@ def answer(q: Pipeline) -> Answer:
 
 
 def _stages(q: Pipeline) -> tuple[Pipelines, tuple[str, ...]]:
-    asked, notes = question(
-        q.model, q.on, traffic=Traffic(isl=q.context, osl=1), precision=q.precision, kv=q.kv, price=q.price,
-        engine=q.engine, sets=q.sets,
-    )  # fmt: skip
+    asked, notes = asked_of(q, Traffic(isl=q.context, osl=1))
     notes += within(asked.model, q.context, "context", extrapolate=q.extrapolate)
     found = pipelines(
         asked, asked.precisions[0], context=q.context, batch=q.batch, users=q.users, most=q.stages,

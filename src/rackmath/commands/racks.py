@@ -22,7 +22,8 @@ from ..errors import BadInput
 from ..layout.experts import SCHEMES, imbalance_of
 from ..questions.common import LayoutWords, OnMachine, PriceKind, model
 from ..questions.fields import count, flag, needs, one_of, speed, tokens, words
-from ..questions.resolve import layout_taken, question
+from ..questions.layouts import layout_taken
+from ..questions.resolve import asked_of
 from ..search.racks import (
     TYPICAL_BATCH,
     DomainRange,
@@ -137,10 +138,7 @@ def answer(q: Racks) -> Answer:
 
 
 def _found(q: Racks) -> tuple[Found, tuple[str, ...]]:
-    asked, notes = question(
-        q.model, q.on, traffic=Traffic(isl=1024, osl=1), precision=q.precision, kv=q.kv, price=q.price,
-        engine=q.engine, sets=q.sets,
-    )  # fmt: skip
+    asked, notes = asked_of(q, Traffic(isl=1024, osl=1))
     if not asked.model.has_experts:
         _no_experts(asked.model.name, exchange=q.exchange, dispatch=q.dispatch, combine=q.combine)
     used = _formats(q, asked.precisions[0])

@@ -29,7 +29,7 @@ from ..kernel.counts import cache_bytes
 from ..questions.common import PriceKind, Settings
 from ..questions.fields import Field, count, words
 from ..questions.lists import SinglePrices, list_meant
-from ..questions.resolve import machine_of
+from ..questions.machines import machine_of
 from ..units import parse
 from ..views import reading_terms
 from ..views.reading_records import flat, reading, record, tier_rows

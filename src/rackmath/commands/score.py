@@ -30,7 +30,7 @@ from ..evidence.training_runs import SourceErrors as SourceScore
 from ..evidence.training_runs import by_source
 from ..questions.common import CHOICES
 from ..questions.fields import Field, words
-from ..questions.resolve import changed
+from ..questions.settings import changed
 from ..training.constants import fitted
 from ..views import scores as views
 from ..world.engine import TYPICAL

@@ -22,7 +22,8 @@ from ..answers.text import cell
 from ..questions.common import LayoutWords, OnMachine, PriceKind
 from ..questions.drafts import Acceptance, Depth, Draft, speculation_of
 from ..questions.fields import tokens
-from ..questions.resolve import layout_taken, question
+from ..questions.layouts import layout_taken
+from ..questions.resolve import asked_of
 from ..search.preferred import layout_for_curve
 from ..search.speculation import BreakEven, SpeculationCurve, draft_share, speculation_curve
 from ..serving.speculative import Speculation
@@ -73,10 +74,7 @@ def answer(q: Speculate) -> Answer:
 
 
 def _curve(q: Speculate) -> tuple[SpeculationCurve, str, tuple[str, ...]]:
-    asked, notes = question(
-        q.model, q.on, traffic=Traffic(isl=1024, osl=1), precision=q.precision, kv=q.kv, price=q.price,
-        engine=q.engine, sets=q.sets,
-    )  # fmt: skip
+    asked, notes = asked_of(q, Traffic(isl=1024, osl=1))
     formats, named = asked.precisions[0], q.contexts or ()
     notes += within(asked.model, q.context, "context", extrapolate=q.extrapolate)
     notes += within(asked.model, max([*named, 0.0]), "contexts", extrapolate=q.extrapolate)

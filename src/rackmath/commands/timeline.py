@@ -24,7 +24,8 @@ from ..layout.footprint import footprint
 from ..layout.pipeline import disconnected
 from ..questions.common import CHOICES, LayoutWords, OnMachine
 from ..questions.fields import count, tokens
-from ..questions.resolve import layout_taken, question
+from ..questions.layouts import layout_taken
+from ..questions.resolve import asked_of
 from ..search.grid import Question
 from ..search.preferred import layout_for_pass
 from ..serving import pieces
@@ -94,10 +95,7 @@ def answer(q: StepInTime) -> Answer:
 def _laid(q: StepInTime) -> Laid:
     if not q.batch and not q.prefill:
         raise BadInput("batch and prefill are both 0: the step is empty; give at least one token")
-    asked, notes = question(
-        q.model, q.on, traffic=Traffic(isl=max(q.context, 1.0), osl=1), precision=q.precision, kv=q.kv,
-        engine=q.engine, sets=q.sets,
-    )  # fmt: skip
+    asked, notes = asked_of(q, Traffic(isl=max(q.context, 1.0), osl=1))
     longer = "context" if q.context >= q.prefill else "prefill"
     notes += within(asked.model, max(q.context, q.prefill), longer, extrapolate=q.extrapolate)
     used = asked.precisions[0]

@@ -20,6 +20,7 @@ from ..answers.ranges import Point, Range, Ranges
 from ..answers.text import cell
 from ..questions.common import CHOICES, OBJECTIVES, FamilyFile, MachineName, ModelName, PriceKind, Settings
 from ..questions.fields import Field, flag, tokens, words
+from ..questions.machines import machine_of
 from ..questions.resolve import question
 from ..search import train as search
 from ..search import train_job as jobs
@@ -137,7 +138,7 @@ def _run(q: TrainInput) -> TrainingRun:
     batch, said = jobs.batch_of(seq, float(round(q.batch_tokens)), total)
     ours = {k.removeprefix("training."): v for k, v in q.sets.items() if k.startswith("training.")}
     rest = {k: v for k, v in q.sets.items() if not k.startswith("training.")}
-    asked, notes = question(q.model, q.on, traffic=Traffic(isl=seq, osl=1), price=q.price, sets=rest)
+    asked, notes = question(q.model, machine_of(q.on, q.price), traffic=Traffic(isl=seq, osl=1), sets=rest)
     job = Job(
         model=asked.model,
         machine=asked.machine,

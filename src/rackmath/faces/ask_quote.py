@@ -12,7 +12,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from ..questions.resolve import Quantity, at_least, max_tpot_of, question
+from ..questions.machines import machine_of
+from ..questions.resolve import at_least, max_tpot_of, on_devices, question
+from ..questions.settings import Quantity
 from ..units import parse
 
 if TYPE_CHECKING:
@@ -108,8 +110,9 @@ def quote(
         max_tpot=max_tpot_of(None, min_interactivity),
     )
     q, notes = question(
-        model, on, traffic=traffic, precision=precision, kv=kv, gpus=gpus, price=price, engine=engine, sets=sets
+        model, machine_of(on, price), traffic=traffic, precision=precision, kv=kv, engine=engine, sets=sets
     )
+    q = on_devices(q, gpus)
     notes += within(q.model, float(traffic.isl) + float(traffic.osl), "isl or osl", extrapolate=extrapolate)
     if terms.long_isl is not None:
         needed = terms.long_isl + float(traffic.osl)

@@ -8,7 +8,7 @@ from ..serving import speculative as sp
 from ..units import parse
 from ..world import catalog
 from .fields import count, share, words
-from .resolve import Quantity
+from .settings import Quantity
 
 if TYPE_CHECKING:
     from ..world.model import Model

@@ -14,7 +14,7 @@ from ..errors import BadInput, unknown
 from ..world import catalog
 from ..world.machine import Machine
 from .fields import Field, words
-from .resolve import Quantity
+from .settings import Quantity
 
 LISTED = "Prices, in place of a list"
 

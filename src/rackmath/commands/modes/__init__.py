@@ -35,7 +35,8 @@ from ...questions.common import (
     WeightFormat,
 )  # fmt: skip
 from ...questions.fields import Field, count, needs, share, speed, words
-from ...questions.resolve import layout_taken, question
+from ...questions.layouts import layout_taken
+from ...questions.resolve import asked_of
 from ...search.choice import Plan, evaluate_plan
 from ...search.preferred import layout_for_pass
 from ...views import mode_terms
@@ -185,10 +186,7 @@ def _menu(q: ModesAsked) -> tuple[Menu, list[str]]:
         raise BadInput("a layout needs its batch; give --batch too, or a --normal-speed alone")
     width = _computed(q)
     traffic = Traffic(isl=q.isl, osl=q.osl, cached=q.cached)
-    asked, notes = question(
-        q.model, q.on, traffic=traffic, precision=q.precision, kv=q.kv, gpus=q.gpus, price=q.price, engine=q.engine,
-        sets=q.sets,
-    )  # fmt: skip
+    asked, notes = asked_of(q, traffic)
     notes += within(asked.model, q.isl + q.osl, "isl or osl", extrapolate=q.extrapolate)
     if not float(asked.machine.price_per_hour) > 0:
         raise BadInput(

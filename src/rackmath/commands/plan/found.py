@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 from ...economics.fleet import FleetNeed, fleet_of
 from ...errors import BadInput
 from ...questions.drafts import speculation_of
-from ...questions.machines import machines_of
-from ...questions.resolve import all_at_home, lora_model, max_tpot_of, named, precisions, question, with_prices
+from ...questions.formats import precisions
+from ...questions.machines import all_at_home, machine_of, machines_of, named, with_prices
+from ...questions.resolve import for_fleet, max_tpot_of, on_devices, question
+from ...questions.settings import lora_model
 from ...search.advice import QUALITY, interactive_note, narrower_note
 from ...search.choice import Plan, plan_cost
 from ...search.either import ModesAnswer, Pair, PlanAnswer, plan_modes
@@ -47,7 +49,7 @@ def found(q: Planning) -> PlanAnswer | ModesAnswer:
     need = _need(q)
     model, sets = lora_model(q.model, q.lora, q.sets)
     choices = {
-        "traffic": traffic, "precision": q.precision or None, "kv": q.kv or None, "gpus": q.gpus, "sets": sets,
+        "traffic": traffic, "precision": q.precision or None, "kv": q.kv or None, "sets": sets,
         "engine": "typical" if two and q.engine is None else q.engine,  # two pools are a server's
     }  # fmt: skip
     machines, unpriced = with_prices(machines_of(q.on, q.max_domain), q.price)
@@ -77,7 +79,8 @@ def _one(
     price = None if several else q.price
     questions, notes = [], list(unpriced)
     for machine in machines:
-        asked, said = question(model, machine, price=price, need=need, personal=personal, **choices)
+        asked, said = question(model, machine_of(machine, price), personal=personal, **choices)
+        asked = for_fleet(on_devices(asked, q.gpus), need)
         if asked.engine.local and asked.traffic.users is None:
             asked = replace(asked, traffic=replace(choices["traffic"], users=1.0, closed=True))
         if q.draft is not None:
@@ -125,12 +128,14 @@ def _two(
         notes += also
     pairs: list[Pair] = []
     for machine in machines:
-        own, said = question(model, machine, price=None if several else q.price, **choices)
+        own, said = question(model, machine_of(machine, None if several else q.price), **choices)
+        own = on_devices(own, q.gpus)
         notes += named(said, own.machine) if several else said
         for other in firsts or [machine]:
             first, also = own, []
             if other is not machine:
-                first, also = question(model, other, price=None if len(firsts) > 1 else q.price, **choices)
+                first, also = question(model, machine_of(other, None if len(firsts) > 1 else q.price), **choices)
+                first = on_devices(first, q.gpus)
             notes += also
             pairs.append((first, own))
     notes += within(pairs[0][0].model, q.isl + q.osl, "isl or osl", extrapolate=q.extrapolate)

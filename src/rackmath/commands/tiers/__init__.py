@@ -20,7 +20,7 @@ from ...errors import BadInput, Infeasible, unknown
 from ...kernel.counts import active_parameters
 from ...questions.common import CHOICES, OnMachine, OutputTokens, PriceKind
 from ...questions.fields import Field, count, seconds, share, tokens, words
-from ...questions.resolve import question
+from ...questions.resolve import asked_of
 from ...search.balance import weight_format
 from ...search.grid import Question
 from ...search.plan import plan as search
@@ -144,10 +144,7 @@ def _found(q: PrefixAsked) -> Prefix:
 def _question(q: PrefixAsked) -> tuple[Question, list[str]]:
     of_tiers = {k: v for k, v in q.sets.items() if k.startswith("tier.")}
     of_rest = {k: v for k, v in q.sets.items() if k not in of_tiers}
-    asked, notes = question(
-        q.model, q.on, traffic=Traffic(isl=q.context, osl=q.osl), precision=q.precision, kv=q.kv, gpus=q.gpus,
-        price=q.price, engine=q.engine, sets=of_rest,
-    )  # fmt: skip
+    asked, notes = asked_of(replace(q, sets=of_rest), Traffic(isl=q.context, osl=q.osl))
     if of_tiers:
         asked = replace(asked, machine=_with_tiers(asked.machine, of_tiers))
         notes.append("changed by hand: " + ", ".join(f"{k} = {v}" for k, v in of_tiers.items()))
