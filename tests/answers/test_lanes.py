@@ -6,8 +6,8 @@ import io
 
 import pytest
 
-from rackmath.answers.charts import stack
 from rackmath.answers.lanes import BarKind, Lanes, TimeBar
+from rackmath.answers.stacked import stack
 from rackmath.faces import show
 from rackmath.faces.letters import cells
 from rackmath.faces.page import html

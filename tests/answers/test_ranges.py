@@ -4,10 +4,10 @@ import io
 
 import pytest
 
-from rackmath.answers.charts import stack
 from rackmath.answers.parts import Answer, Say
 from rackmath.answers.ranges import Point, Range, Ranges
 from rackmath.answers.scale import Axis
+from rackmath.answers.stacked import stack
 from rackmath.errors import BadInput
 from rackmath.faces import chart_file, page, show
 from rackmath.faces.ranges import draw

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from rackmath.answers.charts import Axis, Series, curve, stack
+from rackmath.answers.charts import Axis, Series, curve
+from rackmath.answers.stacked import stack
 
 
 def one(x: list[float], *, log: bool = False) -> dict[str, Any]:

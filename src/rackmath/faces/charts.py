@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from ..answers.charts import SCHEMA, Axis, Mark, Series, curve, number, scatter, stack
+from ..answers.charts import SCHEMA, Axis, Mark, Series, curve, number, scatter
+from ..answers.stacked import stack
 from ..answers.theme import themed
 from .braille import draw
 from .chart_file import save, write

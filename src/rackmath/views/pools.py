@@ -90,35 +90,12 @@ def front(a: ModesAnswer) -> list[Record]:
 
 def chosen(p: PoolPlan) -> Record:
     """One pair of pools: estimate, bound, both pools, the transfer between them, memory and cost."""
-    s, c = p.serving, p.cost
-    paid = all(setting.known_price(m) is not None for m in p.machines)
-    cached = float(p.questions[0].traffic.cached) > 0
-    dollars: Record = {
-        "input_mtok": c.input_mtok,
-        "cache_read_mtok": c.cache_read_mtok if cached else None,
-        "output_mtok": c.output_mtok,
-        "blended_mtok": c.blended_mtok,
-        "request": c.request,
-        "unit_hour": c.replica_hour,
-        "blended_mtok_bound": float(c.blended_mtok) * float(c.bound_share),
-    }
+    sent, s = p.serving.transfer, p.serving
     return {
         "label": p.label(),
         "precision": setting.precision(p.precision),
         "gpus": s.gpus,
-        "estimate": {
-            "ttft": s.ttft,
-            "ttft_mean": s.ttft_mean,
-            "tpot": s.tpot,
-            "interactivity": s.interactivity,
-            "end_to_end": s.end_to_end,
-            "concurrency": s.concurrency,
-            "request_rate": s.request_rate,
-            "input_tput": s.input_tput,
-            "output_tput": s.output_tput,
-            "tput_per_gpu": s.tput_per_gpu,
-            "output_tput_per_decode_gpu": s.output_tput_per_decode_gpu,
-        },
+        "estimate": {name: getattr(s, name) for name in ESTIMATES},
         "bound": {
             "ttft": s.ttft_bound,
             "tpot": s.decode.tpot_bound,
@@ -126,41 +103,78 @@ def chosen(p: PoolPlan) -> Record:
             "request_rate": s.request_rate_bound,
         },
         "interval": {"reason": p.intervals.reason} | spans(p),
-        "prefill": {
-            "machine": p.machines[0].name,
-            "replicas": s.n_prefill,
-            "layout": setting.layout(s.prefill.layout),
-            "load": s.prefill.load,
-            "request_rate": s.prefill.rate,
-            "prompts_per_pass": s.prefill.prompts,
-            "passes_per_prompt": s.prefill.chunks,
-            "wait_median": s.prefill.wait_median,
-            "wait_mean": s.prefill.wait,
-            "to_next": s.prefill.to_next,
-            "service": s.prefill.service,
-            "pass_seconds": dict(s.prefill.time.shares),
-            "binding": binding(s.prefill.time),
-            "memory": passes.memory(s.prefill.footprint, float(s.prefill.memory)),
-        },
-        "decode": {
-            "machine": p.machines[1].name,
-            "replicas": s.n_decode,
-            "layout": setting.layout(s.decode.layout),
-            "batch": s.decode.batch,
-            "request_rate": s.decode.rate,
-            "step_seconds": dict(s.decode.time.shares),
-            "binding": binding(s.decode.time),
-            "memory": passes.memory(s.decode.footprint, float(s.decode.memory)),
-        },
-        "transfer": {
-            "bytes": s.transfer.bytes,
-            "time": s.transfer.time,
-            "sending": s.sending,
-            "receiving": s.receiving,
-        },
+        "prefill": _prefill(p),
+        "decode": _decode(p),
+        "transfer": {"bytes": sent.bytes, "time": sent.time, "sending": s.sending, "receiving": s.receiving},
         "ratio": {"exact": p.exact_ratio, "whole_numbers_cost": lost(p)},
-        "cost": dollars if paid else dict.fromkeys(dollars),
+        "cost": _cost(p),
     }
+
+
+ESTIMATES = (
+    "ttft",
+    "ttft_mean",
+    "tpot",
+    "interactivity",
+    "end_to_end",
+    "concurrency",
+    "request_rate",
+    "input_tput",
+    "output_tput",
+    "tput_per_gpu",
+    "output_tput_per_decode_gpu",
+)
+"""What both pools together reach: attributes of `Disaggregated`."""
+
+
+def _prefill(p: PoolPlan) -> Record:
+    one = p.serving.prefill
+    return {
+        "machine": p.machines[0].name,
+        "replicas": p.serving.n_prefill,
+        "layout": setting.layout(one.layout),
+        "load": one.load,
+        "request_rate": one.rate,
+        "prompts_per_pass": one.prompts,
+        "passes_per_prompt": one.chunks,
+        "wait_median": one.wait_median,
+        "wait_mean": one.wait,
+        "to_next": one.to_next,
+        "service": one.service,
+        "pass_seconds": dict(one.time.shares),
+        "binding": binding(one.time),
+        "memory": passes.memory(one.footprint, float(one.memory)),
+    }
+
+
+def _decode(p: PoolPlan) -> Record:
+    one = p.serving.decode
+    return {
+        "machine": p.machines[1].name,
+        "replicas": p.serving.n_decode,
+        "layout": setting.layout(one.layout),
+        "batch": one.batch,
+        "request_rate": one.rate,
+        "step_seconds": dict(one.time.shares),
+        "binding": binding(one.time),
+        "memory": passes.memory(one.footprint, float(one.memory)),
+    }
+
+
+def _cost(p: PoolPlan) -> Record:
+    """Dollars; None where a machine has no price, or nothing was cached."""
+    c = p.cost
+    dollars: Record = {
+        "input_mtok": c.input_mtok,
+        "cache_read_mtok": c.cache_read_mtok if float(p.questions[0].traffic.cached) > 0 else None,
+        "output_mtok": c.output_mtok,
+        "blended_mtok": c.blended_mtok,
+        "request": c.request,
+        "unit_hour": c.replica_hour,
+        "blended_mtok_bound": float(c.blended_mtok) * float(c.bound_share),
+    }
+    paid = all(setting.known_price(m) is not None for m in p.machines)
+    return dollars if paid else dict.fromkeys(dollars)
 
 
 def spans(p: PoolPlan) -> dict[str, Span | None]:
