@@ -44,8 +44,10 @@ from ..questions.common import (
 from ..questions.fields import Field, needs, one_of, tokens, words
 from ..questions.fields import count as count_of
 from ..questions.lists import SinglePrices, list_meant
-from ..questions.resolve import max_tpot_of, paid_for, question
-from ..search.plan import Plan, plan
+from ..questions.machines import paid_for
+from ..questions.resolve import max_tpot_of, question
+from ..search.choice import Plan
+from ..search.plan import plan
 from ..units import plural
 from ..views import breakeven
 from ..world.lengths import within

@@ -10,7 +10,7 @@ import numpy as np
 from ..answers.charts import Axis, Mark, Series, curve
 from ..answers.parts import Frame, Say
 from ..economics.breakeven import MONTH, VolumeBreakEven, break_even, month
-from ..search.plan import Plan
+from ..search.choice import Plan
 from . import setting
 from .plans import spans
 
