@@ -14,7 +14,9 @@ import pytest
 import rackmath
 from rackmath.commands.calibrate import laid_out
 from rackmath.errors import BadInput
-from rackmath.evidence.calibrate import NAMES, Calibration, FitProblem, calibrate, fit, save
+from rackmath.evidence.calibrate import Calibration, calibrate, fit
+from rackmath.evidence.engine_file import save
+from rackmath.evidence.fit_problem import NAMES, FitProblem
 from rackmath.evidence.result_points import choose
 from rackmath.evidence.result_tools import read
 from rackmath.evidence.results import Given, MeasuredPoint, parsed, tool_of

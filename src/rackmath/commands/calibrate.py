@@ -22,6 +22,7 @@ from ..answers.parts import Answer, Block, Chart, Column, Say, Table
 from ..answers.terms import Term, count
 from ..errors import BadInput
 from ..evidence import calibrate as fits
+from ..evidence import engine_file
 from ..evidence.calibrate import Calibration, FittedConstant, FittedPoint
 from ..evidence.results import Given
 from ..questions.fields import count as number
@@ -115,7 +116,7 @@ def answer(q: Calibrate) -> Answer:
         isl=q.isl, osl=q.osl, concurrency=q.concurrency,
     )  # fmt: skip
     found = fits.calibrate(q.files, given)
-    return laid_out(found, None if q.save is None else fits.save(found, q.save, force=q.force))
+    return laid_out(found, None if q.save is None else engine_file.save(found, q.save, force=q.force))
 
 
 def _check_save(q: Calibrate) -> None:
