@@ -198,6 +198,24 @@ def test_recurrent_layers(tmp_path: Path) -> None:
     assert weight_bytes(model) == pytest.approx(size(tensors), rel=1e-7)
 
 
+def test_short_convolutions(tmp_path: Path) -> None:
+    """LFM2: which layers convolve is seen by their tensors; a list of heads has none for them."""
+    said = {"block_count": 2, "embedding_length": 256, "attention.head_count": 4, "attention.head_count_kv": [0, 2],
+            "feed_forward_length": 512, "shortconv.l_cache": 3}  # fmt: skip
+    mlp = {"ffn_gate": ((256, 512), "Q4_0"), "ffn_up": ((256, 512), "Q4_0"), "ffn_down": ((512, 256), "Q4_0")}
+    layers = [
+        {"shortconv.conv": ((3, 256), "F32"), "shortconv.in_proj": ((256, 768), "Q4_0"),
+         "shortconv.out_proj": ((256, 256), "Q4_0"), **mlp},
+        {"attn_q": ((256, 256), "Q4_0"), "attn_k": ((256, 128), "Q4_0"), "attn_v": ((256, 128), "Q4_0"),
+         "attn_output": ((256, 256), "Q4_0"), **mlp},
+    ]  # fmt: skip
+    tensors: Sides = {"token_embd.weight": ((256, 300), "Q6_K")}
+    tensors |= {f"blk.{i}.{n}.weight": s for i, layer in enumerate(layers) for n, s in layer.items()}
+    model = catalog.model(str(write(tmp_path / "lfm2.gguf", "lfm2", said, tensors)))
+    assert [g.mixer.kind for g in model.groups if g.mixer] == ["short_conv", "gqa"]
+    assert weight_bytes(model) == pytest.approx(size(tensors), rel=1e-7)
+
+
 def test_parts_of_a_split_file(tmp_path: Path) -> None:
     tensors = llama()
     names = sorted(tensors)

@@ -275,6 +275,11 @@ def test_head_and_embeddings_of_those_that_quantise_them() -> None:
     assert gemma.precision.mlp.bytes * 8 == pytest.approx((4 + 4 + 8) / 3, rel=1e-3)
 
 
+def test_a_file_named_by_a_config() -> None:
+    model = quantised(of("gguf", gguf_file="Llama-3.1-8B-Instruct-Q4_K_M.gguf", dequantize=False))
+    assert (model.precision.name, model.precision.head.bytes * 8) == ("q4_k_m", 6.5625)
+
+
 @pytest.mark.parametrize(
     "section",
     [
@@ -418,6 +423,8 @@ def test_words_of_the_cache_leave_the_weights_alone(keys: dict[str, Any], kv: st
     ("section", "says"),
     [
         (of("fancy4"), "'fancy4' is not known"),
+        (of("gguf"), "give the .gguf file itself"),
+        (of("gguf", gguf_file="model-Q9_Z.gguf"), "names no mixture"),
         (of("gptq_marlim", bits=4), "did you mean gptq-marlin"),
         (of("fp8", kv_cache_scheme="foo"), "is no format of a cache"),
         (of("gptq", bits=-4), "bits = -4.0 is not a width"),

@@ -71,6 +71,8 @@ def mixer_of(facts: LayerFacts, i: int, tensors: Tensors) -> dict[str, Any] | No
     """How a layer mixes tokens; None where nothing in it does."""
     if "attn_kv_a_mqa.weight" in tensors:
         return _latent(facts, i, tensors)
+    if "shortconv.conv.weight" in tensors:
+        return {"kind": "short_conv", "conv_kernel": _side(tensors, "shortconv.conv", 0)}
     if "ssm_in.weight" in tensors or "ssm_out.weight" in tensors:
         if "attn_q.weight" in tensors:
             raise _unknown(facts, "attention beside a state-space model in one layer")

@@ -136,7 +136,7 @@ def _parameters(group: LayerGroup) -> float:
 def _component(tensor: Tensor) -> str:
     match = _IN_LAYER.fullmatch(tensor.name)
     stem = match[2] if match else re.sub(r"\.(weight|bias)$", "", tensor.name)
-    if stem.startswith("ssm_"):  # convolutions and decays too are parts of their block
+    if stem.startswith(("ssm_", "shortconv.")):  # convolutions and decays too are parts of their block
         return "attention"
     return "norm" if _is_flat(tensor) else _COMPONENT.get(stem, "norm")
 

@@ -15,6 +15,7 @@ from typing import Any
 
 from ...errors import shown
 from ..description import build
+from ..gguf import mixtures
 from ..model import LayerGroup, Matrix, Model
 from ..precision import mixed
 from .beside import named, section_of
@@ -77,6 +78,8 @@ def read_precision(
     given = _merged(outer, text, quant)
     if given is None:
         return _unquantised(outer, text)
+    if given.text("quant_method").lower() == "gguf":
+        return {"file": _file_of(given)}, []
     model = build({**description, "precision": {}})
     scheme = read_scheme(given, int(max(1, model.n_layers)))
     if text.text("expert_dtype") == "fp4" and scheme.default in ("fp8", "fp8_block"):
@@ -102,6 +105,15 @@ def read_precision(
     if len(strange) > 3:
         notes.append(f"{len(strange) - 3} more patterns of the quantisation config are not understood and left out")
     return precision, [*notes, *unmatched(zip(scheme.groups, matched, strict=True))]
+
+
+def _file_of(given: Config) -> str:
+    """The mixture that the name of a .gguf file says."""
+    key = given.text("gguf_file").lower().replace("-", "_").removesuffix(".gguf")
+    found = next((name for name, _ in mixtures() if key.endswith(f"_{name}") or key == name), None)
+    if found is None:
+        raise given.bad("gguf_file", given.raw.get("gguf_file"), "names no mixture; give the .gguf file itself")
+    return found
 
 
 def _outside(scheme: Scheme) -> dict[str, str]:
