@@ -336,6 +336,20 @@ def test_what_no_machine_serves_is_said() -> None:
         rackmath.bill(OPUS, input=8000, output=1000, on="h100", against="deepseek-ai/DeepSeek-R1")
 
 
+def test_hosts_beside_a_quote_say_from_which_volume_own_machines_cost_less(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """One replica of 72 devices at $4.54: $326.88 an hour, over what a host asks for a request."""
+    assert cli.run(["quote", "deepseek-ai/DeepSeek-V3", "--on", "gb200-nvl72", "--compare", "--json"]) == 0
+    hosts = json.loads(capsys.readouterr().out)["hosts"]
+    assert len(hosts) > 3
+    for host in hosts:
+        if host["break_even"] is not None and host["break_even"] < 30:  # within one replica
+            assert host["break_even"] * host["request"] * 3600 == pytest.approx(72 * 4.54)
+    volumes = [host["break_even"] for host in hosts]
+    assert volumes == sorted(volumes, reverse=True)  # hosts stand with the cheapest first
+
+
 def test_the_snapshot_is_read_by_the_same_rule() -> None:
     assert price_list(GEMINI).at(200_000).above_input_tokens == 0
     assert price_list(GEMINI).at(200_001).above_input_tokens == 200_000

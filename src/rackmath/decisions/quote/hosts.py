@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ...economics.breakeven import break_even
 from ...economics.pricelist import PriceList, margin
 from .price_list import Quote
 from .tiers import dollars
@@ -15,7 +16,9 @@ class Host:
     """One host's prices of standard requests, dollars per million tokens; a cached read without a price is input.
 
     `request`: dollars that the standard request pays there. `margin`: gross margin if its cost were ours, idle hours
-    included, from `low` to `high` over the interval of our cost; None where nothing is charged.
+    included, from `low` to `high` over the interval of our cost; None where nothing is charged. `break_even`:
+    requests per second from which on our machines, whole and without spare ones, cost less than this host; None where
+    they never do.
     """
 
     provider: str
@@ -28,6 +31,7 @@ class Host:
     margin: float | None
     low: float | None
     high: float | None
+    break_even: float | None
     output_speed: float | None
     ttft: float | None
 
@@ -50,8 +54,18 @@ def _host(quote: Quote, of: PriceList) -> Host:
         margin=None if free else float(margin(paid, quote.request_cost)),
         low=None if free or known is None else float(margin(paid, known[1])),
         high=None if free or known is None else float(margin(paid, known[0])),
-        output_speed=of.output_speed, ttft=of.ttft,
+        break_even=None if free else _break_even(quote, paid), output_speed=of.output_speed, ttft=of.ttft,
     )  # fmt: skip
+
+
+def _break_even(quote: Quote, request: float) -> float | None:
+    """The volume at which our machines cost what a host asks for a request; None where they never do."""
+    p = quote.standard
+    if not float(p.machine.price_per_hour) > 0:
+        return None
+    capacity = float(p.serving.request_rate) * (1 - quote.terms.idle)
+    met = break_even(request, capacity, float(p.layout.gpus), p.machine)
+    return None if met.never else met.first
 
 
 def cheaper(quote: Quote, found: Sequence[Host]) -> int:
