@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import rackmath
 from rackmath import shipped
 from rackmath.errors import BadInput
 from rackmath.faces.cli import run
-from rackmath.kernel.counts import parameters, total_parameters
+from rackmath.kernel.counts import cache_bytes, layer_parameters, parameters, total_parameters, weight_flops
 from rackmath.world.huggingface import describe, families, read_model
 from rackmath.world.huggingface.config import Config
 from rackmath.world.huggingface.formulas import Facts
@@ -212,6 +213,18 @@ def test_experts_that_compute_nothing_hold_no_weights() -> None:
     assert total_parameters(model) == pytest.approx(560e9, rel=0.003)
     experts = next(g.ffn for g in model.groups if g.ffn and g.ffn.n_experts)
     assert (experts.n_experts, experts.top_k) == (512, 8.0)
+
+
+def test_layers_that_share_weights_store_them_once_and_run_each_time() -> None:
+    # Zamba2-2.7B: nine layers share one block of attention and MLP (arXiv 2411.15242)
+    model = read_model(RECORDED["defaults"]["zamba2"]["config"], "zamba2")
+    shared = next(g for g in model.groups if g.mixer and g.mixer.kind == "gqa")
+    assert (shared.count, shared.uses, shared.stored) == (9, 9, 1)
+    apart = replace(model, groups=tuple(replace(g, uses=1.0) for g in model.groups))
+    assert weight_flops(apart) == weight_flops(model)
+    assert cache_bytes(apart, 1000.0) == cache_bytes(model, 1000.0)
+    one = sum(layer_parameters([replace(shared, count=1.0, uses=1.0)]).values())
+    assert total_parameters(apart) == total_parameters(model) + 8 * one
 
 
 def test_a_published_size() -> None:

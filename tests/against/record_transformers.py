@@ -142,7 +142,7 @@ def component(name: str) -> str:
         return "head"
     inside = re.search(r"\.(?:layers|h|blocks|gated_cross_attn_layers)\.\d+\.(.*)$", name)
     if not inside:
-        if re.search(r"norm|\.ln_|hc_|rotary|query$|input_hidden_states", name):
+        if re.search(r"norm|\.ln_|hc_|rotary|query$|input_hidden_states|z_L_init", name):
             return "norm"
         if "per_layer_model_projection" in name:  # feeds every layer: our readers count a share in each MLP
             return "mlp"
@@ -155,6 +155,8 @@ def component(name: str) -> str:
         )
     rest = inside[1]
     for kind, pattern in (
+        ("norm", r"^(shared_transf|shared_transformer|mamba_decoder)\.\w*norm"),
+        ("attention", r"^(shared_transf|shared_transformer|mamba_decoder)\.(self_attn|mamba)\."),
         ("norm", r"^(attn_hc|ffn_hc|pre_ln|input_layernorm|post_attention_layernorm)\.|residual|"
             r"_message_gate|^(attn|mlp)_sconv|_convolution"),
         ("attention", r"^(self_att|self_attn|self_attention|attention|attn|linear_attn|mamba|cross_attn|"
@@ -165,7 +167,7 @@ def component(name: str) -> str:
         ("norm", r"^[a-z_]*(layer_?norm\w*|_norm\d?|_hc)(\.|$)|layernorm_before_|^ln_?|^norm_?\w*\.|"
                  r"post_mlp_layernorm|^lambda_|input\.query"),
         ("attention", r"^mixer\.(?!up_|down_)"),
-        ("mlp", r"mlp|feed_forward|^fc[12]|^ffn|per_layer|laurel|altup|^mixer\.(up|down)_"),
+        ("mlp", r"mlp|feed_forward|^fc[12]|^ffn|per_layer|laurel|altup|^mixer\.(up|down)_|^linear\."),
     ):  # fmt: skip
         if re.search(pattern, rest):
             return kind

@@ -38,16 +38,16 @@ def layer_parameters(groups: Iterable[LayerGroup]) -> dict[str, float]:
     """Parameters of layer groups by component."""
     total: defaultdict[str, float] = defaultdict(float)
     for group in groups:
-        total["norm"] += group.count * group.norm_parameters
+        total["norm"] += group.stored * group.norm_parameters
         if group.mixer:
             for matrix in group.mixer.matrices:
-                total[matrix.component] += group.count * matrix.parameters
-            total["attention"] += group.count * group.mixer.extra_parameters
+                total[matrix.component] += group.stored * matrix.parameters
+            total["attention"] += group.stored * group.mixer.extra_parameters
         if group.ffn:
             for matrix in group.ffn.matrices:
-                total[matrix.component] += group.count * matrix.parameters
-            total[_extra_component(group.ffn)] += group.count * group.ffn.extra_parameters
-            total["experts"] += group.count * group.ffn.n_experts * expert_parameters(group.ffn)
+                total[matrix.component] += group.stored * matrix.parameters
+            total[_extra_component(group.ffn)] += group.stored * group.ffn.extra_parameters
+            total["experts"] += group.stored * group.ffn.n_experts * expert_parameters(group.ffn)
     return dict(total)
 
 

@@ -176,7 +176,7 @@ def device_weight_bytes(model: Model, precision: Precision, layout: Layout, padd
             kv = kv_heads_of(group.mixer.streams) if group.mixer else 1.0
             ones = dict.fromkeys((m.component for m in added), model.lora.bytes * model.lora.adapters)
             per = per + split(added, ones, kv, tp)
-        layers = layers + group.count * per
+        layers = layers + group.stored * per
     head = model.head_parameters or model.vocab * model.d_model
     embedding = size["embedding"] * model.embedding_parameters / tp
     output = size["head"] * (0.0 if model.tied_embeddings else head) / tp

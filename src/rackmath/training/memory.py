@@ -198,8 +198,8 @@ def layer_parameters(groups: Iterable[LayerGroup], layout: TrainLayout) -> tuple
         if group.ffn:
             one = one + split(group.ffn.matrices, ONES, 1.0, layout.tp) + group.ffn.extra_parameters
             expert = sum(m.parameters for m in group.ffn.expert) + group.ffn.expert_extra_parameters
-            routed = routed + group.count * group.ffn.n_experts * expert / layout.ep
-        dense = dense + group.count * one
+            routed = routed + group.stored * group.ffn.n_experts * expert / layout.ep
+        dense = dense + group.stored * one
     return dense, routed
 
 

@@ -40,6 +40,7 @@ class GroupedQueryAttention:
     `output_gate` scales every output element, `head_gate` every head. With `top_k` and an indexer it is sparse: a
     query reads `top_k` tokens per KV head, chosen with one small key per token (MiniMax M3, in blocks of tokens).
     `v_is_k`: no value projection, the key's serves (Gemma 4 global layers); the cache still holds both.
+    `d_source`: the width of what queries, keys and values are made from, where it is not the model's (Zamba: twice).
     `shares_cache`: the layer reads an earlier layer's cache and has no key and value projections.
 
     >>> mixer = GroupedQueryAttention(d_model=8192, n_heads=64, n_kv_heads=8).block()      # Llama-3.1-70B
@@ -58,6 +59,7 @@ class GroupedQueryAttention:
     head_gate: bool = False
     v_is_k: bool = False
     shares_cache: bool = False
+    d_source: float | None = None
     top_k: float = math.inf
     index_n_heads: float = 0
     index_head_dim: float = 0
@@ -78,11 +80,12 @@ class GroupedQueryAttention:
 
     def _projections(self, kv: float, d_qk: float, d_v: float) -> list[Matrix]:
         q_width = self.n_heads * d_qk * (2 if self.output_gate else 1)
-        matrices = [Matrix(name="q", d_in=self.d_model, d_out=q_width)]
+        source = self.d_source or self.d_model
+        matrices = [Matrix(name="q", d_in=source, d_out=q_width)]
         if not self.shares_cache:
-            matrices.append(Matrix(name="k", d_in=self.d_model, d_out=kv * d_qk, shard="kv"))
+            matrices.append(Matrix(name="k", d_in=source, d_out=kv * d_qk, shard="kv"))
             if not self.v_is_k:
-                matrices.append(Matrix(name="v", d_in=self.d_model, d_out=kv * d_v, shard="kv"))
+                matrices.append(Matrix(name="v", d_in=source, d_out=kv * d_v, shard="kv"))
         matrices.append(Matrix(name="o", d_in=self.n_heads * d_v, d_out=self.d_model))
         if self.head_gate:
             matrices.append(Matrix(name="gate", d_in=self.d_model, d_out=self.n_heads))

@@ -37,6 +37,7 @@ _STORED = Limit(most=1e15)
 
 LIMITS: dict[str, Limit] = {
     "count": Limit(least=1, most=4096, whole=True),
+    "uses": Limit(least=1, most=4096),
     "max_context": _SEEN,
     "window": _SEEN, "chunk": _SEEN, "top_k": _SEEN, "node_limit": _SEEN,
     "index_n_heads": _SOME, "index_head_dim": _SOME, "d_side": _SOME, "n_side": _SOME, "n_shared": _SOME,
@@ -61,7 +62,7 @@ _TOP = {
     "name", "d_model", "vocab", "groups", "draft", "tied_embeddings", "embedding_parameters", "head_parameters",
     "norm_parameters", "max_context", "precision", "family", "notes", "source",
 }  # fmt: skip
-_GROUP = {"count", "mixer", "ffn", "norm_parameters", "name"}
+_GROUP = {"count", "mixer", "ffn", "norm_parameters", "uses", "name"}
 FORMAT_FIELDS = (
     "attention", "mlp", "experts", "shared_experts", "router", "embedding", "head", "norm", "kv", "index",
     "dispatch", "combine",
@@ -193,6 +194,7 @@ def _group(given: Any, d_model: float, where: str) -> LayerGroup:
         norm_parameters=_number(
             given, "norm_parameters", where, default=d_model * ((mixer is not None) + (ffn is not None))
         ),
+        uses=_number(given, "uses", where, default=1),
         name=_text(given, "name", where),
     )
 

@@ -119,7 +119,7 @@ def _tensors(model: Model) -> Iterator[tuple[str, str, float, float, int]]:
     mixing = sum(int(g.count) for g in model.groups if g.mixer is not None and g.mixer.matrices)
     for group in model.groups:
         for m in group.mixer.matrices if group.mixer else ():
-            yield m.component, _TENSOR.get(m.name, "other"), m.d_in, m.parameters * group.count, mixing
+            yield m.component, _TENSOR.get(m.name, "other"), m.d_in, m.parameters * group.stored, mixing
         if group.ffn is None:
             continue
         n = int(model.n_layers)
@@ -127,7 +127,7 @@ def _tensors(model: Model) -> Iterator[tuple[str, str, float, float, int]]:
             inside = m.component == "experts"
             copies = group.ffn.n_experts if inside else 1.0
             name = _TENSOR.get(m.name, "other")
-            yield m.component, f"experts.{name}" if inside else name, m.d_in, m.parameters * copies * group.count, n
+            yield m.component, f"experts.{name}" if inside else name, m.d_in, m.parameters * copies * group.stored, n
 
 
 def _average(recipe: Mapping[str, Any], tensor: str, row: float, layers: int, facts: _Facts) -> float:

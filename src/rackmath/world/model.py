@@ -111,13 +111,23 @@ class FeedForward:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LayerGroup:
-    """`count` layers with the same description. A layer may lack a mixer or a feed-forward part."""
+    """`count` layers with the same description. A layer may lack a mixer or a feed-forward part.
+
+    `uses`: so many of them share one set of weights (the shared blocks of Zamba, models applied in loops), which is
+    stored once and read by each.
+    """
 
     count: float
     mixer: Mixer | None = None
     ffn: FeedForward | None = None
     norm_parameters: float = 0  # per layer
+    uses: float = 1
     name: str = ""
+
+    @property
+    def stored(self) -> float:
+        """Layers whose weights are stored."""
+        return self.count / self.uses
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

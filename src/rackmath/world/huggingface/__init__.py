@@ -21,13 +21,14 @@ from ...files import CONFIG, parse_json, read_text
 from ..description import build
 from ..model import Model
 from .beside import BESIDE, section_of
+from .byrow import read
 from .config import Config, group_layers
 from .context import context_limit
 from .nearest import MOST_NAMED, nearest
 from .quantization import read_precision
 from .registry import FAMILIES, Family, family
 from .rows import chosen
-from .table import Table, packaged, read
+from .table import Table, packaged
 
 __all__ = ["Config", "describe", "families", "family", "group_layers", "load_json", "read_model"]
 

@@ -18,6 +18,9 @@ MOST_LAYERS = 4096
 LayerParts = tuple[Mapping[str, Any] | None, Mapping[str, Any] | None, float]
 """One layer as a family describes it: mixer, feed-forward part, norm parameters."""
 
+SharedParts = tuple[Mapping[str, Any] | None, Mapping[str, Any] | None, float, float]
+"""The same, and how many layers share its weights."""
+
 _REQUIRED: Any = object()
 
 
@@ -148,7 +151,7 @@ class Config:
         return default
 
 
-def group_layers(layers: Iterable[LayerParts]) -> list[dict[str, Any]]:
+def group_layers(layers: Iterable[LayerParts | SharedParts]) -> list[dict[str, Any]]:
     """Groups of our description from layers one by one: alike layers are counted together, wherever they stand.
 
     Layers with neither part (both no-ops of Nemotron NAS) are never run, and left out.
@@ -158,16 +161,18 @@ def group_layers(layers: Iterable[LayerParts]) -> list[dict[str, Any]]:
     [2, 1]
     """
     groups: dict[str, dict[str, Any]] = {}
-    seen: dict[tuple[int, int, float], dict[str, Any]] = {}
-    kept: list[LayerParts] = []  # keeps the mappings alive, so that their ids stay theirs
-    for mixer, ffn, norms in layers:
+    seen: dict[tuple[int, int, float, float], dict[str, Any]] = {}
+    kept: list[LayerParts | SharedParts] = []  # keeps the mappings alive, so that their ids stay theirs
+    for layer in layers:
+        mixer, ffn, norms, uses = layer if len(layer) == 4 else (*layer, 1.0)
         if mixer is None and ffn is None:
             continue
-        known = seen.get((id(mixer), id(ffn), norms))
+        known = seen.get((id(mixer), id(ffn), norms, uses))
         if known is None:
-            key = json.dumps([mixer, ffn, norms], sort_keys=True)
-            known = groups.setdefault(key, {"count": 0, "mixer": mixer, "ffn": ffn, "norm_parameters": norms})
-            seen[(id(mixer), id(ffn), norms)] = known
-            kept.append((mixer, ffn, norms))
+            key = json.dumps([mixer, ffn, norms, uses], sort_keys=True)
+            one = {"count": 0, "mixer": mixer, "ffn": ffn, "norm_parameters": norms}
+            known = groups.setdefault(key, one if uses == 1 else {**one, "uses": uses})
+            seen[(id(mixer), id(ffn), norms, uses)] = known
+            kept.append(layer)
         known["count"] += 1
     return list(groups.values())

@@ -241,7 +241,7 @@ def _parts(groups: Iterable[LayerGroup], *, gemma4: bool) -> Iterator[_Part]:
             leaves = _LEAVES.get("only up" if matrix.name == "up" and not pair else matrix.name, (matrix.name,))
             for names in (leaves, _LEAVES["side gate"]) if pair else (leaves,):
                 key = component, tuple(f"{m}.{leaf}" for m in around for leaf in names)
-                parameters = matrix.parameters * copies * group.count / (2 if pair else 1)
+                parameters = matrix.parameters * copies * group.stored / (2 if pair else 1)
                 shapes[key].append((matrix.d_in, matrix.d_out, parameters))
                 layers[key] += group.count
     for (component, probes), sides in shapes.items():

@@ -26,10 +26,10 @@ _LISTS = ("names", "notes", "listed")
 _FLAGS = ("alone", "repeats", "head_if_untied")
 _FORMULAS = (
     "layers", "norms", "norm_extra", "final_norms", "final_extra", "embedding", "head", "vocab", "routed", "draft",
-    "tied",
+    "tied", "times", "shared_norms",
 )  # fmt: skip
-_SECTIONS = ("attention", "mlp", "experts")
-_OTHERS = ("like", "keys", "defaults", "words", "order", "others", "stack", "mixers")
+_SECTIONS = ("attention", "mlp", "experts", "bridge", "adapter")
+_OTHERS = ("like", "keys", "defaults", "words", "order", "others", "stack", "mixers", "shared")
 ROW = (*_TEXTS, *_LISTS, *_FLAGS, *_FORMULAS, *_SECTIONS, *_OTHERS)
 """What a row may hold."""
 
@@ -128,7 +128,7 @@ def _letters(at: str, value: Any, key: str, block: str) -> None:
 
 
 def _check_kinds(at: str, row: Mapping[str, Any]) -> None:
-    for key in ("keys", "defaults", "words", "stack"):
+    for key in ("keys", "defaults", "words", "stack", "shared"):
         _table(f"{at}: {key}", row.get(key, {}))
     for usual, others in row.get("keys", {}).items():
         _strings(f"{at}: keys.{usual}", [others] if isinstance(others, str) else others)
