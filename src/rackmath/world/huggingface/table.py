@@ -86,10 +86,19 @@ RESERVED = ("spellings", "blocks")
 
 
 def joined(base: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
-    """A row with what it takes from another: sections are joined key by key, everything else is replaced."""
-    inherited = {k: v for k, v in base.items() if k not in ("names", "about", "notes")}
-    found = {**inherited, **own}
-    for key in inherited.keys() & own.keys():
-        if isinstance(inherited[key], Mapping) and isinstance(own[key], Mapping):
-            found[key] = joined(inherited[key], own[key]) if key == "mixers" else {**inherited[key], **own[key]}
+    """A row with what it takes from another: sections are joined key by key, everything else is replaced.
+
+    A section that names its block is whole, and takes nothing.
+    """
+    found = {**{k: v for k, v in base.items() if k not in ("names", "about", "notes")}, **own}
+    for key in ("attention", "mlp", "experts", "keys", "defaults", "words"):
+        if key in base and key in own:
+            found[key] = _section(base[key], own[key])
+    if "mixers" in base and "mixers" in own:
+        kinds = {kind: _section(base["mixers"].get(kind, {}), section) for kind, section in own["mixers"].items()}
+        found["mixers"] = {**base["mixers"], **kinds}
     return found
+
+
+def _section(base: Mapping[str, Any], own: Mapping[str, Any]) -> Mapping[str, Any]:
+    return own if "block" in own else {**base, **own}
