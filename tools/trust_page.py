@@ -99,7 +99,7 @@ def left() -> str:
     if not found:
         return "\nNo fit has recorded such scores yet.\n\n"
     heads = (
-        "left out in turn",
+        "held out in turn",
         "rows of",
         "quantity",
         "n",
@@ -188,7 +188,7 @@ def memory() -> str:
         )  # fmt: skip
         if not log.why:
             errors[titles()[log.engine.name]].append(abs(off) * GIB / abs(log.room))
-    heads = ("engine", "model", "on", "logged GiB", "predicted", "error GiB", "error", "left out GiB")
+    heads = ("engine", "model", "on", "logged GiB", "predicted", "error GiB", "error", "held out GiB")
     lines = [
         (
             name,
