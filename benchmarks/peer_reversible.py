@@ -52,7 +52,7 @@ def gradients(net: nn.Module, x: Tensor) -> list[Tensor]:
     x = x.clone().requires_grad_()
     net.zero_grad()
     net(x).square().mean().backward()
-    return [x.grad, *(p.grad for p in net.parameters())]  # type: ignore[list-item]
+    return [x.grad, *(p.grad for p in net.parameters())]
 
 
 def worst(found: list[Tensor], right: list[Tensor]) -> float:
@@ -73,8 +73,8 @@ def main() -> None:
             net.zero_grad()
             rows[name] = (
                 *errors,
-                peak_bytes(lambda n=net: n(x.clone().requires_grad_()).square().mean().backward(), device),
-            )  # type: ignore[misc]
+                peak_bytes(lambda n=net: n(x.clone().requires_grad_()).square().mean().backward(), device),  # type: ignore[misc]
+            )
         times: dict[str, list[float]] = {name: [] for name in nets}
         for _ in range(REPEATS):
             for name, net in nets.items():

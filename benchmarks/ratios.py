@@ -131,7 +131,7 @@ def columns() -> list[Ratio]:
     curve = spent(lambda: rackmath.context(V3, on=RACK, max_tpot="40ms"))
     search = spent(lambda: rackmath.train(V3, on="2048xh800", tokens="14.8T", seq=4096, batch_tokens=4096 * 15360))
     problem = Problem(law=law("besiroglu"), rate=50e6, months=2.0, active=100e9, efficiency=1 / 3)
-    draws = [spent(lambda n=n: intervals(problem, "optimum", ranges(problem), n=n), runs=2) for n in (1000, 10_000)]
+    draws = [spent(lambda n=n: intervals(problem, "optimum", ranges(problem), n=n), runs=2) for n in (1000, 10_000)]  # type: ignore[misc]
     return [
         Ratio(what="a context curve of 1,000 points", over="the README's plan", ratio=curve / plan, most=3),
         Ratio(what="a training search of 2,048 devices", over="the README's plan", ratio=search / plan, most=3),

@@ -168,7 +168,7 @@ class Fit:
 
     def solve(self, rows: NDArray[np.bool_], start: Column | None = None, most: int = 40) -> Column:
         """The constants from some of the rows."""
-        from scipy.optimize import least_squares  # type: ignore[import-untyped]
+        from scipy.optimize import least_squares
 
         def residuals(x: Column) -> Column:
             errors = self.weight * np.log(self.tpot(x) / self.of.tpot) / NOISE

@@ -574,7 +574,7 @@ READERS: tuple[tuple[tuple[str, ...], Callable[[Path], Iterator[tuple[Key, Sampl
 
 def fit(kind: str, sample: Sample) -> Kernel:
     """The constants of a kind that meet a sample best; the logarithm of each is searched between its bounds."""
-    from scipy.optimize import least_squares  # type: ignore[import-untyped]  # the `fit` extra
+    from scipy.optimize import least_squares  # the `fit` extra
 
     function, spec = SPECS[kind]
     start, low, high = (np.log([bounds[i] for bounds in spec.values()]) for i in range(3))

@@ -34,7 +34,7 @@ APPLE = {"mit-m1max-gemv": None, "m5-7b": ("Llama-2-7B", "Q4_0"), "m4mini-8b": (
 
 def main() -> None:
     """Fit every class, leave each device out in turn, write."""
-    from scipy.optimize import least_squares  # type: ignore[import-untyped]
+    from scipy.optimize import least_squares
 
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--data", type=Path, default=default_data())

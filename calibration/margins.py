@@ -97,7 +97,7 @@ def cases(lists: Sequence[OpenList]) -> list[Case]:
 
 def fit(every: Sequence[Case]) -> tuple[Margins, float]:
     """The markups that make the lists likeliest, and the mean log-likelihood of a model."""
-    from scipy.optimize import minimize  # type: ignore[import-untyped]
+    from scipy.optimize import minimize
 
     total = sum(case.counts for case in every)
 

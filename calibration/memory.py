@@ -87,7 +87,7 @@ def errors(x: Sequence[float], rows: Sequence[Log]) -> NDArray[np.float64]:
 
 def solve(rows: Sequence[Log]) -> NDArray[np.float64]:
     """The constants that fit the rows."""
-    from scipy.optimize import least_squares  # type: ignore[import-untyped]
+    from scipy.optimize import least_squares
 
     start = np.array([c.start for c in UNKNOWN])
 

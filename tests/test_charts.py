@@ -178,7 +178,7 @@ def test_every_colour_can_be_read_on_its_ground(theme: str) -> None:
         r, g, b = (p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts)
         return 0.2126 * r + 0.7152 * g + 0.0722 * b
 
-    of = chart_file.config(theme)
+    of = chart_file.config(theme)  # type: ignore[attr-defined]
     ground = luminance(of["background"])
     needed = dict.fromkeys(of["range"]["category"], 3.0)  # WCAG 2.2: 3 for graphics, 4.5 for text
     needed |= {of["axis"]["labelColor"]: 4.5, of["title"]["color"]: 4.5, of["style"]["label"]["color"]: 4.5}

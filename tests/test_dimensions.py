@@ -3,6 +3,8 @@
 A sum of unlike things, or a result in the wrong unit, fails here.
 """
 
+from typing import Any
+
 import numpy as np
 import pint
 import pytest
@@ -12,7 +14,7 @@ from rackmath.kernel.efficiency import Efficiency
 from rackmath.kernel.roofline import Op, balance_batch, drain_time, pass_time, ratio
 from rackmath.layout.collectives import Links, all_gather, all_reduce, seconds_per_copy
 
-u = pint.UnitRegistry()
+u: Any = pint.UnitRegistry()
 u.define("flop = [flop]")
 BYTE, SECOND, FLOP = u.byte, u.second, u.flop
 

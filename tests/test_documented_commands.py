@@ -88,7 +88,7 @@ def test_documented_commands_exist_with_their_options(page: str, line: str):
     assert args is not None
     command = typer.main.get_command(application(every=True))
     name, *rest = args
-    named = command.commands.get(name)
+    named = command.commands.get(name)  # type: ignore[attr-defined]
     assert named is not None, f"{page}: {line}"
     if rest and hasattr(named, "commands") and rest[0] in named.commands:
         named, rest = named.commands[rest[0]], rest[1:]

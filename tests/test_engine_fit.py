@@ -37,10 +37,10 @@ def test_the_fit_times_passes_as_every_answer_does() -> None:
     assert np.max(np.abs(looped / ours - 1)) < 0.05  # and a step more or less ends a wave elsewhere
 
 
-def _value(raw: dict, name: str) -> float:  # type: ignore[type-arg]
+def _value(raw: dict, name: str) -> float:
     """A constant as the file has it; what the file leaves out is 1."""
     for word in name.split("."):
-        raw = raw.get(word, 1.0) if isinstance(raw, dict) else 1.0  # type: ignore[assignment]
+        raw = raw.get(word, 1.0) if isinstance(raw, dict) else 1.0
     return float(raw)  # type: ignore[arg-type]
 
 
@@ -99,7 +99,7 @@ def test_a_compiled_graph_has_no_server_around_it() -> None:
 LLAMA, KIMI = catalog.model("meta-llama/Llama-3.1-70B"), catalog.model("moonshotai/Kimi-K2.5")
 
 
-def _width(*args, **more) -> float:  # type: ignore[no-untyped-def]
+def _width(*args, **more) -> float:
     found = serving_interval("tpot", *args, **more)
     return float(found.high) / float(found.low)  # type: ignore[arg-type]
 

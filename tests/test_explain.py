@@ -41,7 +41,7 @@ def node(tree: Node, name: str) -> Node:
 @pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("traffic", [{}, {"cached": 0.5, "max_tpot": "60ms"}], ids=["plain", "cached"])
 def test_plan_terms_follow(model: str, machine: str, traffic: dict[str, Quantity]) -> None:
-    answer = plan(model, machine, **traffic)  # type: ignore[arg-type]
+    answer = plan(model, machine, **traffic)
     tree = plan_terms.plan(answer)
     assert wrong(tree) == []
     assert sourceless(tree) == []
@@ -177,7 +177,7 @@ def test_mixed_steps_and_waiting_are_formulas(batch: int, isl: int) -> None:
     assert wrong(tree) == []
     mixed = node(tree, "mixed share")
     assert mixed.rule
-    assert mixed.value == pytest.approx(batch * isl / 199 / node(tree, "chunk").value)
+    assert mixed.value == pytest.approx(batch * isl / 199 / node(tree, "chunk").value)  # type: ignore[operator]
     assert node(tree, "waiting, mean").rule
     busy = node(tree, "load of prefill").value
     assert busy is not None

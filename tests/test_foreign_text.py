@@ -156,7 +156,7 @@ def test_brackets_of_others_are_no_markup(
 
     def renamed(name: object, *more: object, **of: object) -> object:
         known = NODE if name == attack else name  # a list looks its own names up again
-        return replace(machine(known, *more, **of), name=attack, memory_type=attack)
+        return replace(machine(known, *more, **of), name=attack, memory_type=attack)  # type: ignore[arg-type]
 
     monkeypatch.setattr(catalog, "machine", renamed)
     monkeypatch.setattr(catalog, "machines", lambda: [replace(one, name=attack) for one in machines()])

@@ -38,18 +38,18 @@ def test_no_interval_of_a_plan_is_beyond_its_bound(model: str, machine: str, eng
     p = found.best or found.answer.nearest
     spans, bound = plans.spans(p), plans.chosen(p)["bound"]
     for name in ("tpot", "ttft"):
-        low, high = spans[name]
+        low, high = spans[name]  # type: ignore[misc]
         assert float(bound[name]) * (1 - 1e-12) <= low < high
     for name in ("interactivity", "tput_per_gpu", "output_tput_per_gpu", "input_tput_per_gpu"):
-        low, high = spans[name]
+        low, high = spans[name]  # type: ignore[misc]
         assert 0 < low < high <= float(bound[name]) * (1 + 1e-12)
-    assert spans["interactivity"] == pytest.approx((1 / spans["tpot"][1], 1 / spans["tpot"][0]))
+    assert spans["interactivity"] == pytest.approx((1 / spans["tpot"][1], 1 / spans["tpot"][0]))  # type: ignore[index]
     tpot = p.intervals.tpot
     if setting.known_price(p.machine) is not None:
-        low, high = spans["blended_mtok"]
+        low, high = spans["blended_mtok"]  # type: ignore[misc]
         assert float(p.cost.blended_mtok) * float(p.cost.bound_share) * (1 - 1e-12) <= low < high
         assert spans["output_mtok"] == pytest.approx([float(p.cost.output_mtok) * f for f in (tpot.low, tpot.high)])
-    assert float(p.serving.tpot) * tpot.high == pytest.approx(spans["tpot"][1])
+    assert float(p.serving.tpot) * tpot.high == pytest.approx(spans["tpot"][1])  # type: ignore[index]
     assert p.intervals.reason not in ("", NOT_CALIBRATED.reason)
 
 
@@ -66,7 +66,7 @@ def test_less_is_known_of_what_nobody_measured() -> None:
 
 def test_two_pools_are_less_sure_than_one_and_say_why() -> None:
     answer = plan(LLAMA, "8xh200", mode="any", max_tpot="30ms", max_ttft="2s")
-    one, two = answer.aggregated.best, answer.pools.best  # type: ignore[union-attr]
+    one, two = answer.aggregated.best, answer.pools.best
     assert two is not None
     assert width((two.intervals.tpot.low, two.intervals.tpot.high)) >= width(
         (one.intervals.tpot.low, one.intervals.tpot.high)
@@ -74,11 +74,11 @@ def test_two_pools_are_less_sure_than_one_and_say_why() -> None:
     assert "of two pools" in two.intervals.tpot.reason
     assert "of two pools" in two.intervals.ttft.reason
     spans, s = pools.spans(two), two.serving
-    assert float(s.ttft_bound) <= spans["ttft"][0] < spans["ttft"][1]
-    assert float(s.decode.tpot_bound) <= spans["tpot"][0] < spans["tpot"][1]
+    assert float(s.ttft_bound) <= spans["ttft"][0] < spans["ttft"][1]  # type: ignore[index]
+    assert float(s.decode.tpot_bound) <= spans["tpot"][0] < spans["tpot"][1]  # type: ignore[index]
     most = float(s.request_rate_bound) / float(s.request_rate)
-    assert spans["tput_per_gpu"][1] <= float(s.tput_per_gpu) * most * (1 + 1e-12)
-    assert spans["blended_mtok"][0] >= float(two.cost.blended_mtok) * float(two.cost.bound_share) * (1 - 1e-12)
+    assert spans["tput_per_gpu"][1] <= float(s.tput_per_gpu) * most * (1 + 1e-12)  # type: ignore[index]
+    assert spans["blended_mtok"][0] >= float(two.cost.blended_mtok) * float(two.cost.bound_share) * (1 - 1e-12)  # type: ignore[index]
 
 
 def test_each_pool_is_as_sure_as_its_machine() -> None:

@@ -233,7 +233,7 @@ def test_every_row_has_an_answer_or_a_reason_and_none_beats_its_bound(path: Path
     assert {p.reason for p in found if not p.answered} == {WHOLE}
     for p in found:
         if p.answered:
-            assert all(np.isfinite([p.tpot, p.ttft, p.tput_per_gpu, p.output_tput_per_gpu]))  # type: ignore[list-item]
+            assert all(np.isfinite([p.tpot, p.ttft, p.tput_per_gpu, p.output_tput_per_gpu]))  # type: ignore[arg-type]
             assert p.tpot_bound <= p.tpot * (1 + 1e-9)  # type: ignore[operator]
             assert p.ttft_bound <= p.ttft * (1 + 1e-9)  # type: ignore[operator]
     assert [p.row.id for p in found if p.beats_bound] == []
@@ -328,7 +328,7 @@ def test_longest_contexts_of_pope_et_al(model: str, batch: int, published: float
         "model": model, "table": "Table 1", "metric": "max_context_tokens", "num_gpus": "64",
         "global_batch": str(batch), "precision": "bf16", "value": str(published),
     }  # fmt: skip
-    found = palm.estimate(row, default_efficiency())
+    found = palm.estimate(row, default_efficiency())  # type: ignore[arg-type]
     assert found.pred * 2**30 / 1e9 == pytest.approx(published, rel=0.015)
     assert found.most
 

@@ -189,7 +189,7 @@ def test_v3_in_fp4_is_far_below_the_drain_time() -> None:
 def test_attended_sum_is_the_integral_of_attended_entries(options: dict[str, float]) -> None:
     stream = Stream(name="kv", elements=1, decode_flops=1, prefill_flops=1, **options)  # type: ignore[arg-type]
     lengths = np.array([0.5, 10.0, 777.0, 5000.0])
-    for length, found in zip(lengths, attended_sum(stream, lengths), strict=True):
+    for length, found in zip(lengths, attended_sum(stream, lengths), strict=True):  # type: ignore[arg-type]
         steps = (np.arange(200_000) + 0.5) / 200_000 * length
         integral = float(np.mean(attended_entries(stream, steps))) * length
         assert found == pytest.approx(integral, rel=1e-3)

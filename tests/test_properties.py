@@ -108,7 +108,7 @@ def _some_layout(model: Model, machine: Machine, pick: int) -> Layout:
 
 
 def _numbers(record: object) -> dict[str, float]:
-    found = {}
+    found = {}  # type: ignore[var-annotated]
     for field in dataclasses.fields(record):  # type: ignore[arg-type]
         value = getattr(record, field.name)
         if dataclasses.is_dataclass(value) and not isinstance(value, type):

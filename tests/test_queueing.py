@@ -129,8 +129,8 @@ def test_erlang_c_published_values() -> None:
     assert erlang_c(2, 0.5) == pytest.approx(1 / 3)
     assert erlang_c(3, 2 / 3) == pytest.approx(4 / 9)
     column = erlang_c(2, np.array([0.5, 0.25]))
-    assert column[0] == erlang_c(2, 0.5)
-    assert column[1] == erlang_c(2, 0.25)
+    assert column[0] == erlang_c(2, 0.5)  # type: ignore[index]
+    assert column[1] == erlang_c(2, 0.25)  # type: ignore[index]
     seats = 10_000
     for beta in (0.5, 1.0, 2.0):
         pdf, cdf = math.exp(-(beta**2) / 2) / math.sqrt(2 * math.pi), (1 + math.erf(beta / math.sqrt(2))) / 2
@@ -156,7 +156,7 @@ def test_fixed_point_and_birth_death_agree_on_many_seats() -> None:
     """With a thousand seats the mean number aboard is the fixed point n = rate x steps x t(n)."""
     times = 0.01 + 0.00002 * np.arange(1, 1001)
     for occupancy in (0.2, 0.5, 0.8):
-        ours = cadence(times, 300, rate_at(times, 300, occupancy))
+        ours = cadence(times, 300, rate_at(times, 300, occupancy))  # type: ignore[arg-type]
         assert ours.occupancy == pytest.approx(occupancy, rel=0.01)
         assert ours.rate * ours.steps * ours.step == pytest.approx(ours.aboard, rel=0.01)
 

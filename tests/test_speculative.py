@@ -151,7 +151,7 @@ def test_depth_zero_is_plain_decoding() -> None:
 
 
 @given(models(), machines(), st.data())
-def test_speculation_is_never_faster_than_its_bound_and_a_scalar_is_a_row(model, machine, data) -> None:  # type: ignore[no-untyped-def]
+def test_speculation_is_never_faster_than_its_bound_and_a_scalar_is_a_row(model, machine, data) -> None:
     depth, acceptance = data.draw(st.floats(1, 8)), data.draw(st.floats(0, 1))
     batch = np.array([1.0, 7.0, data.draw(st.floats(1, 3000))])
     layout = Layout(tp=data.draw(st.sampled_from([1.0, 2.0])), dp=data.draw(st.sampled_from([1.0, 4.0])))
@@ -180,7 +180,7 @@ def test_speculation_is_never_faster_than_its_bound_and_a_scalar_is_a_row(model,
 # --- where it pays ------------------------------------------------------------------------------------------------
 
 
-def curve_of(name: str, on: str, layout: str, **options):  # type: ignore[no-untyped-def]
+def curve_of(name: str, on: str, layout: str, **options):
     return rackmath.speculate(name, on=on, layout=layout, **options).subject
 
 

@@ -93,7 +93,7 @@ def test_faster_machines_and_more_memory_never_hurt() -> None:
     base = search(asked).fastest
     assert base is not None
     for name in ("hbm_bandwidth", "scaleup_bandwidth", "scaleout_bandwidth", "hbm_capacity", "peak_bf16"):
-        machine = replace(asked.machine, **{name: getattr(asked.machine, name) * 2})  # type: ignore[arg-type]
+        machine = replace(asked.machine, **{name: getattr(asked.machine, name) * 2})
         better = search(replace(asked, machine=machine)).fastest
         assert better is not None
         assert better.seconds <= base.seconds * (1 + 1e-9), name

@@ -107,7 +107,7 @@ def test_causal_attention_is_half_of_full_and_ways_of_counting_differ() -> None:
         ("TP8 SP selective", lambda a, s, h: 34 / 8),
     ],
 )
-def test_korthikanti_activations(words: str, bytes_) -> None:  # type: ignore[no-untyped-def]
+def test_korthikanti_activations(words: str, bytes_) -> None:
     """Equations 1 to 4 and Table 2 of arXiv 2205.05198, in bytes of s b h."""
     for a, s, h in ((64, 2048, 6144), (96, 2048, 12288), (160, 2048, 25600)):
         found_ = layer_activations(gpt(8, h, a), layout_of(words), OLD, Batch(seq=float(s), global_batch=1.0))
@@ -231,15 +231,15 @@ def test_columns_scalars_bound_and_sum(name: str, form: str, words: str) -> None
     assert all(np.all(np.asarray(value) >= -1e-9) for value in whole.terms.values())
     for i in (0, 17, 59):
         one = take(layout, i)
-        assert float(step(model, H100, one, recipe, sizes, of).seconds) == pytest.approx(whole.seconds[i])
-        assert float(memory(model, H100, one, recipe, sizes, of).peak) == pytest.approx(held.peak[i])
+        assert float(step(model, H100, one, recipe, sizes, of).seconds) == pytest.approx(whole.seconds[i])  # type: ignore[index]
+        assert float(memory(model, H100, one, recipe, sizes, of).peak) == pytest.approx(held.peak[i])  # type: ignore[index]
 
 
 @pytest.mark.parametrize("field", ["hbm_bandwidth", "scaleup_bandwidth", "scaleout_bandwidth", "peak_bf16"])
 def test_a_faster_machine_is_never_slower(field: str) -> None:
     sizes, layout = Batch(seq=4096.0, global_batch=1024.0), columns(60, MODELS["latent and routed"])
     model, recipe = MODELS["latent and routed"], recipe_named("bf16")
-    faster = replace(H100, **{field: 2 * float(getattr(H100, field))})
+    faster = replace(H100, **{field: 2 * float(getattr(H100, field))})  # type: ignore[arg-type]
     before, after = (step(model, m, layout, recipe, sizes, IDEAL) for m in (H100, faster))
     assert np.all(after.seconds <= before.seconds * (1 + 1e-9))
     assert np.all(after.bound <= before.bound * (1 + 1e-9))
@@ -261,9 +261,9 @@ def test_each_constant_makes_a_step_longer() -> None:
         {"layer": 5e-3}, {"routed_layer": 5e-3}, {"kernels": 0.8}, {"attention": 0.5}, {"experts": 0.5},
         {"imbalance": 0.2}, {"straggler": 0.05}, {"optimizer": 0.1},
     ):  # fmt: skip
-        assert float(step(model, H100, layout, recipe, sizes, replace(IDEAL, **change)).seconds) > plain, change
+        assert float(step(model, H100, layout, recipe, sizes, replace(IDEAL, **change)).seconds) > plain, change  # type: ignore[arg-type]
     for change in ({"tp": 0.5}, {"ep": 0.5}, {"dp": 0.5}, {"pp": 0.5}):
-        assert float(step(model, H100, layout, recipe, sizes, replace(IDEAL, **change)).seconds) < plain, change
+        assert float(step(model, H100, layout, recipe, sizes, replace(IDEAL, **change)).seconds) < plain, change  # type: ignore[arg-type]
 
 
 def test_a_host_slower_than_the_device_sets_the_pace() -> None:

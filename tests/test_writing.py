@@ -74,8 +74,8 @@ def test_an_owner_that_cannot_be_given_stays(tmp_path: Path, monkeypatch: pytest
     place = tmp_path / "a"
     place.write_text("old")
     before = place.stat().st_ino
-    monkeypatch.setattr(writing.os, "fchown", refused)
-    monkeypatch.setattr(writing.os, "fstat", lambda _: os.stat_result((0o100600, 1, 1, 1, 99999, 99999, 0, 0, 0, 0)))
+    monkeypatch.setattr(os, "fchown", refused)
+    monkeypatch.setattr(os, "fstat", lambda _: os.stat_result((0o100600, 1, 1, 1, 99999, 99999, 0, 0, 0, 0)))
     writing.write(place, b"new")
     assert place.read_bytes() == b"new"
     assert place.stat().st_ino == before
@@ -98,7 +98,7 @@ def test_what_fails_in_the_middle_leaves_the_old_content(
         if len(calls) == 1:
             raise failure
 
-    monkeypatch.setattr(writing.os, "fsync", half)
+    monkeypatch.setattr(os, "fsync", half)
     with pytest.raises(BadInput if failure is FULL else type(failure)):
         writing.write(place, b"new content that is longer")
     assert place.read_bytes() == b"old content"
@@ -188,7 +188,7 @@ def test_a_file_that_may_not_be_written_is_left_alone(tmp_path: Path, monkeypatc
     place = tmp_path / "a"
     place.write_text("precious")
     place.chmod(0o444)
-    monkeypatch.setattr(writing.os, "access", lambda *_: False)  # the superuser may do anything
+    monkeypatch.setattr(os, "access", lambda *_: False)  # the superuser may do anything
     with pytest.raises(BadInput, match="Permission denied"):
         writing.write(place, b"x")
     assert place.read_text() == "precious"

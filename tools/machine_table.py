@@ -25,7 +25,7 @@ def row(machine: Machine) -> str:
     price = f"{machine.price_per_hour:.2f} {machine.price_kind}" if machine.price_kind != "none" else "unknown"
     doubtful = sorted(n for n, source in machine.sources.items() if not source.verified and "latency" not in n)
     shown = f"{float(machine.hbm_capacity) / 2**30:.5g} GiB"
-    memory = f"{show(machine.box, 'B')} | {shown} | {show(machine.hbm_bandwidth, 'B/s')}"
+    memory = f"{show(machine.box, 'B')} | {shown} | {show(machine.hbm_bandwidth, 'B/s')}"  # type: ignore[arg-type]
     doubts = ", ".join(doubtful) if len(doubtful) < 9 else "most values"
     return (
         f"| `{machine.name}` | {machine.accelerator} | {machine.dies:g} | {peaks} | {memory} "

@@ -14,7 +14,7 @@ from pathlib import Path
 from rackmath import shipped
 from rackmath.evidence import peer, score
 from rackmath.evidence.answer import number
-from rackmath.evidence.kinds import table
+from rackmath.evidence.table import table
 
 IDS = """\
 # Rows of aiconfigurator-core 0.12.0, systems/silicon_sample.csv, that scores are published on. Every other row of

@@ -144,7 +144,7 @@ def litellm_entries(model: str, given: Mapping[str, Any], source: str) -> Iterat
     for (mode, above), prices in sorted(found.items()):
         all_of_it = found.get((mode, 0.0), {}) | prices
         if all_of_it.get("input_mtok") and all_of_it.get("output_mtok"):
-            yield ListPrice(model=model, mode=mode, above_input_tokens=above, source=source, **all_of_it)
+            yield ListPrice(model=model, mode=mode, above_input_tokens=above, source=source, **all_of_it)  # type: ignore[arg-type]
 
 
 def enriched(rows: list[Row], table: Mapping[str, Any], source: str, day: str) -> Iterator[Row]:

@@ -72,9 +72,11 @@ COMMANDS = ON_A_MACHINE | OF_A_MODEL | OF_A_MACHINE | OF_NEITHER
 SLOW = ("design", "quote", "plan", "cadence", "train")
 """Commands that a sample gives no more models than the three forms need."""
 
-LENGTHS = dict.fromkeys(("cadence", "modes", "plan", "quote"), (9_216, "--isl", "512", "--osl", "128"))
+LENGTHS: dict[str, tuple[Any, ...]] = {}
+LENGTHS |= dict.fromkeys(("cadence", "modes", "plan", "quote"), (9_216, "--isl", "512", "--osl", "128"))
 LENGTHS |= dict.fromkeys(
-    ("batch", "forward", "memory", "pipeline", "speculate", "timeline"), (8_192, "--context", "512")
+    ("batch", "forward", "memory", "pipeline", "speculate", "timeline"),
+    (8_192, "--context", "512"),
 )
 LENGTHS |= {"racks": (4_096, "--context", "512"), "tiers": (33_792, "--context", "512")}
 """Tokens a command asks about by itself, and the words that shorten it for models made for less."""

@@ -295,9 +295,9 @@ def attempt(label: str, make: Callable[[], dict]) -> dict:
 def styles() -> Iterator[tuple[str, str, dict, str]]:
     """What is recorded under which label: model type, changes to its default configuration, the class for it."""
     for kind, built in decoders().items():
-        yield kind, kind, MENDED.get(kind, {}), built
+        yield kind, kind, MENDED.get(kind, {}), built  # type: ignore[misc]
     for label, (kind, changes) in VARIANTS.items():
-        yield label, kind, changes, decoders()[kind]
+        yield label, kind, changes, decoders()[kind]  # type: ignore[misc]
 
 
 def record_style(kind: str, changes: dict, built: str) -> dict:
@@ -323,7 +323,7 @@ def main() -> None:
     for path in sorted(chosen.folder.glob("*.json")):
         if path.name.endswith("_hf_quant_config.json"):
             continue
-        found = attempt(path.name, lambda path=path: record(config_of(json.loads(path.read_text()))))
+        found = attempt(path.name, lambda path=path: record(config_of(json.loads(path.read_text()))))  # type: ignore[misc]
         names[path.name] = found.pop("names", {})
         configs[path.name] = found
     for label, kind, changes, built in styles():

@@ -142,7 +142,7 @@ def _jsonl(path: Path, rows: list[object]) -> str:
 
 def test_a_file_is_the_sum_of_its_requests(tmp_path: Path) -> None:
     each = [dollars(GEMINI, **row) for row in ROWS]
-    for path in (_csv(tmp_path / "r.csv", ROWS), _jsonl(tmp_path / "r.jsonl", ROWS)):
+    for path in (_csv(tmp_path / "r.csv", ROWS), _jsonl(tmp_path / "r.jsonl", ROWS)):  # type: ignore[arg-type]
         answer = rackmath.bill(GEMINI, requests=path)
         assert answer.dollars == pytest.approx(sum(each))
         assert answer.dollars_per_request == pytest.approx(sum(each) / 3)
@@ -154,7 +154,7 @@ def test_a_file_is_the_sum_of_its_requests(tmp_path: Path) -> None:
 
 def test_requests_have_modes_and_minutes_of_their_own(tmp_path: Path) -> None:
     rows = [{**REQUEST, "mode": "batch", "ttl": ""}, {**REQUEST, "mode": "", "ttl": "1h"}, REQUEST]
-    answer = rackmath.bill(OPUS, requests=_csv(tmp_path / "r.csv", rows))
+    answer = rackmath.bill(OPUS, requests=_csv(tmp_path / "r.csv", rows))  # type: ignore[arg-type]
     assert answer.dollars == pytest.approx(0.05825 + 0.1465 + 0.1165)
     assert "modes" not in answer.record
 
@@ -171,7 +171,7 @@ def test_usage_objects_as_apis_report_them(tmp_path: Path) -> None:
     for one in (chat, responses, messages):
         assert dollars(OPUS, requests=_jsonl(tmp_path / "u.jsonl", [one])) == pytest.approx(right)
     flat = [messages["usage"] | {"id": "x1"}]
-    answer = rackmath.bill(OPUS, requests=_csv(tmp_path / "u.csv", flat))
+    answer = rackmath.bill(OPUS, requests=_csv(tmp_path / "u.csv", flat))  # type: ignore[arg-type]
     assert answer.dollars == pytest.approx(right)
     assert any("not read: id" in note for note in answer.notes)
 

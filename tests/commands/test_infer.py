@@ -47,7 +47,7 @@ ONE = Supply(
 
 def a_list(**prices: float) -> PriceList:
     short = {"input_mtok": 0.27, "output_mtok": 1.1} | prices
-    return PriceList(model="a/b", day="2026-11-01", entries=(ListPrice(model="a/b", **short),))
+    return PriceList(model="a/b", day="2026-11-01", entries=(ListPrice(model="a/b", **short),))  # type: ignore[arg-type]
 
 
 # --- the closed form ------------------------------------------------------------------------------------------------
@@ -90,7 +90,7 @@ def test_the_closed_form_is_near_the_planner(model: str, machine: str, precision
     assert best is not None
     m, q = catalog.model(model), best.machine
     of = beliefs_of.beliefs()
-    middle = {k: float(of.quantity(k).outer(np.float64(of.quantity(k).middle))) for k in ("mfu", "mbu", "overhead")}
+    middle = {k: float(of.quantity(k).outer(np.float64(of.quantity(k).middle))) for k in ("mfu", "mbu", "overhead")}  # type: ignore[arg-type]
     active, total = active_parameters(m)["with one"], total_parameters(m)
     kept = float(cache_bytes(m, 8704.0, best.precision)) / 8704
     fewest = decode(replace(ONE, active=active, total=total, hbm_capacity=float(q.hbm_capacity), spread=1.0)).devices

@@ -53,7 +53,7 @@ def opus() -> Readings:
 
 def a_list(*, model: str = "maker/m", window: float | None = None, **standard: float) -> PriceList:
     """A list of one standard entry."""
-    entry = ListPrice(model=model, **({"input_mtok": 2.0, "output_mtok": 10.0} | standard))
+    entry = ListPrice(model=model, **({"input_mtok": 2.0, "output_mtok": 10.0} | standard))  # type: ignore[arg-type]
     return PriceList(model=model, day=MARCH, entries=(entry,), context_window=window)
 
 
@@ -279,7 +279,7 @@ def test_a_consistent_list_has_no_conflicts() -> None:
 
 
 def changed(prices: PriceList, **values: float) -> PriceList:
-    return replace(prices, entries=(replace(prices.entries[0], **values), *prices.entries[1:]))
+    return replace(prices, entries=(replace(prices.entries[0], **values), *prices.entries[1:]))  # type: ignore[arg-type]
 
 
 def test_each_conflict_comes_with_its_cause() -> None:
@@ -360,7 +360,7 @@ def test_impossible_numbers_are_refused(value: float) -> None:
     prices = a_list()
     for bad in ({"active": (value,) * 3}, {"context": value}, {"mfu": value}, {"batch": value}):
         with pytest.raises(BadInput):
-            readings(prices, **bad)  # type: ignore[arg-type]
+            readings(prices, **bad)
     with pytest.raises(BadInput):
         fixed("x", value)
 

@@ -15,8 +15,9 @@ from hfdata import DATA
 import rackmath
 from rackmath.errors import BadInput
 from rackmath.evidence import noise, peer, published, validate
-from rackmath.evidence.kinds import answered, kind_named, table
+from rackmath.evidence.kinds import answered, kind_named
 from rackmath.evidence.published import FILES, PACKAGE, PACKAGED, VERSION, listed, packaged
+from rackmath.evidence.table import table
 from rackmath.faces import notebook, page
 from rackmath.faces.cli import run
 from rackmath.views import scores as views
@@ -49,7 +50,7 @@ def hidden(monkeypatch: pytest.MonkeyPatch) -> None:
     def none(name: str) -> metadata.Distribution:
         raise metadata.PackageNotFoundError(name)
 
-    monkeypatch.setattr(published.metadata, "distribution", none)
+    monkeypatch.setattr(published.metadata, "distribution", none)  # type: ignore[attr-defined]
 
 
 def packed(folder: Path, rows: list[dict[str, str]], version: str = VERSION) -> Path:
@@ -281,17 +282,17 @@ def test_rows_by_whether_their_engine_version_was_seen() -> None:
 
     kind = kind_named("silicon")
     rows = [{**row, "backend_version": ""} for row in MADE["silicon"]]
-    answers = answered(kind, rows, published.Asked())
+    answers = answered(kind, rows, published.Asked())  # type: ignore[attr-defined]
     found = published.PublishedFile(
         published=PACKAGED, kind=kind, header=tuple(rows[0]), answers=answers, source="made up"
     )
     assert validate.by_version(found) == []
-    notes = (validate.SEEN, f"{validate.UNSEEN}: 9.9")
+    notes = (validate.SEEN, f"{validate.UNSEEN}: 9.9")  # type: ignore[attr-defined]
     told = [replace(a, said=replace(a.said, notes=(note,))) for a, note in zip(answers, notes, strict=False)]
     lines = validate.by_version(replace(found, answers=tuple(told)))
     assert [(line.mode, line.score.rows) for line in lines if line.column == "silicon_tpot_ms"] == [
-        (validate.SEEN, 1),
-        (validate.UNSEEN, 1),
+        (validate.SEEN, 1),  # type: ignore[attr-defined]
+        (validate.UNSEEN, 1),  # type: ignore[attr-defined]
     ]
 
 

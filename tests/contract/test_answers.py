@@ -9,6 +9,7 @@ import json
 import math
 import shlex
 from collections.abc import Iterator
+from html import escape
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from rackmath.answers import parts
 from rackmath.answers.lanes import Lanes
 from rackmath.answers.parts import Answer, Bar, Figures, Say, Table
 from rackmath.answers.ranges import Ranges
+from rackmath.answers.record import plain
 from rackmath.faces import cli, docs, export, notebook, page, python, schema
 from rackmath.questions.registry import ask, command, entries
 
@@ -116,7 +118,7 @@ def test_every_term_follows_from_its_own(answer: Answer) -> None:
 def test_html_and_notebook_show_every_title(answer: Answer) -> None:
     body = page.body(answer)
     for block in answer.blocks:
-        assert page.escape(block.title) in body
+        assert escape(block.title) in body
     bundle = answer._repr_mimebundle_()
     assert bundle["text/plain"] == notebook.text(answer)
     assert ("vegalite" in " ".join(bundle)) == bool(answer.charts)
@@ -141,7 +143,7 @@ def test_attributes_are_the_keys_of_the_record(answer: Answer) -> None:
     own = {f.name for f in dataclasses.fields(answer)} | {*vars(parts.Answer)}  # these stand in to_dict() only
     own -= {"question", "notes"}
     for key in answer.record.keys() - own:
-        assert parts.plain(getattr(answer, key)) == answer.record[key], key
+        assert plain(getattr(answer, key)) == answer.record[key], key
     with pytest.raises(AttributeError, match="has no 'tpott'"):
         _ = answer.tpott
     assert answer.command in repr(answer)

@@ -57,7 +57,7 @@ def bad_values(spec: Spec) -> list[Any]:
     empty = [] if spec.many else [""]
     wrong = [1.5, True] if spec.field.complete in RECORDS else []
     other = {"pairs": ["novalue", "=1", 1.5, True], "flag": ["maybe"]}
-    return other.get(spec.kind, [*empty, "x" * 5000, *wrong])
+    return other.get(spec.kind, [*empty, "x" * 5000, *wrong])  # type: ignore[return-value]
 
 
 BAD = [(name, spec, value) for name, spec in INPUTS for value in bad_values(spec)]
@@ -114,7 +114,7 @@ def another(spec: Spec) -> Any:
     of = spec.field
     numbers = [end for end in (of.most, of.least, of.most / 2) if math.isfinite(end) and end != spec.default]
     words = {"number": numbers[:1], "pairs": [{"a": 1}], "flag": [True]}.get(spec.kind, [*of.choices, "x"])
-    return words[:1] if spec.many else words[0]
+    return words[:1] if spec.many else words[0]  # type: ignore[index]
 
 
 @pytest.mark.parametrize(("name", "spec", "need"), CONDITIONS, ids=[f"{n}-{s.name}" for n, s, _ in CONDITIONS])

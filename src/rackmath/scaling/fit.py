@@ -167,7 +167,7 @@ def _objective(x: Column, n: Column, d: Column, y: Column, weights: Column) -> t
 
 def _minimised(start: Column, n: Column, d: Column, y: Column, weights: Column) -> Any:
     try:
-        from scipy.optimize import minimize  # type: ignore[import-untyped]
+        from scipy.optimize import minimize
     except ImportError as error:
         raise BadInput("fitting needs scipy; install it with: pip install 'rackmath[fit]'") from error
     options = {"gtol": 1e-6, "maxiter": 500}
