@@ -15,12 +15,13 @@ import pytest
 from hfdata import DATA
 
 from rackmath.errors import BadInput
-from rackmath.evidence import palm
+from rackmath.evidence import deployments, palm
 from rackmath.evidence.answer import Asked
+from rackmath.evidence.cells import WHOLE
 from rackmath.evidence.kinds import KINDS, answered, answers
 from rackmath.evidence.predict import MTP_DEPTH, Prediction, named, predict
 from rackmath.evidence.published import listed
-from rackmath.evidence.rows import MEAN_LENGTH, WHOLE, Row, read, rows
+from rackmath.evidence.rows import MEAN_LENGTH, Row, read, rows
 from rackmath.kernel.efficiency import default_efficiency
 
 SILICON = DATA / "serving" / "inferencex_silicon_sample_aic.csv"
@@ -128,7 +129,7 @@ def test_layouts_of_the_silicon_sample() -> None:
 
 
 def test_rows_that_cannot_be_read_say_why() -> None:
-    whole = silicon(system="gb200", tp_size="36.0", moe_tp_size="36.0")
+    whole = silicon(system="gb200", tp_size="44.0", moe_tp_size="44.0")  # no deployment has so many
     assert whole.reason == WHOLE
     assert "concurrency" in silicon(silicon_concurrency="", batch_size="").reason
     (p,) = predict([silicon(model_path="nobody/knows-this")])
@@ -158,6 +159,11 @@ def test_formats_of_weights_and_cache() -> None:
     assert formats("deepseek-ai/DeepSeek-R1", "b200_sxm", "sglang", "fp4") == ("nvfp4", "fp8")
     assert formats("deepseek-ai/DeepSeek-R1-0528", "mi355x", "sglang", "fp4")[0] == "mxfp4"
     assert formats("openai/gpt-oss-120b", "h100_sxm", "trtllm", "fp8")[0] == "mxfp4"
+    assert formats("openai/gpt-oss-120b", "b200_sxm", "trtllm", "fp4")[0] == "mxfp4"
+    assert formats("moonshotai/Kimi-K2.5", "b200_sxm", "vllm", "fp4")[0] == "nvfp4"  # published in INT4
+    assert formats("moonshotai/Kimi-K2.5", "b200_sxm", "vllm", "nvfp4")[0] == "nvfp4"
+    assert formats("moonshotai/Kimi-K2.5", "h200_sxm", "vllm", "int4")[0].startswith("w4a16")
+    assert formats("MiniMaxAI/MiniMax-M2.5", "b200_sxm", "vllm", "fp4")[0] == "nvfp4"
     assert named("Qwen/Qwen3-32B", "h100_sxm", "sglang", "")[2].mlp.name == "bf16"
     assert named("Qwen/Qwen3-32B", "h100_sxm", "trtllm", "fp8")[2].mlp.name.startswith("fp8")
 
@@ -188,6 +194,7 @@ def test_more_workers_share_the_concurrency() -> None:
         "prefill_moe_ep_size": "8", "prefill_num_workers": "2", "decode_tp_size": "8",
         "decode_attention_dp_size": "1", "decode_moe_tp_size": "1", "decode_moe_ep_size": "8",
     }  # fmt: skip
+    pool["isl"] = "2048"  # no recipe has such lengths
     one, three, four, unstated = predict([silicon(**pool, decode_num_workers=n) for n in ("1", "3", "4", "")])
     assert one.tpot is not None
     assert four.tpot is not None
@@ -200,6 +207,24 @@ def test_more_workers_share_the_concurrency() -> None:
     assert unstated.tpot_bound is not None
     assert four.tpot_bound is not None
     assert unstated.tpot_bound <= four.tpot_bound
+
+
+def test_pools_not_stated_are_those_of_the_benchmarks_recipe() -> None:
+    """Runs of the other file with 36 devices: 4 that prefill, and four workers of 8 or one of 32 that decode."""
+    whole = {"system": "gb200", "backend": "trtllm", "precision": "fp4", "tp_size": "36.0", "moe_tp_size": "36.0"}
+    few = silicon(**whole, silicon_concurrency="64", batch_size="64")
+    many = silicon(**whole, silicon_concurrency="1075", batch_size="1075")
+    assert few.prefill is not None
+    assert (few.prefill.layout.label(), few.prefill.count) == ("TP4 EP4", 1)
+    assert (few.decode.layout.label(), few.decode.count) == ("TP8 EP8", 4)
+    assert (many.decode.layout.label(), many.decode.count) == ("TP1 DP32 EP32", 1)
+    assert not few.counted
+    assert "36 devices are a whole deployment" in few.readings[0]
+    for name, of in deployments.recipes().items():
+        for one in of:
+            found = deployments.deployment(name, one.users, each=one.decode[1], devices=one.devices)
+            assert found is not None
+            assert (found.users, found.devices) == (one.users, one.devices)
 
 
 def test_modes_keep_unequal_readings_apart() -> None:
@@ -221,7 +246,7 @@ def predictions(path: Path) -> tuple[Prediction, ...]:
 
 
 @needs
-@pytest.mark.parametrize(("path", "n", "answered"), [(SILICON, 2869, 2292), (FIXED, 1797, 1782)])
+@pytest.mark.parametrize(("path", "n", "answered"), [(SILICON, 2869, 2362), (FIXED, 1797, 1797)])
 def test_every_row_has_an_answer_or_a_reason_and_none_beats_its_bound(path: Path, n: int, answered: int) -> None:
     """The best peer answers 1,178 of the first file's rows."""
     every = predictions(path)
@@ -230,7 +255,7 @@ def test_every_row_has_an_answer_or_a_reason_and_none_beats_its_bound(path: Path
     first = set(listed())
     found = [p for p in every if path != SILICON or p.row.id in first]
     assert sum(p.answered for p in found) >= answered
-    assert {p.reason for p in found if not p.answered} == {WHOLE}
+    assert {p.reason for p in found if not p.answered} <= {WHOLE}
     for p in found:
         if p.answered:
             assert all(np.isfinite([p.tpot, p.ttft, p.tput_per_gpu, p.output_tput_per_gpu]))  # type: ignore[arg-type]

@@ -141,7 +141,9 @@ Reader = Callable[[Sequence[Text], Asked], Sequence[RowScores]]
 class FileKind:
     """A kind of file: `needs` are columns that make it recognisable, `measured` those that hold measurements.
 
-    `predicts` are the measured columns that are answered, the headline first.
+    `predicts` are the measured columns that are answered, the headline first. `repeats` says which rows' sources
+    answered prompts out of a prefix cache: columns but `uncached` are then answered with the column `prompts_cached`
+    set, those as if nothing was known of it.
     """
 
     name: str
@@ -150,6 +152,8 @@ class FileKind:
     measured: tuple[str, ...]
     predicts: tuple[str, ...]
     read: Reader
+    repeats: Callable[[Sequence[Text]], Sequence[bool]] | None = None
+    uncached: tuple[str, ...] = ()
 
     def columns(self, header: Sequence[str]) -> tuple[str, ...]:
         """The measured columns answered in a file: those it has, or all where it holds queries only."""

@@ -11,6 +11,7 @@ import numpy as np
 from ..errors import BadInput, shown, unknown
 from . import llamacpp, maximum, palm, serving_rows, static_batch, training_runs
 from .answer import AnsweredRow, Asked, FileKind, RowScores, Text, interval, number
+from .repeated import repeated
 from .table import table
 
 
@@ -25,6 +26,9 @@ def _vllm(rows: Sequence[Text], asked: Asked) -> list[RowScores]:
     found: list[RowScores] = reader.read(rows, asked)
     return found
 
+
+CACHED = "prompts_cached"
+"""A column set before a row is read again whose source is found to repeat its prompts."""
 
 REPORTED = (
     "paper_or_repo",
@@ -50,6 +54,8 @@ KINDS: Mapping[str, FileKind] = {
             measured=serving_rows.SILICON,
             predicts=serving_rows.SILICON,
             read=serving_rows.read_silicon,
+            repeats=repeated,
+            uncached=("silicon_ttft_ms",),
         ),
         FileKind(
             name="inferencex",
@@ -171,7 +177,11 @@ def answered(kind: FileKind, rows: Sequence[Text], asked: Asked) -> tuple[Answer
     hidden = set(kind.measured)
     queries = [{k: "" if k in hidden else v for k, v in row.items()} for row in rows]
     with np.errstate(all="ignore"):
-        found = kind.read(queries, asked)
+        found = list(kind.read(queries, asked))
+        again = [i for i, yes in enumerate(kind.repeats(rows)) if yes] if kind.repeats else []
+        for i, cached in zip(again, kind.read([queries[i] | {CACHED: "1"} for i in again], asked), strict=True):
+            kept = {name: one for name, one in found[i].estimates.items() if name in kind.uncached}
+            found[i] = replace(cached, estimates=dict(cached.estimates) | kept)
     columns = kind.columns(tuple(rows[0]))
     return tuple(_joined(kind, columns, row, said) for row, said in zip(rows, found, strict=True))
 

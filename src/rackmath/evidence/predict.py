@@ -136,20 +136,27 @@ def _answer(row: Row, why: str, notes: tuple[str, ...], values: Mapping[str, flo
     )
 
 
+FORMATS = {"fp8_block": "fp8", "int4": "w4a16", "int4_wo": "w4a16", "w4a16_mxfp4": "mxfp4", "bfloat16": "bf16"}
+"""Words of these files for the formats of weights, beside "fp4"."""
+
+
 @cache
 def named(model: str, machine: str, engine: str, weights: str) -> tuple[Model, Machine, Precision]:
     """The model in the row's format, the machine, and the formats of weights and cache.
 
-    A checkpoint published in four bits keeps its format whatever the row says. Rows do not state the cache's format:
+    A label chooses the checkpoint of that format, or a scheme of it: an NVFP4 row of a model published in INT4 runs
+    NVFP4. "fp4" alone is whichever four-bit float the checkpoint was published in, and one published in four bits
+    keeps its format under a label of more bits. Rows do not state the cache's format:
     TensorRT-LLM keeps it in FP8 beside narrow weights, and so do the published launch scripts on machines that
     multiply in four bits; other engines keep 16 bits.
     """
     on = catalog.machine(machine)
     chosen = catalog.model(model)
-    wanted = {"fp4": "nvfp4" if on.vendor == "NVIDIA" else "mxfp4", "fp8_block": "fp8"}.get(weights, weights)
+    wanted = {"fp4": "nvfp4" if on.vendor == "NVIDIA" else "mxfp4"}.get(weights, FORMATS.get(weights, weights))
     own = {getattr(chosen.precision, part).name for part in ("attention", "mlp", "experts")}
-    four_bits = any("4" in name for name in own)
-    if wanted and not four_bits and not any(name.startswith(wanted) for name in own):
+    floats = weights == "fp4" and any("fp4" in name for name in own)
+    kept = floats or ("4" not in wanted and any("4" in name for name in own))
+    if wanted and not kept and not any(name.startswith(wanted) for name in own):
         chosen = catalog.model(f"{model}-{wanted.upper()}")
     precision = chosen.precision
     narrow = min(precision.mlp.bytes, precision.experts.bytes) < 2

@@ -22,9 +22,10 @@ from ..world.machine import Machine
 from ..world.model import Model
 from ..world.precision import Precision, format_named
 from ..world.saved import saved
+from .cells import Pool
 from .predict import age, named
 from .results import Given, MeasuredPoint
-from .rows import MEAN_LENGTH, Pool
+from .rows import MEAN_LENGTH
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

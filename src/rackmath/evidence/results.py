@@ -28,7 +28,8 @@ from typing import Any
 from ..errors import BadInput, shown
 from ..files import RUNS, check_depth, once, read_text, whole
 from ..layout.parallelism import Layout
-from .rows import ROUNDS, Measured, Pool, Row
+from .cells import Pool
+from .rows import ROUNDS, Measured, Row
 from .table import place
 
 Record = Mapping[str, Any]

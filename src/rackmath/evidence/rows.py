@@ -8,13 +8,12 @@ named in the row's `readings` and described in docs/concepts/measured-rows.md. A
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..errors import BadInput
-from ..layout.parallelism import Layout
+from .cells import WHOLE, CellReader, Launched, Pool, whole_deployment
 from .table import table
 
 MEAN_LENGTH = 0.9
@@ -34,26 +33,10 @@ January, 5 and 6 February 2026. Rows taken from the benchmark's data base carry 
 these runs.
 """
 
-WIDEST_TP = 16
-"""Tensor-parallel ranks of the largest single worker in these files; a larger all-TP count is a whole deployment."""
-
 ROUNDS = 10.0
 """Requests of a run over its concurrency, as the benchmark's scripts have it."""
 
 Text = Mapping[str, str]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pool:
-    """Workers of one kind; `workers` is None where the row does not say how many."""
-
-    layout: Layout
-    workers: float | None = 1.0
-    usual: float = 1.0  # workers taken where the row does not say
-
-    @property
-    def count(self) -> float:
-        return self.workers or self.usual
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,22 +121,12 @@ def silicon(given: Text, number: int = 0) -> Row:
     >>> row.decode.layout.label(), row.isl
     ('TP8 EP8', 921.6)
     """
-    of = _Reader(given, number)
+    of = CellReader(given, number)
     origin = given.get("silicon_data_source", "")
     inferencex = "aic gap analysis" not in origin
     shared = MEAN_LENGTH if inferencex else 1.0
-    prefill: Pool | None = None
-    if given.get("mode") == "disagg":
-        decode, prefill = of.silicon_pool("decode_"), of.silicon_pool("prefill_")
-        if decode.workers is None:
-            decode = replace(decode, usual=USUAL_DECODERS)
-            of.readings.append(f"workers not stated: one that prefills and {USUAL_DECODERS:g} that decode assumed")
-        if prefill.workers is None and prefill.layout == decode.layout and _whole_deployment(decode.layout):
-            of.reasons.append(WHOLE)
-    else:
-        decode = of.silicon_pool("", product=inferencex)
-        if _whole_deployment(decode.layout):
-            of.reasons.append(WHOLE)
+    weights = given.get("moe_quant_mode") or given.get("gemm_quant_mode") or given.get("precision") or ""
+    decode, prefill, launched = _silicon_pools(of, inferencex, weights)
     concurrency, each = of.number("silicon_concurrency"), of.number("decode_batch_size") or of.number("batch_size")
     if concurrency is None:
         concurrency = each * decode.count * float(decode.layout.dp) if each else None
@@ -161,12 +134,13 @@ def silicon(given: Text, number: int = 0) -> Row:
     elif prefill is None and each:
         decode = of.replicas(decode, concurrency / each)
     drafts = _speculates(given, origin)
-    if drafts:
+    if launched is not None and launched.drafts:
+        drafts = True
+        of.readings.append("the benchmark ran this deployment with multi-token prediction only")
+    elif drafts:
         of.readings.append("run with multi-token prediction: InferenceX says so of this image and date")
-    cached = 1.0 if not inferencex and "vllm" in given.get("backend", "") else 0.0
-    if cached:
-        of.readings.append("prompts repeat and vLLM keeps them: found in the prefix cache")
-    weights = given.get("moe_quant_mode") or given.get("gemm_quant_mode") or given.get("precision") or ""
+    if given.get("prompts_cached"):
+        of.readings.append("prompts repeat in this source: cached, but for the time to first token")
     return Row(
         id=given.get("id") or f"row {number}",
         file="silicon",
@@ -183,11 +157,29 @@ def silicon(given: Text, number: int = 0) -> Row:
         speculation="mtp" if drafts else "unstated",
         date=given.get("measured_date", ""),
         spread=SPREAD if inferencex else 0.0,
-        cached=cached,
+        cached=1.0 if given.get("prompts_cached") else 0.0,
         measured=Measured(tpot=of.seconds("silicon_tpot_ms", 1e3), ttft=of.seconds("silicon_ttft_ms", 1e3)),
         readings=tuple(of.readings),
         reason="; ".join(of.reasons),
     )
+
+
+def _silicon_pools(of: CellReader, inferencex: bool, weights: str) -> tuple[Pool, Pool | None, Launched | None]:
+    """The pool that decodes, the one that prefills if it is another, and the recipe they were taken from."""
+    prefill: Pool | None = None
+    if of.given.get("mode") == "disagg":
+        decode, prefill = of.silicon_pool("decode_"), of.silicon_pool("prefill_")
+    else:
+        decode = of.silicon_pool("", product=inferencex)
+    launched = None
+    if inferencex and (decode.workers is None or whole_deployment(decode.layout)):
+        launched = of.recipe(decode, prefill, weights)
+    if launched is not None:
+        prefill, decode = launched.pools
+    elif prefill is not None and decode.workers is None:
+        decode = replace(decode, usual=USUAL_DECODERS)
+        of.readings.append(f"workers not stated: one that prefills and {USUAL_DECODERS:g} that decode assumed")
+    return decode, prefill, launched
 
 
 def _speculates(given: Text, origin: str) -> bool:
@@ -196,19 +188,6 @@ def _speculates(given: Text, origin: str) -> bool:
     known = start and given.get("backend") == "trtllm" and given.get("mode") != "disagg"
     dumped = origin.startswith("source_file=20") and "DeepSeek-R1" in given.get("model_path", "")
     return bool(known and dumped and given.get("measured_date", "") >= str(start))
-
-
-def _whole_deployment(layout: Layout) -> bool:
-    """Whether a worker is too wide to be one: all tensor-parallel over more ranks than any engine here uses.
-
-    In the GB200 runs that carry such numbers, devices over which the published rates are divided show a deployment
-    of several workers: 28 is 4 that prefill and 24 that decode.
-    """
-    tp = float(layout.tp)
-    return tp > 8 and float(layout.dp) == 1 and float(layout.ep) == 1 and (tp > WIDEST_TP or tp not in (8, 16))
-
-
-WHOLE = "tp counts the devices of a whole disaggregated deployment, whose pools the row does not state"
 
 
 # --- InferenceX ---------------------------------------------------------------------------------------------------
@@ -223,12 +202,16 @@ def fixed_seq(given: Text, number: int = 0) -> Row:
     >>> row.decode.layout.label(), float(row.decode.layout.gpus)
     ('TP1 DP8 EP8', 8.0)
     """
-    of = _Reader(given, number)
+    of = CellReader(given, number)
     prefill: Pool | None = None
     if given.get("disagg") == "True":
         decode, prefill = of.worker_pool("decode"), of.worker_pool("prefill")
         if not of.reasons and (decode.workers is None or prefill.workers is None):
-            of.reasons.append(WHOLE)
+            launched = of.recipe(decode, prefill, given.get("precision", ""))
+            if launched is not None:
+                prefill, decode = launched.pools
+            elif not of.reasons:
+                of.reasons.append(WHOLE)
     else:
         decode = Pool(layout=of.attention("tp", "ep", "dp_attention"))
     return Row(
@@ -255,100 +238,3 @@ def fixed_seq(given: Text, number: int = 0) -> Row:
         readings=tuple(of.readings),
         reason="; ".join(of.reasons),
     )
-
-
-# --- cells --------------------------------------------------------------------------------------------------------
-
-
-class _Reader:
-    """The cells of one row; collects the rules applied and the reasons against an answer."""
-
-    def __init__(self, given: Text, number: int) -> None:
-        self.given, self.where = given, f"row {number}" if number else "the row"
-        self.readings: list[str] = []
-        self.reasons: list[str] = []
-
-    def number(self, column: str) -> float | None:
-        text = (self.given.get(column) or "").strip()
-        if not text:
-            return None
-        try:
-            found = float(text)
-        except ValueError:
-            raise BadInput(f"{self.where}: {column} = {text!r:.40} is not a number") from None
-        return found if math.isfinite(found) else None
-
-    def seconds(self, column: str, per_second: float = 1.0) -> float | None:
-        found = self.number(column)
-        return found / per_second if found and found > 0 else None
-
-    def needed(self, column: str) -> float:
-        return self.positive(self.number(column), column)
-
-    def positive(self, value: float | None, name: str) -> float:
-        if value is None or not value > 0:
-            self.reasons.append(f"{name} is not stated")
-            return 1.0
-        return value
-
-    def size(self, column: str) -> float:
-        """A parallel degree: blank and zero mean 1."""
-        found = self.number(column) or 1.0
-        if not 1 <= found <= 1e6 or found != int(found):
-            self.reasons.append(f"{column} = {found:g} is not a number of devices")
-            return 1.0
-        return found
-
-    def silicon_pool(self, prefix: str, *, product: bool = False) -> Pool:
-        tp, dp, ep = self.size(f"{prefix}tp_size"), self.size(f"{prefix}attention_dp_size"), 1.0
-        moe_tp, moe_ep = self.size(f"{prefix}moe_tp_size"), self.size(f"{prefix}moe_ep_size")
-        pp = self.size(f"{prefix}pp_size")
-        if product and moe_tp == moe_ep > 1 and tp * dp == moe_tp * moe_ep:
-            self.readings.append(f"{tp * dp:g} is tp x ep: {moe_tp:g} devices")
-            tp, dp = (1.0, moe_ep) if dp > 1 else (moe_tp, 1.0)
-        ep = moe_ep
-        if prefix and moe_tp > 1 < moe_ep and tp == moe_tp * moe_ep:
-            self.readings.append(
-                f"{prefix[:-1]} ep = {moe_ep:g} of {tp:g} devices is the prefill pool's: experts whole"
-            )
-            ep = tp
-        return Pool(
-            layout=Layout(tp=tp, dp=dp, ep=ep, pp=pp), workers=self.number(f"{prefix}num_workers") if prefix else 1.0
-        )
-
-    def replicas(self, pool: Pool, ratio: float) -> Pool:
-        """An aggregated pool whose concurrency is `ratio` times the batch it states, a batch of each attention rank.
-
-        With experts over all devices and a ratio of their number, attention is data-parallel though the row does not
-        say so; else so many replicas share the concurrency.
-        """
-        layout, moe = pool.layout, self.size("moe_tp_size") * self.size("moe_ep_size")
-        if float(layout.dp) > 1 or ratio < 1.5 or ratio != round(ratio):
-            return pool
-        if moe == float(layout.tp) == ratio:
-            self.readings.append("concurrency is the batch of each device times their number: attention DP")
-            return Pool(layout=Layout(tp=1.0, dp=ratio, ep=layout.ep, pp=layout.pp))
-        self.readings.append(f"concurrency is {ratio:g} times the batch: {ratio:g} replicas")
-        return Pool(layout=layout, workers=ratio)
-
-    def attention(self, tp: str, ep: str, dp_attention: str, devices: float | None = None) -> Layout:
-        """tp devices, or ep if that is more; under attention DP each of them holds its own sequences."""
-        n_tp, n_ep = self.size(tp), self.size(ep)
-        world = devices or max(n_tp, n_ep)
-        if devices and devices != max(n_tp, n_ep):
-            self.readings.append(f"{devices:g} devices for each worker, not {max(n_tp, n_ep):g}")
-            n_ep = devices if n_ep > 1 else n_ep
-        if self.given.get(dp_attention) == "True":
-            return Layout(tp=1.0, dp=world, ep=n_ep)
-        return Layout(tp=n_tp, dp=max(world / n_tp, 1.0), ep=n_ep)
-
-    def worker_pool(self, name: str) -> Pool:
-        workers, gpus = self.number(f"{name}_num_workers"), self.number(f"num_{name}_gpu")
-        columns = (f"{name}_tp", f"{name}_ep", f"{name}_dp_attention")
-        if self.number(columns[0]) is None:
-            self.reasons.append(f"the layout of the {name} pool is not stated")
-            return Pool(layout=Layout(), workers=None)
-        if not workers:
-            return Pool(layout=self.attention(*columns), workers=None)
-        each = gpus / workers if gpus else None
-        return Pool(layout=self.attention(*columns, each), workers=workers)
