@@ -27,6 +27,7 @@ check: $(VENV)/.dev
 	$(BIN)/python tools/cli_reference.py --check
 	$(BIN)/python tools/command_pages.py --check
 	$(BIN)/python tools/block_keys.py --check
+	$(BIN)/python tools/family_table.py --check
 	$(BIN)/python tools/trust_page.py --check
 	$(BIN)/python tools/blind_page.py --check
 
@@ -38,6 +39,7 @@ docs: $(VENV)/.dev
 	$(BIN)/python tools/machine_table.py
 	$(BIN)/python tools/quantization_table.py
 	$(BIN)/python tools/block_keys.py
+	$(BIN)/python tools/family_table.py
 	$(BIN)/python tools/home_table.py
 	$(BIN)/python tools/trust_page.py
 	$(BIN)/python tools/blind_page.py

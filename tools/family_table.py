@@ -1,0 +1,74 @@
+"""Write the table of families into docs/concepts/families.md: python tools/family_table.py [--check]."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import sys
+from pathlib import Path
+
+from rackmath.world.huggingface import families
+from rackmath.world.huggingface.registry import FAMILIES
+from rackmath.world.huggingface.table import RESERVED, packaged
+
+ROOT = Path(__file__).resolve().parent.parent
+DOCS = ROOT / "docs" / "concepts" / "families.md"
+COUNTS = ROOT / "tests" / "against" / "transformers_counts.json"
+BEGIN, END = "<!-- begin generated: python tools/family_table.py -->", "<!-- end generated -->"
+
+
+def pages() -> str:
+    """The generated part of the page."""
+    families()
+    table = packaged()
+    rows = {name: table.own(name) for name in table.texts if name not in RESERVED}
+    coded: dict[str, list[str]] = {}
+    for name, reader in FAMILIES.items():
+        if name not in table.named:
+            about = (inspect.getdoc(reader) or "").partition("\n\n")[0].replace("\n", " ")
+            coded.setdefault(about, []).append(name)
+    recorded = json.loads(COUNTS.read_text(encoding="utf-8"))
+    held = sum("counts" in found for found in recorded["defaults"].values())
+    lines = [
+        BEGIN,
+        "",
+        f"Counts by component equal those of transformers {recorded['transformers']}, built on the meta device, for"
+        f" {held} default configurations and styles of families (`tests/against/record_transformers.py`).",
+        "",
+        *_table((_types(row["names"]), row["about"]) for row in rows.values() if "refused" not in row),
+        "",
+        "Read by code, for what no row says:",
+        "",
+        *_table((_types(names), about) for about, names in coded.items()),
+        "",
+        "Refused, and why:",
+        "",
+        *_table((_types(row["names"]), row["refused"]) for row in rows.values() if "refused" in row),
+        "",
+    ]
+    return "\n".join([*lines, END])
+
+
+def _types(names: list[str]) -> str:
+    """Model types alone; architectures where there is no other name."""
+    own = [name for name in names if name == name.lower()]
+    return ", ".join(f"`{name}`" for name in own or names)
+
+
+def _table(rows: object) -> list[str]:
+    assert hasattr(rows, "__iter__")
+    return ["| `model_type` | what it is |", "|---|---|", *(f"| {names} | {about} |" for names, about in rows)]
+
+
+def main() -> None:
+    text = DOCS.read_text(encoding="utf-8")
+    new = text[: text.index(BEGIN)] + pages() + text[text.index(END) + len(END) :]
+    if "--check" in sys.argv[1:]:
+        if new != text:
+            raise SystemExit("docs/concepts/families.md is out of step: run python tools/family_table.py")
+        return
+    DOCS.write_text(new, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
