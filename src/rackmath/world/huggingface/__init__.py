@@ -1,10 +1,10 @@
-"""Hugging Face config.json to our own model description: one function per family, no dependency on transformers.
+"""Hugging Face config.json to our own model description, by a row of key names for each family.
 
     model = read_model("path/to/config.json")
 
 `describe` turns the raw keys into the mapping documented in `rackmath.world.description`; `build` there turns it
-into a `Model`. A new family is a function decorated with `@family("model_type", "ArchitectureName")` in any module
-of this package: modules are found by looking, there is no list to keep.
+into a `Model`. A new family is a row of `data/facts/families.toml` (`table`, `byrow`), or of a user's file (`rows`).
+What no row can say is a function decorated with `@family("model_type", "ArchitectureName")` in a module here.
 """
 
 from __future__ import annotations
