@@ -226,6 +226,10 @@ def test_parts_of_a_split_file(tmp_path: Path) -> None:
     for i in (1, 2):
         model = catalog.model(str(tmp_path / f"big-0000{i}-of-00002.gguf"))
         assert weight_bytes(model) == pytest.approx(size(tensors), rel=1e-7)
+    write(tmp_path / "mmproj-F16.gguf", "clip", {}, {"v.patch_embd.weight": ((16, 16), "F16")})
+    assert weight_bytes(catalog.model(str(tmp_path))) == pytest.approx(size(tensors), rel=1e-7)
+    write(tmp_path / "other.gguf", "llama", LLAMA, tensors)
+    assert "holds 2 files of models" in refused(tmp_path)
     (tmp_path / "big-00002-of-00002.gguf").rename(tmp_path / "alone.gguf")
     with pytest.raises(BadInput, match="one part of 2"):
         catalog.model(str(tmp_path / "alone.gguf"))

@@ -95,14 +95,15 @@ def models() -> tuple[Listing, ...]:
 
 def _described(path: Path) -> tuple[Model, bool]:
     """A model from a file, and whether that is a description of our own."""
-    from .gguf_model import read_gguf
+    from .gguf_model import in_folder, read_gguf
     from .huggingface import load_json, read_model
 
     ending = path.suffix.lower()
     if ending == ".gguf":
         return read_gguf(path), False
     if path.is_dir() and ending not in (".toml", ".json"):
-        return read_model(path), False
+        file = in_folder(path)
+        return read_gguf(file) if file else read_model(path), False
     given = parsed(path, changed(path)) if ending == ".toml" else load_json(path)
     inside = given.get("description")
     if "groups" not in given and isinstance(inside, dict) and "groups" in inside:

@@ -35,6 +35,18 @@ def read_gguf(path: Path) -> Model:
     return build(describe(header, path.name))
 
 
+def in_folder(folder: Path) -> Path | None:
+    """The .gguf file of a folder that has no config.json; None where there is none, or a config."""
+    if (folder / "config.json").exists():
+        return None
+    files = sorted(p for p in folder.glob("*.gguf") if "mmproj" not in p.name.lower())
+    first = [p for p in files if not re.search(r"-(?!00001)\d{5}-of-\d{5}\.gguf$", p.name)]
+    if len(first) > 1:
+        names = ", ".join(p.name[:60] for p in first[:3])
+        raise BadInput(f"{shown_path(folder)} holds {len(first)} files of models ({names}, ...); give one of them")
+    return first[0] if first else None
+
+
 def describe(header: Header, name: str) -> dict[str, Any]:
     """Our description of the model in a file."""
     arch = header.said.get("general.architecture")
