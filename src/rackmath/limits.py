@@ -1,4 +1,4 @@
-"""Limits of numbers that people give: one record, and one table for the options of every command.
+"""Limits of numbers that people give: one record, and one table of the largest of each dimension.
 
 A number outside its limits is a slip of units or of a key, never a question, so it is refused with the limits in the
 sentence. Fields of descriptions and machines keep tables of the same records (`world.description`, `world.spec`).
@@ -62,15 +62,6 @@ DIMENSION_MOST: dict[str, float] = {
 }  # fmt: skip
 """No quantity is larger than this, by its dimension in SI units; counts include the FLOPs of a training run."""
 
-OPTION_MOST: dict[str, float] = {
-    "rate": 1e6, "spare": 1e6, "power_limit": 1e12, "isl": 1e9, "osl": 1e9, "context": 1e9, "max_context": 1e9,
-    "batch": 1e9, "users": 1e9, "seats": 1e9, "prefill": 1e9, "gpus": 1e6, "max_domain": 1e6, "stages": 4096,
-    "micro_batches": 1e6,
-    "max_ttft": 1e9, "max_tpot": 1e9, "min_interactivity": 1e6,
-}  # fmt: skip
-"""Tighter ends for options by their name: a fleet's requests per second, tokens of a request, devices, ..."""
-
-
 SETTINGS: dict[str, Limit] = {
     "bytes": Limit(most=1e15), "s": Limit(most=3600), "share": Limit(least=1e-6, most=1), "count": Limit(most=1e6),
     "engine.chunk_tokens": Limit(least=1, most=1e9), "efficiency.imbalance": Limit(least=1, most=1e4),
@@ -89,14 +80,14 @@ def check_setting(value: float, dimension: str, name: str) -> float:
 
 
 def check_size(value: float, given: object, dimension: str, name: str) -> float:
-    """A quantity within the limits of its option, or of its dimension.
+    """A quantity within the limits of its dimension; inputs of questions state tighter ones (`questions.fields`).
 
     >>> check_size(1e300, "1e300/s", "1/s", "rate")
     Traceback (most recent call last):
     ...
-    rackmath.errors.BadInput: rate = '1e300/s' is out of range; give at most 1,000,000 in 1/s
+    rackmath.errors.BadInput: rate = '1e300/s' is out of range; give at most 1e+12 in 1/s
     """
-    most = min(DIMENSION_MOST[dimension], OPTION_MOST.get(name, math.inf))
+    most = DIMENSION_MOST[dimension]
     unit = "" if dimension in ("count", "share") else f" in {dimension}"
     if not abs(value) <= most:
         end = f"at most {_plain(most)}" if value > 0 else f"at least {_plain(-most)}"

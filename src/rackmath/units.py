@@ -55,8 +55,8 @@ LONGEST = 80
 _QUANTITY = re.compile(r"^\s*(\$?)\s*([-+]?(?:\d[\d_]*\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*([^\s\d].*?)?\s*$")
 
 
-def parse(text: str | float, dimension: str, *, name: str = "value") -> float:
-    """A number in SI units from text; `dimension` is a key of `UNITS`.
+def parse(text: str | float, dimension: str, *, name: str = "value", sized: bool = True) -> float:
+    """A number in SI units from text; `dimension` is a key of `UNITS`. Unless `sized`, the caller holds it to limits.
 
     >>> parse("3.35 TB/s", "bytes/s")
     3350000000000.0
@@ -74,7 +74,7 @@ def parse(text: str | float, dimension: str, *, name: str = "value") -> float:
     if isinstance(text, int) and text.bit_length() > 1000:
         raise BadInput(f"{name} = {shown(text)} has more digits than any quantity; give an ordinary number")
     if isinstance(text, int | float):
-        return _finite(float(text), text, dimension, name)
+        return _finite(float(text), text, dimension, name, sized)
     if text.strip().lower().lstrip("+-") in ("inf", "infinity", "nan"):
         raise BadInput(f"{name} = {text!r} is not finite; give an ordinary number")
     match = _QUANTITY.match(text) if len(text) <= LONGEST else None
@@ -102,7 +102,7 @@ def parse(text: str | float, dimension: str, *, name: str = "value") -> float:
             f"{name} = {text!r} has the unknown unit {unit!r}{did_you_mean(unit, UNITS[dimension])}"
             f"; write it like {example!r}"
         )
-    return _finite(number * factor, text, dimension, name)
+    return _finite(number * factor, text, dimension, name, sized)
 
 
 def _caseless(dimension: str, unit: str) -> float | None:
@@ -113,10 +113,10 @@ def _caseless(dimension: str, unit: str) -> float | None:
     return found.pop() if len(found) == 1 else None
 
 
-def _finite(value: float, given: object, dimension: str, name: str) -> float:
+def _finite(value: float, given: object, dimension: str, name: str, sized: bool) -> float:
     if not math.isfinite(value):
         raise BadInput(f"{name} = {shown(given)} is not finite; give an ordinary number")
-    return check_size(value, given, dimension, name)
+    return check_size(value, given, dimension, name) if sized else value
 
 
 def _example(dimension: str, digits: str = "8") -> str:

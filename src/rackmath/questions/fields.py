@@ -15,6 +15,7 @@ from types import NoneType
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 from ..errors import BadInput, shown, unknown
+from ..limits import check_size
 from ..units import parse
 
 LONGEST_TEXT = 4096
@@ -272,10 +273,11 @@ class Spec:
 
     def _number(self, given: Any) -> float | int:
         of, name = self.field, self.name
-        value = parse(given, of.unit, name=name)
+        value = parse(given, of.unit, name=name, sized=False)
         inside = of.least <= value <= of.most and value > of.above
         if not inside or (of.whole and value != int(value)):
             raise BadInput(f"{name} = {given} is out of range; give {of.range}")
+        check_size(value, given, of.unit, name)
         return int(value) if of.whole or (value == int(value) and abs(value) < 2**53) else value
 
 
@@ -393,7 +395,6 @@ def _plain(value: Any, record: bool) -> Any:
 
 def no_part(question: Any, where: str, *names: str) -> None:
     """Refuse inputs that were given and play no part in the question, for a reason of more than `Needs` can say."""
-    known = specs(type(question))
-    for name in names:
-        if getattr(question, name) != known[name].default:
-            raise BadInput(f"{known[name].option} plays no part {where}; leave it out")
+    for name, spec in specs(type(question)).items():
+        if name in names and getattr(question, name) != spec.default:
+            raise BadInput(f"{spec.option} plays no part {where}; leave it out")
