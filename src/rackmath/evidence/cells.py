@@ -100,6 +100,9 @@ class CellReader:
             self.readings.append(f"{tp * dp:g} is tp x ep: {moe_tp:g} devices")
             tp, dp = (1.0, moe_ep) if dp > 1 else (moe_tp, 1.0)
         ep = moe_ep
+        if product and dp > 1 < tp and moe_tp == 1 and moe_ep == tp * dp and tp % dp == 0:
+            self.readings.append(f"ep = {moe_ep:g} is tp x attention DP: {tp:g} devices hold both")
+            ep, tp = tp, tp / dp
         if prefix and moe_tp > 1 < moe_ep and tp == moe_tp * moe_ep:
             self.readings.append(
                 f"{prefix[:-1]} ep = {moe_ep:g} of {tp:g} devices is the prefill pool's: experts whole"
