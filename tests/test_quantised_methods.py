@@ -6,6 +6,7 @@ zero point over the weights that share them, and tables per matrix where a metho
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Callable
@@ -252,6 +253,57 @@ def test_every_row_of_the_table_is_read() -> None:
             model = quantised(of(name, **least.get(row["names"][0], {})))  # type: ignore[arg-type]
             assert 2 * TABLE < weight_bytes(model) <= 2 * sum(parameters(model).values())
     assert len(METHODS) >= 80
+
+
+TRANSFORMERS = (
+    "awq bitsandbytes gptq aqlm quanto quark fouroversix fp_quant eetq higgs hqq compressed-tensors fbgemm_fp8 torchao "
+    "bitnet vptq spqr fp8 gguf nvfp4 mxfp8 auto-round mxfp4 metal sinq gemma"
+)
+"""Methods of transformers 5.24 (quantizers/auto.py)."""
+
+VLLM = (
+    "aqlm awq auto_awq cpu_awq deepspeedfp tpu_int8 fp8 ptpc_fp8 fbgemm_fp8 fp_quant deepgemm_fp8 modelopt modelopt_fp4 "
+    "modelopt_mxfp8 marlin bitblas gguf gptq_marlin_24 gptq_marlin gptq_bitblas awq_marlin gptq auto_gptq qqq hqq "
+    "compressed-tensors bitsandbytes experts_int8 neuron_quant ipex quark moe_wna16 torchao auto-round inc mxfp4 "
+    "gpt_oss_mxfp4 deepseek_v4_fp8 fp8_per_tensor fp8_per_block fp8_per_channel int8_per_channel_weight_only mxfp8 "
+    "nvfp4_per_token petit_nvfp4 squeezellm"
+)
+"""Methods of vLLM's registry from 2025 to 2026; `humming` and `online` make weights anew from those of others."""
+
+
+@pytest.mark.parametrize("name", sorted({*TRANSFORMERS.split(), *VLLM.split()}))
+def test_methods_of_transformers_and_vllm_are_known(name: str) -> None:
+    assert name.replace("_", "-") in METHODS or name in ("compressed-tensors", "gguf")
+
+
+@pytest.mark.parametrize("inside", [True, False])
+def test_a_section_of_modelopt_carried_over_whole(inside: bool, tmp_path: Path) -> None:
+    whole = {"producer": {"name": "modelopt"}, "quantization": {
+        "quant_algo": "NVFP4", "group_size": 16, "kv_cache_quant_algo": "FP8", "exclude_modules": ["lm_head"]}}  # fmt: skip
+    if inside:
+        model = quantised({**whole, "quant_method": "modelopt"})
+    else:
+        (tmp_path / "config.json").write_text(json.dumps(LLAMA))
+        (tmp_path / "hf_quant_config.json").write_text(json.dumps(whole))
+        model = read_model(tmp_path)
+    assert (model.precision.mlp.name, model.precision.kv.name, model.notes) == ("nvfp4", "fp8", ())
+
+
+@pytest.mark.parametrize(
+    ("file", "section", "form"),
+    [
+        ("quantize_config", {"bits": 4, "group_size": 128, "damp_percent": 0.01, "desc_act": True, "sym": True}, "w4a16"),
+        ("quant_config", {"zero_point": True, "q_group_size": 64, "w_bit": 4, "version": "GEMM"}, "w4a16_g64_z"),
+        ("quantization_config", {"quant_method": "auto-round", "bits": 2, "group_size": 32, "sym": True}, "w2a16_g32"),
+        ("quant_model_description", {f"model.layers.{i}.mlp.{p}_proj.weight": "W8A8_DYNAMIC" for i in range(32)
+                                     for p in ("gate", "up", "down")}, "int8"),
+    ],
+)  # fmt: skip
+def test_files_of_tools_beside_the_config(tmp_path: Path, file: str, section: dict[str, Any], form: str) -> None:
+    for name, beside in (("config.json", f"{file}.json"), ("mine.json", f"mine_{file}.json")):
+        (tmp_path / name).write_text(json.dumps(LLAMA))
+        (tmp_path / beside).write_text(json.dumps(section))
+        assert read_model(tmp_path / name).precision.mlp.name == form
 
 
 def test_the_documented_tables_are_in_step() -> None:

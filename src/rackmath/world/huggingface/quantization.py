@@ -221,6 +221,8 @@ def _merged(outer: Config, text: Config, quant: Mapping[str, Any] | None) -> Con
     if not own and outer.has("quip_params"):
         params = outer.section("quip_params")
         mine = {**(params.raw if params else {}), "quant_method": "quip"}
+    inner = mine.pop("quantization", None)  # ModelOpt's own file, carried over whole
+    mine = {**(inner if isinstance(inner, Mapping) else {}), **mine}
     beside = section_of("", quant) if quant else {}
     both = {**beside, **mine}
     if both and not any(both.get(key) for key in ("quant_method", "quant_algo", "quantized_layers", "config_groups")):
