@@ -256,14 +256,14 @@ def test_every_row_of_the_table_is_read() -> None:
 
 
 TRANSFORMERS = (
-    "awq bitsandbytes gptq aqlm quanto quark fouroversix fp_quant eetq higgs hqq compressed-tensors fbgemm_fp8 torchao "
-    "bitnet vptq spqr fp8 gguf nvfp4 mxfp8 auto-round mxfp4 metal sinq gemma"
+    "awq bitsandbytes gptq aqlm quanto quark fouroversix fp_quant eetq higgs hqq compressed-tensors fbgemm_fp8 "
+    "torchao bitnet vptq spqr fp8 gguf nvfp4 mxfp8 auto-round mxfp4 metal sinq gemma"
 )
 """Methods of transformers 5.24 (quantizers/auto.py)."""
 
 VLLM = (
-    "aqlm awq auto_awq cpu_awq deepspeedfp tpu_int8 fp8 ptpc_fp8 fbgemm_fp8 fp_quant deepgemm_fp8 modelopt modelopt_fp4 "
-    "modelopt_mxfp8 marlin bitblas gguf gptq_marlin_24 gptq_marlin gptq_bitblas awq_marlin gptq auto_gptq qqq hqq "
+    "aqlm awq auto_awq cpu_awq deepspeedfp tpu_int8 fp8 ptpc_fp8 fbgemm_fp8 fp_quant deepgemm_fp8 modelopt "
+    "modelopt_fp4 modelopt_mxfp8 marlin bitblas gguf gptq_marlin_24 gptq_marlin gptq_bitblas awq_marlin gptq auto_gptq qqq hqq "
     "compressed-tensors bitsandbytes experts_int8 neuron_quant ipex quark moe_wna16 torchao auto-round inc mxfp4 "
     "gpt_oss_mxfp4 deepseek_v4_fp8 fp8_per_tensor fp8_per_block fp8_per_channel int8_per_channel_weight_only mxfp8 "
     "nvfp4_per_token petit_nvfp4 squeezellm"
@@ -278,8 +278,8 @@ def test_methods_of_transformers_and_vllm_are_known(name: str) -> None:
 
 @pytest.mark.parametrize("inside", [True, False])
 def test_a_section_of_modelopt_carried_over_whole(inside: bool, tmp_path: Path) -> None:
-    whole = {"producer": {"name": "modelopt"}, "quantization": {
-        "quant_algo": "NVFP4", "group_size": 16, "kv_cache_quant_algo": "FP8", "exclude_modules": ["lm_head"]}}  # fmt: skip
+    said = {"quant_algo": "NVFP4", "group_size": 16, "kv_cache_quant_algo": "FP8", "exclude_modules": ["lm_head"]}
+    whole = {"producer": {"name": "modelopt"}, "quantization": said}
     if inside:
         model = quantised({**whole, "quant_method": "modelopt"})
     else:
@@ -292,9 +292,9 @@ def test_a_section_of_modelopt_carried_over_whole(inside: bool, tmp_path: Path) 
 @pytest.mark.parametrize(
     ("file", "section", "form"),
     [
-        ("quantize_config", {"bits": 4, "group_size": 128, "damp_percent": 0.01, "desc_act": True, "sym": True}, "w4a16"),
+        ("quantize_config", {"bits": 4, "group_size": 128, "damp_percent": 0.01, "sym": True}, "w4a16"),
         ("quant_config", {"zero_point": True, "q_group_size": 64, "w_bit": 4, "version": "GEMM"}, "w4a16_g64_z"),
-        ("quantization_config", {"quant_method": "auto-round", "bits": 2, "group_size": 32, "sym": True}, "w2a16_g32"),
+        ("quantization_config", of("auto-round", bits=2, group_size=32, sym=True), "w2a16_g32"),
         ("quant_model_description", {f"model.layers.{i}.mlp.{p}_proj.weight": "W8A8_DYNAMIC" for i in range(32)
                                      for p in ("gate", "up", "down")}, "int8"),
     ],
