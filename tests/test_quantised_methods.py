@@ -262,11 +262,12 @@ TRANSFORMERS = (
 """Methods of transformers 5.24 (quantizers/auto.py)."""
 
 VLLM = (
-    "aqlm awq auto_awq cpu_awq deepspeedfp tpu_int8 fp8 ptpc_fp8 fbgemm_fp8 fp_quant deepgemm_fp8 modelopt "
-    "modelopt_fp4 modelopt_mxfp8 marlin bitblas gguf gptq_marlin_24 gptq_marlin gptq_bitblas awq_marlin gptq auto_gptq qqq hqq "
-    "compressed-tensors bitsandbytes experts_int8 neuron_quant ipex quark moe_wna16 torchao auto-round inc mxfp4 "
-    "gpt_oss_mxfp4 deepseek_v4_fp8 fp8_per_tensor fp8_per_block fp8_per_channel int8_per_channel_weight_only mxfp8 "
-    "nvfp4_per_token petit_nvfp4 squeezellm"
+    "aqlm awq auto_awq cpu_awq deepspeedfp tpu_int8 fp8 ptpc_fp8 fbgemm_fp8 fp_quant deepgemm_fp8 "
+    "modelopt modelopt_fp4 modelopt_mxfp8 marlin bitblas gguf gptq_marlin_24 gptq_marlin gptq_bitblas "
+    "awq_marlin gptq auto_gptq qqq hqq compressed-tensors bitsandbytes experts_int8 neuron_quant ipex "
+    "quark moe_wna16 torchao auto-round inc mxfp4 gpt_oss_mxfp4 deepseek_v4_fp8 fp8_per_tensor "
+    "fp8_per_block fp8_per_channel int8_per_channel_weight_only mxfp8 nvfp4_per_token petit_nvfp4 "
+    "squeezellm"
 )
 """Methods of vLLM's registry from 2025 to 2026; `humming` and `online` make weights anew from those of others."""
 
