@@ -15,7 +15,7 @@ from pathlib import Path
 from rackmath import shipped
 from rackmath.evidence.deployments import Deployment, key
 
-from .kernels import default_data
+from .kernel_rows import default_data
 
 Runs = dict[str, dict[Deployment, set[str]]]
 

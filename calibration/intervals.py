@@ -19,7 +19,7 @@ from rackmath import shipped
 from rackmath.evidence.kinds import answers
 
 from .engines import quantiles
-from .kernels import default_data
+from .kernel_rows import default_data
 
 FILES = {
     "silicon": "serving/inferencex_silicon_sample_aic.csv",

@@ -22,7 +22,7 @@ from rackmath.evidence.kinds import answered, kind_named
 from rackmath.kernel.llamacpp import CLASSES, class_of, constants_of
 from rackmath.world import catalog
 
-from .kernels import default_data
+from .kernel_rows import default_data
 
 Column = NDArray[np.float64]
 START, WIDTH = np.log([0.85, 6e-6, 0.5, 0.95]), np.array([0.3, 0.8, 0.5, 0.1])

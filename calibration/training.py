@@ -35,7 +35,7 @@ from rackmath.evidence.training_sources import SOURCES
 from rackmath.training import constants as known
 from rackmath.training.constants import TrainConstants
 
-from .kernels import default_data
+from .kernel_rows import default_data
 
 Column = NDArray[np.float64]
 Fit = list[tuple[ReportedRun, str, float]]

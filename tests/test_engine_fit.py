@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from hfdata import DATA
 
-from calibration.engines import FILES, Fit, covered_by_others, quantiles
+from calibration.engine_fit import Fit
+from calibration.engines import FILES, covered_by_others, quantiles
 from calibration.runs import guessed, runs
 from rackmath import shipped
 from rackmath.evidence import rows as reader

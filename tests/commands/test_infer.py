@@ -13,7 +13,7 @@ from scipy.stats import multivariate_normal
 
 import rackmath
 from rackmath.decisions.backwards import beliefs as beliefs_of
-from rackmath.decisions.backwards.beliefs import Draws, believing, draw, supply
+from rackmath.decisions.backwards.beliefs import Draws, believing, draw
 from rackmath.decisions.backwards.inverse import UNKNOWNS, infer
 from rackmath.decisions.backwards.likelihood import (
     LEVELS,
@@ -28,6 +28,7 @@ from rackmath.decisions.backwards.likelihood import (
     residuals,
 )
 from rackmath.decisions.backwards.provider import Supply, costs, decode, longer
+from rackmath.decisions.backwards.supply import supply
 from rackmath.economics.pricelist import ListPrice, PriceList, price_list
 from rackmath.errors import BadInput
 from rackmath.evidence import blind

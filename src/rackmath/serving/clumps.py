@@ -128,7 +128,9 @@ class Clumps:
     def __init__(self, users: LoopUsers, steps: LoopSteps) -> None:
         """All numbers of `users` and `steps` are columns of one length."""
         self.users, self.steps = users, steps
-        clients, n = np.asarray(users.clients), len(np.asarray(users.clients))
+        clients = self.clients = np.asarray(users.clients)
+        self.alone, n = np.asarray(steps.alone), len(clients)
+        self.more: Column = np.asarray(steps.step - self.alone)
         self.inside = np.maximum(np.minimum(clients, np.floor(steps.seats)), 1.0)
         self.clumps = np.clip(np.round(self.inside), 1, CLUMPS)
         self.each = self.inside / self.clumps  # clients in a clump
@@ -150,13 +152,11 @@ class Clumps:
 
     def decode_step(self, decoding: Column) -> Column:
         """Seconds of a step in which so many sequences only decode."""
-        return self._shared(np.asarray(np.minimum(decoding / self.users.clients, 1.0)))
+        return self._shared(np.minimum(decoding / self.clients, 1.0))
 
     def _shared(self, share: Column) -> Column:
         """Seconds of a decode-only step that a share of the clients is in."""
-        alone = np.asarray(self.steps.alone)
-        found: Column = alone + (self.steps.step - alone) * share
-        return found
+        return self.alone + self.more * share
 
     def decoding(self, after: Column) -> Column:
         """Sequences that still decode after a decode step."""
@@ -188,7 +188,7 @@ class Clumps:
         record.before.append(self.event_of[which, self.row])
         record.life.append(self.life_of[which, self.row])
         self._send_again(event, which, np.where(apart, few.parts, filled.nth[0] + 1))
-        self._advance(by, tokens, gap, closed, np.where(apart, few.passing, np.nan))
+        self._advance(by, tokens, gap, closed, apart, few.passing)
         self._finish(self.events == event + 1)
 
     def _end_open_step(self, at: Column) -> None:
@@ -256,9 +256,11 @@ class Clumps:
         self.due[at] = self.k + self.ticks * until + length + steps.overhead / steps.step
         self.event_of[at], self.life_of[at] = event, length
 
-    def _advance(self, by: CarryingStep, tokens: Column, gap: Column, closed: Column, passing: Column) -> None:
+    def _advance(
+        self, by: CarryingStep, tokens: Column, gap: Column, closed: Column, apart: NDArray[np.bool_], passing: Column
+    ) -> None:
         """Both clocks go on by the steps that the clump filled, or by those it is scattered over."""
-        apart, first = ~np.isnan(passing), self.steps.prefill_first
+        first = self.steps.prefill_first
         self.ends[self.number, self.row] = self.t + by.full
         self.number = self.number + (closed > 0)
         self.held = np.where(apart, 0.0, np.maximum(self.held + tokens - closed * by.room, 0.0))

@@ -18,12 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ... import shipped
-from ...economics.caching import MONTH
 from ...errors import BadInput, unknown
 from ...units import show
-from ...world import catalog
-from ...world.machine import Machine
-from .provider import Supply
+from .device_prices import machine_columns
 from .sampling import Proposal, scores
 
 DATA = shipped.FACTS / "price_priors.toml"
@@ -197,7 +194,7 @@ def draw(
         hand.columns[name] = np.maximum(hand.columns[name], 1.0)
     for name in ("weights", "cache", "hardware", "hold"):
         hand.pick(name)
-    usual = _machines(hand.of.kinds("hardware"))["usual"][hand.columns["hardware"].astype(int)]
+    usual = machine_columns(hand.of.kinds("hardware"))["usual"][hand.columns["hardware"].astype(int)]
     hand.follow("price_per_hour", "price", usual)
     return Draws(columns=hand.columns, log_weight=hand.log_weight, beliefs=hand.of, scores=hand.scores)
 
@@ -345,88 +342,3 @@ def _attention(h: _Hand) -> None:
         h.log_weight = h.log_weight + np.choose(kind.astype(int), fits)
     else:
         h.columns["kv_bytes"] = layers * np.choose(kind.astype(int), [h.free(f"entry.{k}") for k in kinds])
-
-
-# --- from suppositions to providers -------------------------------------------------------------------------------
-
-
-@functools.cache
-def _machines(names: tuple[str, ...]) -> Mapping[str, Column]:
-    """Columns over machines: peaks by format, memory, and the usual price of an hour."""
-    found = [catalog.machine(name) for name in names]
-    return {
-        "capacity": np.array([float(m.hbm_capacity) for m in found]),
-        "bandwidth": np.array([float(m.hbm_bandwidth) for m in found]),
-        "usual": np.array([usual_price(m) for m in found]),
-        **{kind: np.array([float(m.peak(kind)) for m in found]) for kind in ("bf16", "fp8", "fp4")},
-    }
-
-
-def usual_price(machine: Machine) -> float:
-    """Dollars per device-hour in the middle of what is known: the geometric mean of rental and owner's prices.
-
-    >>> round(usual_price(catalog.machine("h100")), 2)  # $2.95 on demand, $2.35 reserved, $1.55 owned
-    2.21
-    """
-    known = [p for p in (machine.prices.on_demand, machine.prices.reserved, machine.prices.owned) if p]
-    if not known:
-        raise BadInput(f"no price of {machine.name} is known; choose a machine with one, or give its price per hour")
-    return math.exp(sum(map(math.log, known)) / len(known))
-
-
-STORED = {"bf16": 2.0, "fp8": 1.0, "fp4": 0.5625}
-"""Bytes of a weight by format, block scales included."""
-
-
-def supply(d: Draws) -> Supply:
-    """The provider that each supposition describes."""
-    of = d.beliefs
-    machines = _machines(of.kinds("hardware"))
-    machine, weights, hold = (d[k].astype(int) for k in ("hardware", "weights", "hold"))
-    latent = np.isin(d["attention"], [of.kinds("attention").index(k) for k in ("mla", "sparse", "compressed")])
-    rates = {
-        "hbm": d["price_per_hour"] / 3600 / machines["capacity"][machine],
-        "ddr": np.full(len(machine), tier_rate("host DRAM")),
-        "flash": np.full(len(machine), tier_rate("NVMe flash (TLC)")),
-    }
-    return Supply(
-        active=d["active_params"],
-        total=d["total_params"],
-        weight_bytes=np.array([STORED[k] for k in of.kinds("weights")])[weights],
-        kv_bytes=d["kv_bytes"] * np.where(d["cache"] == of.kinds("cache").index("fp8"), 0.5, 1.0),
-        read_share=d["read"],
-        attention_flops=d["attention_flops"] * d["kept_layers"],
-        decode_attention=np.where(latent, ABSORBED, 1.0),
-        peak=np.stack([machines[k] for k in of.kinds("weights")])[weights, machine],
-        hbm_bandwidth=machines["bandwidth"][machine],
-        hbm_capacity=machines["capacity"][machine],
-        price_per_hour=d["price_per_hour"],
-        mfu=d["mfu"],
-        mbu=d["mbu"],
-        overhead=d["overhead"] * d["layers"],
-        context=d["context"],
-        cached=d["cached"],
-        speed=d["speed"],
-        spread=d["spread"],
-        per_pass=d["per_pass"],
-        hold_rate=np.choose(hold, [rates[k] for k in of.kinds("hold")]),
-        reuse=d["reuse"],
-        idle=d["idle"],
-    )
-
-
-ABSORBED = 2 * 128 * (576 + 512) / (2 * 128 * (192 + 128))
-"""Attention FLOPs of a latent cache in decoding over those in prefill: DeepSeek-V3's widths, absorbed."""
-
-
-@functools.cache
-def tier_rate(name: str) -> float:
-    """Dollars per byte and second of a memory tier behind an H100, by the beginning of its name.
-
-    >>> f"{tier_rate('host DRAM'):.1e}"
-    '1.1e-16'
-    """
-    for tier in catalog.machine("h100").tiers:
-        if tier.name.startswith(name) and tier.price_per_byte_month is not None:
-            return tier.price_per_byte_month / MONTH
-    raise unknown("memory tier", name, [t.name for t in catalog.machine("h100").tiers])

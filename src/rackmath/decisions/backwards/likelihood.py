@@ -21,8 +21,9 @@ from ... import shipped
 from ...arrays import Number
 from ...economics.pricelist import PriceList
 from ...errors import unknown
-from .beliefs import Draws, supply
+from .beliefs import Draws
 from .provider import Costs, Supply, costs, decode, faster, holding, longer
+from .supply import supply
 
 DATA = shipped.FITTED / "price_margins.toml"
 
