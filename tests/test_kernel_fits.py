@@ -12,13 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import calibration.kernels as fits
+from calibration.kernel_rows import default_data
 from rackmath.kernel import achieved
 from rackmath.kernel.achieved import KINDS, Achieved, Kernel, kernels
 from rackmath.world import catalog
 
 ROWS = 64
 RNG = np.random.default_rng(7)
-DATA = fits.default_data()
+DATA = default_data()
 needs_data = pytest.mark.skipif(
     not (DATA / "ops").is_dir(), reason=f"needs the measured kernel times in {DATA / 'ops'} (set RACKMATH_DATA)"
 )
