@@ -80,24 +80,28 @@ def git(*words: str) -> str:
     return done.stdout if done.returncode == 0 else ""
 
 
-def base() -> str:
-    """The commit that keys are compared with: where this branch left main, or before their last change."""
+def base() -> tuple[str, bool]:
+    """The commit that keys are compared with, and whether it is where this branch left main.
+
+    On main itself it is the one before their last change; a line may then be older than that change.
+    """
     here, left = git("rev-parse", "HEAD").strip(), git("merge-base", "HEAD", "origin/main").strip()
     if left and (left != here or git("status", "--porcelain", str(KEYS))):
-        return left
+        return left, True
     last = git("log", "-1", "--format=%H", "--", str(KEYS)).strip()
-    return f"{last}~1" if last else ""
+    return f"{last}~1" if last else "", False
 
 
 def unsaid_here() -> list[str]:
     """The same for the working tree against its base; nothing where that is not known."""
-    since = base()
+    since, branched = base()
     before = git("show", f"{since}:docs/keys.json") if since else ""
     if not before:
         return []
     old = set(git("show", f"{since}:CHANGELOG.md").splitlines())
     text = CHANGES.read_text(encoding="utf-8")
-    added = "\n".join(line for line in text.splitlines() if line not in old)
+    unreleased = text.partition("\n## ")[2].partition("\n## ")[0]
+    added = "\n".join(line for line in text.splitlines() if line not in old) if branched else unreleased
     return unsaid(json.loads(before), json.loads(KEYS.read_text(encoding="utf-8")), added, text)
 
 
