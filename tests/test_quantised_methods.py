@@ -21,6 +21,7 @@ from rackmath.world.huggingface import read_model
 from rackmath.world.huggingface.methods import METHODS, ROWS
 from rackmath.world.huggingface.tools import READERS
 from rackmath.world.model import Model
+from rackmath.world.precision import format_named
 
 LLAMA: dict[str, Any] = {
     "model_type": "llama", "vocab_size": 128256, "hidden_size": 4096, "intermediate_size": 14336,
@@ -513,3 +514,11 @@ def test_what_cannot_be_is_refused_in_one_sentence(section: dict[str, Any], says
     assert says in str(caught.value)
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 500
+
+
+@pytest.mark.parametrize(
+    ("word", "bits"),
+    [("awq", 4 + 16 / 128), ("GPTQ-Int8", 8 + 16 / 128), ("w8a8", 8), ("fp8_e5m2", 8), ("bnb-4bit", 4.126953125)],
+)
+def test_words_for_formats(word: str, bits: float) -> None:
+    assert format_named(word).bytes * 8 == bits

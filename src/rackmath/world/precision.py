@@ -84,6 +84,22 @@ ALIASES = {
     "bfloat16": "bf16",
     "float32": "fp32",
     "int4": "w4a16",
+    "awq": "w4a16",
+    "gptq": "w4a16",
+    "gptq_int4": "w4a16",
+    "awq_int4": "w4a16",
+    "gptq_int8": "w8a16_g128",
+    "w8a8": "int8",
+    "w8a8_int8": "int8",
+    "int8_wo": "w8a16",
+    "bnb": "nf4_double",
+    "bnb_4bit": "nf4_double",
+    "bnb_8bit": "int8",
+    "fp8_e4m3": "fp8",
+    "fp8_e5m2": "fp8",
+    "fp8_dynamic": "fp8",
+    "w8a8_fp8": "fp8",
+    "nvfp4a16": "nvfp4_w4a16",
     **GGUF["aliases"],
 }
 
@@ -111,7 +127,8 @@ def format_named(name: str) -> Format:
     0.88671875
     """
     key = name.strip().lower().replace("-", "_")
-    found = FORMATS.get(ALIASES.get(key, key)) or _spelled(key) or _mixture(name.strip())
+    key = ALIASES.get(key, key)
+    found = FORMATS.get(key) or _spelled(key) or _mixture(name.strip())
     if found is None:
         raise unknown("number format", name, [*FORMATS, *ALIASES])
     return found
