@@ -33,10 +33,13 @@ from .table import Table, packaged
 __all__ = ["Config", "describe", "families", "family", "group_layers", "load_json", "read_model"]
 
 _TEXT = ("thinker_config", "text_config", "llm_config", "language_config", "decoder", "decoder_config")
-_MODALITIES = (
-    ("vision_config", "vision"),
-    ("audio_config", "audio"),
-)
+_BESIDE = {
+    "vision_config": "vision encoder", "vq_config": "image tokenizer", "audio_config": "audio encoder",
+    "audio_encoder_config": "audio encoder", "encoder_config": "speech encoder", "codec_config": "audio codec",
+    "acoustic_tokenizer_encoder_config": "audio encoder", "depth_decoder_config": "depth decoder",
+    "talker_config": "talker", "token2wav_config": "vocoder", "code2wav_config": "vocoder",
+}  # fmt: skip
+"""Sections of what stands beside a text model, and what each is."""
 
 
 @functools.cache
@@ -71,10 +74,7 @@ def describe(config: Mapping[str, Any], *, name: str, quant: Mapping[str, Any] |
     precision, remarks = read_precision(outer, text, description, quant)
     description["precision"] = {**description.get("precision", {}), **precision}
     notes = [*description.get("notes", ()), *remarks]
-    encoders = [word for section, word in _MODALITIES if isinstance(config.get(section), Mapping)]
-    if encoders:
-        verb = "encoder is" if len(encoders) == 1 else "encoders are"
-        notes.append(f"the {' and '.join(encoders)} {verb} not costed; image tokens count as input")
+    notes += _beside(config)
     description["notes"] = notes
     return description
 
@@ -108,6 +108,25 @@ def _sibling(path: Path) -> Mapping[str, Any] | None:
         if quant.is_file():
             return section_of(beside, load_json(quant))
     return None
+
+
+def _beside(config: Mapping[str, Any]) -> list[str]:
+    """What stands beside the text model, which is not costed."""
+    levels = [config, *(config[key] for key in ("thinker_config",) if isinstance(config.get(key), Mapping))]
+    listed = [word for level in levels for key, word in _BESIDE.items() if isinstance(level.get(key), Mapping)]
+    found = list(dict.fromkeys(listed))
+    if not found:
+        whole = any(isinstance(level.get(key), Mapping) for level in levels for key in _TEXT)
+        return ["what stands beside the text model is not costed; image tokens count as input"] if whole else []
+    kinds = [kind for kind in ("image", "audio") if any((kind == "image") is _sees(word) for word in found)]
+    named = found[0] if len(found) == 1 else f"{', '.join(found[:-1])} and {found[-1]}"
+    return [
+        f"the {named} {'is' if len(found) == 1 else 'are'} not costed; {' and '.join(kinds)} tokens count as input"
+    ]
+
+
+def _sees(word: str) -> bool:
+    return word.startswith(("vision", "image"))
 
 
 def _innermost(config: Mapping[str, Any]) -> Mapping[str, Any]:
