@@ -238,3 +238,17 @@ def test_the_head_is_tied_where_the_outer_config_says_so() -> None:
     outer = {"model_type": "llava", "text_config": text, "vision_config": {}}
     assert read_model(outer, "m").head_parameters == 0
     assert read_model({**outer, "tie_word_embeddings": False}, "m").head_parameters == 64000
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("qwen2_5_vl", "the vision encoder is not costed; image tokens count as input"),
+        ("qwen2_5_omni_thinker", "the vision encoder and audio encoder are not costed; image and audio tokens"),
+        ("granite_speech", "the speech encoder is not costed; audio tokens count as input"),
+        ("fuyu", "what stands beside the text model is not costed"),
+    ],
+)
+def test_what_stands_beside_a_text_model_is_named(name: str, says: str) -> None:
+    notes = read_model(RECORDED["defaults"][name]["config"], name).notes
+    assert any(says in note for note in notes)
