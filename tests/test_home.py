@@ -109,7 +109,8 @@ def test_what_people_run_fits(model: str, machine: str, precision: str, isl: int
 
 
 def test_what_does_not_fit_says_by_how_much():
-    answer = plan("meta-llama/Llama-3.3-70B-Instruct", "rtx-4090", precision="q4_k_m", isl=2000, osl=500)
+    all_on_the_card = {"precision": "q4_k_m", "isl": 2000, "osl": 500, "gpu_layers": 81}
+    answer = plan("meta-llama/Llama-3.3-70B-Instruct", "rtx-4090", **all_on_the_card)
     assert answer.best is None
     assert "GB short" in answer.answer.reasons[0]
     assert answer.answer.nearest.machine.n_devices == 2
@@ -163,7 +164,10 @@ def test_the_context_that_fits_fills_the_card():
     best = plan("google/gemma-3-27b-it", "rtx-4090", precision="q4_0", isl=2000, osl=300).best
     longest = longest_context(best)
     assert plan("google/gemma-3-27b-it", "rtx-4090", precision="q4_0", isl=longest - 300, osl=300).best is not None
-    assert plan("google/gemma-3-27b-it", "rtx-4090", precision="q4_0", isl=longest + 300, osl=300).best is None
+    assert (
+        plan("google/gemma-3-27b-it", "rtx-4090", precision="q4_0", isl=longest + 300, osl=300, gpu_layers=99).best
+        is None
+    )
 
 
 # --- what is taken where nothing is said ----------------------------------------------------------------------------

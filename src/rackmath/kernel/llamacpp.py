@@ -7,6 +7,7 @@ and LM Studio run the same kernels; MLX is taken to read as fast (no run of it w
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -54,6 +55,21 @@ def constants_of(memory_share: float, launch: float, compute_share: float, packe
         memory_share=dict.fromkeys(KINDS, memory_share) | blocks,
         launch=launch, step_overhead=STEP, source="fitted: llama.cpp",
     )  # fmt: skip
+
+
+HOST = {"memory_share": 0.5, "launch": 1e-5, "compute_share": 0.5}
+"""What processors reach beside a card: half of their bandwidth, chosen on the public speeds of `evidence.host_runs`
+(alone they reached 75 % in one of them). The time between kernels, in which threads wait for each other, and the
+share of the peak are assumptions."""
+
+
+def of_host() -> Efficiency:
+    """What llama.cpp reaches on the processors of a host: not fitted.
+
+    >>> of_host().memory_share["gemm"], of_host().step_overhead
+    (0.5, 0.0)
+    """
+    return replace(constants_of(**HOST), step_overhead=0.0, source="chosen on public speeds: llama.cpp beside a card")
 
 
 @cache

@@ -37,7 +37,7 @@ class Op:
 
     name: str
     kind: str  # key of the efficiency table; "cache" kinds read the cache, the others weights
-    layers: float = 1.0
+    layers: Number = 1.0
     flops: Number = 0.0
     compute: Number = 0.0
     spent: Achieved = NOTHING
@@ -78,6 +78,7 @@ class PassTime:
     hideable: Number = 0.0  # seconds of collectives that could be hidden, and of `by_network` those that are
     hidden: Number = 0.0
     terms: tuple[tuple[Op, Number], ...] = field(default=(), repr=False)
+    places: tuple[tuple[str, Number], ...] = ()  # seconds of the estimate in each of unequal memories
 
     @property
     def bound(self) -> Number:
@@ -102,6 +103,10 @@ class PassTime:
                 strict=True,
             )
         )
+
+
+TIMES = tuple(f.name for f in fields(PassTime) if f.name not in ("terms", "places"))
+"""What of a pass adds up where several run one after the other."""
 
 
 def pass_time(

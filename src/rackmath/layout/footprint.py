@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from ..arrays import Number
+from ..arrays import Mask, Number
 from ..kernel.counts import entry_bytes, stored_entries
 from ..world.engine import Engine
 from ..world.lora import adapter
@@ -15,7 +15,7 @@ from ..world.machine import Machine
 from ..world.model import COMPONENTS, FeedForward, Model
 from ..world.padding import PLAIN, Padding, padding
 from ..world.precision import Precision
-from . import local
+from . import local, spread
 from .pages import ahead_of, request_bytes
 from .parallelism import Layout, kv_heads_of, slots, split, stage_share
 from .reserve import reserve
@@ -33,6 +33,9 @@ class Footprint:
     prompt: Number = 0.0  # cache of one prompt being prefilled
     prompts: Number = 0.0  # most of them at once
     terms: Mapping[str, Number] = field(default_factory=dict)  # of `reserved`
+    host_weights: Number = 0.0  # of the computer's own memory, where it holds a part of the model
+    host_per_sequence: Number = 0.0
+    host_capacity: Number = 0.0
 
     @property
     def room(self) -> Number:
@@ -50,6 +53,15 @@ class Footprint:
         """Bytes in use with `batch` sequences in the replica, spread evenly over its attention-DP groups."""
         rank = np.ceil(batch / layout.dp)
         return self.weights + self.reserved + self.prefilling(rank) + rank * self.per_sequence
+
+    def host_used(self, batch: Number) -> Number:
+        """Bytes of the host's memory in use with `batch` sequences in the replica."""
+        return self.host_weights + np.ceil(batch) * self.host_per_sequence
+
+    def holds(self, batch: Number, layout: Layout) -> Mask:
+        """Whether devices and host have room for `batch` sequences."""
+        here = np.asarray(self.used(batch, layout) <= self.capacity)
+        return here & np.asarray(self.host_used(batch) <= self.host_capacity)
 
 
 def seats(room: Number, per_sequence: Number, prompt: Number, prompts: Number) -> Number:
@@ -128,10 +140,11 @@ def _local(
     model: Model, machine: Machine, precision: Precision, layout: Layout, engine: Engine, context: Number
 ) -> Footprint:
     """The same under a local engine, whose slots have room for `context` tokens each, prompt and answer alike."""
-    weights = device_weight_bytes(local.resident(model), precision, layout)
+    on, host = spread.parted(model, layout) if spread.left(layout) else (model, None)
+    weights = device_weight_bytes(local.resident(on), precision, layout)
     if engine.on_device or machine.unified:
         weights = weights + local.shared_bytes(model, precision)
-    kept = local.padded(model, engine.chunk_tokens)
+    kept = local.padded(on, engine.chunk_tokens)
     per_sequence = device_cache_bytes(kept, precision, layout, local.cells(context))
     driver = local.driver_bytes(machine)
     # scratch grows with the cells of all slots: what one slot adds counts with its cache
@@ -139,15 +152,63 @@ def _local(
     more = local.compute_buffer(model, layout, engine, 2 * context) - one
     terms = {"driver": machine.hbm_capacity - machine.usable, "runtime": driver, "compute buffer": one - more}
     reserved = sum(terms.values(), 0.0)
-    free = machine.hbm_capacity - weights - reserved
-    return Footprint(
+    capacity = machine.hbm_capacity
+    if machine.cards:
+        weights, per_sequence, capacity = _tightest(on, kept, machine, precision, layout, local.cells(context))
+    free = capacity - weights - reserved
+    seated = np.floor(np.maximum(free, 0.0) / np.maximum(per_sequence + more, 1.0))
+    found = Footprint(
         weights=weights,
         reserved=reserved,
         per_sequence=per_sequence + more,
-        capacity=machine.hbm_capacity,
-        batch_max=np.floor(np.maximum(free, 0.0) / np.maximum(per_sequence + more, 1.0)),
+        capacity=capacity,
+        batch_max=seated,
         terms=terms,
     )
+    return found if host is None else _beside_host(found, model, host, machine, precision, engine, context)
+
+
+def _tightest(
+    on: Model, kept: Model, machine: Machine, precision: Precision, layout: Layout, cells: Number
+) -> tuple[Number, Number, Number]:
+    """Weights, cache of a sequence and memory of that of unequal cards which has least room left."""
+    whole, alone = local.resident(on), Layout()
+    layers = device_weight_bytes(spread.headless(on), precision, alone)
+    ends = device_weight_bytes(whole, precision, alone) - layers
+    each = device_cache_bytes(kept, precision, alone, cells)
+    shares = spread.units_on(on, machine, replace(layout, host_layers=0.0))
+    rows = []
+    for i, (card, (units, last)) in enumerate(zip(machine.cards, shares, strict=True)):
+        output = np.where(last, 1.0, 0.0)
+        share = (units - output) / np.maximum(on.n_layers, 1.0)
+        used = layers * share + ends * output
+        here = np.asarray(i < np.asarray(layout.pp))
+        room = float(card.usable) - (float(card.hbm_capacity) - float(card.usable))
+        slack = np.where(here, room - used - each * share, np.inf)
+        rows.append(np.broadcast_arrays(slack, used, each * share, float(card.usable)))
+    least = np.argmin(np.stack([row[0] for row in rows]), axis=0)
+    weights, cache, capacity = (np.choose(least, [row[k] for row in rows]) for k in (1, 2, 3))
+    return weights, cache, capacity
+
+
+def _beside_host(
+    found: Footprint,
+    model: Model,
+    host: Model,
+    machine: Machine,
+    precision: Precision,
+    engine: Engine,
+    context: Number,
+) -> Footprint:
+    """The same with the host's part: its layers and experts, the table of embeddings, and its layers' cache."""
+    weights = device_weight_bytes(host, precision, Layout()) + local.host_bytes(model, precision)
+    each = device_cache_bytes(local.padded(host, engine.chunk_tokens), precision, Layout(), local.cells(context))
+    room = np.maximum(machine.host_capacity - spread.KEEPS, 0.0)
+    seated = np.floor(np.maximum(room - weights, 0.0) / np.maximum(each, 1.0))
+    return replace(
+        found, host_weights=weights, host_per_sequence=each, host_capacity=room,
+        batch_max=np.where(weights <= room, np.minimum(found.batch_max, seated), 0.0),
+    )  # fmt: skip
 
 
 def device_weight_bytes(model: Model, precision: Precision, layout: Layout, padded: Padding = PLAIN) -> Number:

@@ -28,6 +28,7 @@ from .experts import expert_ops
 from .job import Job
 from .overlap import overlapped
 from .parallelism import Layout, kv_heads_of, split
+from .spread import apart, in_turn
 
 ELEMENTWISE_PASSES = 10.0
 """Times a layer's hidden vector crosses memory in norms, residual additions and activations (estimate only)."""
@@ -49,6 +50,9 @@ def forward(
     `keep` retains the single operations for `explain`. With `efficiency.overlap` the engine may split the pass into
     two half batches where that is faster.
     """
+
+    if apart(machine, layout):
+        return in_turn(model, machine, precision, layout, work, efficiency, operations, keep=keep)
 
     def timed(part: Pass) -> PassTime:
         return pass_time(

@@ -34,6 +34,8 @@ class Layout:
     cp: Number = 1.0
     dcp: Number = 1.0
     redundant: Number = 0.0  # copies of experts wanted beside the experts, before an even split adds more
+    host_layers: Number = 0.0  # whole layers that lie with the host (see `layout.spread`)
+    host_experts: Number = 0.0  # of the other layers those whose experts do
 
     @property
     def stage(self) -> Number:
@@ -63,6 +65,8 @@ class Layout:
         parts = [f"TP{self.tp:.0f}"]
         more = (("DP", self.dp), ("CP", self.cp), ("DCP", self.dcp), ("EP", self.ep), ("PP", self.pp))
         parts += [f"{n}{v:.0f}" for n, v in more if v > 1]
+        hosted = ((self.host_layers, "layers"), (self.host_experts, "layers' experts"))
+        parts += [f"+ {v:.0f} {what} on the host" for v, what in hosted if v > 0]
         return " ".join(parts)
 
 
@@ -189,4 +193,6 @@ def kv_heads_of(streams: tuple[Stream, ...]) -> float:
 
 def stage_share(model: Model, layout: Layout) -> Number:
     """Share of the layers in the fullest pipeline stage: ceil(layers / pp) / layers."""
-    return np.ceil(model.n_layers / layout.pp) / model.n_layers
+    layers = np.maximum(model.n_layers, 1.0)
+    found: Number = np.ceil(layers / layout.pp - 1e-9) / layers
+    return found

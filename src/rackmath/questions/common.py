@@ -140,6 +140,23 @@ Users = Annotated[
         panel=TRAFFIC,
     ),
 ]
+GpuLayers = Annotated[
+    float | None,
+    count(
+        "llama.cpp: so many layers on the cards, the output counted as one, the rest with the host. As many as fit if"
+        " not given.",
+        most=1e5,
+        whole=True,
+        panel=CHOICES,
+    ),
+]
+CpuExperts = Annotated[
+    float | None,
+    count(
+        "llama.cpp: the experts of the first so many layers stay with the host.", most=1e5, whole=True, panel=CHOICES
+    ),
+]
+AllExperts = Annotated[bool, flag("llama.cpp: all routed experts stay with the host.", panel=CHOICES)]
 DomainSize = Annotated[
     float | None,
     count("Use scale-up domains of at most so many devices.", least=1, most=1e6, whole=True, panel=CHOICES),

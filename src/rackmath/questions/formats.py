@@ -55,11 +55,11 @@ def precisions(
 
 
 def files_only(one: Precision) -> bool:
-    """Whether GGUF files hold these weights: 16 bits, a file's own mixture, or experts in MXFP4."""
+    """Whether GGUF files hold these weights: 16 bits, a file's own mixture, or a feed-forward part in MXFP4."""
     from ..world.gguf import in_blocks
 
-    parts = (one.attention, one.mlp, one.shared_experts)
-    return all(in_blocks(f.name) for f in parts) and (one.experts.name == "mxfp4" or in_blocks(one.experts.name))
+    parts = (one.mlp, one.shared_experts, one.experts)
+    return in_blocks(one.attention.name) and all(f.name == "mxfp4" or in_blocks(f.name) for f in parts)
 
 
 def at_home(machine: Machine, tries: Sequence[Precision]) -> bool:

@@ -49,6 +49,7 @@ def question(
     machine = catalog.override(machine, of["machine"]) if of["machine"] else machine
     software, tries, said = _served_by(engine, chosen, machine, precision, kv, personal=personal)
     software = replaced(software, "engine", of["engine"])
+    machine = machine if software.local else replace(machine, cards=())  # a server cuts evenly: the least of all
     efficiency = replaced(constants(machine, software), "efficiency", of["efficiency"])
     notes = [
         *_read_as(model, chosen),

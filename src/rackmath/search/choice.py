@@ -8,11 +8,12 @@ from ..arrays import take
 from ..economics.cost import HOUR, Cost, cost, request_cost
 from ..economics.fleet import fleet_of
 from ..layout.parallelism import Layout
+from ..layout.spread import left
 from ..serving.steady import Serving, steady
 from ..world.machine import Machine
 from ..world.precision import Precision
 from .grid import Candidates, Question, price_or_time
-from .trust import Trust, trust
+from .trust import NEVER_FITTED, Trust, trust
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +50,7 @@ def evaluate_plan(question: Question, layout: Layout, precision: Precision, batc
         batch=batch,
         serving=served,
         cost=cost(served, question.machine, question.traffic),
-        intervals=trust(
+        intervals=NEVER_FITTED if left(layout) else trust(
             question, devices=layout.gpus, context=question.traffic.isl + question.traffic.osl,
             users=served.concurrency, dcp=layout.dcp,
         ),
@@ -78,8 +79,11 @@ def movers(best: Plan) -> tuple[tuple[str, float], ...]:
         return unit_cost(evaluate_plan(q, best.layout, best.precision, best.batch)) / base - 1
 
     def with_machine(**changes: float) -> float:
-        scaled = {k: getattr(machine, k) * f for k, f in changes.items()}
-        return change(replace(best.question, machine=replace(machine, **scaled)))
+        def scaled(one: Machine) -> Machine:
+            cards = tuple(scaled(card) for card in one.cards)
+            return replace(one, cards=cards, **{k: getattr(one, k) * f for k, f in changes.items()})
+
+        return change(replace(best.question, machine=scaled(machine)))
 
     eff = best.question.efficiency
     fixed = ("launch", "step_overhead", "sequence_overhead", "host")
@@ -94,4 +98,7 @@ def movers(best: Plan) -> tuple[tuple[str, float], ...]:
         / base
         - 1,
     }
+    if left(best.layout):
+        found["10 % more bandwidth of the host's memory"] = with_machine(host_bandwidth=1.1)
+        found["10 % more FLOP/s of the host"] = with_machine(host_compute=1.1)
     return tuple(sorted(found.items(), key=lambda item: item[1]))

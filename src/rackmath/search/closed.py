@@ -26,7 +26,7 @@ def longest_context(p: Plan) -> float:
 
     def fits(context: np.ndarray) -> np.ndarray:
         room = footprint(q.model, q.machine, p.precision, p.layout, q.engine, context)
-        return np.asarray(room.used(p.batch, p.layout) <= room.capacity)
+        return np.asarray(room.holds(p.batch, p.layout))
 
     low, high = 0.0, float(limit)
     while high - low >= 1:

@@ -30,7 +30,7 @@ Column = NDArray[np.float64]
 STAGES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
 """Numbers of pipeline stages to try."""
 
-CUTS = ("tp", "pp", "dp", "ep", "dcp")
+CUTS = ("tp", "pp", "dp", "ep", "dcp", "host_layers", "host_experts")
 """The cuts of a layout that a search chooses among."""
 
 CHUNK = 16384
@@ -53,6 +53,8 @@ class Question:
     max_gpus: float
     speculation: Speculation | None = None  # how drafts are made, where decoding is speculative
     need: FleetNeed | None = None  # a fleet to size: the search then minimises its cost, not a full replica's
+    gpu_layers: float | None = None  # layers on the cards of a home engine, the output counted as one
+    cpu_moe: float | None = None  # layers whose experts stay with the host
 
     def replica(self, precision: Precision, layout: Layout) -> Replica:
         """A choice of formats and layout, as what serves."""

@@ -213,8 +213,11 @@ def _facts(
         "nodes_dp": nodes > 1 and dp > 1 and local > 0, "nodes_rank": nodes > 1 and dp == 1,
         "nodes_ray": nodes > 1 and dp > 1 and not local,
     }  # fmt: skip
+    hosted, moved = float(layout.host_layers), float(layout.host_experts)
+    facts |= {"hosted": hosted + moved > 0, "hosted_experts": moved > 0}
     share = float(share_in_force(q.engine, q.machine, layout))
     values = {
+        "gpu_layers": int(q.model.n_layers + 1 - hosted), "cpu_moe": math.ceil(hosted + moved - 1e-9),
         "model": q.model.name, "tp": tp, "pp": pp, "dp": dp, "cp": cp, "dcp": dcp, "ep": ep, "stage": stage,
         "trt_tp": tp * dp, "redundant": int(spare), "seqs": math.ceil(batch - 1e-9),
         "seqs_rank": math.ceil(batch / dp - 1e-9), "tokens": tokens, "tokens_all": tokens * dp,

@@ -13,6 +13,7 @@ from ..units import show
 from ..world.workload import Objectives
 from .choice import Plan, movers, plan_at, plan_cost
 from .grid import Candidates, Question, chunks, join, layouts
+from .hosted import asked, may_spill, spilled
 from .ranking import Front, by_power, candidates, front, meeting, power, ranking, refine
 from .reasons import closest, does_not_fit, missed, too_slow, violation, why
 
@@ -63,7 +64,7 @@ def _on_more_devices(question: Question, objectives: Objectives) -> Plan | None:
     It meets the objectives where that is possible with so many devices, and comes closest to them where not.
     """
     machine = question.machine
-    for times in (2, 3, 4, 6, 8, 16, 32):
+    for times in () if machine.cards else (2, 3, 4, 6, 8, 16, 32):
         n = machine.n_devices * times
         many = replace(machine, name=f"{n:g}x{machine.accelerator}", n_devices=n)
         found = _plan_one(replace(question, machine=many, max_gpus=n), objectives)
@@ -78,7 +79,10 @@ def _plan_one(question: Question, objectives: Objectives) -> Answer:
     every = layouts(question.model, question.machine, question.max_gpus, question.engine)
     if not len(np.asarray(every.tp)):
         return _nothing(question, objectives, ("no layout divides this model over this machine",))
+    every = asked(question, every)
     table = join([c for c in chunks(question, every) if len(c)])
+    if not table.fits.any() and may_spill(question):
+        table = join([table, *(c for c in chunks(question, spilled(question, every)) if len(c))])
     possible = table.fits & table.keeps_pace
     if not possible.any():
         reason = does_not_fit(question, every) if not table.fits.any() else too_slow(question)

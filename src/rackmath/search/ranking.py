@@ -11,9 +11,10 @@ from ..arrays import take
 from ..economics.cost import HOUR, billed_devices
 from ..economics.fleet import fleet
 from ..layout.parallelism import Layout
+from ..layout.spread import left
 from ..world.precision import Precision
 from ..world.workload import Objectives
-from .grid import Candidates, Question, evaluate, join, price_or_time
+from .grid import CUTS, Candidates, Question, evaluate, join, price_or_time
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +55,7 @@ def ranking(question: Question, table: Candidates, allowed: NDArray[np.bool_]) -
 
 def _key(table: Candidates, row: int) -> tuple[float, ...]:
     one = take(table.layout, row)
-    return (float(one.tp), float(one.pp), float(one.dp), float(one.ep), float(table.precision[row]))
+    return (*(float(getattr(one, cut)) for cut in CUTS), float(table.precision[row]))
 
 
 def refine(
@@ -99,7 +100,8 @@ def candidates(question: Question, table: Candidates, order: NDArray[np.intp]) -
     """The first row of distinct layouts and formats of a ranking, from the best to the worst."""
     layout = take(table.layout, order)
     keys = np.asarray(table.precision[order], dtype=np.int64)
-    for column in (layout.tp, layout.pp, layout.dp, layout.ep):
+    hosted = (layout.host_layers, layout.host_experts) if left(layout) else ()
+    for column in (layout.tp, layout.pp, layout.dp, layout.ep, *hosted):
         keys = keys * 8192 + np.asarray(column, dtype=np.int64)
     first = np.sort(np.unique(keys, return_index=True)[1])
     ranks = np.unique(np.geomspace(1, len(first), CANDIDATES).round().astype(int)) - 1  # denser among the best

@@ -17,6 +17,7 @@ from ..units import plural, show
 from ..world.workload import Objectives
 from .choice import Plan, evaluate_plan, plan_cost
 from .grid import Candidates, Question
+from .hosted import host_too_small
 
 
 def violation(candidate: Plan, objectives: Objectives) -> float:
@@ -91,7 +92,8 @@ def does_not_fit(question: Question, every: Layout) -> str:
             together = "device holds" if one.gpus == 1 else f"{one.gpus:.0f} devices hold"
             text += f" (the {together} {show(have, 'B')}{'' if one.gpus == 1 else ' together'})"
         stories.append((float(np.asarray(need)[row]), text))
-    return min(stories)[1]
+    host = host_too_small(question, every)
+    return min(stories)[1] + (f"; {host}" if host else "")
 
 
 def why(best: Plan, other: Plan, objectives: Objectives) -> str:

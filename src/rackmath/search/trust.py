@@ -58,6 +58,10 @@ def trust(question: Question, *, devices: Number, context: Number, users: Number
     return Trust(tpot=of("tpot"), ttft=of("ttft"))
 
 
+_HOSTED = replace(NOT_CALIBRATED, reason="a part of the model lies with the host, and no such run was fitted")
+NEVER_FITTED = Trust(tpot=_HOSTED, ttft=_HOSTED)
+"""Of a model over the memories of cards and host."""
+
 FEW_KERNELS = 4.0
 """Factor on the log width for mixtures of experts: they have many small kernels, which newer software fuses."""
 

@@ -13,8 +13,8 @@ more tokens.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 import numpy as np
 
@@ -22,7 +22,7 @@ from ..arrays import Number
 from ..errors import BadInput
 from ..kernel.counts import Pass
 from ..kernel.efficiency import Efficiency
-from ..kernel.roofline import PassTime
+from ..kernel.roofline import TIMES, PassTime
 from ..layout.footprint import Footprint, device_cache_bytes, device_weight_bytes, seats
 from ..layout.forward import forward
 from ..layout.parallelism import Layout
@@ -179,8 +179,9 @@ def with_drafts(
 
 def _sum(one: PassTime, other: PassTime | None, times: Number) -> PassTime:
     """`times` x one + other, field by field; single operations are kept of the other only."""
-    names = [f.name for f in fields(PassTime) if f.name != "terms"]
-    total = {n: times * getattr(one, n) + (getattr(other, n) if other is not None else 0.0) for n in names}
+    total: dict[str, Any] = {
+        n: times * getattr(one, n) + (getattr(other, n) if other is not None else 0.0) for n in TIMES
+    }
     return PassTime(**total, terms=other.terms if other is not None else ())
 
 

@@ -207,8 +207,8 @@ def paced(replica: Replica, traffic: Traffic, mix: Interleaving, *, keep: bool =
 
 
 def uneven_stages(replica: Replica) -> Number:
-    """The fullest stage's share of the layers over an even one: it sets the pace. At least 1."""
-    return stage_share(replica.model, replica.layout) * replica.layout.pp
+    """The fullest stage's share of the layers over an even one: it sets the pace. 1 where cards work in turn."""
+    return 1.0 if replica.engine.local else stage_share(replica.model, replica.layout) * replica.layout.pp
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -296,7 +296,7 @@ def steady(replica: Replica, traffic: Traffic, batch: Number, *, bounds: bool = 
         memory=memory,
         decode=pace.decode,
         mixed_pass=pace.mixed,
-        fits=(memory <= holds.capacity) & (traffic.closed | (batch <= open_seats(holds.batch_max) * (1 + 1e-9))),
+        fits=holds.holds(batch, layout) & (traffic.closed | (batch <= open_seats(holds.batch_max) * (1 + 1e-9))),
         keeps_pace=mix.needed <= BUSY_LIMIT * mix.room,
     )
 

@@ -104,7 +104,7 @@ def _operation(op: Op, seconds: float, fits: Fits, load: Load | None) -> Node:
     gaps = product("gaps", "s", kernels, fits.seconds("launch"))
     if op.kind == "network":
         parts = (product("exchanging", "s", n, _collective(op, fits)), product("launches", "s", n, gaps))
-        return _half(stated("sum", op.name, seconds, "s", *parts))
+        return _half(stated("sum", op.name, seconds, "s", *parts), fits)
     of = fits.of(op)
     start = Node(name="kernels starting", value=float(op.spent.launch), unit="s")
     if len(of) == 1 and of[0].latency.value:
@@ -112,12 +112,14 @@ def _operation(op: Op, seconds: float, fits: Fits, load: Load | None) -> Node:
         start = stated("product", "kernels starting", float(op.spent.launch), "s", times, of[0].latency)
     launches = product("launches", "s", n, total("of a layer", "s", start, gaps))
     busy = product("running", "s", n, _at_work(op, fits.q, of[0] if len(of) == 1 else None, load))
-    return _half(stated("sum", op.name, seconds, "s", busy, launches, *(fit.node for fit in of)))
+    return _half(stated("sum", op.name, seconds, "s", busy, launches, *(fit.node for fit in of)), fits)
 
 
-def _half(node: Node) -> Node:
-    """The node, or its value with a note where two half batches took turns: its terms are those of the whole."""
-    note = "two half batches in turn"
+def _half(node: Node, fits: Fits) -> Node:
+    """The node, or its value with a note where its terms are another's: of the whole of two half batches in turn, or
+    of the least of unequal cards and the host."""
+    elsewhere = fits.q.machine.cards or "on the host" in node.name
+    note = "with the constants of where it lies" if elsewhere else "two half batches in turn"
     return node if node.follows() else Node(name=node.name, value=node.value, unit="s", note=note)
 
 

@@ -15,6 +15,7 @@ from ..search.choice import evaluate_plan, plan_cost
 from ..search.closed import longest_context
 from ..search.grid import price_or_time
 from ..search.trust import Span, rate_span, time_span
+from . import places
 from .passes import memory
 from .setting import engine, known_price, layout, precision
 
@@ -122,6 +123,7 @@ def chosen(p: Plan) -> Record:
         "mixed_share": s.mixed,
         "prefill_chunk": s.chunk,
         "memory": memory(s.footprint, float(s.memory)),
+        **({} if (split := places.split(p)) is None else {"split": split}),
         "cost": prices(p),
     }
 

@@ -77,7 +77,7 @@ class Machine:
     tiers: tuple[Tier, ...] = ()
     host_capacity: Number = 0.0  # memory of the computer that weights may lie in; 0: none beside the device's
     host_bandwidth: Number = 0.0  # at which its processors read it
-    host_compute: Number = 0.0  # FLOP/s of its processors on weights in 16 bits
+    host_compute: Number = 0.0  # operations a second of its processors on the weights of a file
     cards: tuple[Machine, ...] = ()  # where they differ, in order
     vendor: str = ""
     year: int = 0

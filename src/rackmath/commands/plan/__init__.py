@@ -16,12 +16,15 @@ from ...answers.parts import Answer
 from ...questions.common import (
     CHOICES,
     Adapters,
+    AllExperts,
     CachedShare,
     CacheFormats,
+    CpuExperts,
     DomainSize,
     EngineName,
     Extrapolate,
     FamilyFile,
+    GpuLayers,
     InputTokens,
     Machines,
     MaxTpot,
@@ -65,6 +68,9 @@ class Planning:
     kv: CacheFormats = None
     gpus: ReplicaSize = None
     max_domain: DomainSize = None
+    gpu_layers: Annotated[GpuLayers, needs("mode", among=("aggregated",))] = None
+    n_cpu_moe: Annotated[CpuExperts, needs("mode", among=("aggregated",))] = None
+    cpu_moe: Annotated[AllExperts, needs("mode", among=("aggregated",))] = False
     mode: Annotated[
         str,
         one_of(

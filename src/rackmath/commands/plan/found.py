@@ -83,6 +83,7 @@ def _one(
         asked = for_fleet(on_devices(asked, q.gpus), need)
         if asked.engine.local and asked.traffic.users is None:
             asked = replace(asked, traffic=replace(choices["traffic"], users=1.0, closed=True))
+        asked = replace(asked, gpu_layers=q.gpu_layers, cpu_moe=math.inf if q.cpu_moe else q.n_cpu_moe)
         if q.draft is not None:
             drafts, by = speculation_of(
                 asked.model, asked.precisions[0], q.draft, depth=q.depth, acceptance=q.acceptance

@@ -13,7 +13,7 @@ from ...search.closed import longest_context
 from ...search.either import PlanAnswer
 from ...search.plan import Answer as Found
 from ...units import plural
-from ...views import passes, plan_charts, plan_terms, plans, setting
+from ...views import passes, places, plan_charts, plan_terms, plans, setting
 from ...views import plan_parts as parts
 from ...views.setting import RESOURCES, formats
 
@@ -81,6 +81,7 @@ def chosen(best: Plan, found: Found) -> Iterator[Block]:
         yield _numbers(best, found)
     yield from _binds(best, found)
     yield memory(passes.memory(best.serving.footprint, float(best.serving.memory)))
+    yield from places.blocks(best)
     yield from _request(best) if best.question.traffic.users is not None else _load(best)
 
 
@@ -107,11 +108,15 @@ def _for_users(p: Plan) -> Frame:
         "replicas": many, "context": longest_context(p),
     }  # fmt: skip
     on = plans.on_devices(values["gpus"], values["most"])
-    where = "{layout}   {formats}"
+    where, apart = "{layout}   {formats}", False
     if p.question.engine.local:
         turn = "layers over {gpus:whole} GPUs, which work in turn   {formats}"
         where = turn if values["gpus"] > 1 else on.removesuffix(" per replica") + "   {formats}"
+        apart = places.split(p) is not None
+        where = "{formats}" if apart else where
     says = ["*{speed:.3g} tok/s" + each + "*, first token after {ttft:s}", where]
+    if apart:
+        says.insert(1, places.where(p))
     if many > 1:
         says.append("{replicas:whole} replicas " + on + ", {batch:count} users or fewer in each")
     says.append("{context:tokens} tokens of context fit" + each)
