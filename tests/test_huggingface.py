@@ -23,7 +23,7 @@ REFUSED = {
     "deepseek_ocr2": "lacks 'num_experts_per_tok'", "diffusion_gemma": "denoises blocks of tokens",
     "evolla": "protein encoder's output", "gemma4_unified_assistant": "drafts for a Gemma 4",
     "pi0": "an action expert", "qwen4_exp": "embeddings of n-grams", "qwen4_exp_text": "embeddings of n-grams",
-    "inkling2_loop": "loop_gate_rank", "inkling2_loop_text": "loop_gate_rank",
+    "inkling2_loop": "loop_layer_index_start", "inkling2_loop_text": "loop_layer_index_start",
 }  # fmt: skip
 """Families of the library that are refused, each with the fact that is missing."""
 

@@ -6,8 +6,10 @@ import inspect
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
-from rackmath.world.huggingface import families
+from rackmath.errors import BadInput
+from rackmath.world.huggingface import families, read_model
 from rackmath.world.huggingface.registry import FAMILIES
 from rackmath.world.huggingface.table import RESERVED, packaged
 
@@ -29,11 +31,14 @@ def pages() -> str:
             coded.setdefault(about, []).append(name)
     recorded = json.loads(COUNTS.read_text(encoding="utf-8"))
     held = sum("counts" in found for found in recorded["defaults"].values())
+    whole, refused = answered(recorded["defaults"])
     lines = [
         BEGIN,
         "",
         f"Counts by component equal those of transformers {recorded['transformers']}, built on the meta device, for"
-        f" {held} default configurations and styles of families (`tests/against/record_transformers.py`).",
+        f" {held} default configurations and styles of families (`tests/against/record_transformers.py`). Of its"
+        f" {whole} decoder and vision-language families {whole - len(refused)} are answered and {len(refused)} refused:"
+        f" {', '.join(f'`{name}`' for name in refused)}.",
         "",
         *_table((_types(row["names"]), row["about"]) for row in rows.values() if "refused" not in row),
         "",
@@ -47,6 +52,18 @@ def pages() -> str:
         "",
     ]
     return "\n".join([*lines, END])
+
+
+def answered(recorded: dict[str, dict[str, Any]]) -> tuple[int, list[str]]:
+    """How many families transformers has, and those of them that are refused by their default configuration."""
+    own = [name for name, found in recorded.items() if found["model_type"] == name]
+    refused = []
+    for name in own:
+        try:
+            read_model(recorded[name].get("config", {}), name)
+        except BadInput:
+            refused.append(name)
+    return len(own), refused
 
 
 def _types(names: list[str]) -> str:
