@@ -37,8 +37,8 @@ def pages() -> str:
         "",
         f"Counts by component equal those of transformers {recorded['transformers']}, built on the meta device, for"
         f" {held} default configurations and styles of families (`tests/against/record_transformers.py`). Of its"
-        f" {whole} decoder and vision-language families {whole - len(refused)} are answered and {len(refused)} refused:"
-        f" {', '.join(f'`{name}`' for name in refused)}.",
+        f" {whole} decoder and vision-language families {whole - len(refused)} are answered and {len(refused)}"
+        f" refused: {', '.join(f'`{name}`' for name in refused)}.",
         "",
         *_table((_types(row["names"]), row["about"]) for row in rows.values() if "refused" not in row),
         "",
