@@ -219,6 +219,16 @@ def test_more_devices_are_offered_where_a_name_says_so_many(machine: str) -> Non
             assert command("fits").ask(given_of("fits", shlex.split(row["command"]))).fits
 
 
+def test_the_memory_of_the_host_is_named_where_it_helps() -> None:
+    answer = rackmath.fits("openai/gpt-oss-120b", on="rtx-4090", context=9000)
+    assert not answer.fits
+    assert answer.with_host is True
+    note = next(note for note in answer.notes if "host's memory" in note)
+    line = shlex.split(note.partition("slower: ")[2])
+    assert command("plan").ask(given_of("plan", line)).best is not None
+    assert rackmath.fits(QWEN, on="rtx-4090", precision="q4_k_m").with_host is False
+
+
 def test_shared_copies_make_it_fit() -> None:
     """TP8 keeps eight copies of DeepSeek's cache; sharing them holds eight times as many users."""
     given = {"users": 30, "context": 128000, "engine": "vllm"}

@@ -25,7 +25,19 @@ from ..questions.fields import count, needs_no, specs, tokens
 from ..questions.layouts import parse_layout
 from ..questions.lines import line, words
 from ..questions.resolve import asked_of
-from ..search.fits import TIMES, Demand, Held, Remedy, demand, holds, longest_context, most_users, remedies, users_at
+from ..search.fits import (
+    TIMES,
+    Demand,
+    Held,
+    Remedy,
+    demand,
+    fits_with_host,
+    holds,
+    longest_context,
+    most_users,
+    remedies,
+    users_at,
+)
 from ..search.preferred import Policy, preferred_layout
 from ..units import plural
 from ..views import memories, setting
@@ -69,6 +81,8 @@ def answer(q: FitsQuestion) -> Answer:
     held = holds(asked, _preferred(asked) if not named else None)
     ways = _remedies(q, asked, named) if not held.fits else []
     most, furthest = most_users(asked), longest_context(asked)
+    spills = not held.fits and fits_with_host(asked)
+    notes += (_with_host(q, asked),) if spills else ()
     of, m = asked.question, held
     return Answer(
         title=Say("*{model}* on *{machine}*", {"model": of.model.name, "machine": of.machine.name}),
@@ -79,7 +93,7 @@ def answer(q: FitsQuestion) -> Answer:
         )) + "".join(setting.under(of.engine)),
         blocks=tuple(_blocks(m, most, furthest, ways, named=named or len(np.asarray(asked.layouts.tp)) == 1)),
         table="remedies",
-        data=_data(m, most, furthest),
+        data=_data(m, most, furthest) | {"with_host": spills},
         terms=lambda: memories.of_fit(m),
         notes=notes,
         exit_code=0 if m.fits else 1,
@@ -97,6 +111,18 @@ def _demand(q: FitsQuestion) -> tuple[Demand, bool, tuple[str, ...]]:
     ways = {name: float(value) for name, value in (("tp", q.tp), ("dcp", q.dcp)) if value}
     found = demand(asked, used, float(q.users), context, layout=layout, ways=ways)
     return found, bool(q.layout or ways), tuple(dict.fromkeys(notes))
+
+
+def _with_host(q: FitsQuestion, asked: Demand) -> str:
+    """Where the host's memory helps: the plan that uses it."""
+    known = specs(FitsQuestion)
+    shared = ("model", "on", "precision", "kv", "engine", "sets", "users")
+    given = " ".join(w for key in shared for w in words(known[key], getattr(q, key), default=key == "users"))
+    isl = max(asked.context - 1, 1.0)
+    return (
+        "with experts or layers left in the host's memory it runs, slower: rackmath plan"
+        f" {given} --isl {isl:.0f} --osl 1"
+    )
 
 
 def _preferred(asked: Demand) -> Layout | None:

@@ -25,6 +25,7 @@ from ..world.lengths import longest
 from ..world.machine import Machine
 from ..world.precision import Precision
 from .grid import Column, Question
+from .hosted import may_spill, spilled
 from .preferred import Policy, cheapest, legal_layouts
 
 SERVED = ("fp8", "w8a16", "nvfp4", "w4a16")
@@ -211,6 +212,16 @@ def fits(asked: Demand) -> bool:
 
 
 # --- how far it goes ------------------------------------------------------------------------------------------------
+
+
+def fits_with_host(asked: Demand) -> bool:
+    """Whether a home engine holds a demand that leaves experts or layers with the host, as `plan` tries it."""
+    q = asked.question
+    if not may_spill(q):
+        return False
+    rows = spilled(q, asked.layouts)
+    room = footprint(q.model, q.machine, asked.precision, rows, q.engine, asked.context)
+    return bool(np.any(room.holds(asked.users, rows)))
 
 
 def most_users(asked: Demand) -> float:
