@@ -15,7 +15,14 @@ import rackmath
 from rackmath import shipped
 from rackmath.errors import BadInput
 from rackmath.faces.cli import run
-from rackmath.kernel.counts import cache_bytes, layer_parameters, parameters, total_parameters, weight_flops
+from rackmath.kernel.counts import (
+    active_parameters,
+    cache_bytes,
+    layer_parameters,
+    parameters,
+    total_parameters,
+    weight_flops,
+)
 from rackmath.world.huggingface import describe, families, read_model
 from rackmath.world.huggingface.config import Config
 from rackmath.world.huggingface.formulas import Facts
@@ -252,3 +259,44 @@ def test_the_head_is_tied_where_the_outer_config_says_so() -> None:
 def test_what_stands_beside_a_text_model_is_named(name: str, says: str) -> None:
     notes = read_model(RECORDED["defaults"][name]["config"], name).notes
     assert any(says in note for note in notes)
+
+
+PUBLISHED = [
+    # LFM2-1.2B: 1.17 billion (its card)
+    ({"model_type": "lfm2", "block_ff_dim": 12288, "block_auto_adjust_ff_dim": True, "block_multiple_of": 256,
+      "conv_L_cache": 3, "hidden_size": 2048, "full_attn_idxs": [2, 5, 8, 10, 12, 14], "num_hidden_layers": 16,
+      "num_attention_heads": 32, "num_key_value_heads": 8, "vocab_size": 65536}, 1.17, 1.17),
+    # Granite 4.0 H Small: 32 billion, 9 active (its card)
+    ({"model_type": "granitemoehybrid", "hidden_size": 4096, "intermediate_size": 768, "num_local_experts": 72,
+      "shared_intermediate_size": 1536, "num_experts_per_tok": 10, "num_hidden_layers": 40,
+      "num_attention_heads": 32, "num_key_value_heads": 8, "vocab_size": 100352, "tie_word_embeddings": True,
+      "mamba_n_heads": 128, "mamba_d_head": 64, "mamba_d_state": 128, "mamba_expand": 2,
+      "layer_types": (["mamba"] * 5 + ["attention"] + ["mamba"] * 4) * 4}, 32.2, 8.8),
+    # MPT-7B: 6.65 billion (its card: 6.7)
+    ({"model_type": "mpt", "d_model": 4096, "n_heads": 32, "n_layers": 32, "expansion_ratio": 4,
+      "vocab_size": 50432}, 6.65, 6.65),
+    # StarCoder: 15.5 billion (arXiv 2305.06161)
+    ({"model_type": "gpt_bigcode", "n_embd": 6144, "n_head": 48, "n_layer": 40, "n_inner": 24576,
+      "n_positions": 8192, "vocab_size": 49152}, 15.5, 15.5),
+    # Falcon Mamba 7B: 7.27 billion (arXiv 2410.05355)
+    ({"model_type": "falcon_mamba", "hidden_size": 4096, "intermediate_size": 8192, "num_hidden_layers": 64,
+      "state_size": 16, "time_step_rank": 256, "vocab_size": 65024, "tie_word_embeddings": False}, 7.27, 7.0),
+    # Bamba-9B: 9.78 billion (its card)
+    ({"model_type": "bamba", "hidden_size": 4096, "intermediate_size": 14336, "num_hidden_layers": 32,
+      "num_attention_heads": 32, "num_key_value_heads": 8, "vocab_size": 128256, "attn_layer_indices": [9, 18, 27],
+      "mamba_n_heads": 128, "mamba_d_head": "auto", "mamba_d_state": 128, "mamba_expand": 2}, 9.78, 9.25),
+    # RecurrentGemma 2B: 2.68 billion (arXiv 2404.07839)
+    ({"model_type": "recurrent_gemma", "hidden_size": 2560, "intermediate_size": 15360, "num_hidden_layers": 26,
+      "num_attention_heads": 10, "num_key_value_heads": 1, "head_dim": 256, "lru_width": 2560,
+      "vocab_size": 256000, "attention_window_size": 2048,
+      "_block_types": ["recurrent", "recurrent", "attention"]}, 2.68, 2.68),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("config", "whole", "active"), PUBLISHED, ids=[c["model_type"] for c, _, _ in PUBLISHED])
+def test_published_configs_have_the_size_their_makers_state(
+    config: dict[str, Any], whole: float, active: float
+) -> None:
+    model = read_model(config, "published")
+    assert total_parameters(model) / 1e9 == pytest.approx(whole, rel=0.005)
+    assert active_parameters(model)["with one"] / 1e9 == pytest.approx(active, rel=0.01)
