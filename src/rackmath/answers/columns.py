@@ -15,7 +15,7 @@ class Column:
 
     `optional`: left out first where there is little room, lowest number first; 0 is kept longest. `to`: the key of
     the upper end where the column shows intervals. `unit` "row": each row has its own, under "unit". `tones`: words
-    that are "good", "fair" or "bad".
+    that are "good", "fair" or "bad". `look`: "strong" for numbers people came for, "faint" for those of least weight.
 
     >>> Column("low", "5 to 95 %", "s", to="high").words({"low": 0.0346, "high": 0.0785})
     '34.6 to 78.5 ms'
@@ -29,6 +29,7 @@ class Column:
     optional: int = 0
     to: str = ""
     tones: Mapping[str, str] = field(default_factory=dict)
+    look: str = ""
 
     def words(self, row: Mapping[str, Any]) -> str:
         """What a row says in this column."""

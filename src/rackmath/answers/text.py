@@ -58,6 +58,15 @@ def _exact(value: float) -> str:
     return f"{'−' if value < 0 else ''}${whole}.{cents.rstrip('0').ljust(2, '0')}"
 
 
+def _minus(text: str) -> str:
+    """A number with a minus sign in place of a dash.
+
+    >>> _minus("-14%")
+    '−14%'
+    """
+    return text.replace("-", "−")
+
+
 def _listed(value: float) -> str:
     """A listed price.
 
@@ -69,9 +78,9 @@ def _listed(value: float) -> str:
 
 
 _WORDS: dict[str, Any] = {
-    "share": lambda v: f"{v:.1%}",
-    "percent": lambda v: f"{v:.0%}",
-    "signed": lambda v: f"{v:+.0%}",
+    "share": lambda v: _minus(f"{v:.1%}"),
+    "percent": lambda v: _minus(f"{v:.0%}"),
+    "signed": lambda v: _minus(f"{v:+.0%}"),
     "x": lambda v: f"{v:.3g}x" if abs(v) < 1000 else f"{v:,.0f}x",
     "digits": lambda v: show(v),
     "times": lambda v: f"{v:.1f}x",
@@ -87,7 +96,7 @@ _WORDS: dict[str, Any] = {
     "days": lambda v: f"{v:,.1f}",
     "kWh": lambda v: show(v * 1e3, "Wh"),
     "dollars": lambda v: f"{money(v / 1e6)} M" if abs(v) >= 1e6 else money(v),
-    "change": lambda v: f"{v:+.1%}".replace("-", "−"),
+    "change": lambda v: _minus(f"{v:+.1%}"),
     "count": _count,
     "whole": lambda v: f"{v:,.0f}",
     "parameters": lambda v: show(v, "params").removesuffix("params").strip(),

@@ -127,15 +127,6 @@ def _cell(axis: dict[str, Any], value: float, cells: int) -> int:
     return min(cells - 1, max(0, round(_place(axis, value) * (cells - 1))))
 
 
-def column_of(value: float, ends: tuple[float, float], columns: int) -> int:
-    """The nearest of so many columns to a value on a logarithmic scale between two ends.
-
-    >>> [column_of(v, (100.0, 1e6), 41) for v in (100.0, 1e4, 1e6)]
-    [0, 20, 40]
-    """
-    return _cell({"low": ends[0], "high": ends[1], "log": True}, value, columns)
-
-
 def _legend(names: list[str], points: list[dict[str, Any]], width: int, paint: bool) -> list[str]:
     """Each series with the sign it is drawn with, wrapped to the width."""
     looks = {p["series"]: p["look"] for p in points}

@@ -16,7 +16,6 @@ import typer
 
 from ..questions.registry import FIRST, GROUPS, entries
 from . import (
-    cli_quote,
     commandline,
     endings,
 )
@@ -75,8 +74,6 @@ def _root(
 ) -> None:
     pass
 
-
-cli_quote.register(app)
 
 for _info in [*app.registered_commands, *(c for g in app.registered_groups if g.typer_instance
                                           for c in g.typer_instance.registered_commands)]:  # fmt: skip

@@ -14,9 +14,6 @@ from typing import Annotated, Any
 
 import typer
 
-TRAFFIC = "Traffic"
-OBJECTIVES = "Objectives"
-CHOICES = "Choices"
 OUTPUT = "Output"
 
 
@@ -72,94 +69,6 @@ def complete_laws(incomplete: str) -> list[str]:
     return [name for name in laws() if name.startswith(incomplete.lower())]
 
 
-Model = Annotated[
-    str,
-    typer.Argument(
-        metavar="MODEL",
-        help="A model of the catalogue (deepseek-ai/DeepSeek-V3), or the path of a config.json or description.",
-        autocompletion=complete_models,
-    ),
-]
-OneMachine = Annotated[
-    str,
-    typer.Option(
-        "--on", metavar="MACHINE", help="The machine: 8xh100, gb200-nvl72, ...", autocompletion=complete_machines
-    ),
-]
-
-Isl = Annotated[str, typer.Option(metavar="TOKENS", help="Input tokens of a request.", rich_help_panel=TRAFFIC)]
-Osl = Annotated[str, typer.Option(metavar="TOKENS", help="Output tokens of a request.", rich_help_panel=TRAFFIC)]
-Cached = Annotated[
-    str,
-    typer.Option(
-        metavar="SHARE", help="Share of the input found in the prefix cache: 0.6 or 60%.", rich_help_panel=TRAFFIC
-    ),
-]
-MaxTtft = Annotated[
-    str | None,
-    typer.Option(
-        metavar="TIME", help="Median time to first token at the plan's load: 2s.", rich_help_panel=OBJECTIVES
-    ),
-]
-MinInteractivity = Annotated[
-    str | None, typer.Option(metavar="TOK/S", help="Tokens per second for each user: 20.", rich_help_panel=OBJECTIVES)
-]
-PrecisionList = Annotated[
-    str | None,
-    typer.Option(
-        "--precision",
-        metavar="FORMATS",
-        help="Formats of the weights to try: fp8,nvfp4, q4_k_m (a GGUF file), or any. As published if not given.",
-        rich_help_panel=CHOICES,
-    ),
-]
-KvList = Annotated[
-    str | None,
-    typer.Option(
-        "--kv",
-        metavar="FORMATS",
-        help="Formats of the cache to try: bf16,fp8, or any. As published if not given.",
-        rich_help_panel=CHOICES,
-    ),
-]
-Gpus = Annotated[
-    str | None,
-    typer.Option(metavar="COUNT", help="Use at most so many devices for a replica.", rich_help_panel=CHOICES),
-]
-PriceKind = Annotated[
-    str | None,
-    typer.Option(
-        "--price", metavar="KIND", help="Which price: on_demand, reserved, spot or owned.", rich_help_panel=CHOICES
-    ),
-]
-EngineName = Annotated[
-    str | None,
-    typer.Option(
-        "--engine",
-        metavar="ENGINE",
-        help="The serving engine: vllm, sglang, trtllm, atom, with a version or without (vllm 0.15.1). Or one"
-        " of your own. A typical one if not given.",
-        autocompletion=complete_engines,
-        rich_help_panel=CHOICES,
-    ),
-]
-Sets = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--set",
-        metavar="KEY=VALUE",
-        help="Replace one value: machine.hbm_bandwidth=8TB/s, engine.chunk_tokens=4096. Repeatable.",
-        rich_help_panel=CHOICES,
-    ),
-]
-Extrapolate = Annotated[
-    bool,
-    typer.Option(
-        "--extrapolate",
-        help="Allow contexts longer than the model was made for; what is computed then is arithmetic.",
-        rich_help_panel=CHOICES,
-    ),
-]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, in SI units.", rich_help_panel=OUTPUT)]
 Csv = Annotated[bool, typer.Option("--csv", help="Print the table of the answer as CSV.", rich_help_panel=OUTPUT)]
 File = Annotated[
@@ -222,27 +131,6 @@ def with_levels(command: Callable[..., int]) -> Callable[..., int]:
     levelled.__signature__ = own.replace(parameters=[*own.parameters.values(), extra])  # type: ignore[attr-defined]
     levelled.__annotations__ = {**command.__annotations__, "levels": Levels}
     return levelled
-
-
-def pairs(
-    given: list[str] | None, option: str = "--set", example: str = "machine.hbm_bandwidth=8TB/s"
-) -> dict[str, str]:
-    """`KEY=VALUE` words of an option as a mapping.
-
-    >>> pairs(["machine.hbm_bandwidth = 8TB/s"])
-    {'machine.hbm_bandwidth': '8TB/s'}
-    """
-    from ..errors import BadInput
-
-    found: dict[str, str] = {}
-    for word in given or []:
-        key, equals, value = word.partition("=")
-        if not equals or not key.strip() or not value.strip():
-            raise BadInput(f"{option} {word!r} is not KEY=VALUE; write it like {option} {example}")
-        if key.strip() in found:
-            raise BadInput(f"{option} names {key.strip()} twice; give it once")
-        found[key.strip()] = value.strip()
-    return found
 
 
 def whole(given: str, name: str) -> int:

@@ -133,7 +133,9 @@ def _indented(words: str) -> str:
 
 
 def _kind(column: Column, row: Any) -> str:
-    return column.tones.get(column.words(row), "") if column.unit in ("", "yes") else "number"
+    if column.unit in ("", "yes"):
+        return column.tones.get(column.words(row), "")
+    return f"number {column.look}".strip()
 
 
 def _term(term: Term, seen: set[int]) -> str:

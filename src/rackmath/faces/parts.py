@@ -26,13 +26,7 @@ class Part:
     holds: Callable[[Given], bool]
 
 
-def _above_zero(name: str) -> Callable[[Given], bool]:
-    """Whether a share is given that is not nothing."""
-    return lambda given: bool(str(given.get(name) or "").strip(" 0.%"))
-
-
 PARTS: Mapping[str, tuple[Part, ...]] = {
-    "quote": (Part(options=("filled",), not_="where nothing is --idle", holds=_above_zero("idle")),),
 }  # fmt: skip
 """By the words of a command; options by the names of its parameters."""
 

@@ -33,6 +33,7 @@ def property_of(spec: Spec) -> Schema:
 def _limits(spec: Spec) -> Schema:
     of = spec.field
     ends = {"minimum": of.least, "exclusiveMinimum": of.above, "maximum": of.most}
+    ends |= {"exclusiveMaximum": of.below}
     return {name: end for name, end in ends.items() if abs(end) != float("inf")}
 
 

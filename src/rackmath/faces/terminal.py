@@ -27,6 +27,7 @@ from . import braille, letters, ranges
 from .show import BETWEEN, bar, heading, indented, line, notes, numbers, wants_colour
 
 TONES = {"good": "green", "fair": "yellow", "bad": "red"}
+LOOKS = {"strong": "bold green", "faint": "dim"}
 
 SMALL = 0.05
 """On a screen, a term below this share of the sum it belongs to is shown without its own terms."""
@@ -158,6 +159,7 @@ def _(block: Table, c: Console) -> None:
     for i, (k, made) in enumerate(zip(columns, table.columns, strict=True)):
         made.justify = "left" if k.unit in ("", "yes") else "right"
         made.no_wrap = made.no_wrap if i == 0 else True
+        made.style = LOOKS.get(k.look, "")
     if block.marks:
         table.add_column("", no_wrap=True)
     for i, row in enumerate(rows):

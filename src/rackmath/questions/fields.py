@@ -30,9 +30,9 @@ RECORDS = ("models", "machines")
 class Field:
     """What a field says about itself.
 
-    `unit`: a key of `units.UNITS`, "" for words. `least`, `above`, `most`: limits in SI, `whole` numbers only.
-    `choices`: the words that are taken. `flag`: its option where that is not its name, `also`: further names of it;
-    `argument`: given by place.
+    `unit`: a key of `units.UNITS`, "" for words. `least`, `above`, `most`, `below`: limits in SI, `whole` numbers
+    only. `choices`: the words that are taken. `flag`: its option where that is not its name, `also`: further names of
+    it; `argument`: given by place.
     `panel`: the group it stands in. `complete`: what its words name: "models", "machines", "engines", "files".
     `repeat` is how a list is written in one word: "," for names, "" where each takes an option of its own. `missing`:
     what to say where a required one is not given.
@@ -43,6 +43,7 @@ class Field:
     least: float = -math.inf
     above: float = -math.inf
     most: float = math.inf
+    below: float = math.inf
     whole: bool = False
     choices: tuple[str, ...] = ()
     metavar: str = ""
@@ -63,6 +64,8 @@ class Field:
         'a whole number from 1 to 576'
         """
         kind = "a whole number" if self.whole else "a number"
+        if self.below < math.inf:
+            return f"{kind} from {_end(self.least)} to below {_end(self.below)}"
         if self.least > -math.inf:
             ends = f"from {_end(self.least)}" + (f" to {_end(self.most)}" if self.most < math.inf else "")
         elif self.above > -math.inf:
@@ -274,7 +277,7 @@ class Spec:
     def _number(self, given: Any) -> float | int:
         of, name = self.field, self.name
         value = parse(given, of.unit, name=name, sized=False)
-        inside = of.least <= value <= of.most and value > of.above
+        inside = of.least <= value <= of.most and of.above < value < of.below
         if not inside or (of.whole and value != int(value)):
             raise BadInput(f"{name} = {given} is out of range; give {of.range}")
         check_size(value, given, of.unit, name)

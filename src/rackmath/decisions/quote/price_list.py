@@ -169,6 +169,16 @@ class Quote:
         found = span(self.standard, float(self.standard.cost.request))
         return None if found is None else (found[0] / (1 - self.terms.idle), found[1] / (1 - self.terms.idle))
 
+    @property
+    def request_floor(self) -> float:
+        """`request_cost` at the roofline bound of the plan."""
+        return self.request_cost * float(self.standard.cost.bound_share)
+
+    @property
+    def batch_discount(self) -> float:
+        """How much less a standard request pays in the batch tier than in the standard one, as a share."""
+        return 1 - self.revenue("batch") / self.revenue()
+
     def revenue(self, tier: str = "standard", *, listed: bool = True) -> float:
         """Dollars that a standard request pays in a tier, at listed prices or before rounding."""
         prices = {line.name: line.listed if listed else line.price for line in self.of(tier)}
@@ -194,6 +204,25 @@ class Quote:
         known = np.isfinite(self.growth)
         grown = np.interp(math.log(self.threshold), np.log(self.lengths[known]), self.growth[known])
         return 1 - float(grown) * (1 - self.terms.margin)
+
+    @property
+    def grown(self) -> tuple[int, ...]:
+        """Places of a few of `lengths` beyond the threshold, the longest among them."""
+        beyond = [i for i in range(len(self.lengths)) if self.lengths[i] > self.threshold and self.growth[i] > 0]
+        return tuple(beyond[::-3][::-1])
+
+    @property
+    def sensitivity(self) -> tuple[tuple[str, dict[str, float]], ...]:
+        """Changes worth telling, each with the relative change of every standard price, by the names of the lines.
+
+        The last one is half the idle hours: it moves every price by (1 - idle) / (1 - idle / 2) - 1.
+        """
+        lines, idle = self.of("standard"), self.terms.idle
+        found = {name: {one.name: dict(one.moves).get(name, 0.0) for one in lines} for name, _ in lines[0].moves}
+        if idle > 0:
+            half = (1 - idle) / (1 - idle / 2) - 1
+            found[f"{idle / 2:.0%} of paid hours idle, not {idle:.0%}"] = {one.name: half for one in lines}
+        return tuple(found.items())
 
 
 # --- the rule -------------------------------------------------------------------------------------------------------

@@ -17,17 +17,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import rackmath
 from rackmath.decisions.modes.menu import menu
 from rackmath.decisions.quote.hosts import cheaper, hosts
 from rackmath.decisions.quote.price_list import ABOVE, KINDS, Quote, Terms, listed, price, quote
 from rackmath.economics.pricelist import ListPrice, PriceList, price_lists
 from rackmath.errors import BadInput, Infeasible
-from rackmath.faces.ask_quote import quote as ask
 from rackmath.faces.cli import run
 from rackmath.questions.resolve import question
 from rackmath.search.disaggregated import search as pools
 from rackmath.search.plan import plan
 from rackmath.world import catalog
+from rackmath.world.described import described
 from rackmath.world.workload import Objectives, Traffic
 
 LLAMA, NODE = "meta-llama/Llama-3.1-70B", "8xh200"
@@ -352,9 +353,10 @@ def test_the_packaged_lists(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_a_model_nobody_lists() -> None:
-    mine = replace(catalog.model("meta-llama/Llama-3.1-8B"), name="mine/of-my-own")
-    found = ask(mine, "h100", compare=True)
-    assert found.hosts == ()
+    mine = {**described(catalog.model("meta-llama/Llama-3.1-8B")), "name": "mine/of-my-own"}
+    found = rackmath.quote(mine, on="h100", compare=True)
+    assert found.hosts == []
+    assert found.hosts_cheaper == 0
     assert any("no public list" in note for note in found.notes)
 
 
@@ -393,7 +395,14 @@ def test_the_screen(width: int, capsys: pytest.CaptureFixture[str], monkeypatch:
     assert "nan" not in text
     assert "No fast tier" in text
     assert "out of reach" in text
-    for words in ("cache write, 1 h", "above ", "this quote", "in idle hours", "What would move", "floor"):
+    for words in (
+        "cache write, 1 h",
+        "above ",
+        "this quote",
+        "in idle hours",
+        "Sensitivity of the standard prices",
+        "floor",
+    ):
         assert words in text, words
     assert max(map(len, text.splitlines())) <= width
 
@@ -407,13 +416,12 @@ def test_without_cached_input(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_terms_follow() -> None:
     """Every rule in the tree gives the value it stands at, and the prices are those of the list."""
-    for answer in (ask(LLAMA, NODE, margin="40%", filled=0.5), ask(LLAMA, NODE, cached=0, fast=50, rounded=False)):
-        tree = answer.face().tree
-        assert tree is not None
-        nodes = list(tree().walk())
+    plain = rackmath.quote(LLAMA, on=NODE, margin="40%", filled=0.5)
+    for answer in (plain, rackmath.quote(LLAMA, on=NODE, cached=0, fast=50, rounded=False)):
+        nodes = list(answer.explain().walk())
         assert [n.name for n in nodes if not n.follows()] == []
-        assert [n.value for n in nodes if n.name == "price"] == [line.price for line in answer.quote.lines]
-        assert [n.value for n in nodes if n.name == "on the list"] == [line.listed for line in answer.quote.lines]
+        assert [n.value for n in nodes if n.name == "price"] == [line.price for line in answer.subject.lines]
+        assert [n.value for n in nodes if n.name == "on the list"] == [line.listed for line in answer.subject.lines]
 
 
 @pytest.mark.parametrize("ending", ["svg", "png"])
@@ -432,7 +440,7 @@ def test_a_picture(ending: str, tmp_path: Path) -> None:
         ([LLAMA, "--on", NODE, "--margin", "1"], "margin = 1 is out of range"),
         ([LLAMA, "--on", NODE, "--margin", "-10%"], "margin"),
         ([LLAMA, "--on", NODE, "--margin", "nan"], "margin"),
-        ([LLAMA, "--on", NODE, "--idle", "100%"], "idle = 1 is out of range"),
+        ([LLAMA, "--on", NODE, "--idle", "100%"], "idle = 100% is out of range; .* to below 1"),
         ([LLAMA, "--on", NODE, "--idle", "-0.1"], "idle"),
         ([LLAMA, "--on", NODE, "--filled", "1.5"], "filled"),
         ([LLAMA, "--on", NODE, "--fast", "1"], "above 1"),
@@ -452,6 +460,7 @@ def test_a_picture(ending: str, tmp_path: Path) -> None:
         ([LLAMA, "--on", NODE, "--electricity", "1e300"], "is out of range"),
         ([LLAMA, "--on", NODE, "--electricity", "$0.1/kWh"], "write it like '.0.1'"),
         ([LLAMA, "--on", NODE, "--reuse", "1e300"], "is out of range"),
+        ([LLAMA, "--on", NODE, "--idle", "0", "--filled", "50%"], "--filled plays no part with --idle 0"),
         ([LLAMA, "--on", "8xh20"], "no known price"),
         ([LLAMA, "--on", "8xh2000"], "unknown"),
     ],
@@ -469,6 +478,35 @@ def test_what_cannot_be_served(capsys: pytest.CaptureFixture[str]) -> None:
     assert "does not fit" in capsys.readouterr().err
     assert run(["quote", LLAMA, "--on", NODE, "--min-interactivity", "1000"]) == 1
     assert "out of reach" in capsys.readouterr().err
+
+
+def test_the_sensitivity_holds_the_changes_of_the_list(usual: Quote) -> None:
+    """Half the idle hours: 0.6 of the hours pay before, 0.8 after, so every price falls by a quarter."""
+    rows = rackmath.quote(LLAMA, on=NODE, margin="40%").sensitivity
+    assert rows[-1]["change"] == "20% of paid hours idle, not 40%"
+    assert [rows[-1][line.name] for line in usual.of("standard")] == pytest.approx([-0.25] * 5)
+    for row in rows[:-1]:
+        for line in usual.of("standard"):
+            assert row[line.name] == pytest.approx(dict(line.moves).get(row["change"], 0.0))
+    assert rackmath.quote(LLAMA, on=NODE, idle=0).sensitivity[-1]["change"] != rows[-1]["change"]
+
+
+def test_the_picture_marks_every_price_and_host() -> None:
+    """Rows of the list in order; bars are the intervals of the costs; hosts stand on standard rows alone."""
+    answer = rackmath.quote(V3, on=RACK, margin="40%", compare=True)
+    bars, dots = (layer["data"]["values"] for layer in answer.charts[0]["layer"])
+    found = answer.record
+    assert [(b["low"], b["high"]) for b in bars] == [
+        (r["cost_low_mtok"], r["cost_high_mtok"]) for r in found["lines"]
+    ]
+    for kind, key in (("price", "listed_mtok"), ("cost", "cost_mtok"), ("floor", "floor_mtok")):
+        assert [d["value"] for d in dots if d["kind"] == kind] == [r[key] for r in found["lines"]]
+    asked = [d for d in dots if d["kind"] == "host"]
+    assert {d["name"] for d in asked} == {"input", "cached read", "output"}
+    assert sorted(d["value"] for d in asked if d["name"] == "output") == sorted(
+        h["output_mtok"] for h in found["hosts"]
+    )
+    assert {d["who"] for d in asked} == {h["provider"] for h in found["hosts"]}
 
 
 def test_terms_are_checked_without_words() -> None:

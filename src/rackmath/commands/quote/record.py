@@ -1,50 +1,34 @@
-"""`quote` as plain mappings and rows: the shape of its `--json` and `--csv`.
+"""A price list as plain mappings and rows: the shape of `--json` and `--csv`.
 
 SI values; prices end in `_mtok`: dollars per million tokens. None: unknown, infinite, or not offered.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from ..decisions.quote.hosts import cheaper
-from ..views import plans, setting
+from ...decisions.quote.hosts import cheaper
+from ...views import plans, setting
 
 if TYPE_CHECKING:
-    from ..decisions.quote.hosts import Host
-    from ..decisions.quote.price_list import Holding, Line, Quote
-    from .ask_quote import QuoteAnswer
+    from ...decisions.quote.hosts import Host
+    from ...decisions.quote.price_list import Holding, Line, Quote
+    from ...decisions.quote.tiers import Tier
 
 Record = dict[str, Any]
 
 
-def record(answer: QuoteAnswer) -> Record:
-    """{question, terms, plan, lines, tiers, long, cache_writes, batch, request, hosts, notes}."""
-    quote = answer.quote
+def data(quote: Quote, sellers: Sequence[Host] | None) -> Record:
+    """What no block holds: the whole list, its tiers and what they were computed from; hosts, if any were asked."""
     p, q = quote.standard, quote.standard.question
     return {
-        "question": {
-            "model": q.model.name, "machine": q.machine.name, "engine": setting.engine(q.engine),
-            "isl": q.traffic.isl, "osl": q.traffic.osl, "cached": q.traffic.cached,
-            "max_ttft": quote.objectives.max_ttft, "max_tpot": quote.objectives.max_tpot,
-            "price_kind": q.machine.price_kind, "price_per_gpu_hour": setting.known_price(q.machine),
-        },
+        "setting": plans.setting_of(q) | {"max_tpot": quote.objectives.max_tpot},
         "terms": asdict(quote.terms),
         "plan": plans.chosen(p),
         "lines": [line(one) for one in quote.lines],
-        "tiers": [
-            {
-                "name": t.name, "reason": t.why or None,
-                "layout": None if t.plan is None else setting.layout(t.plan.layout),
-                "pools": None if t.pools is None else t.pools.label(),
-                "batch": t.plan.batch if t.plan else None if t.pools is None else t.pools.serving.decode.batch,
-                "interactivity": None if t.served is None else t.served.serving.interactivity,
-                "ttft": None if t.served is None else t.served.serving.ttft,
-                "isl": None if t.served is None else t.isl,
-            }
-            for t in quote.tiers
-        ],
+        "tiers": [_tier(one) for one in quote.tiers],
         "long": {
             "threshold": quote.threshold,
             "needed_from": quote.crossing,
@@ -53,12 +37,26 @@ def record(answer: QuoteAnswer) -> Record:
             "growth": [{"isl": a, "cost_over_standard": b} for a, b in zip(quote.lengths, quote.growth, strict=True)],
         },
         "cache_writes": [holding(h) for h in quote.holdings],
-        "batch": asdict(quote.offer),
+        "batch": asdict(quote.offer) | {"request_discount": quote.batch_discount},
         "request": request(quote),
-        "hosts": None if answer.hosts is None else [host(h) for h in answer.hosts],
-        "hosts_cheaper": None if answer.hosts is None else cheaper(quote, answer.hosts),
-        "notes": list(answer.notes),
-    }  # fmt: skip
+        "hosts": None if sellers is None else [host(h) for h in sellers],
+        "hosts_cheaper": None if sellers is None else cheaper(quote, sellers),
+    }
+
+
+def _tier(of: Tier) -> Record:
+    """What serves a tier, or why nothing does."""
+    at, one, two = of.served, of.plan, of.pools
+    return {
+        "name": of.name,
+        "reason": of.why or None,
+        "layout": None if one is None else setting.layout(one.layout),
+        "pools": None if two is None else two.label(),
+        "batch": one.batch if one else None if two is None else two.serving.decode.batch,
+        "interactivity": None if at is None else at.serving.interactivity,
+        "ttft": None if at is None else at.serving.ttft,
+        "isl": None if at is None else of.isl,
+    }
 
 
 def line(of: Line) -> Record:
@@ -100,7 +98,7 @@ def request(quote: Quote) -> Record:
         "cost": quote.request_cost,
         "cost_low": low,
         "cost_high": high,
-        "floor": quote.request_cost * float(quote.standard.cost.bound_share),
+        "floor": quote.request_floor,
         "paid": quote.revenue(),
         "gross_margin": quote.margin(),
         "gross_margin_before_rounding": quote.margin(listed=False),
@@ -109,14 +107,14 @@ def request(quote: Quote) -> Record:
     }
 
 
-def rows(answer: QuoteAnswer) -> list[Record]:
+def rows(quote: Quote, sellers: Sequence[Host]) -> list[Record]:
     """One row for each price of the list, then for each price of every host that was compared."""
-    found, name = [], answer.quote.standard.question.model.name
-    for one in answer.quote.lines:
+    found, name = [], quote.standard.question.model.name
+    for one in quote.lines:
         told = line(one)
         moves = told.pop("moves")
         found.append({"seller": "quote", "model": name} | told | moves)
-    for h in answer.hosts or ():
+    for h in sellers:
         found += host_rows(h)
     return found
 
