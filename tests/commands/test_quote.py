@@ -20,7 +20,10 @@ from hypothesis import strategies as st
 import rackmath
 from rackmath.decisions.modes.menu import menu
 from rackmath.decisions.quote.hosts import cheaper, hosts
-from rackmath.decisions.quote.price_list import ABOVE, KINDS, Quote, Terms, listed, price, quote
+from rackmath.decisions.quote.lines import KINDS
+from rackmath.decisions.quote.price_list import ABOVE, Quote, quote
+from rackmath.decisions.quote.rule import listed, price
+from rackmath.decisions.quote.terms import Terms
 from rackmath.economics.pricelist import ListPrice, PriceList, price_lists
 from rackmath.errors import BadInput, Infeasible
 from rackmath.faces.cli import run

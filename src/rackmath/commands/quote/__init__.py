@@ -16,8 +16,9 @@ from typing import Annotated
 
 from ...answers.parts import Answer
 from ...decisions.quote.hosts import Host, hosts
-from ...decisions.quote.price_list import Quote, Terms
+from ...decisions.quote.price_list import Quote
 from ...decisions.quote.price_list import quote as price_list
+from ...decisions.quote.terms import Terms
 from ...economics.pricelist import PriceList, price_lists
 from ...questions.common import (
     TRAFFIC,

@@ -17,7 +17,8 @@ from ...views.setting import formats, traffic_words, under
 
 if TYPE_CHECKING:
     from ...decisions.quote.hosts import Host
-    from ...decisions.quote.price_list import Line, Quote
+    from ...decisions.quote.lines import Line
+    from ...decisions.quote.price_list import Quote
     from ...decisions.quote.tiers import Tier
 
 Record = dict[str, Any]

@@ -14,8 +14,10 @@ from ...views import plans, setting
 
 if TYPE_CHECKING:
     from ...decisions.quote.hosts import Host
-    from ...decisions.quote.price_list import Holding, Line, Quote
+    from ...decisions.quote.lines import Line
+    from ...decisions.quote.price_list import Quote
     from ...decisions.quote.tiers import Tier
+    from ...decisions.quote.writes import Holding
 
 Record = dict[str, Any]
 

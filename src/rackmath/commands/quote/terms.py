@@ -5,13 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ...answers.terms import Term, count, difference, given, product, quotient, stated, total
-from ...decisions.quote.price_list import KINDS
+from ...decisions.quote.lines import KINDS
 from ...economics.cost import billed_devices
 from ...views.machine_terms import of_machine
 
 if TYPE_CHECKING:
-    from ...decisions.quote.price_list import Holding, Line, Quote
+    from ...decisions.quote.lines import Line
+    from ...decisions.quote.price_list import Quote
     from ...decisions.quote.tiers import Tier
+    from ...decisions.quote.writes import Holding
     from ...search.choice import Plan
 
 

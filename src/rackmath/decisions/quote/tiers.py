@@ -1,4 +1,4 @@
-"""The tiers of a price list, each with the cheapest steady state that serves it, and what would move its cost.
+"""The tiers of a price list, each with the cheapest steady state that serves it, and the sensitivity of its cost.
 
 Standard is the cheapest plan under the objectives. Long serves prompts of a stated length under the same pace, in one
 pool of replicas or in two, whichever is cheaper: a chunk of a long prompt takes as long as many steps of decoding, so
@@ -10,7 +10,7 @@ as fit.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -25,8 +25,7 @@ from ...search.plan import plan
 from ...units import plural, show
 from ...world.workload import Objectives, Traffic
 from ..modes.menu import menu
-
-Search = Callable[[Question, Objectives], Plan | None]
+from .sensitivity import moved, pools_moved, same_formats
 
 LONG_TTFT = 30.0
 """Seconds that the first token of a long prompt may take at the median, where something can keep to that: two pools
@@ -34,14 +33,6 @@ queue prompts, and nobody waits minutes for the last percent of cost."""
 
 LENGTHS = 8
 """Input lengths at which the growth of the cost is computed."""
-
-HARDWARE: Mapping[str, Mapping[str, float]] = {
-    "machine hours 10 % cheaper": {"price_per_hour": 0.9},
-    "10 % more FLOP/s": {"peak_bf16": 1.1, "peak_fp8": 1.1, "peak_fp4": 1.1, "peak_int8": 1.1},
-    "10 % more HBM bandwidth": {"hbm_bandwidth": 1.1},
-    "10 % faster links": {"scaleup_bandwidth": 1.1, "scaleout_bandwidth": 1.1},
-}
-"""Changes of the machine whose effect on each price is told: factors on its values."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,7 +88,7 @@ def long(of: Plan, objectives: Objectives, isl: float) -> Tier:
     question = at_length(same_formats(of), isl)
     one, two, wanted = _either(question, objectives)
     if two is not None and (one is None or float(two.cost.request) < float(one.cost.request)):
-        return Tier(name="long", plan=None, pools=two, says=_pool_words(two), moved=_pools_moved(two, wanted))
+        return Tier(name="long", plan=None, pools=two, says=_pool_words(two), moved=pools_moved(two, wanted))
     if one is None:
         reasons = plan([question], wanted).reasons
         return Tier(name="long", plan=None, why=f"prompts of {isl:,.0f} tokens: {'; '.join(reasons)}")
@@ -122,18 +113,6 @@ def _pool_words(p: PoolPlan) -> str:
     )
 
 
-def _pools_moved(p: PoolPlan, wanted: Objectives) -> dict[str, PoolPlan]:
-    """Two pools after each change of the machine, planned anew: their ratio follows it."""
-    found = {}
-    q = p.questions[0]
-    for name, factors in HARDWARE.items():
-        other = replace(q, machine=replace(q.machine, **{k: getattr(q.machine, k) * x for k, x in factors.items()}))
-        best = search_pools((other, other), wanted).best
-        if best is not None:
-            found[name] = best
-    return found
-
-
 def batch(of: Plan) -> Tier:
     """The standard replica with no limit on latency."""
 
@@ -141,7 +120,7 @@ def batch(of: Plan) -> Tier:
         return _fullest(evaluate_plan(question, of.layout, of.precision, of.batch))
 
     slow = _fullest(of)
-    return Tier(name="batch", plan=slow, says=_words(slow), moved=_moved(slow, Objectives(), search))
+    return Tier(name="batch", plan=slow, says=_words(slow), moved=moved(slow, Objectives(), search))
 
 
 def _fullest(of: Plan) -> Plan:
@@ -157,18 +136,13 @@ def _cheapest(question: Question, objectives: Objectives) -> Plan | None:
 
 
 def _served(name: str, p: Plan, objectives: Objectives) -> Tier:
-    return Tier(name=name, plan=p, says=_words(p), moved=_moved(p, objectives, _cheapest))
+    return Tier(name=name, plan=p, says=_words(p), moved=moved(p, objectives, _cheapest))
 
 
 def _words(p: Plan) -> str:
     return (
         f"{p.layout.label()} with {plural(p.batch, 'sequence')}, each at {float(p.serving.interactivity):.3g} tok/s"
     )
-
-
-def same_formats(of: Plan) -> Question:
-    """The plan's question in its own number formats: the tiers of one list serve the same answers."""
-    return replace(of.question, precisions=(of.precision,))
 
 
 def at_length(question: Question, isl: float) -> Question:
@@ -211,35 +185,3 @@ def growth(of: Plan, objectives: Objectives, longest: float) -> tuple[Column, Co
         costs = [float(p.cost.request) for p in (one, two) if p is not None]
         found.append(min(costs, default=math.nan) / at_cost(asked.traffic, of.cost))
     return lengths, np.array(found)
-
-
-# --- what would move a tier ----------------------------------------------------------------------------------------
-
-
-def _moved(p: Plan, objectives: Objectives, search: Search) -> dict[str, Plan]:
-    """A plan after each change: of the machine, with layout and batch kept; of request or pace, planned anew."""
-    q = same_formats(p)
-    found = {}
-    for name, factors in HARDWARE.items():
-        machine = replace(q.machine, **{k: getattr(q.machine, k) * f for k, f in factors.items()})
-        found[name] = evaluate_plan(replace(q, machine=machine), p.layout, p.precision, p.batch)
-    share = float(q.traffic.cached)
-    other = other_share(share)
-    again = search(replace(q, traffic=replace(q.traffic, cached=other)), objectives)
-    if again is not None:
-        found[f"{other:.0%} of the input cached, not {share:.0%}"] = again
-    if objectives.max_tpot < math.inf:
-        speed = 1 / objectives.max_tpot
-        slower = search(q, replace(objectives, max_tpot=2 / speed))
-        if slower is not None:
-            found[f"{speed / 2:.3g} tok/s/user, not {speed:.3g}"] = slower
-    return found
-
-
-def other_share(cached: float) -> float:
-    """Another cached share to compare with: 30 points more where there is room, else less.
-
-    >>> other_share(0.5), round(other_share(0.9), 9)
-    (0.8, 0.6)
-    """
-    return cached + 0.3 if cached <= 0.6 else cached - 0.3
