@@ -10,8 +10,6 @@ import os
 import pytest
 from hostile_options import BASES, LLAMA, SLOW, Case, answered, cases, commands, fault, sampled
 
-from rackmath.faces.parts import PARTS
-
 EVERY = bool(os.environ.get("RACKMATH_SCAN"))
 SAMPLE = 1000
 PARTS_OF_THE_SAMPLE = 10
@@ -69,10 +67,3 @@ def test_flags_may_be_repeated_and_lists_too() -> None:
     assert answered(["models", LLAMA, "--json", "--json"])[0] == 0
     assert answered(["explain", "models", LLAMA, "--explain"])[0] == 0
     assert answered(["plan", LLAMA, "--on", "h100", "--on", "h200", "--json"])[0] == 0
-
-
-def test_the_table_of_parts_names_options_that_there_are() -> None:
-    known = {name: {param.name for param in one.params} for name, one in commands()}
-    for name, parts in PARTS.items():
-        for part in parts:
-            assert set(part.options) <= known[name], name

@@ -17,7 +17,6 @@ import rackmath
 from rackmath.economics.cost import billed_devices
 from rackmath.errors import BadInput, Infeasible
 from rackmath.faces import cli
-from rackmath.faces.export import face_of, json_text
 from rackmath.kernel.counts import (
     Pass,
     attended_entries,
@@ -375,20 +374,17 @@ def answers() -> list[Any]:
 def test_every_face_of_every_answer(answers: list[Any]) -> None:
     from io import StringIO
 
-    from rackmath.faces import show
+    from rackmath.faces import show, terminal
 
     for answer in answers:
-        face = face_of(answer)
-        json.loads(json_text(face.record()))
-        assert face.rows()
-        assert face.chart is not None
-        assert face.chart()["description"]
-        assert face.tree is not None
-        wrong = [n.name for n in face.tree().walk() if not n.follows()]
-        assert not wrong
+        json.loads(answer.to_json())
+        assert answer.rows()
+        assert all(spec["description"] for spec in answer.charts)
+        assert answer.charts
+        assert not [n.name for n in answer.explain().walk() if not n.follows()]
         for width in (80, 100):
             screen = show.console(StringIO(), width=width)
-            face.screen(screen)
+            terminal.screen(screen, answer)
             text = screen.file.getvalue()  # type: ignore[attr-defined]
             assert not re.search(r"\bnan\b", text)
             assert max(len(line) for line in text.splitlines()) <= width

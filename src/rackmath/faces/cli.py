@@ -1,4 +1,4 @@
-"""The command line: words in, `ask` in the middle, `show`, `export` or `explain` out. No arithmetic here.
+"""The command line: words in, a command's answer in the middle, `export` out. No arithmetic here.
 
 Importing this module loads typer and the standard library only, so that `rackmath --help` is quick.
 How it ends, and with which exit code: `endings`.
@@ -6,7 +6,6 @@ How it ends, and with which exit code: `endings`.
 
 from __future__ import annotations
 
-import inspect
 import os
 import sys
 from collections.abc import Iterable
@@ -19,8 +18,7 @@ from . import (
     commandline,
     endings,
 )
-from . import options as o
-from .parts import careful
+from .careful import careful
 
 ABOUT: dict[str, Any] = {
     "name": "rackmath",
@@ -41,7 +39,6 @@ def application(words: Iterable[str] = (), *, every: bool = False) -> typer.Type
     made = typer.Typer(**ABOUT)
     made.registered_callback = app.registered_callback
     made.registered_commands += app.registered_commands
-    made.registered_groups += app.registered_groups
     commandline.register(made, words, every=every)
     made.registered_commands.sort(key=_place)
     careful(made)
@@ -75,14 +72,6 @@ def _root(
     pass
 
 
-for _info in [*app.registered_commands, *(c for g in app.registered_groups if g.typer_instance
-                                          for c in g.typer_instance.registered_commands)]:  # fmt: skip
-    if _info.callback is not None and {"explain", "levels"} & {*inspect.signature(_info.callback).parameters} == {
-        "explain"
-    }:
-        _info.callback = o.with_levels(_info.callback)
-
-
 @app.command(
     "explain",
     rich_help_panel=ASK,
@@ -102,24 +91,14 @@ def explain_(
     """The answer of another command as a tree of terms."""
     from ..errors import unknown
 
-    known = [str(one.name or one.callback.__name__) for one in app.registered_commands if one.callback]
-    known.remove("explain")
-    known += [str(group.name) for group in app.registered_groups]
-    known += dict.fromkeys(name.split(" ")[0] for name in entries())
+    known = list(dict.fromkeys(name.split(" ")[0] for name in entries()))
     if command in ("", "-h", "--help"):
         typer.echo(context.get_help())
         return 0
     if command not in known:
         raise unknown("command", command, known, hint="; explain takes a command with its own arguments")
-    from . import export
-
-    shown = export.DEPTH.set(o.depth(levels, explain=True))
-    try:
-        done = application([command, *context.args])(
-            args=[command, *context.args, "--explain"], standalone_mode=False
-        )
-    finally:
-        export.DEPTH.reset(shown)
+    line = [command, *context.args, "--explain", *([] if levels is None else ["--levels", levels])]
+    done = application(line)(args=line, standalone_mode=False)
     return done if isinstance(done, int) else 0
 
 

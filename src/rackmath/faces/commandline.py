@@ -21,15 +21,7 @@ OUTPUT: dict[str, tuple[Any, Any]] = {
     "csv": (o.Csv, False),
     "output": (o.File, None),
     "explain": (o.Explain, False),
-    "levels": (
-        Annotated[
-            str | None,
-            typer.Option(
-                "--levels", metavar="COUNT", help="Show so many levels of --explain.", rich_help_panel=o.OUTPUT
-            ),
-        ],
-        None,
-    ),
+    "levels": (o.Levels, None),
 }
 """Options that say how an answer is shown; they are no part of a question."""
 

@@ -1,6 +1,6 @@
 """Where an answer goes: the terminal, strict JSON, CSV, or a file whose ending says which kind.
 
-JSON holds SI units and the field's own names; what is unknown or infinite is null. Its shape is in `records`.
+JSON holds SI units and the field's own names; what is unknown or infinite is null.
 """
 
 from __future__ import annotations
@@ -9,12 +9,11 @@ import io
 import json
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..answers.parts import Answer
 from ..answers.record import csv_text, json_text, plain
@@ -22,31 +21,13 @@ from ..errors import BadInput
 from ..progress import Hear, heard_by
 from ..text import legible
 
-if TYPE_CHECKING:
-    from rich.console import Console
-
-    from ..views.machine_terms import Node
-
-__all__ = ["Face", "Output", "csv_text", "face_of", "json_text", "plain", "progress"]
+__all__ = ["Output", "csv_text", "json_text", "plain", "progress"]
 
 Record = dict[str, Any]
 
 DATA = (".json", ".csv", ".txt")
 CHARTS = (".svg", ".png", ".html")
 FILE_WIDTH = 100
-DEPTH: ContextVar[int | None] = ContextVar("DEPTH", default=None)
-"""Levels of a tree of terms that are shown; None for all."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Face:
-    """The ways one answer can be shown; `chart` is None where there is nothing to draw."""
-
-    record: Callable[[], Any]
-    rows: Callable[[], Sequence[Record]]
-    screen: Callable[[Console], None]
-    tree: Callable[[], Node] | None
-    chart: Callable[[], Record] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +48,6 @@ class Output:
         csv: bool,
         file: Path | None,
         explain: bool,
-        charts: bool = True,
         levels: int | None = None,
     ) -> Output:
         """The output that the options ask for; contradictions are refused before any work is done."""
@@ -79,7 +59,7 @@ class Output:
         if file is None:
             return cls(form=asked or "text", explain=explain, levels=levels)
         suffix = file.suffix.lower()
-        allowed = (*DATA, *CHARTS) if charts and not explain else (".json", ".txt") if explain else DATA
+        allowed = (".json", ".txt") if explain else (*DATA, *CHARTS)
         if suffix not in allowed:
             named = f"the ending {suffix!r}" if suffix else "no ending"
             raise BadInput(f"cannot write '{file}': it has {named}; use one of {', '.join(allowed)}")
@@ -88,46 +68,47 @@ class Output:
             raise BadInput(f"--{asked} and -o {file} contradict each other; leave one out")
         return cls(form=form, file=file, explain=explain, levels=levels, asked=asked)
 
-    def deliver(self, answer: Any) -> None:
+    def deliver(self, answer: Answer) -> None:
         """Print the answer, or write it to the file."""
-        from . import show
-
-        if self.file is not None and isinstance(answer, Answer):
-            name = self.file.name.lower()
-            make = next((make for ending, make in answer.saves.items() if name.endswith(ending)), None)
-            if make is not None:
-                if self.asked or self.explain:
-                    raise BadInput(f"-o {self.file} asks for a Chrome trace; leave out --json, --csv and --explain")
-                self._save(json.dumps(plain(make()), allow_nan=False) + "\n")
-                return
-        face = face_of(answer)
-        if self.form == "chart":
-            from .charts import write
-
-            if face.chart is None:
-                raise BadInput(f"there is nothing to draw; write '{self.file}' as .json or .txt to see why")
-            write(face.chart(), str(self.file))
-            _said(self.file)
-            return
-        if self.form == "text":
-            console = show.console()
-            if self.file is not None or not console.is_terminal:
-                console = show.console(io.StringIO(), width=FILE_WIDTH if self.file is not None else console.width)
-            if self.explain:
-                from .terminal import tree
-
-                tree(console, _tree(face, self.levels))
-            else:
-                face.screen(console)
-            if isinstance(console.file, io.StringIO):
-                text = "".join(f"{line.rstrip()}\n" for line in console.file.getvalue().splitlines())
-                self._write(text)
-            return
-        if self.form == "csv":
-            text = csv_text(face.rows())
+        if self.file is not None and (make := self._other(self.file, answer)) is not None:
+            self._save(json.dumps(plain(make()), allow_nan=False) + "\n")
+        elif self.form == "chart":
+            self._draw(answer)
+        elif self.form == "text":
+            self._show(answer)
+        elif self.form == "csv":
+            self._write(answer.to_csv())
         else:
-            text = json_text(_tree(face, self.levels).record() if self.explain else face.record())
-        self._write(text)
+            self._write(json_text(answer.explain(self.levels).record()) if self.explain else answer.to_json())
+
+    def _other(self, file: Path, answer: Answer) -> Callable[[], Any] | None:
+        """What makes a file of a kind of the answer's own."""
+        make = next((make for ending, make in answer.saves.items() if file.name.lower().endswith(ending)), None)
+        if make is not None and (self.asked or self.explain):
+            raise BadInput(f"-o {file} asks for a Chrome trace; leave out --json, --csv and --explain")
+        return make
+
+    def _draw(self, answer: Answer) -> None:
+        from .charts import write
+
+        if not answer.pictures:
+            raise BadInput(f"there is nothing to draw; write '{self.file}' as .json or .txt to see why")
+        write(_picture(answer), str(self.file))
+        _said(self.file)
+
+    def _show(self, answer: Answer) -> None:
+        """The screen, or the tree of terms, on the terminal or as plain text."""
+        from . import show, terminal
+
+        console = show.console()
+        if self.file is not None or not console.is_terminal:
+            console = show.console(io.StringIO(), width=FILE_WIDTH if self.file is not None else console.width)
+        if self.explain:
+            terminal.tree(console, answer.explain(self.levels))
+        else:
+            terminal.screen(console, answer)
+        if isinstance(console.file, io.StringIO):
+            self._write("".join(f"{line.rstrip()}\n" for line in console.file.getvalue().splitlines()))
 
     def _write(self, text: str) -> None:
         if self.file is None:
@@ -147,41 +128,11 @@ def _said(file: Path | None) -> None:
         print(f"wrote {legible(str(file))}", file=sys.stderr)
 
 
-def _tree(face: Face, levels: int | None) -> Node:
-    if face.tree is None:
-        raise BadInput("a listing has no terms to explain; name one of its entries")
-    depth = DEPTH.get() if levels is None else levels
-    return face.tree() if depth is None else face.tree().to_depth(depth)
-
-
-def _generic(answer: Answer) -> Face:
-    """The faces of an answer made of blocks."""
-    from .terminal import screen
-
-    return Face(
-        record=lambda: answer.record,
-        rows=answer.rows,
-        screen=lambda c: screen(c, answer),
-        tree=answer.terms,
-        chart=(lambda: _picture(answer)) if answer.pictures else None,
-    )
-
-
 def _picture(answer: Answer) -> Record:
     from .charts import stack
 
     specs = [dict(spec) for spec in answer.charts]
     return specs[0] if len(specs) == 1 else stack(specs, title=answer.title.words)
-
-
-def face_of(answer: Any) -> Face:
-    """The faces of any answer, or of a catalogue entry; an answer with a method `face` brings its own."""
-    if isinstance(answer, Answer):
-        return _generic(answer)
-    if callable(own := getattr(answer, "face", None)):
-        found: Face = own()
-        return found
-    raise TypeError(f"no face is known for {type(answer).__name__}")
 
 
 @contextmanager

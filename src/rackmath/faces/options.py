@@ -5,12 +5,10 @@ Typer and the standard library only.
 
 from __future__ import annotations
 
-import functools
-import inspect
 import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -91,9 +89,7 @@ Explain = Annotated[
 
 Levels = Annotated[
     str | None,
-    typer.Option(
-        metavar="COUNT", help="With --explain: so many levels of the tree. All if not given.", rich_help_panel=OUTPUT
-    ),
+    typer.Option("--levels", metavar="COUNT", help="Show so many levels of --explain.", rich_help_panel=OUTPUT),
 ]
 
 
@@ -109,28 +105,6 @@ def depth(levels: str | None, *, explain: bool) -> int | None:
     if not 1 <= found <= 1000:
         raise BadInput(f"levels = {levels!r} is out of range; give a whole number from 1 to 1000")
     return found
-
-
-def with_levels(command: Callable[..., int]) -> Callable[..., int]:
-    """A command that has --explain with --levels beside it."""
-
-    @functools.wraps(command)
-    def levelled(*args: Any, levels: str | None = None, **options: Any) -> int:
-        from . import export
-
-        if levels is None:
-            return command(*args, **options)
-        shown = export.DEPTH.set(depth(levels, explain=bool(options.get("explain"))))
-        try:
-            return command(*args, **options)
-        finally:
-            export.DEPTH.reset(shown)
-
-    own = inspect.signature(command, eval_str=True)
-    extra = inspect.Parameter("levels", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Levels)
-    levelled.__signature__ = own.replace(parameters=[*own.parameters.values(), extra])  # type: ignore[attr-defined]
-    levelled.__annotations__ = {**command.__annotations__, "levels": Levels}
-    return levelled
 
 
 def whole(given: str, name: str) -> int:

@@ -64,15 +64,11 @@ class Field:
         'a whole number from 1 to 576'
         """
         kind = "a whole number" if self.whole else "a number"
-        if self.below < math.inf:
-            return f"{kind} from {_end(self.least)} to below {_end(self.below)}"
-        if self.least > -math.inf:
-            ends = f"from {_end(self.least)}" + (f" to {_end(self.most)}" if self.most < math.inf else "")
-        elif self.above > -math.inf:
-            ends = f"above {_end(self.above)}" + (f", at most {_end(self.most)}" if self.most < math.inf else "")
-        else:
-            ends = f"up to {_end(self.most)}" if self.most < math.inf else ""
-        return f"{kind} {ends}".strip()
+        most = f" to {_end(self.most)}" if self.most < math.inf else ""
+        if self.above > -math.inf:
+            return f"{kind} above {_end(self.above)}{most.replace(' to', ', at most')}"
+        last = f" to below {_end(self.below)}" if self.below < math.inf else most
+        return f"{kind} from {_end(self.least)}{last}" if self.least > -math.inf else f"{kind}{last and f' up{last}'}"
 
 
 def _end(value: float) -> str:
