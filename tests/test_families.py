@@ -261,7 +261,7 @@ def test_what_stands_beside_a_text_model_is_named(name: str, says: str) -> None:
     assert any(says in note for note in notes)
 
 
-PUBLISHED = [
+PUBLISHED: list[tuple[dict[str, Any], float, float]] = [
     # LFM2-1.2B: 1.17 billion (its card)
     ({"model_type": "lfm2", "block_ff_dim": 12288, "block_auto_adjust_ff_dim": True, "block_multiple_of": 256,
       "conv_L_cache": 3, "hidden_size": 2048, "full_attn_idxs": [2, 5, 8, 10, 12, 14], "num_hidden_layers": 16,
