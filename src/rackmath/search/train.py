@@ -320,7 +320,7 @@ def _front(runs: Sequence[Run]) -> tuple[Run, ...]:
     return tuple(found)
 
 
-# --- what would move it -------------------------------------------------------------------------------------------
+# --- sensitivity ---------------------------------------------------------------------------------------------------
 
 GROUPS: Mapping[str, tuple[str, ...]] = {
     "computing": ("forward", "input_grad", "weight_grad", "vocabulary"),
@@ -352,7 +352,7 @@ MOVES: Mapping[str, tuple[str, ...]] = {
 
 
 def moves(of: Run) -> dict[str, float]:
-    """Relative change of the step's seconds by what would move it, this layout kept."""
+    """Sensitivity of the step: relative change of its seconds by each change, this layout kept."""
     found = {}
     for name, values in MOVES.items():
         more: dict[str, Any] = {v: getattr(of.job.machine, v) * 1.1 for v in values}

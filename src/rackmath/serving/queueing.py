@@ -1,4 +1,4 @@
-"""The departing train: when a token leaves, and how long a request waits for a seat (LECTURE section 7).
+"""Continuous batching as a queue: when a token leaves, and how long a request waits for a seat (LECTURE section 7).
 
 A pass departs every T seconds whatever the load. A request holds one of `seats` for `steps` departures, then frees
 it. While a seat is free the wait for the next departure is uniform on (0, T) and the ride takes T, so the first
