@@ -156,13 +156,15 @@ def _hosts(quote: Quote, sellers: Sequence[Host]) -> Iterator[Block]:
             Column("request", "a request", "$", optional=2),
             Column("margin", "margin", "percent"),
             Column("low", INTERVAL, "percent", to="high"),
+            Column("break_even", "own from, /s", "number", optional=3),
         ),
         rows=rows,
         strong=below,
     )
     text = (
         f"{{below:whole}} of {plural(len(sellers), 'list')} {'asks' if below == 1 else 'ask'} less than this quote;"
-        " lists as of {day}. A host without a price for cached reads charges input for them."
+        " lists as of {day}. A host without a price for cached reads charges input for them. Own from: requests a"
+        " second from which on machines of one's own cost less than the host."
     )
     yield Say(text, {"below": below, "day": max(h.day for h in sellers)})
 
@@ -172,7 +174,7 @@ def _host(h: Host) -> Record:
     return {
         "name": f"{h.provider}: {h.model.rpartition('/')[2]}", "input": h.input_mtok, "cached": h.cache_read_mtok,
         "output": h.output_mtok, "request": h.request, "margin": "free" if h.margin is None else h.margin,
-        "low": h.low, "high": h.high,
+        "low": h.low, "high": h.high, "break_even": h.break_even,
     }  # fmt: skip
 
 
