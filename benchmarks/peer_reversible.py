@@ -19,7 +19,7 @@ from revtorch import ReversibleSequence as RevTorch
 from torch import Tensor, nn
 
 from rackmath.experiments.measure import best_device, made, one_thread, peak_bytes, seconds
-from rackmath.experiments.model import Attention, FeedForward, Shape
+from rackmath.experiments.model import Attention, Mlp, Shape
 from rackmath.experiments.reversible import ReversibleSequence
 
 SHAPE = Shape(layers=12, width=128, heads=4, context=128)
@@ -30,7 +30,7 @@ Step = Callable[[], None]
 
 def layers(shape: Shape, dtype: torch.dtype) -> list[tuple[nn.Module, nn.Module]]:
     torch.manual_seed(0)
-    return [(Attention(shape).to(dtype), FeedForward(shape).to(dtype)) for _ in range(shape.layers)]
+    return [(Attention(shape).to(dtype), Mlp(shape).to(dtype)) for _ in range(shape.layers)]
 
 
 def ways(pairs: list[tuple[nn.Module, nn.Module]]) -> dict[str, nn.Module]:

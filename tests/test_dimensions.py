@@ -12,15 +12,15 @@ import pytest
 from rackmath.kernel.achieved import Achieved
 from rackmath.kernel.efficiency import Efficiency
 from rackmath.kernel.roofline import Op, balance_batch, drain_time, pass_time, ratio
-from rackmath.layout.collectives import Links, all_gather, all_reduce, seconds_per_copy
+from rackmath.layout.collectives import GroupLinks, all_gather, all_reduce, seconds_per_copy
 
 u: Any = pint.UnitRegistry()
 u.define("flop = [flop]")
 BYTE, SECOND, FLOP = u.byte, u.second, u.flop
 
 
-def _links() -> Links:
-    return Links(
+def _links() -> GroupLinks:
+    return GroupLinks(
         inside=8.0,
         across=np.array([1.0, 2.0]),
         up_rate=450e9 * BYTE / SECOND,

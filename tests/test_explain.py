@@ -161,7 +161,7 @@ def test_mixed_steps_and_waiting_are_formulas(batch: int, isl: int) -> None:
     from rackmath.layout.parallelism import Layout
     from rackmath.questions.resolve import question
     from rackmath.search.choice import evaluate_plan
-    from rackmath.search.plan import Answer
+    from rackmath.search.plan import Planned
     from rackmath.search.ranking import Front
     from rackmath.world.workload import Objectives, Traffic
 
@@ -169,7 +169,7 @@ def test_mixed_steps_and_waiting_are_formulas(batch: int, isl: int) -> None:
     best = evaluate_plan(q, Layout(), q.precisions[0], float(batch))
     no = np.zeros(0)
     none = Front(interactivity=no, tput_per_gpu=no, blended_mtok=no, ttft=no, batch=no, labels=())
-    found = Answer(
+    found = Planned(
         question=q, objectives=Objectives(), best=best, runner_up=None, runner_up_why="", nearest=None, reasons=(),
         by_price=none, by_throughput=none, evaluated=1,
     )  # fmt: skip

@@ -25,7 +25,7 @@ from rackmath.layout.forward import forward
 from rackmath.layout.parallelism import Layout
 from rackmath.search.passtimes import pass_times
 from rackmath.search.requests import Requests, Served, closed_loop, lengths, poisson
-from rackmath.search.simulate import Scheduler, Work, simulate
+from rackmath.search.simulate import Scheduler, StepLoad, simulate
 from rackmath.serving.closedloop import closed_loop_ttft
 from rackmath.serving.clumps import LoopSteps, LoopUsers
 from rackmath.serving.replica import Replica
@@ -39,7 +39,7 @@ LOG = DATA / "serving" / "llmservingsim_vllm_requests.csv"
 needs = pytest.mark.skipif(not LOG.is_file(), reason=f"needs the measured data in {DATA} (set RACKMATH_DATA)")
 
 
-def linear(work: Work) -> float:
+def linear(work: StepLoad) -> float:
     return 0.01 + 1e-4 * work.decode + 1e-8 * work.context + 2e-5 * work.prefill + 1e-9 * work.pairs
 
 
@@ -57,8 +57,8 @@ def test_a_single_request_takes_its_passes(policy: str) -> None:
     passes, have = 0.0, 0
     for size in (2048, 2048, 904):
         have += size
-        passes += linear(Work(0, 0.0, size, size * (have - size / 2), 1))
-    decode = sum(linear(Work(1, 5000.0 + k)) for k in range(99))
+        passes += linear(StepLoad(0, 0.0, size, size * (have - size / 2), 1))
+    decode = sum(linear(StepLoad(1, 5000.0 + k)) for k in range(99))
     assert served.ttft[0] == pytest.approx(0.25 + passes)
     assert served.engine_ttft[0] == pytest.approx(passes)
     assert served.tpot[0] == pytest.approx(decode / 99)
@@ -68,7 +68,7 @@ def test_a_single_request_takes_its_passes(policy: str) -> None:
 def test_decoding_goes_on_beside_prefill_only_where_steps_are_mixed() -> None:
     two = Requests(**columns((10, 50), (1000, 2)), arrival=np.array([0.0, 2.5]))
 
-    def unit(work: Work) -> float:
+    def unit(work: StepLoad) -> float:
         return 1.0
 
     mixed = simulate(two, unit, Scheduler(budget=100))
@@ -240,13 +240,13 @@ def test_tables_give_the_times_of_passes(n: int, context: float, prefill: int, p
     if prefill:
         work = Pass(decode=float(max(n, 1e-2)), context=float(context), prefill=float(prefill), prompt=float(prompt))
     exact = float(forward(llama_70b(), machine, Precision.uniform("fp8"), layout, work, efficiency).estimate)
-    found = table(Work(n, n * context, prefill, prefill * prompt / 2, int(prompts)))
+    found = table(StepLoad(n, n * context, prefill, prefill * prompt / 2, int(prompts)))
     assert found == pytest.approx(exact, rel=0.04)
 
 
 def test_a_lone_prompt_keeps_one_attention_rank_busy() -> None:
     _, table = tables(Layout(tp=1, dp=8))
-    alone, spread = table(Work(64, 64e3, 4096, 4096 * 2048, 1)), table(Work(64, 64e3, 4096, 8 * 512 * 256, 8))
+    alone, spread = table(StepLoad(64, 64e3, 4096, 4096 * 2048, 1)), table(StepLoad(64, 64e3, 4096, 8 * 512 * 256, 8))
     assert alone > 1.5 * spread
 
 
@@ -297,7 +297,7 @@ def test_closed_loops_agree_with_the_simulator(prefill_first: bool) -> None:
     off: dict[str, list[float]] = {"ttft_mean": [], "ttft": [], "tpot_mean": [], "rate": []}
     for clients, isl, osl, budget, full, token, rounds, low in loops(40, prefill_first):
 
-        def step(work: Work, full: float = full, token: float = token, clients: float = clients) -> float:
+        def step(work: StepLoad, full: float = full, token: float = token, clients: float = clients) -> float:
             alone = prefill_first and not work.decode
             return (0.3 if alone else 1 + (full - 1) * work.decode / clients) + token * work.prefill
 
@@ -333,7 +333,7 @@ def test_closed_loops_agree_with_the_simulator(prefill_first: bool) -> None:
 
 @pytest.mark.parametrize(("clients", "seats"), [(64, 32), (256, 200), (1000, 400)])
 def test_clients_without_a_seat_stand_in_line(clients: int, seats: int) -> None:
-    def step(work: Work) -> float:
+    def step(work: StepLoad) -> float:
         return 1 + work.decode / clients + 1e-4 * work.prefill
 
     served = simulate(
@@ -351,7 +351,7 @@ def test_clients_without_a_seat_stand_in_line(clients: int, seats: int) -> None:
 def test_an_engine_that_seldom_looks_lets_requests_wait(clients: int, poll: int) -> None:
     """sglang under --scheduler-recv-interval: half of the interval, in decode steps, comes on top."""
 
-    def step(work: Work) -> float:
+    def step(work: StepLoad) -> float:
         return (1 + work.decode / clients if work.decode else 0.3) + 2e-4 * work.prefill
 
     def both(poll: float) -> tuple[float, float]:
@@ -449,7 +449,7 @@ def test_a_real_log_is_reproduced_where_step_times_are_right() -> None:
         arrival=seen["queued_ts"] - seen["queued_ts"].min(),
     )
 
-    def step(work: Work) -> float:
+    def step(work: StepLoad) -> float:
         weights = max(16.3e-3 - 0.75 * 9.5e-5 * work.prefill, 4e-3)  # read once, hidden behind the prompts' products
         return weights + 1.5e-3 * work.context * 131072 / 1e9 + 9.5e-5 * work.prefill
 

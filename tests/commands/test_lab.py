@@ -13,8 +13,8 @@ import rackmath
 from rackmath.errors import BadInput
 from rackmath.experiments.ciphers import ciphers
 from rackmath.experiments.results import (
-    Curve,
     Depth,
+    LossCurve,
     agreement,
     figures,
     growth,
@@ -80,7 +80,7 @@ def test_recorded_twins_agree_within_noise():
 
 def test_distant_runs_do_not_agree():
     def runs(at):
-        return [Curve(way="", seed=s, training=(), held_out=at + s / 100) for s in range(4)]
+        return [LossCurve(way="", seed=s, training=(), held_out=at + s / 100) for s in range(4)]
 
     assert not agreement(runs(2.0), runs(2.1)).within
 
@@ -213,11 +213,11 @@ def test_the_help_of_a_group_says_what_it_is_and_lists_its_commands(capsys):
 
 
 def test_mean_losses_of_known_runs():
-    runs = [Curve(way="stored", seed=s, training=(4.0 + s, 2.0), held_out=2 + s / 10) for s in range(2)]
+    runs = [LossCurve(way="stored", seed=s, training=(4.0 + s, 2.0), held_out=2 + s / 10) for s in range(2)]
     found = losses(runs)
     assert (found.first, found.last) == (4.5, 2.0)
     assert (found.held_out, found.spread) == (pytest.approx(2.05), pytest.approx(0.05 * 2**0.5))
-    assert losses([Curve(way="stored", seed=s, training=(), held_out=2.0) for s in range(2)]).first is None
+    assert losses([LossCurve(way="stored", seed=s, training=(), held_out=2.0) for s in range(2)]).first is None
 
 
 def test_who_listens_hears_how_far_a_study_is():

@@ -23,7 +23,7 @@ from rackmath.decisions.quote.hosts import cheaper, hosts
 from rackmath.decisions.quote.lines import KINDS
 from rackmath.decisions.quote.price_list import ABOVE, Quote, quote
 from rackmath.decisions.quote.rule import listed, price
-from rackmath.decisions.quote.terms import Terms
+from rackmath.decisions.quote.terms import SellerTerms
 from rackmath.economics.pricelist import ListPrice, PriceList, price_lists
 from rackmath.errors import BadInput, Infeasible
 from rackmath.faces.cli import run
@@ -42,7 +42,7 @@ PACE = Objectives(max_tpot=0.05)
 @functools.cache
 def asked(**terms: Any) -> Quote:
     q, _ = question(LLAMA, NODE, traffic=Traffic(isl=8192, osl=1024, cached=0.5))
-    return quote(q, PACE, Terms(**terms))
+    return quote(q, PACE, SellerTerms(**terms))
 
 
 @pytest.fixture(scope="module")
@@ -220,7 +220,7 @@ def test_a_write_takes_the_cheapest_place_that_is_quick_enough(usual: Quote) -> 
 def test_hits_expected_follow_the_cached_share(usual: Quote) -> None:
     """At 80 % each fresh token is found again four times; each hit adds one fetch, the first adds the write too."""
     q = usual.standard.question
-    four = quote(replace(q, traffic=replace(q.traffic, cached=0.8)), PACE, Terms())
+    four = quote(replace(q, traffic=replace(q.traffic, cached=0.8)), PACE, SellerTerms())
     assert [h.reuse for h in four.holdings] == pytest.approx([4.0, 4.0])
     none, one, two = (asked(reuse=n).holdings[0].premium_mtok for n in (0.0, 1.0, 2.0))
     assert one == usual.holdings[0].premium_mtok
@@ -267,7 +267,7 @@ def test_the_threshold_is_chosen_or_none() -> None:
 def test_the_long_tier_of_a_rack_is_no_single_sequence() -> None:
     """DeepSeek-V3 on a rack, 128,000 tokens: one pool decodes 1 sequence on a device, two pools 13: $3.7, not $18."""
     q, _ = question(V3, RACK, traffic=Traffic(isl=8192, osl=1024, cached=0.5))
-    found = quote(q, PACE, Terms(margin=0.4))
+    found = quote(q, PACE, SellerTerms(margin=0.4))
     tier = found.tier("long")
     assert tier.pools is not None
     assert float(tier.pools.serving.decode.batch) > 500
@@ -288,7 +288,7 @@ def test_plan_with_a_sellers_traffic_gives_the_standard_costs() -> None:
 
 def test_no_longer_prompts() -> None:
     q, _ = question(LLAMA, NODE, traffic=Traffic(isl=130_000, osl=1024, cached=0.5))
-    found = quote(q, Objectives(), Terms())
+    found = quote(q, Objectives(), SellerTerms())
     assert found.of("long") == ()
     assert math.isnan(found.threshold)
     assert "128,000" in found.tier("long").why
@@ -297,7 +297,7 @@ def test_no_longer_prompts() -> None:
 def test_the_fast_tier_beats_the_menu() -> None:
     """The menu takes the cheapest output on as many devices; the plan takes the cheapest request of any of them."""
     q, _ = question(LLAMA, NODE, traffic=Traffic(isl=8192, osl=1024))
-    found = quote(q, PACE, Terms(fast=2.0))
+    found = quote(q, PACE, SellerTerms(fast=2.0))
     p, fast = found.standard, found.tier("fast").plan
     assert fast is not None
     speed = 2 * float(p.serving.interactivity)
@@ -515,7 +515,7 @@ def test_the_picture_marks_every_price_and_host() -> None:
 def test_terms_are_checked_without_words() -> None:
     for bad in ({"margin": math.nan}, {"idle": 1.0}, {"fast": math.inf}, {"step": math.nan}, {"reuse": math.inf}):
         with pytest.raises(BadInput):
-            Terms(**bad)  # type: ignore[arg-type]
+            SellerTerms(**bad)  # type: ignore[arg-type]
     q, _ = question(V3, "8xh100", traffic=Traffic(isl=8192, osl=1024, cached=0.5))
     with pytest.raises(Infeasible):
-        quote(q, PACE, Terms())
+        quote(q, PACE, SellerTerms())

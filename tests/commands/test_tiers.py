@@ -67,7 +67,7 @@ def test_price_inversion_of_the_lecture():
 def test_an_hour_of_hbm_at_the_lectures_bytes_per_token():
     q = 100e9 / (300 * 200e3)
     assert q == pytest.approx(1667, abs=1)
-    million = kvtiers.Entry(tokens=1e6, bytes=q * 1e6, hbm_bytes=q * 1e6)
+    million = kvtiers.PrefixCache(tokens=1e6, bytes=q * 1e6, hbm_bytes=q * 1e6)
     assert caching.in_hbm(million, LECTURE_HBM).cost(3600.0, 5.0) == pytest.approx(0.017, abs=0.0005)
 
 

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from rackmath.experiments import parallel as lab
-from rackmath.experiments.digits import PIXELS, Mixer, accuracy, digits, train
+from rackmath.experiments.digits import PIXELS, DigitsMixer, accuracy, digits, train
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +27,7 @@ def test_spectral_norm_is_the_largest_singular_value():
 
 
 def test_an_untouched_network_stretches_nothing():
-    model = Mixer("residual", layers=2)
+    model = DigitsMixer("residual", layers=2)
     for module in model.rounds.rounds:
         for p in module.parameters():
             nn.init.zeros_(p)
@@ -41,7 +41,7 @@ def test_every_kind_runs_its_own_formula():
     images, f = torch.rand(4, PIXELS), {}
     for kind in ("residual", "residual-free", "reversible"):
         torch.manual_seed(0)
-        f[kind] = Mixer(kind, layers=2)
+        f[kind] = DigitsMixer(kind, layers=2)
     torch.manual_seed(0)
     state = f["residual"].start(images)
     first = f["residual"].rounds.rounds[0](state)

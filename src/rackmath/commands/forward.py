@@ -254,7 +254,7 @@ def _terms(p: ForwardPass) -> Term:
     t, q = p.time, p.question
     load = None
     if not float(p.work.prefill):
-        load = pass_terms.Load(layout=p.layout, precision=p.precision, sequences=float(p.work.decode))
+        load = pass_terms.DecodeLoad(layout=p.layout, precision=p.precision, sequences=float(p.work.decode))
     sequences = float(p.work.decode) / float(p.layout.dp)
     estimate = pass_terms.pass_nodes("estimate", t, q, p.precision, sequences, load)
     bandwidth = of_machine(q.machine, "hbm_bandwidth", "memory bandwidth")

@@ -24,7 +24,7 @@ from ..questions.common import LayoutWords, OnMachine, PriceKind, model
 from ..questions.fields import tokens
 from ..questions.layouts import parse_layout
 from ..questions.resolve import asked_of
-from ..search.memory import Memory
+from ..search.memory import ServingMemory
 from ..search.memory import memory as of_model
 from ..search.preferred import Policy, preferred_layout
 from ..views import memories, setting
@@ -65,7 +65,7 @@ def answer(q: MemoryQuestion) -> Answer:
     )
 
 
-def _memory(q: MemoryQuestion) -> tuple[Memory, tuple[str, ...]]:
+def _memory(q: MemoryQuestion) -> tuple[ServingMemory, tuple[str, ...]]:
     asked, notes = asked_of(q, Traffic(isl=1024, osl=1), personal=True)
     limit = longest(asked.model)
     reference = min(8192.0, limit) if q.context is None else q.context
@@ -83,7 +83,7 @@ def _memory(q: MemoryQuestion) -> tuple[Memory, tuple[str, ...]]:
     return found, tuple(dict.fromkeys(notes))
 
 
-def _data(m: Memory) -> dict[str, Any]:
+def _data(m: ServingMemory) -> dict[str, Any]:
     return {
         "reference": m.reference,
         "layout": setting.layout(m.layout),
@@ -113,7 +113,7 @@ def _data(m: Memory) -> dict[str, Any]:
     }
 
 
-def _blocks(m: Memory) -> Iterator[Block]:
+def _blocks(m: ServingMemory) -> Iterator[Block]:
     yield _landmarks(m)
     yield from _held(m)
     yield Chart(spec=_users_chart(m))
@@ -127,7 +127,7 @@ def _blocks(m: Memory) -> Iterator[Block]:
     )  # fmt: skip
 
 
-def _landmarks(m: Memory) -> Figures:
+def _landmarks(m: ServingMemory) -> Figures:
     """Times and shares that matter, and why."""
     machine = m.question.machine
     once, computing = cell(m.share_once * m.drain, "s"), cell(m.compute_at_balance, "s")
@@ -153,7 +153,7 @@ def _landmarks(m: Memory) -> Figures:
     return Figures(key="", head="", figures=tuple(figures))
 
 
-def _held(m: Memory) -> Iterator[Block]:
+def _held(m: ServingMemory) -> Iterator[Block]:
     """The memory of one device: weights, room, and what the engine keeps, term by term."""
     capacity, box = float(m.holds.capacity), float(m.question.machine.box)
     shown = f"{cell(capacity, 'B')} as the driver shows it" + (
@@ -173,7 +173,7 @@ def _held(m: Memory) -> Iterator[Block]:
         yield Say(text, values, faint=True)
 
 
-def _rows(m: Memory) -> list[dict[str, Any]]:
+def _rows(m: ServingMemory) -> list[dict[str, Any]]:
     """One row for each context."""
     u = m.users
     paid = setting.known_price(m.question.machine) is not None
@@ -190,7 +190,7 @@ def _rows(m: Memory) -> list[dict[str, Any]]:
     return rows
 
 
-def _table(m: Memory) -> Table:
+def _table(m: ServingMemory) -> Table:
     rows = _rows(m)
     void = dict.fromkeys(("tpot", "tpot_bound", "mfu", "user_hour"), "-")
     cost = (Column("user_hour", "$/user·h", "$"),) if setting.known_price(m.question.machine) is not None else ()
@@ -206,7 +206,7 @@ def _table(m: Memory) -> Table:
     )  # fmt: skip
 
 
-def _users_chart(m: Memory) -> dict[str, Any]:
+def _users_chart(m: ServingMemory) -> dict[str, Any]:
     """Users against context."""
     u, x = m.users, m.users.context.tolist()
     marks = [Mark("B* fills HBM", m.full_context)] if x[0] <= m.full_context <= x[-1] else []
@@ -218,7 +218,7 @@ def _users_chart(m: Memory) -> dict[str, Any]:
     )  # fmt: skip
 
 
-def _step_chart(m: Memory) -> dict[str, Any]:
+def _step_chart(m: ServingMemory) -> dict[str, Any]:
     """The step with a full memory against context, with drain time and floor."""
     u, x = m.users, m.users.context.tolist()
     ends = [x[0], x[-1]]

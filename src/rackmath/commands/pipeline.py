@@ -27,7 +27,7 @@ from ..questions.fields import count as number
 from ..questions.fields import tokens, words
 from ..questions.layouts import parse_layout
 from ..questions.resolve import asked_of
-from ..search.pipeline import Pipelines, Reading, buys_and_costs, dependencies, pipelines, verdict
+from ..search.pipeline import Pipelines, StageCurves, buys_and_costs, dependencies, pipelines, verdict
 from ..units import plural
 from ..views import setting
 from ..views.machine_terms import of_machine
@@ -161,7 +161,7 @@ def _rows(p: Pipelines) -> list[dict[str, Any]]:
     return found
 
 
-def _reading(p: Pipelines, r: Reading, i: int) -> dict[str, Any]:
+def _reading(p: Pipelines, r: StageCurves, i: int) -> dict[str, Any]:
     paid = setting.known_price(p.question.machine) is not None
     names = ("micro", "users", "cache", "fits", "tpot", "tpot_bound", "hops", "busy")
     row = {name: getattr(r, name)[i].item() for name in names}
@@ -203,7 +203,7 @@ def _busy(p: Pipelines) -> Say:
     return Say(f"busy 100%, with {many} under way; {rule}", faint=True)
 
 
-def _table(p: Pipelines, fixed: str, r: Reading, title: str) -> Table:
+def _table(p: Pipelines, fixed: str, r: StageCurves, title: str) -> Table:
     """One reading: what a number of stages keeps on each GPU, its pace and its price."""
     key = f"fixed_{fixed}_"
     grows = ("users", "users") if fixed == "micro_batch" else ("micro", "micro")
@@ -302,12 +302,12 @@ def _terms(p: Pipelines) -> Term:
     )
 
 
-def _tpot(r: Reading, i: int) -> Term:
+def _tpot(r: StageCurves, i: int) -> Term:
     rest = Term(name="stages", value=float(r.tpot[i] - r.hops[i]), unit="s", note="rackmath timeline draws them")
     return stated("sum", "TPOT", float(r.tpot[i]), "s", rest, Term(name="hops", value=float(r.hops[i]), unit="s"))
 
 
-def _cost(p: Pipelines, r: Reading, i: int) -> Term:
+def _cost(p: Pipelines, r: StageCurves, i: int) -> Term:
     machine = p.question.machine
     price = of_machine(machine, "price_per_hour", "price")
     gpus = count("GPUs paid for", float(billed_devices(p.gpus[i], machine)), "domains are paid for whole")

@@ -28,13 +28,13 @@ from ..search.racks import (
     TYPICAL_BATCH,
     DomainRange,
     Placing,
-    Work,
+    ReplicaWork,
     copies_of,
     experts_of,
     layout_for_work,
     racks,
 )
-from ..search.racks import Racks as Found
+from ..search.racks import RackComparison as Found
 from ..units import plural
 from ..views import setting
 from ..views.rack_rows import case_row, floor_row, step_row
@@ -180,13 +180,13 @@ def _no_experts(model: str, **given: str | None) -> None:
             raise BadInput(f"{model} has no routed experts, so --{name} plays no part; leave it out")
 
 
-def _work(q: Racks, asked: Any) -> Work:
+def _work(q: Racks, asked: Any) -> ReplicaWork:
     """What every device of the machine is asked for."""
     context = min(4096.0, asked.model.max_context) if q.context is None else q.context
     if q.phase == "prefill":
-        return Work(phase="prefill", per_device=q.tokens or asked.engine.chunk_tokens, context=context)
+        return ReplicaWork(phase="prefill", per_device=q.tokens or asked.engine.chunk_tokens, context=context)
     each = float(TYPICAL_BATCH) if q.batch is None else q.batch / asked.max_gpus
-    return Work(phase="decode", per_device=each, context=context)
+    return ReplicaWork(phase="decode", per_device=each, context=context)
 
 
 def _formats(q: Racks, used: Precision) -> Precision:

@@ -21,9 +21,9 @@ from ..answers.terms import count as number
 from ..answers.text import cell
 from ..errors import BadInput
 from ..questions.fields import Field, count, words
-from ..training.compare import Compared, Setting, comparison, verdict
+from ..training.compare import ComparedSchedule, ScheduleSetting, comparison, verdict
 from ..training.schedules import ALL, schedule_named, why_not
-from ..training.simulate import MOST, Run, trace
+from ..training.simulate import MOST, SimulatedStep, trace
 from ..units import parse, plural
 
 TIMES = "Times of one micro-batch on one device"
@@ -98,7 +98,7 @@ def answer(q: Schedules) -> Answer:
     )
 
 
-def _setting(q: Schedules) -> tuple[Setting, str]:
+def _setting(q: Schedules) -> tuple[ScheduleSetting, str]:
     passes = q.stages * q.micro_batches * max(q.chunks, 2)
     if passes > MOST:
         raise BadInput(
@@ -108,7 +108,7 @@ def _setting(q: Schedules) -> tuple[Setting, str]:
     given = {"forward": q.forward, "backward": q.backward, "weight": q.weight, "hop": q.hop}
     unit = _unit(given)
     seconds = {word: _time(value, unit, word) for word, value in given.items()}
-    setting = Setting(
+    setting = ScheduleSetting(
         stages=q.stages, micro_batches=q.micro_batches, chunks=q.chunks, forward=seconds["forward"],
         input_grad=seconds["backward"], weight_grad=seconds["weight"], hop=seconds["hop"], kept=q.kept,
     )  # fmt: skip
@@ -148,13 +148,13 @@ def _time(given: Time, unit: str, name: str) -> float:
     return found
 
 
-def _trace(run: Run | None) -> dict[str, Any]:
+def _trace(run: SimulatedStep | None) -> dict[str, Any]:
     if run is None:
         raise BadInput("a Chrome trace is of one schedule; name it, such as rackmath schedule 1f1b")
     return trace(run)
 
 
-def _notes(found: tuple[Compared, ...]) -> tuple[str, ...]:
+def _notes(found: tuple[ComparedSchedule, ...]) -> tuple[str, ...]:
     notes = [
         "a step lasts until each device can begin its next one; with a barrier all wait for the last one, as for a"
         " gradient norm before the update, which zero-bubble schedules put off until after it",
@@ -166,7 +166,9 @@ def _notes(found: tuple[Compared, ...]) -> tuple[str, ...]:
 # --- the record ---------------------------------------------------------------------------------------------------
 
 
-def _data(chosen: Compared | None, run: Run | None, s: Setting, unit: str) -> dict[str, Any]:
+def _data(
+    chosen: ComparedSchedule | None, run: SimulatedStep | None, s: ScheduleSetting, unit: str
+) -> dict[str, Any]:
     found: dict[str, Any] = {"schedule": chosen and chosen.schedule.name, "unit": unit or None, "work": s.work}
     if chosen is not None and run is not None:
         one = chosen.schedule
@@ -175,7 +177,7 @@ def _data(chosen: Compared | None, run: Run | None, s: Setting, unit: str) -> di
     return found
 
 
-def _row(row: Compared, s: Setting) -> dict[str, Any]:
+def _row(row: ComparedSchedule, s: ScheduleSetting) -> dict[str, Any]:
     """One schedule by formula and by simulation; without what it cannot do."""
     run = row.run
     simulated = None if run is None else (row.share(s), run.step, run.makespan, run.peaks[0], run.peaks[-1])
@@ -190,7 +192,7 @@ def _row(row: Compared, s: Setting) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _devices(run: Run) -> list[dict[str, Any]]:
+def _devices(run: SimulatedStep) -> list[dict[str, Any]]:
     """What each device does in a step."""
     return [
         {"device": d + 1, "start": done[0].start, "end": done[-1].end, "busy": run.busy[d], "idle": run.idle[d],
@@ -199,7 +201,7 @@ def _devices(run: Run) -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
-def _operations(run: Run) -> list[dict[str, Any]]:
+def _operations(run: SimulatedStep) -> list[dict[str, Any]]:
     """One row for each pass of a micro-batch through a chunk of a device."""
     return [
         {"device": d + 1, "kind": o.kind, "micro_batch": o.micro + 1, "chunk": o.chunk + 1, "start": o.start,
@@ -212,7 +214,7 @@ def _operations(run: Run) -> list[dict[str, Any]]:
 # --- blocks -------------------------------------------------------------------------------------------------------
 
 
-def _subtitle(s: Setting, unit: str, run: Run | None, every: bool) -> str:
+def _subtitle(s: ScheduleSetting, unit: str, run: SimulatedStep | None, every: bool) -> str:
     held = s.chunks if run is None else run.plan.chunks
     counts = _counts(s)
     counts += f", {'interleaved: ' * every}{plural(held, 'chunk')} a device" if held > 1 else ""
@@ -223,11 +225,11 @@ def _subtitle(s: Setting, unit: str, run: Run | None, every: bool) -> str:
     return " · ".join([counts, *parts])
 
 
-def _counts(s: Setting) -> str:
+def _counts(s: ScheduleSetting) -> str:
     return f"{plural(s.stages, 'stage')}, {s.micro_batches:,} micro-batch{'es' * (s.micro_batches > 1)}"
 
 
-def _detail(one: Compared, run: Run, s: Setting, unit: str) -> Iterator[Block]:
+def _detail(one: ComparedSchedule, run: SimulatedStep, s: ScheduleSetting, unit: str) -> Iterator[Block]:
     time, schedule = unit or "number", one.schedule
     text = f"*{{idle_share:share}} of the step idle*   {{step:{time}}} a step, of which {{work:{time}}} work"
     yield Say(text, {"idle_share": one.share(s), "step": run.step, "work": s.work})
@@ -250,7 +252,7 @@ def _detail(one: Compared, run: Run, s: Setting, unit: str) -> Iterator[Block]:
     yield Say(f"idle = {schedule.formula}; {schedule.holds}", faint=True)
 
 
-def _verdict(found: tuple[Compared, ...], s: Setting) -> Say:
+def _verdict(found: tuple[ComparedSchedule, ...], s: ScheduleSetting) -> Say:
     """Which schedule idles least, which holds least, and which idles least in the memory of 1F1B."""
     quick, lean, within = verdict(found)
     parts = ["*{quickest}* idles least, {quickest_idle:share} of the step, holding {quickest_held}"]
@@ -264,14 +266,16 @@ def _verdict(found: tuple[Compared, ...], s: Setting) -> Say:
     return Say("; ".join(parts), values, key="verdict")
 
 
-def _best(role: str, one: Compared, s: Setting) -> dict[str, Any]:
+def _best(role: str, one: ComparedSchedule, s: ScheduleSetting) -> dict[str, Any]:
     assert one.run is not None
     most = max(one.run.peaks)
     return {role: one.schedule.name, f"{role}_idle": one.share(s),
             f"{role}_held": f"{most:.4g} micro-batch{'es' * (most != 1)}"}  # fmt: skip
 
 
-def _compared(found: tuple[Compared, ...], chosen: Compared | None, s: Setting, unit: str) -> list[Block]:
+def _compared(
+    found: tuple[ComparedSchedule, ...], chosen: ComparedSchedule | None, s: ScheduleSetting, unit: str
+) -> list[Block]:
     ran = [one for one in found if one.run is not None]
     time = unit or "number"
     columns = (
@@ -296,7 +300,7 @@ def _compared(found: tuple[Compared, ...], chosen: Compared | None, s: Setting, 
     ]  # fmt: skip
 
 
-def _field(found: tuple[Compared, ...], s: Setting) -> Chart:
+def _field(found: tuple[ComparedSchedule, ...], s: ScheduleSetting) -> Chart:
     """What all of them idle against what they hold."""
     points = [(row.schedule.name, row.run.peaks[0], 100 * row.share(s)) for row in found if row.run]
     names, held, idle = zip(*points, strict=True)
@@ -311,7 +315,7 @@ def _field(found: tuple[Compared, ...], s: Setting) -> Chart:
     return Chart(title="Idle time against memory", spec=spec, lines=17)
 
 
-def _drawn(one: Compared, run: Run, s: Setting, unit: str) -> Lanes:
+def _drawn(one: ComparedSchedule, run: SimulatedStep, s: ScheduleSetting, unit: str) -> Lanes:
     """The step, device by device."""
     kinds = {"F": BarKind("F", "forward"), "B": BarKind("B", "backward")}
     if one.schedule.split:
@@ -329,7 +333,7 @@ def _drawn(one: Compared, run: Run, s: Setting, unit: str) -> Lanes:
     )
 
 
-def _stretches(run: Run, device: int, split: bool) -> Iterator[TimeBar]:
+def _stretches(run: SimulatedStep, device: int, split: bool) -> Iterator[TimeBar]:
     """Each pass and each wait of a device."""
     at, tiny = 0.0, 1e-9 * run.makespan
     for o in run.devices[device]:
@@ -346,7 +350,9 @@ def _stretches(run: Run, device: int, split: bool) -> Iterator[TimeBar]:
 # --- terms --------------------------------------------------------------------------------------------------------
 
 
-def _terms(shown: tuple[Compared, ...], chosen: Compared | None, s: Setting, unit: str) -> Term:
+def _terms(
+    shown: tuple[ComparedSchedule, ...], chosen: ComparedSchedule | None, s: ScheduleSetting, unit: str
+) -> Term:
     """The step of a schedule as work and idle time; of all schedules where none was named."""
     counts = (
         number("p, stages", s.stages), number("m, micro-batches", s.micro_batches), number("v, chunks", s.chunks)
@@ -358,7 +364,7 @@ def _terms(shown: tuple[Compared, ...], chosen: Compared | None, s: Setting, uni
     return Term(name=name, children=(*counts, hop, kept, *steps))
 
 
-def _step(row: Compared, s: Setting, unit: str) -> Term:
+def _step(row: ComparedSchedule, s: ScheduleSetting, unit: str) -> Term:
     one = row.schedule
     each = total(
         "t, a micro-batch on a device", unit, given("f, forward", s.forward, unit),

@@ -24,11 +24,11 @@ from ..questions.machines import machine_of
 from ..questions.resolve import question
 from ..search import train as search
 from ..search import train_job as jobs
-from ..search.train import Found, Job, Run, moves, shares
+from ..search.train import Job, JobPlan, TrainSearch, moves, shares
 from ..search.train_nearest import why_not
 from ..training.constants import constants
 from ..training.job import layout_of, recipe_named
-from ..training.memory import Choice, frontier
+from ..training.memory import ActivationPolicy, frontier
 from ..training.uncertainty import training_interval
 from ..units import plural, show
 from ..views import train_terms, training
@@ -105,9 +105,9 @@ class TrainingRun:
     """A run worked out. `found` is None where a layout was given; `choices`: memory against compute, if asked for."""
 
     job: Job
-    best: Run
-    found: Found | None
-    choices: tuple[Choice, ...]
+    best: JobPlan
+    found: TrainSearch | None
+    choices: tuple[ActivationPolicy, ...]
     notes: tuple[str, ...]
 
 
@@ -235,7 +235,7 @@ def _figures(t: TrainingRun) -> Figures:
     return Figures(key="best", figures=tuple(figures), title=title, aside=r.layout.label())
 
 
-def _reasons(r: Run) -> Iterator[Block]:
+def _reasons(r: JobPlan) -> Iterator[Block]:
     yield Say(training_interval().reason, faint=True)
     if r.lost is None:
         return
@@ -244,7 +244,7 @@ def _reasons(r: Run) -> Iterator[Block]:
     yield Say("{goodput:share} of paid time trains; lost to " + words, values, faint=True)
 
 
-def _step(r: Run) -> Iterator[Block]:
+def _step(r: JobPlan) -> Iterator[Block]:
     parts = {k: v for k, v in shares(r.step).items() if v > LEAST_SHARE * r.seconds}
     order = sorted(parts.items(), key=lambda p: -p[1])
     name, most = order[0]
@@ -258,7 +258,7 @@ def _step(r: Run) -> Iterator[Block]:
                   {"micro_batches": many, "bubble": bubble}, key="best.pipeline", faint=True)  # fmt: skip
 
 
-def _memory(r: Run) -> Iterator[Block]:
+def _memory(r: JobPlan) -> Iterator[Block]:
     m, factor = r.memory, r.memory.fragmentation
     full = m.fullest
     parts = {
@@ -279,7 +279,7 @@ def _memory(r: Run) -> Iterator[Block]:
         )  # fmt: skip
 
 
-def _front(found: Found) -> Table:
+def _front(found: TrainSearch) -> Table:
     rows = [training.row(r) for r in found.front]
     shown = []
     for r, row in zip(found.front, rows, strict=True):
@@ -320,7 +320,7 @@ def _frontier(t: TrainingRun) -> Iterator[Block]:
     yield Chart(spec=training.tradeoff(t.job.model.name, t.choices), lines=14)
 
 
-def _sensitivity(r: Run) -> Iterator[Block]:
+def _sensitivity(r: JobPlan) -> Iterator[Block]:
     found = sorted(moves(r).items(), key=lambda p: p[1])
     rows = tuple(
         Range(name=name, low=min(change, 0.0), high=max(change, 0.0), points=(Point("change", change),),
@@ -336,7 +336,7 @@ def _sensitivity(r: Run) -> Iterator[Block]:
         )  # fmt: skip
 
 
-def _remarks(r: Run) -> Iterator[str]:
+def _remarks(r: JobPlan) -> Iterator[str]:
     yield (
         f"computed for {plural(r.devices, 'device')}, billed in whole domains; the bound grants every kernel its"
         " peak, perfect overlap, no recomputation and no bubble"

@@ -29,7 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..arrays import Number
-from ..serving.kvtiers import Entry, drain, fetch_time, hbm_tier
+from ..serving.kvtiers import PrefixCache, drain, fetch_time, hbm_tier
 from ..world.machine import Machine, Source, Tier
 from .cost import HOUR, MTOK
 from .fleet import HOURS_PER_MONTH
@@ -78,13 +78,13 @@ def recompute(tokens: Number, input_mtok: Number, seconds: Number = 0.0) -> Opti
     return Option(name="recompute", label=RECOMPUTE, fetch=fetch, fetch_idle=fetch, seconds=seconds)
 
 
-def in_hbm(held: Entry, machine: Machine) -> Option:
+def in_hbm(held: PrefixCache, machine: Machine) -> Option:
     """Leave the cache in device memory: the entry's share of the capacity, at the rent of the devices.
 
     The lecture's figure, 1.67 KB per token for an hour in 192 GB at $2/h, for a million tokens:
 
     >>> m = Machine(name="m", accelerator="m", hbm_capacity=192e9, hbm_bandwidth=8e12, price_per_hour=2.0)
-    >>> million = Entry(tokens=1e6, bytes=1667e6, hbm_bytes=1667e6)
+    >>> million = PrefixCache(tokens=1e6, bytes=1667e6, hbm_bytes=1667e6)
     >>> round(in_hbm(million, m).cost(3600.0, 1.0), 3)
     0.017
     """
@@ -103,7 +103,7 @@ def hbm_rent(machine: Machine) -> Number:
     return rent
 
 
-def in_tier(held: Entry, tier: Tier, machine: Machine, *, gpus: Number = 1.0) -> Option:
+def in_tier(held: PrefixCache, tier: Tier, machine: Machine, *, gpus: Number = 1.0) -> Option:
     """Keep the cache in a tier with a price; `gpus` is the replica that waits if nothing else can run."""
     assert tier.price_per_byte_month is not None, f"{tier.name} has no price"
     rate = held.bytes * tier.price_per_byte_month / MONTH

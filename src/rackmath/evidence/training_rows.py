@@ -21,7 +21,7 @@ from ..errors import BadInput
 from ..training.constants import TrainConstants, constants, fitted
 from ..training.flops import Accounting, accounting, train_flops
 from ..training.job import Batch, Recipe, TrainLayout, recipe_named, spare_slots
-from ..training.memory import Memory, memory
+from ..training.memory import TrainingMemory, memory
 from ..training.schedules import possible, schedule_named
 from ..training.step import Step, step
 from ..world import catalog
@@ -309,7 +309,7 @@ class PredictedStep:
     run: ReportedRun
     layout: TrainLayout
     step: Step
-    memory: Memory
+    memory: TrainingMemory
 
     @property
     def seconds(self) -> float:
@@ -369,7 +369,7 @@ RATES = ("samples_per_s_per_gpu", "tokens_per_s_per_gpu", "tokens_per_s", "tflop
 """Figures that grow as a step gets shorter."""
 
 
-def memory_figure(metric: str, of: Memory) -> float:
+def memory_figure(metric: str, of: TrainingMemory) -> float:
     """A device's bytes as the figure a source prints, in GiB: of the first stage where it says so."""
     first = of.first
     bytes_ = {

@@ -118,7 +118,7 @@ def spectrum(table: Table) -> dict[int, int]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Measured:
+class MeasuredDifferential:
     """A differential measured: `hits` of `pairs` pairs, over `keys` random keys, had the output difference."""
 
     hits: int
@@ -142,7 +142,7 @@ class Measured:
 
 def measure(
     cipher: Cipher, difference: int, output: int, rounds: int, *, pairs: int = 1 << 18, keys: int = 16, seed: int = 0
-) -> Measured:
+) -> MeasuredDifferential:
     """How often pairs with an input difference have an output difference after so many rounds, averaged over keys.
 
     All paths between the two count, so it is at least what one characteristic predicts, but for chance.
@@ -162,7 +162,7 @@ def measure(
             plain = rng.integers(0, 256, (min(1 << 16, each - start), size), dtype=np.uint8)
             found = encrypt(cipher, plain, key, rounds) ^ encrypt(cipher, plain ^ before, key, rounds)
             hits += int((found == after).all(axis=1).sum())
-    return Measured(hits=hits, pairs=each * keys, keys=keys)
+    return MeasuredDifferential(hits=hits, pairs=each * keys, keys=keys)
 
 
 def random_key(cipher: Cipher, rng: np.random.Generator) -> int:

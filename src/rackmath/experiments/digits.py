@@ -69,7 +69,7 @@ class Within(nn.Sequential):
         super().__init__(nn.LayerNorm(width), nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
 
 
-class Mixer(nn.Module):
+class DigitsMixer(nn.Module):
     """Pixels to scores of the ten digits; `start` makes the state, `round` takes it through one round."""
 
     def __init__(self, kind: Kind, *, layers: int = 4, width: int = 16) -> None:
@@ -115,10 +115,10 @@ def accuracy(model: nn.Module, images: Tensor, labels: Tensor) -> float:
 
 
 def train(kind: Kind, data: Digits, *, seed: int = 0, epochs: int = 20, layers: int = 4, width: int = 16,
-          tick: Callable[[], object] = lambda: None) -> Mixer:  # fmt: skip
+          tick: Callable[[], object] = lambda: None) -> DigitsMixer:  # fmt: skip
     """A network trained on the digits; `tick` is called after each epoch."""
     torch.manual_seed(seed)
-    model, draw = Mixer(kind, layers=layers, width=width), torch.Generator().manual_seed(seed)
+    model, draw = DigitsMixer(kind, layers=layers, width=width), torch.Generator().manual_seed(seed)
     optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3, weight_decay=0.01)
     for _ in range(epochs):
         for some in torch.randperm(len(data.images), generator=draw).split(64):

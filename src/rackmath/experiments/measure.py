@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from ..progress import Hear, tell
 from . import text
 from .model import WAYS, Gpt, Shape, Way, loss
-from .results import Curve, Depth, Made, Memory, Rebuilt
+from .results import Depth, LossCurve, Made, Rebuilt, ReversibleMemory
 from .reversible import ReversibleSequence
 
 
@@ -220,7 +220,7 @@ STRETCH = 20
 """Steps whose training losses are averaged into one point of a curve."""
 
 
-def train(way: Way, shape: Shape, *, seed: int, steps: int, batch: int = 16, rate: float = 2e-3) -> Curve:
+def train(way: Way, shape: Shape, *, seed: int, steps: int, batch: int = 16, rate: float = 2e-3) -> LossCurve:
     """Train on Python's reference text; the same seed gives the same start and the same batches in every way."""
     tokens = text.python_reference()
     cut = int(0.9 * len(tokens))
@@ -240,16 +240,16 @@ def train(way: Way, shape: Shape, *, seed: int, steps: int, batch: int = 16, rat
         unseen = text.batch(left_out, 256, shape.context + 1, torch.Generator().manual_seed(0))
         held_out = loss(model, unseen).item()
     means = tuple(statistics.fmean(losses[i : i + STRETCH]) for i in range(0, steps - STRETCH + 1, STRETCH))
-    return Curve(way=way, seed=seed, training=means, held_out=held_out)
+    return LossCurve(way=way, seed=seed, training=means, held_out=held_out)
 
 
 TRAINED: tuple[Way, ...] = ("residual", "stored", "reversible")
 SMALL = Shape(layers=4, width=48, context=64)
 
 
-def curves(steps: int, seeds: int, *, shape: Shape = SMALL, hear: Hear = tell) -> tuple[Curve, ...]:
+def curves(steps: int, seeds: int, *, shape: Shape = SMALL, hear: Hear = tell) -> tuple[LossCurve, ...]:
     """Training runs of the same network stored and reversible, and of the ordinary one, from several seeds."""
-    found: list[Curve] = []
+    found: list[LossCurve] = []
     with one_thread():
         for seed in range(seeds):
             for way in TRAINED:
@@ -268,7 +268,7 @@ def memory(
     steps: int = 0,
     seeds: int = 4,
     hear: Hear = tell,
-) -> Memory:
+) -> ReversibleMemory:
     """Everything about reversible networks that is measured; `steps` of training for curves, none if 0."""
     share = 0.2 if steps else 1.0
     points = against_depth(
@@ -277,7 +277,7 @@ def memory(
     hear(share, "there and back")
     errors = rebuilt(rebuilt_at)
     runs = curves(steps, seeds, hear=lambda d, what: hear(share + (1 - share) * d, what)) if steps else ()
-    return Memory(
+    return ReversibleMemory(
         made=made(), width=width, context=context, batch=batch, depths=tuple(points), rebuilt=errors, steps=steps,
         stretch=STRETCH, curves=runs,
     )  # fmt: skip

@@ -64,7 +64,7 @@ class Attention(nn.Module):
         return out
 
 
-class FeedForward(nn.Sequential):
+class Mlp(nn.Sequential):
     """Two matrices four times as wide inside, behind a layer norm."""
 
     def __init__(self, shape: Shape) -> None:
@@ -93,7 +93,7 @@ class Gpt(nn.Module):
         self.shape, self.way = shape, way
         self.tokens = nn.Embedding(shape.vocabulary, shape.width)
         self.places = nn.Embedding(shape.context, shape.width)
-        self.layers = ReversibleSequence((Attention(shape), FeedForward(shape)) for _ in range(shape.layers))
+        self.layers = ReversibleSequence((Attention(shape), Mlp(shape)) for _ in range(shape.layers))
         self.norm = nn.LayerNorm(shape.width)
         self.head = nn.Linear(shape.width, shape.vocabulary, bias=False)
         for name, p in self.named_parameters():

@@ -11,13 +11,15 @@ from importlib.util import find_spec
 from typing import Any
 
 from ..errors import BadInput
-from .results import Memory, Parallel, recorded_memory, recorded_parallel
+from .results import Parallel, ReversibleMemory, recorded_memory, recorded_parallel
 
 HEADS = 4
 """Attention heads of the networks."""
 
 
-def memory(*, recorded: bool = False, depths: Sequence[int] = (2, 4, 8, 16), width: int = 64, **size: Any) -> Memory:
+def memory(
+    *, recorded: bool = False, depths: Sequence[int] = (2, 4, 8, 16), width: int = 64, **size: Any
+) -> ReversibleMemory:
     """Memory and time of a training step against depth; `size` is that of `measure.memory`."""
     if len(set(depths)) < 2:
         one = f"= {depths[0]} is one depth" if depths else "is empty"

@@ -19,12 +19,12 @@ from torch.nn import functional
 from ..progress import Hear, tell
 from .avalanche import avalanche
 from .ciphers import cipher
-from .digits import KINDS, PIXELS, Digits, Kind, Mixer, accuracy, digits, train
+from .digits import KINDS, PIXELS, Digits, DigitsMixer, Kind, accuracy, digits, train
 from .measure import made, one_thread
 from .results import Attack, Differential, Mixing, Net, Parallel
 
 
-def spread(model: Mixer, images: Tensor, *, seed: int = 0) -> dict[str, tuple[float, ...]]:
+def spread(model: DigitsMixer, images: Tensor, *, seed: int = 0) -> dict[str, tuple[float, ...]]:
     """Move one random pixel of each image to 0 or 1, the farther, and follow the difference: fields of `Net`."""
     draw = torch.Generator().manual_seed(seed)
     rows = torch.arange(len(images))
@@ -61,7 +61,7 @@ def spectral_norm(function: Callable[[Tensor], Tensor], at: Tensor, *, steps: in
     return float(stretch.median())
 
 
-def jacobian_norms(model: Mixer, images: Tensor) -> tuple[float, ...]:
+def jacobian_norms(model: DigitsMixer, images: Tensor) -> tuple[float, ...]:
     """The spectral norm of each round's Jacobian at the states that the images give."""
     found, state = [], model.start(images).detach()
     for i in range(len(model.rounds.rounds)):
@@ -117,7 +117,7 @@ def best_difference(model: nn.Module, images: Tensor, size: float) -> tuple[Tens
     return tried[row], towards, float(table[row, towards])
 
 
-def best_differential(model: Mixer, data: Digits, size: float, *, seed: int = 0) -> Differential:
+def best_differential(model: DigitsMixer, data: Digits, size: float, *, seed: int = 0) -> Differential:
     """The best difference of the images learned from, tried on those left out."""
     best, towards, share = best_difference(model, data.images, size)
     noise = size * torch.randn(32, PIXELS, generator=torch.Generator().manual_seed(seed)).sign()
@@ -136,7 +136,7 @@ def _lead(scores: Tensor, towards: int) -> Tensor:
     return scores[:, towards] - (scores.sum(-1) - scores[:, towards]) / 9
 
 
-def attack(model: Mixer, data: Digits, size: float, *, seed: int = 0) -> Attack:
+def attack(model: DigitsMixer, data: Digits, size: float, *, seed: int = 0) -> Attack:
     """The gradient sign of each image, the best difference for all, and random signs, side by side."""
     best, _, _ = best_difference(model, data.images, size)
     x = data.unseen
@@ -184,7 +184,7 @@ def parallel(
             tick()
             trained = train(kind, data, seed=seed, epochs=epochs, tick=tick)
             torch.manual_seed(seed)
-            for model, learned in ((Mixer(kind).eval(), False), (trained, True)):
+            for model, learned in ((DigitsMixer(kind).eval(), False), (trained, True)):
                 nets.append(
                     Net(
                         kind=kind, trained=learned, accuracy=accuracy(model, data.unseen, data.unseen_labels),

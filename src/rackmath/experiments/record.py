@@ -13,7 +13,7 @@ from typing import Any
 from .. import shipped
 from .measure import memory
 from .parallel import parallel
-from .results import Memory, Parallel
+from .results import Parallel, ReversibleMemory
 
 FILE = shipped.FITTED / "lab.toml"
 
@@ -44,7 +44,7 @@ def _key(name: str) -> str:
     return name if name.isidentifier() else f'"{name}"'
 
 
-def document(reversible: Memory, side_by_side: Parallel) -> str:
+def document(reversible: ReversibleMemory, side_by_side: Parallel) -> str:
     """The file's text."""
     m, p = reversible, side_by_side
     sizes = {k: getattr(m, k) for k in ("width", "context", "batch", "steps", "stretch")}

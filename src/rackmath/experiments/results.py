@@ -38,7 +38,7 @@ class Depth:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Curve:
+class LossCurve:
     """A training run: the mean training loss of each stretch of steps, and the loss on text left out, in nats."""
 
     way: str
@@ -56,7 +56,7 @@ class Rebuilt:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Memory:
+class ReversibleMemory:
     """What reversibility saves and costs. `steps`: of a training run; `stretch`: of them in one point of a curve."""
 
     made: Made
@@ -67,7 +67,7 @@ class Memory:
     rebuilt: tuple[Rebuilt, ...]
     steps: int = 0
     stretch: int = 1
-    curves: tuple[Curve, ...] = ()
+    curves: tuple[LossCurve, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -180,11 +180,11 @@ class Agreement:
     within: bool
 
 
-def agreement(one: Sequence[Curve], other: Sequence[Curve]) -> Agreement:
+def agreement(one: Sequence[LossCurve], other: Sequence[LossCurve]) -> Agreement:
     """Whether two ways of training agree within the noise of seeds.
 
-    >>> a = [Curve(way="stored", seed=i, training=(), held_out=2 + i / 100) for i in range(4)]
-    >>> b = [Curve(way="reversible", seed=i, training=(), held_out=2.001 + i / 100) for i in range(4)]
+    >>> a = [LossCurve(way="stored", seed=i, training=(), held_out=2 + i / 100) for i in range(4)]
+    >>> b = [LossCurve(way="reversible", seed=i, training=(), held_out=2.001 + i / 100) for i in range(4)]
     >>> found = agreement(a, b)
     >>> round(found.difference, 4), round(found.noise, 4), found.within
     (0.001, 0.0129, True)
@@ -214,7 +214,7 @@ class Losses:
     spread: float
 
 
-def losses(runs: Sequence[Curve]) -> Losses:
+def losses(runs: Sequence[LossCurve]) -> Losses:
     """The mean losses of runs of one way, nats per byte."""
     ends = [statistics.fmean(c.training[i] for c in runs) for i in (0, -1)] if runs[0].training else [None, None]
     held_out = [c.held_out for c in runs]
@@ -236,14 +236,14 @@ def _tupled(row: Mapping[str, Any]) -> dict[str, Any]:
     return {k: tuple(v) if isinstance(v, list) else v for k, v in row.items()}
 
 
-def recorded_memory() -> Memory:
+def recorded_memory() -> ReversibleMemory:
     """What `python -m rackmath.experiments.record` measured of reversible networks.
 
     >>> growth(recorded_memory().depths, "reversible")
     1.0
     """
     raw = _raw()["memory"]
-    return Memory(
+    return ReversibleMemory(
         made=Made(**_raw()["made"]),
         width=raw["width"],
         context=raw["context"],
@@ -255,7 +255,7 @@ def recorded_memory() -> Memory:
         ),
         steps=raw["steps"],
         stretch=raw["stretch"],
-        curves=tuple(Curve(**_tupled(row)) for row in raw["curve"]),
+        curves=tuple(LossCurve(**_tupled(row)) for row in raw["curve"]),
     )
 
 

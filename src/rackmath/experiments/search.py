@@ -73,7 +73,7 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
+class Characteristics:
     """The best characteristics of 1, 2, ... rounds.
 
     `unfinished`: where time or memory ran out, the rounds being searched and the weight below which there is nothing.
@@ -93,7 +93,7 @@ def best(
     *,
     seconds: float = 60.0,
     progress: Callable[[Progress], None] = lambda _: None,
-) -> Found:
+) -> Characteristics:
     """The best characteristics of 1 to `rounds` rounds, or as many as `seconds` and memory allow.
 
     >>> from rackmath.experiments.transitions import SimonTransitions
@@ -113,10 +113,10 @@ def best(
             while (one := search.within(target, r, bounds)) is None:
                 target += 1
         except _Stopped:
-            return Found(best=tuple(found), unfinished=(r, target))
+            return Characteristics(best=tuple(found), unfinished=(r, target))
         found.append(one)
         bounds.append(one.weight)
-    return Found(best=tuple(found))
+    return Characteristics(best=tuple(found))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

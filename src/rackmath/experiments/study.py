@@ -15,9 +15,9 @@ from .avalanche import Avalanche, avalanche
 from .cipher import Cipher
 from .ciphers import cipher
 from .ciphers import ciphers as every
-from .differential import Measured, SBox, difference_table, measure, sbox, uniformity
+from .differential import MeasuredDifferential, SBox, difference_table, measure, sbox, uniformity
 from .present import present
-from .search import Characteristic, Found, best
+from .search import Characteristic, Characteristics, best
 from .transitions import PUBLISHED, SEARCHED, BoxTransitions, Searchable
 
 LEARN = "to learn from; these implementations are never for protecting data"
@@ -42,7 +42,7 @@ class Trail:
     characteristic: Characteristic
     published: float | None
     active: int | None
-    measured: Measured | None
+    measured: MeasuredDifferential | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,7 +144,9 @@ def _rounds(given: int | None, cipher: Cipher | None, certain: bool) -> int:
     return given
 
 
-def _searched(cipher: Cipher, box: SBox | None, rounds: int, seconds: float) -> tuple[Found, Found | None]:
+def _searched(
+    cipher: Cipher, box: SBox | None, rounds: int, seconds: float
+) -> tuple[Characteristics, Characteristics | None]:
     """The best characteristics, and of a cipher of S-boxes the fewest active ones."""
     spn = cipher.structure == "SPN"
     transitions = BoxTransitions(box) if spn else SEARCHED[cipher.name]()
@@ -152,7 +154,7 @@ def _searched(cipher: Cipher, box: SBox | None, rounds: int, seconds: float) -> 
     return found, _best(BoxTransitions(box, count=True), rounds, seconds, 0.6, 0.2) if spn else None
 
 
-def _best(transitions: Searchable, rounds: int, seconds: float, start: float, share: float) -> Found:
+def _best(transitions: Searchable, rounds: int, seconds: float, start: float, share: float) -> Characteristics:
     return best(
         transitions,
         rounds,
@@ -164,7 +166,7 @@ def _best(transitions: Searchable, rounds: int, seconds: float, start: float, sh
     )
 
 
-def _measured(cipher: Cipher, one: Characteristic, pairs: int, seed: int) -> Measured | None:
+def _measured(cipher: Cipher, one: Characteristic, pairs: int, seed: int) -> MeasuredDifferential | None:
     if pairs * 2.0**-one.weight < HITS:
         return None
     return measure(cipher, one.differences[0], one.differences[-1], one.rounds, pairs=pairs, seed=seed)

@@ -1,9 +1,9 @@
 """Times of collectives on a two-level fabric: devices of one scale-up domain, and a scale-out network between them.
 
 Sizes are bytes, rates are B/s one way per device, latencies seconds. `n` is the number of devices taking part; a
-group larger than the domain is laid out domain by domain. Each function returns a `Cost`: seconds as estimated
-(with latency, at the achieved share of the links) and the seconds of its traffic at full rate on each level, which
-the bound uses.
+group larger than the domain is laid out domain by domain. Each function returns a `CollectiveTime`: seconds as
+estimated (with latency, at the achieved share of the links) and the seconds of its traffic at full rate on each
+level, which the bound uses.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from ..world.machine import Machine
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Cost:
+class CollectiveTime:
     """Seconds of a collective: `time` estimated; `up` and `out` its least traffic at full link rate."""
 
     time: Number
@@ -31,7 +31,7 @@ PLAIN = Kernel()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Links:
+class GroupLinks:
     """The links a group of `n` devices uses: `inside` devices per domain, over `across` domains."""
 
     inside: Number
@@ -49,7 +49,7 @@ STEP_LATENCY = 2e-6
 theirs."""
 
 
-def links(machine: Machine, n: Number, share: float, *, stride: Number = 1.0, kernel: Kernel = PLAIN) -> Links:
+def links(machine: Machine, n: Number, share: float, *, stride: Number = 1.0, kernel: Kernel = PLAIN) -> GroupLinks:
     """How a group of n devices lies on the fabric. `stride` > 1: every stride-th device belongs to the group.
 
     `kernel`: constants of the engine's all-reduce (`kernel.achieved`): how long it takes to start, and how a message
@@ -58,7 +58,7 @@ def links(machine: Machine, n: Number, share: float, *, stride: Number = 1.0, ke
     inside = np.minimum(n, np.maximum(machine.domain / stride, 1.0))
     # A device with no fabric of either kind cannot take part in a group: the rate falls to nothing, the time to
     # "never" stays finite only because search excludes such layouts; 1 B/s keeps arithmetic free of divisions by 0.
-    return Links(
+    return GroupLinks(
         inside=inside,
         across=n / inside,
         up_rate=np.maximum(machine.scaleup_bandwidth, 1.0),
@@ -70,7 +70,7 @@ def links(machine: Machine, n: Number, share: float, *, stride: Number = 1.0, ke
     )
 
 
-def all_reduce(size: Number, on: Links) -> Cost:
+def all_reduce(size: Number, on: GroupLinks) -> CollectiveTime:
     """Every device ends with the sum of `size` bytes.
 
     Hierarchical ring: reduce-scatter inside the domain, all-reduce across, all-gather inside. 2(n-1)/n of the size
@@ -84,7 +84,7 @@ def all_reduce(size: Number, on: Links) -> Cost:
     return _scaled(_phase(size, on), 2.0, on)
 
 
-def reduce_scatter(size: Number, on: Links) -> Cost:
+def reduce_scatter(size: Number, on: GroupLinks) -> CollectiveTime:
     """Every device ends with its n-th of the sum of `size` bytes: half of an all-reduce."""
     return _scaled(_phase(size, on), 1.0, on)
 
@@ -93,14 +93,14 @@ all_gather = reduce_scatter
 """Every device ends with all n parts of `size` bytes in sum: the same traffic as a reduce-scatter, reversed."""
 
 
-def _phase(size: Number, on: Links) -> tuple[Number, Number]:
+def _phase(size: Number, on: GroupLinks) -> tuple[Number, Number]:
     """Seconds of one ring phase at full rate, inside and across."""
     up = (on.inside - 1) / on.inside * size / on.up_rate
     out = (on.across - 1) / on.across * (size / on.inside) / on.out_rate
     return up, out
 
 
-def _scaled(phase: tuple[Number, Number], phases: float, on: Links) -> Cost:
+def _scaled(phase: tuple[Number, Number], phases: float, on: GroupLinks) -> CollectiveTime:
     up, out = phase
     k = on.kernel
     each: Number = on.up_latency
@@ -109,10 +109,10 @@ def _scaled(phase: tuple[Number, Number], phases: float, on: Links) -> Cost:
     start: Number = np.where(np.asarray(on.inside) > 1, phases * each, 0.0)
     pieces = k.ramp * np.sqrt(start * (phases * up / on.share)) if k.ramp else 0.0
     latency = start + pieces + phases * on.out_latency * np.log2(np.maximum(on.across, 1.0))
-    return Cost(time=phases * (up + out) / on.share + latency, up=up, out=out)
+    return CollectiveTime(time=phases * (up + out) / on.share + latency, up=up, out=out)
 
 
-def seconds_per_copy(scheme: str, ranks: Number, domains: Number, on: Links) -> tuple[Number, Number]:
+def seconds_per_copy(scheme: str, ranks: Number, domains: Number, on: GroupLinks) -> tuple[Number, Number]:
     """Seconds per byte of a token one way in an all-to-all, at full link rate; and the latency of that way.
 
     A token goes to `ranks` distinct devices in `domains` distinct domains, the sender itself counted among them if
@@ -138,12 +138,12 @@ def seconds_per_copy(scheme: str, ranks: Number, domains: Number, on: Links) -> 
     return np.where(crossing, every, np.inf), on.out_latency
 
 
-def point_to_point(size: Number, machine: Machine, share: float, *, crosses: Mask) -> Cost:
+def point_to_point(size: Number, machine: Machine, share: float, *, crosses: Mask) -> CollectiveTime:
     """One message of `size` bytes to a neighbour stage, over scale-out where `crosses` is true."""
     up = size / np.maximum(machine.scaleup_bandwidth, 1.0)
     out = size / np.maximum(machine.scaleout_bandwidth, 1.0)
     time = np.where(crosses, out / share + machine.scaleout_latency, up / share + machine.scaleup_latency)
-    return Cost(time=time, up=np.where(crosses, 0.0, up), out=np.where(crosses, out, 0.0))
+    return CollectiveTime(time=time, up=np.where(crosses, 0.0, up), out=np.where(crosses, out, 0.0))
 
 
 MOST_DRAWS = 256

@@ -24,7 +24,7 @@ from ..world.machine import Machine
 from ..world.model import FeedForward
 from ..world.precision import Precision
 from .collectives import (
-    Links,
+    GroupLinks,
     all_gather,
     all_reduce,
     distinct_groups,
@@ -34,7 +34,7 @@ from .collectives import (
 from .parallelism import Layout, slots
 
 if TYPE_CHECKING:
-    from .job import Job
+    from .job import PassJob
 
 SCHEMES = {
     "direct": "each copy over the link that joins sender and receiver: scale-up inside a domain, scale-out between",
@@ -241,7 +241,7 @@ def crossing_factor(domains: Number, link_ratio: Number) -> Number:
 # --- operations of a pass -----------------------------------------------------------------------------------------
 
 
-def expert_ops(ffn: FeedForward, job: Job, n: float, label: str) -> Iterator[Op]:
+def expert_ops(ffn: FeedForward, job: PassJob, n: float, label: str) -> Iterator[Op]:
     """Routed experts on one device, and the exchange that brings tokens to them and back."""
     layout, work = job.layout, job.work
     tokens = work.tokens
@@ -355,7 +355,7 @@ def exchange(
     )
 
 
-def _times(size: Number, ranks: Number, domains: Number, on: Links, uneven: Number) -> dict[str, Number]:
+def _times(size: Number, ranks: Number, domains: Number, on: GroupLinks, uneven: Number) -> dict[str, Number]:
     """Seconds there and back of each all-to-all scheme, for `size` bytes if every token made one copy."""
     found: dict[str, Number] = {}
     for scheme in ("direct", "hierarchical", "scale-out"):
@@ -364,7 +364,7 @@ def _times(size: Number, ranks: Number, domains: Number, on: Links, uneven: Numb
     return found
 
 
-def _exchange_op(ffn: FeedForward, job: Job, n: float, label: str) -> Op:
+def _exchange_op(ffn: FeedForward, job: PassJob, n: float, label: str) -> Op:
     """Dispatch and combine as one operation.
 
     Where every rank holds every token (neither attention DP nor context parallelism) partial results are summed by

@@ -25,7 +25,7 @@ from ..world.model import LayerGroup, Matrix, Mixer, Model, Stream
 from ..world.precision import Format, Precision
 from .collectives import all_gather, all_reduce, point_to_point, reduce_scatter
 from .experts import expert_ops
-from .job import Job
+from .job import PassJob
 from .overlap import overlapped
 from .parallelism import Layout, kv_heads_of, split
 from .spread import apart, in_turn
@@ -78,14 +78,20 @@ def operations(
     """The operations of one pass on the busiest device, layer group by layer group."""
     # tokens one device's attention and dense parts see: its share of decode, and the busiest rank's prefill
     rank_tokens = work.decode * work.width / layout.dp + work.prefill * work.busiest / layout.cp
-    job = Job(model, machine, precision, layout, work, efficiency, rank_tokens)
+    job = PassJob(model, machine, precision, layout, work, efficiency, rank_tokens)
     for group in model.groups:
         yield from _group_ops(group, job)
     yield from _end_ops(job)
 
 
 def _product(
-    job: Job, name: str, matrices: tuple[Matrix, ...], kv_heads: float, tokens: Number, count: float, kernels: float
+    job: PassJob,
+    name: str,
+    matrices: tuple[Matrix, ...],
+    kv_heads: float,
+    tokens: Number,
+    count: float,
+    kernels: float,
 ) -> Op:
     """One operation for all projections of a block on one device, in `kernels` launches."""
     tp, bandwidth = job.layout.tp, job.machine.hbm_bandwidth
@@ -124,7 +130,7 @@ def _activations(m: Matrix, d_model: float, fmt: Format, tp: Number) -> Number:
     return m.count * sum(d * size / (1.0 if d == d_model else cut) for d, size in sides)
 
 
-def _group_ops(group: LayerGroup, job: Job) -> Iterator[Op]:
+def _group_ops(group: LayerGroup, job: PassJob) -> Iterator[Op]:
     n, tokens, tp = group.count, job.rank_tokens, job.layout.tp
     label = f" {group.name}" if group.name else ""
     hidden = tokens * job.model.d_model * job.precision.activation_bytes
@@ -151,14 +157,14 @@ def _group_ops(group: LayerGroup, job: Job) -> Iterator[Op]:
     yield _elementwise(job, f"norms and residuals{label}", ELEMENTWISE_PASSES * hidden, n, 2.0)
 
 
-def _elementwise(job: Job, name: str, size: Number, count: float, kernels: float) -> Op:
+def _elementwise(job: PassJob, name: str, size: Number, count: float, kernels: float) -> Op:
     """Something that only passes `size` bytes through memory, which a fused kernel would not."""
     k = job.efficiency.kernel("elementwise")
     spent = achieved.elementwise(k, bytes=size, bandwidth=job.machine.hbm_bandwidth, kernels=kernels)
     return Op(name=name, kind="elementwise", layers=count, bytes=size, least_bytes=0.0, spent=spent, kernels=kernels)
 
 
-def _adapter_ops(group: LayerGroup, job: Job, n: float, label: str) -> Iterator[Op]:
+def _adapter_ops(group: LayerGroup, job: PassJob, n: float, label: str) -> Iterator[Op]:
     """Low-rank adapters of a layer: their own multiplications, and one reading of every adapter in use.
 
     Sequences are spread evenly and at random over the adapters; tensor parallelism cuts those like their matrices.
@@ -183,7 +189,7 @@ def _adapter_ops(group: LayerGroup, job: Job, n: float, label: str) -> Iterator[
     )  # fmt: skip
 
 
-def _mixing_ops(mixer: Mixer, job: Job, n: float, label: str) -> Iterator[Op]:
+def _mixing_ops(mixer: Mixer, job: PassJob, n: float, label: str) -> Iterator[Op]:
     work, layout = job.work, job.layout
     sequences = work.decode / layout.dp
     prefill = work.prefill * work.busiest
@@ -214,7 +220,7 @@ def _mixing_ops(mixer: Mixer, job: Job, n: float, label: str) -> Iterator[Op]:
 
 
 def _stream_ops(
-    stream: Stream, mixer: Mixer, job: Job, sequences: Number, prefill: Number, n: float, label: str
+    stream: Stream, mixer: Mixer, job: PassJob, sequences: Number, prefill: Number, n: float, label: str
 ) -> Iterator[Op]:
     """Attention over one cache stream: decoding sequences, then prefill tokens."""
     work, tp, cp, dcp, bandwidth = job.work, job.layout.tp, job.layout.cp, job.layout.dcp, job.machine.hbm_bandwidth
@@ -288,7 +294,7 @@ def _alone(ways: Number) -> bool:
     return isinstance(ways, float | int) and ways == 1
 
 
-def _context_ops(mixer: Mixer, job: Job, n: float, label: str) -> Iterator[Op]:
+def _context_ops(mixer: Mixer, job: PassJob, n: float, label: str) -> Iterator[Op]:
     """What context-parallel ranks tell each other in a layer.
 
     While prefilling, every rank's queries meet all entries the tokens before them left: those are gathered (or passed
@@ -314,7 +320,7 @@ def _context_ops(mixer: Mixer, job: Job, n: float, label: str) -> Iterator[Op]:
     )
 
 
-def _shared_cache_op(mixer: Mixer, job: Job, n: float, label: str) -> Op:
+def _shared_cache_op(mixer: Mixer, job: PassJob, n: float, label: str) -> Op:
     """What ranks of a decode-context-parallel group tell each other in a layer.
 
     While decoding, queries of all their heads are gathered, then the logarithms of the sums of weights (LSE, four
@@ -356,7 +362,7 @@ def _met(stream: Stream, work: Pass, prefill: Number) -> Number:
     return work.prompts * work.busiest * union + (prefill / stream.stride if stream.stored else 0.0)
 
 
-def _all_reduce(job: Job, name: str, size: Number, n_devices: Number, count: float) -> Op:
+def _all_reduce(job: PassJob, name: str, size: Number, n_devices: Number, count: float) -> Op:
     cost = all_reduce(size, job.links(n_devices))
     several = np.asarray(n_devices) > 1
     return Op(
@@ -370,7 +376,7 @@ def _all_reduce(job: Job, name: str, size: Number, n_devices: Number, count: flo
     )
 
 
-def _end_ops(job: Job) -> Iterator[Op]:
+def _end_ops(job: PassJob) -> Iterator[Op]:
     """The output head, for tokens that need logits, the embedding, and the hops between pipeline stages."""
     model, layout, work = job.model, job.layout, job.work
     head = Matrix(name="head", d_in=model.d_model, d_out=model.vocab, component="head")

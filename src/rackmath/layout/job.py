@@ -9,14 +9,14 @@ from ..kernel.efficiency import Efficiency
 from ..world.machine import Machine
 from ..world.model import Model
 from ..world.precision import Format, Precision
-from .collectives import Links, links
+from .collectives import GroupLinks, links
 from .parallelism import Layout
 
 SWITCHED = ("NVIDIA", "AMD")
 """Makers whose devices reduce as the measured ones do."""
 
 
-class Job:
+class PassJob:
     """What every operation of a pass needs, so that no function takes nine arguments."""
 
     __slots__ = ("efficiency", "layout", "machine", "model", "precision", "rank_tokens", "work")
@@ -35,7 +35,7 @@ class Job:
         self.layout, self.work, self.efficiency = layout, work, efficiency
         self.rank_tokens = rank_tokens
 
-    def links(self, n: Number, stride: Number = 1.0) -> Links:
+    def links(self, n: Number, stride: Number = 1.0) -> GroupLinks:
         """The links of a group of n devices, as the engine uses them.
 
         How an all-reduce starts and cuts a message was measured on switched fabrics of GPUs; on others a phase takes

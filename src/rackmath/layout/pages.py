@@ -33,7 +33,7 @@ PACKED = 4096.0
 
 
 @dataclass(slots=True)
-class Kind:
+class CacheKind:
     """Caches whose pages hold the same tokens and are given back alike: (bytes of a page, layers) of each."""
 
     tokens: Number
@@ -90,7 +90,7 @@ def ahead_of(engine: Engine, prompt: Number) -> Number:
     return np.minimum(paging(engine).steps * engine.chunk_tokens, np.maximum(prompt, 1.0))
 
 
-def _kinds(model: Model, precision: Precision, layout: Layout, how: Paging) -> tuple[list[Kind], Number, float]:
+def _kinds(model: Model, precision: Precision, layout: Layout, how: Paging) -> tuple[list[CacheKind], Number, float]:
     """The kinds of caches, bytes of recurrent state on a device, and layers that have one."""
     state: Number = 0.0
     largest: Number = 0.0
@@ -108,7 +108,7 @@ def _kinds(model: Model, precision: Precision, layout: Layout, how: Paging) -> t
     tokens: Number = how.tokens
     if how.shared and layers and np.all(np.isfinite(token)):
         tokens = np.maximum(tokens, np.ceil(largest / token / STATE_STEP) * STATE_STEP)
-    found: dict[tuple[float, float], Kind] = {}
+    found: dict[tuple[float, float], CacheKind] = {}
     for group in model.groups:
         for stream in group.mixer.streams if group.mixer else ():
             if not stream.stored or (stream.precision == "state" and not how.shared):
@@ -118,7 +118,7 @@ def _kinds(model: Model, precision: Precision, layout: Layout, how: Paging) -> t
             fixed = stream.page if how.shared else 0.0
             in_page: Number = fixed or np.maximum(tokens, stream.stride)
             kind = found.setdefault(
-                (fixed or max(how.tokens, stream.stride), keeps), Kind(tokens=in_page, keeps=keeps)
+                (fixed or max(how.tokens, stream.stride), keeps), CacheKind(tokens=in_page, keeps=keeps)
             )
             page = _held(stream, precision, layout) * in_page / stream.stride
             if stream.page:
@@ -131,7 +131,7 @@ def _held(stream: Stream, precision: Precision, layout: Layout) -> Number:
     return entry_bytes(stream, precision) / np.minimum(layout.tp, stream.heads) / (layout.cp * layout.dcp)
 
 
-def _apart(kinds: list[Kind], context: Number, ahead: Number) -> Number:
+def _apart(kinds: list[CacheKind], context: Number, ahead: Number) -> Number:
     """Every kind in a pool of its own."""
     return sum((kind.blocks(context, ahead) * kind.size for kind in kinds), 0.0 * context)
 
@@ -147,7 +147,7 @@ def _buffers(model: Model, precision: Precision, layout: Layout, context: Number
     return total
 
 
-def _pooled(kinds: list[Kind], how: Paging, context: Number, ahead: Number, state_layers: float) -> Number:
+def _pooled(kinds: list[CacheKind], how: Paging, context: Number, ahead: Number, state_layers: float) -> Number:
     """All kinds in one pool."""
     first = max(kinds, key=lambda kind: kind.keeps)
     others = [kind for kind in kinds if kind is not first]
@@ -167,7 +167,7 @@ def _pooled(kinds: list[Kind], how: Paging, context: Number, ahead: Number, stat
     return total
 
 
-def _sizes(kind: Kind) -> list[Number]:
+def _sizes(kind: CacheKind) -> list[Number]:
     """The different sizes of a kind's pages (a layer's own may be of several)."""
     found: dict[float, Number] = {}
     for page, _ in kind.pages:
@@ -175,7 +175,7 @@ def _sizes(kind: Kind) -> list[Number]:
     return list(found.values())
 
 
-def _layers(kind: Kind) -> float:
+def _layers(kind: CacheKind) -> float:
     """Most layers with a page of one size."""
     count: dict[float, float] = {}
     for page, layers in kind.pages:

@@ -16,7 +16,7 @@ from ..arrays import Number
 from ..world.machine import Machine
 from ..world.model import Model
 from ..world.precision import Precision
-from .collectives import Cost, point_to_point
+from .collectives import CollectiveTime, point_to_point
 from .experts import crossing_ratio, destinations, least_layers
 from .footprint import device_cache_bytes, device_weight_bytes
 from .parallelism import Layout
@@ -28,7 +28,7 @@ Reading = Literal["micro-batch", "users"]
 def hop(
     tokens: Number, d_model: Number, width: Number, devices: Number, machine: Machine, *, share: float = 1.0,
     crosses: bool = True,
-) -> Cost:  # fmt: skip
+) -> CollectiveTime:  # fmt: skip
     """Handing a micro-batch's hidden vectors to the next stage, each of `devices` devices sending its part.
 
     `width`: bytes per number. 2,400 tokens of 7,168 BF16 numbers over 64 devices with 50 GB/s each (LECTURE 14c):
@@ -66,7 +66,7 @@ def utilisation(micro_batches: Number, stages: Number) -> Number:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Held:
+class PipelineMemory:
     """Bytes on a device of the fullest stage, and the sequences in flight."""
 
     weights: Number
@@ -76,14 +76,14 @@ class Held:
 
 def held(
     model: Model, precision: Precision, layout: Layout, context: Number, sequences: Number, *, fixed: Reading
-) -> Held:
+) -> PipelineMemory:
     """Weights and cache per device. `sequences` is what stays: those of a micro-batch, or all users.
 
     Every stage keeps its layers' cache of every sequence in flight. With fixed micro-batches P of them are under way
     and P cancels from the cache; with fixed users the cache falls with P as the weights do.
     """
     flying = sequences * layout.pp if fixed == "micro-batch" else sequences + 0.0 * layout.pp
-    return Held(
+    return PipelineMemory(
         weights=device_weight_bytes(model, precision, layout),
         cache=np.ceil(flying / layout.dp) * device_cache_bytes(model, precision, layout, context),
         sequences=flying,

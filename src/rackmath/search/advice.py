@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..units import show
 from ..world.workload import Objectives
 from .choice import Plan, plan_cost
-from .plan import Answer, plan
+from .plan import Planned, plan
 
 QUALITY = "a change of precision may change answers: quality is not modelled"
 
@@ -13,7 +13,7 @@ INTERACTIVE = 30.0
 """Tokens per second and user that feel quick to a reader: offered where no objective was given."""
 
 
-def interactive_note(answer: Answer) -> list[str]:
+def interactive_note(answer: Planned) -> list[str]:
     """Where no objective was given: what the plan is best at, and what quicker answers would cost."""
     best = answer.best
     assert best is not None

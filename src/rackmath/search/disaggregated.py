@@ -28,7 +28,16 @@ from ..world.machine import Machine
 from ..world.precision import Precision
 from ..world.workload import Objectives
 from .grid import Column, Question
-from .pools import Rows, decode_of, decode_part, decode_rows, largest_ranks, prefill_of, prefill_part, prefill_rows
+from .pools import (
+    PoolRows,
+    decode_of,
+    decode_part,
+    decode_rows,
+    largest_ranks,
+    prefill_of,
+    prefill_part,
+    prefill_rows,
+)
 from .ranking import TIE
 from .ratio import ratio
 from .trust import Trust, trust_pools
@@ -60,7 +69,7 @@ class PoolPlan:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Point:
+class ServingPoint:
     """A way to serve: tok/s/user, tok/s/GPU, dollars per million tokens, seconds; `batch` of a decoding replica."""
 
     mode: str
@@ -84,7 +93,7 @@ class PoolAnswer:
     runner_up: PoolPlan | None
     nearest: PoolPlan | None
     reasons: tuple[str, ...]
-    front: tuple[Point, ...]
+    front: tuple[ServingPoint, ...]
     evaluated: int
     ranked: tuple[PoolPlan, ...] = ()  # the best pairs of distinct layouts, cheapest first
 
@@ -166,7 +175,12 @@ def _latency(questions: tuple[Question, Question]) -> float:
 
 
 def _pairs(
-    questions: tuple[Question, Question], first: Rows, second: Rows, objectives: Objectives, *, each: bool = False
+    questions: tuple[Question, Question],
+    first: PoolRows,
+    second: PoolRows,
+    objectives: Objectives,
+    *,
+    each: bool = False,
 ) -> _Pairs | None:
     """The best pairs that meet the objectives; with `each`, the best partner of every decode row worth having."""
     found = []
@@ -200,7 +214,7 @@ def _pairs(
     return _Pairs(first=i, second=j, n_prefill=x, n_decode=y, dollars=dollars, ttft=ttft)
 
 
-def _key(rows: Rows, row: int) -> tuple[float, ...]:
+def _key(rows: PoolRows, row: int) -> tuple[float, ...]:
     layout = take(rows.layout, row)
     return (
         *(float(getattr(layout, f.name)) for f in fields(Layout)),
@@ -210,7 +224,7 @@ def _key(rows: Rows, row: int) -> tuple[float, ...]:
 
 
 def _refined(
-    questions: tuple[Question, Question], first: Rows, second: Rows, pairs: _Pairs, objectives: Objectives,
+    questions: tuple[Question, Question], first: PoolRows, second: PoolRows, pairs: _Pairs, objectives: Objectives,
     *, keep: int = 8,
 ) -> tuple[PoolPlan, ...]:  # fmt: skip
     """The best pairs of layouts again, with loads and batches tried one by one."""
@@ -245,7 +259,9 @@ def _refined(
     return tuple(found)
 
 
-def _realise(questions: tuple[Question, Question], first: Rows, second: Rows, pairs: _Pairs, row: int) -> PoolPlan:
+def _realise(
+    questions: tuple[Question, Question], first: PoolRows, second: PoolRows, pairs: _Pairs, row: int
+) -> PoolPlan:
     i, j = int(pairs.first[row]), int(pairs.second[row])
     return evaluate_pools(
         questions, questions[1].precisions[int(first.precision[i])],
@@ -298,8 +314,8 @@ def evaluate_pools(
 
 
 def _front(
-    questions: tuple[Question, Question], first: Rows, second: Rows, objectives: Objectives
-) -> tuple[Point, ...]:
+    questions: tuple[Question, Question], first: PoolRows, second: PoolRows, objectives: Objectives
+) -> tuple[ServingPoint, ...]:
     """Pairs nobody beats in speed for the user and dollars, fastest first; those that keep the TTFT, if any do."""
     pairs = _pairs(questions, first, second, replace(objectives, max_tpot=np.inf), each=True)
     if pairs is None:
@@ -317,7 +333,7 @@ def _front(
         rate = min(x * first.rate[i], y * second.rate[j])
         paid = x * billed_devices(a.gpus, machines[0]) + y * billed_devices(b.gpus, machines[1])
         points.append(
-            Point(
+            ServingPoint(
                 mode="disaggregated",
                 machine=machine_words(questions),
                 layout=f"{x:.0f} x {a.label()} : {y:.0f} x {b.label()}",
@@ -340,7 +356,7 @@ def machine_words(questions: tuple[Question, Question]) -> str:
 
 
 def _nearest(
-    questions: tuple[Question, Question], first: Rows, second: Rows, objectives: Objectives
+    questions: tuple[Question, Question], first: PoolRows, second: PoolRows, objectives: Objectives
 ) -> PoolPlan | None:
     """The pair that misses the objectives by the smallest factor."""
     a, b = int(np.argmin(first.time + first.link)), int(np.argmin(second.time))
@@ -350,7 +366,7 @@ def _nearest(
     return None if pairs is None else _realise(questions, first, second, pairs, 0)
 
 
-def _missed(first: Rows, second: Rows, objectives: Objectives) -> tuple[str, ...]:
+def _missed(first: PoolRows, second: PoolRows, objectives: Objectives) -> tuple[str, ...]:
     said = []
     for name, least, limit in (
         ("TPOT", float(second.time.min()), objectives.max_tpot),

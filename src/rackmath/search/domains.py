@@ -116,7 +116,7 @@ def domain_of(machine: Machine, size: float) -> Machine:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
+class DomainStep:
     """The weight floor on one machine's domain, and its factors against the first machine's."""
 
     machine: Machine
@@ -128,7 +128,7 @@ class Step:
     fits: bool
 
 
-def steps(model: Model, precision: Precision, machines: Sequence[Machine]) -> tuple[Step, ...]:
+def steps(model: Model, precision: Precision, machines: Sequence[Machine]) -> tuple[DomainStep, ...]:
     """All weights read once by the domain of each machine: w N / (G M), and what of the gain is size, what chip.
 
     DeepSeek-V3 in FP8 on a box of 8 H100 and on a rack of 72 GB200 (arithmetic: the box does not hold it):
@@ -142,13 +142,13 @@ def steps(model: Model, precision: Precision, machines: Sequence[Machine]) -> tu
     (21.5, 9.0, 2.4)
     """
     whole = weight_bytes(model, precision)
-    found: list[Step] = []
+    found: list[DomainStep] = []
     for machine in machines:
         devices, bandwidth = float(machine.domain), float(machine.hbm_bandwidth)
         floor = whole / (devices * bandwidth)
         first = found[0] if found else None
         found.append(
-            Step(
+            DomainStep(
                 machine=machine,
                 devices=devices,
                 floor=floor,

@@ -13,10 +13,10 @@ from ..world.machine import Machine
 from ..world.workload import Objectives
 from .advice import QUALITY, narrower_note
 from .choice import Plan, plan_cost
-from .disaggregated import Point, PoolAnswer, PoolPlan, pools_cost
+from .disaggregated import PoolAnswer, PoolPlan, ServingPoint, pools_cost
 from .disaggregated import search as search_pools
 from .grid import Question
-from .plan import Answer
+from .plan import Planned
 from .serving_modes import aggregated_points, compared, kept, merged, why
 
 Pair = tuple[Question, Question]
@@ -27,7 +27,7 @@ Pair = tuple[Question, Question]
 class PlanAnswer:
     """What `plan` answers, with the fleet where a rate was given, and what a reader must know."""
 
-    answer: Answer
+    answer: Planned
     fleet: Fleet | None
     notes: tuple[str, ...]
     narrower: Plan | None = None  # the plan in the narrowest formats, where formats were left open
@@ -62,8 +62,8 @@ class ModesAnswer:
     aggregated: PlanAnswer | None
     winner: str | None
     why: str
-    front: tuple[Point, ...]
-    points: tuple[Point, ...]  # the front of each mode apart
+    front: tuple[ServingPoint, ...]
+    points: tuple[ServingPoint, ...]  # the front of each mode apart
     fleets: tuple[Fleet, Fleet] | None
     notes: tuple[str, ...]
     machines: tuple[BestOn, ...] = ()  # where several were asked about
@@ -190,8 +190,8 @@ def _about_shown(aggregated: PlanAnswer, shown: PoolPlan | None, fleets: tuple[F
 
 
 def _judged(
-    mode: str, pair: Pair, objectives: Objectives, pools: PoolAnswer,
-    aggregated: PlanAnswer | None, fleets: tuple[Fleet, Fleet] | None, points: tuple[Point, ...], notes: list[str],
+    mode: str, pair: Pair, objectives: Objectives, pools: PoolAnswer, aggregated: PlanAnswer | None, fleets:
+    tuple[Fleet, Fleet] | None, points: tuple[ServingPoint, ...], notes: list[str],
 ) -> ModesAnswer:  # fmt: skip
     one = None if aggregated is None else aggregated.best
     two = pools.best

@@ -34,7 +34,7 @@ NODE = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Command:
+class LaunchCommand:
     """One instance of an engine: how often to start it, with which words, and what it cannot express."""
 
     engine: str
@@ -66,7 +66,7 @@ class LaunchAnswer:
     """Commands for every engine that is known."""
 
     model: str
-    commands: tuple[Command, ...]
+    commands: tuple[LaunchCommand, ...]
     notes: tuple[str, ...]
 
 
@@ -129,7 +129,7 @@ def _under_way(p: PrefillReplica) -> float:
     return max(float(p.prompts), 1.0) * float(p.layout.dp) * float(p.layout.pp)
 
 
-def _answer(q: Question, p: Precision, commands: list[Command]) -> LaunchAnswer:
+def _answer(q: Question, p: Precision, commands: list[LaunchCommand]) -> LaunchAnswer:
     said = ["the plan is an estimate: measure before you rely on it"]
     if p != q.model.precision and not q.engine.local:
         said.append(f"the plan keeps weights in {p.name}: give a checkpoint in that format")
@@ -139,7 +139,7 @@ def _answer(q: Question, p: Precision, commands: list[Command]) -> LaunchAnswer:
 def command(
     engine: str, q: Question, precision: Precision, layout: Layout, batch: float, *, pool: str = "",
     replicas: float = 1.0,
-) -> Command:  # fmt: skip
+) -> LaunchCommand:  # fmt: skip
     """One engine's command for a replica that decodes `batch` sequences."""
     one = _data()[engine]
     facts, values = _facts(q, precision, layout, batch, pool)
@@ -155,7 +155,7 @@ def command(
         for first in (True, False)
     )
     apart = facts["nodes"] and not ("one_command" in one and facts[one["one_command"]])
-    return Command(
+    return LaunchCommand(
         engine=one["name"], version=one["version"], checked=one["checked"], source=one["source"], pool=pool,
         layout=layout.label(), machine=q.machine.name, replicas=replicas, words=words, file=lines,
         nodes=values["nodes"], others=others if apart else (),

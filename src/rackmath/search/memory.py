@@ -68,7 +68,7 @@ class Users:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Memory:
+class ServingMemory:
     """A model in the memory of a machine, on one layout; bytes of the fullest device, seconds, shares."""
 
     question: Question
@@ -137,7 +137,7 @@ def memory(
     *,
     reference: float,
     layout: Layout | None = None,
-) -> Memory:
+) -> ServingMemory:
     """The model in the machine's memory; without a layout, on the preferred one for users of `reference` tokens."""
     model, machine = question.model, question.machine
     chosen = layout or preferred_layout(question, precision, reference, Policy())
@@ -153,7 +153,7 @@ def memory(
     weights = float(holds.weights)
     at_balance = balance(model, machine, precision)
     multiply = at_balance * multiply_time(model, machine, precision) / float(machine.n_devices)
-    return Memory(
+    return ServingMemory(
         question=question,
         layout=chosen,
         replicas=replicas,

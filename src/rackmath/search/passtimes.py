@@ -24,7 +24,7 @@ from ..layout.parallelism import Layout, stage_share
 from ..world.machine import Machine
 from ..world.model import Model
 from ..world.precision import Precision
-from .simulate import Work
+from .simulate import StepLoad
 
 REFERENCE = 64.0
 """Earlier tokens each prefill token meets in the second table: so few that attention to them costs nothing."""
@@ -35,7 +35,7 @@ NONE = 1 / 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Table:
+class TimeTable:
     """Values at the knots of a grid, linear in between and constant beyond its ends."""
 
     x: tuple[float, ...]
@@ -57,20 +57,20 @@ def _place(knots: tuple[float, ...], x: float) -> tuple[int, float]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PassTimes:
-    """Seconds of any step of one replica; call it with a `Work`.
+    """Seconds of any step of one replica; call it with a `StepLoad`.
 
     With attention DP sequences and prompts are spread over the ranks: a step with fewer prompts than ranks is timed
     between one busy rank and all of them. With `pp` stages a step is a round: every stage's micro-batch once.
     """
 
-    decode: Table
-    alone: Table  # prefill of one rank: prompts(n, tokens)
-    spread: Table  # prefill of all ranks
-    attention: Table
+    decode: TimeTable
+    alone: TimeTable  # prefill of one rank: prompts(n, tokens)
+    spread: TimeTable  # prefill of all ranks
+    attention: TimeTable
     dp: float
     pp: float
 
-    def __call__(self, work: Work) -> float:
+    def __call__(self, work: StepLoad) -> float:
         n = work.decode / self.pp
         mean = work.context / work.decode if work.decode else 1.0
         took = self.decode.at(n, mean)
@@ -126,7 +126,7 @@ def pass_times(
     p_knots = _spaced(1.0, max(budget / pp, 2.0))
     m_knots = _spaced(REFERENCE / 2, max(context, REFERENCE))
 
-    def prompts(busiest: float) -> Table:
+    def prompts(busiest: float) -> TimeTable:
         n, p = _grid(n_knots, p_knots)
         flat = np.full_like(n, REFERENCE)
         without = seconds(Pass(decode=np.maximum(n, NONE), context=np.ones_like(n)))
@@ -158,11 +158,11 @@ def _grid(x: Column, y: Column) -> tuple[Column, Column]:
     return np.repeat(x, len(y)), np.tile(y, len(x))
 
 
-def _table(x: Column, y: Column, flat: Column) -> Table:
+def _table(x: Column, y: Column, flat: Column) -> TimeTable:
     rows = flat.reshape(len(x), len(y))
-    return Table(x=tuple(x.tolist()), y=tuple(y.tolist()), values=tuple(tuple(r) for r in rows.tolist()))
+    return TimeTable(x=tuple(x.tolist()), y=tuple(y.tolist()), values=tuple(tuple(r) for r in rows.tolist()))
 
 
-def _from_zero(table: Table) -> Table:
+def _from_zero(table: TimeTable) -> TimeTable:
     """The same, with nothing added by 0 tokens."""
-    return Table(x=table.x, y=(0.0, *table.y), values=tuple((0.0, *row) for row in table.values))
+    return TimeTable(x=table.x, y=(0.0, *table.y), values=tuple((0.0, *row) for row in table.values))

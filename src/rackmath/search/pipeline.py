@@ -32,7 +32,7 @@ STAGES = (1, 2, 3, 4, 6, 8, 12, 16)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reading:
+class StageCurves:
     """Columns over stages with one thing fixed: bytes per device, sequences, seconds, dollars per million tokens.
 
     `micro`: sequences of a micro-batch; `users`: all in flight; `busy`: share of the time a stage has work, hops
@@ -74,8 +74,8 @@ class Pipelines:
     capacity: float
     users_max: Column
     holds: Mask
-    by_micro_batch: Reading
-    by_users: Reading
+    by_micro_batch: StageCurves
+    by_users: StageCurves
     hop: float  # seconds of one hop of a fixed micro-batch between domains, as estimated
     crossing: Crossing
     smallest: int
@@ -192,7 +192,7 @@ def _table(
 
 def _reading(
     question: Question, precision: Precision, every: Layout, context: float, users: Column, flying: Number
-) -> Reading:
+) -> StageCurves:
     """All stages with so many users in flight, in `flying` micro-batches where users suffice."""
     model, machine = question.model, question.machine
     stages = np.asarray(every.pp, dtype=float)
@@ -208,7 +208,7 @@ def _reading(
     room = footprint(model, machine, precision, every, question.engine, context)
     cache = held(model, precision, every, context, users, fixed="users").cache
     dollars = np.asarray(billed_devices(every.gpus, machine)) * float(price_or_time(machine)) / HOUR * MTOK
-    return Reading(
+    return StageCurves(
         micro=micro,
         users=users,
         cache=np.asarray(cache) * np.ones_like(stages),

@@ -19,7 +19,7 @@ from .reasons import closest, does_not_fit, missed, too_slow, violation, why
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class Planned:
     """What `plan` found. `best` is None where nothing meets the objectives; then `nearest` and `reasons` speak."""
 
     question: Question
@@ -34,10 +34,10 @@ class Answer:
     evaluated: int
     candidates: Front | None = None  # the cheapest batch of layouts, from the best to the worst
     movers: tuple[tuple[str, float], ...] = ()
-    others: tuple[Answer, ...] = ()  # the answers for the other machines, where several were asked about
+    others: tuple[Planned, ...] = ()  # the answers for the other machines, where several were asked about
 
 
-def plan(questions: Sequence[Question], objectives: Objectives) -> Answer:
+def plan(questions: Sequence[Question], objectives: Objectives) -> Planned:
     """The cheapest plan over all questions (one per machine).
 
     Cost is dollars per request at the stated utilisation, or where a fleet is asked for, of the whole fleet. A
@@ -73,7 +73,7 @@ def _on_more_devices(question: Question, objectives: Objectives) -> Plan | None:
     return None
 
 
-def _plan_one(question: Question, objectives: Objectives) -> Answer:
+def _plan_one(question: Question, objectives: Objectives) -> Planned:
     if float(question.traffic.osl) < 2:
         objectives = replace(objectives, max_tpot=math.inf)  # there is no second token to wait for
     every = layouts(question.model, question.machine, question.max_gpus, question.engine)
@@ -103,7 +103,7 @@ def _plan_one(question: Question, objectives: Objectives) -> Answer:
     if not meets.any():
         near = closest(table, possible, objectives)
         nearest = plan_at(question, table, near)
-        return Answer(
+        return Planned(
             question=question, objectives=objectives, best=None, runner_up=None, runner_up_why="", nearest=nearest,
             reasons=missed(nearest, table, possible, objectives), evaluated=len(table), by_price=by_price,
             by_throughput=by_throughput,
@@ -113,7 +113,7 @@ def _plan_one(question: Question, objectives: Objectives) -> Answer:
     best = plan_at(question, refined, 0)
     evaluated = len(table) + len(refined)
     runner_up = plan_at(question, refined, 1) if len(refined) > 1 else None
-    return Answer(
+    return Planned(
         question=question, objectives=objectives, best=best, runner_up=runner_up,
         runner_up_why=why(best, runner_up, objectives) if runner_up else "", nearest=None, reasons=(),
         evaluated=evaluated, movers=movers(best), by_price=by_price, by_throughput=by_throughput,
@@ -121,7 +121,7 @@ def _plan_one(question: Question, objectives: Objectives) -> Answer:
     )  # fmt: skip
 
 
-def _over_power(question: Question, objectives: Objectives, table: Candidates, meets: NDArray[np.bool_]) -> Answer:
+def _over_power(question: Question, objectives: Objectives, table: Candidates, meets: NDArray[np.bool_]) -> Planned:
     """No fleet stays within the power limit: the one that draws least, and what it draws."""
     need = question.need
     assert need is not None
@@ -137,10 +137,10 @@ def _over_power(question: Question, objectives: Objectives, table: Candidates, m
     return replace(_nothing(question, objectives, (reason,), evaluated=len(table)), nearest=nearest)
 
 
-def _nothing(question: Question, objectives: Objectives, reasons: tuple[str, ...], *, evaluated: int = 0) -> Answer:
+def _nothing(question: Question, objectives: Objectives, reasons: tuple[str, ...], *, evaluated: int = 0) -> Planned:
     none = np.zeros(0)
     empty = Front(interactivity=none, tput_per_gpu=none, blended_mtok=none, ttft=none, batch=none, labels=())
-    return Answer(
+    return Planned(
         question=question, objectives=objectives, best=None, runner_up=None, runner_up_why="", nearest=None,
         reasons=reasons, by_price=empty, by_throughput=empty, evaluated=evaluated,
     )  # fmt: skip

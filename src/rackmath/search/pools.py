@@ -37,7 +37,7 @@ CONTEXT_WAYS = (2, 4, 8, 16)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rows:
+class PoolRows:
     """Rows of one pool: `knob` is a load or a batch, `time` seconds that count against the objective."""
 
     layout: Layout
@@ -83,7 +83,7 @@ def joined(parts: Sequence[Layout]) -> Layout:
     return Layout(**{f.name: np.concatenate([column(p, f.name) for p in parts]) for f in fields(Layout)})
 
 
-def prefill_rows(question: Question, formats: Sequence[Precision], per_hour: float) -> Rows:
+def prefill_rows(question: Question, formats: Sequence[Precision], per_hour: float) -> PoolRows:
     """Layouts x prompts in a pass x loads, in the decode pool's formats; a pass is timed once for all loads."""
     every = prefill_layouts(question)
     fresh = max(float(question.traffic.isl) * (1 - float(question.traffic.cached)), 1.0)
@@ -107,12 +107,12 @@ def prefill_of(
     return prefill_replica(q.replica(p, layout), q.traffic, load, prompts=prompts, bounds=full, keep=full)
 
 
-def prefill_part(q: Question, which: int, at: PrefillReplica, prompts: Column, per_hour: float) -> Rows:
+def prefill_part(q: Question, which: int, at: PrefillReplica, prompts: Column, per_hour: float) -> PoolRows:
     load = np.broadcast_to(np.asarray(at.load, dtype=float), np.shape(prompts))
     return _rows(q, which, at, load, prompts, at.ttft, per_hour)
 
 
-def decode_rows(question: Question, per_hour: float) -> Rows:
+def decode_rows(question: Question, per_hour: float) -> PoolRows:
     """Layouts x the batches per rank of the aggregated search that fit, and the largest that does."""
     every = layouts(question.model, question.machine, question.max_gpus, question.engine)
     parts = []
@@ -149,7 +149,7 @@ def largest_ranks(question: Question, precision: Precision, every: Layout) -> Co
     return most
 
 
-def decode_part(q: Question, which: int, layout: Layout, batch: Column, per_hour: float) -> Rows:
+def decode_part(q: Question, which: int, layout: Layout, batch: Column, per_hour: float) -> PoolRows:
     found = decode_of(q, q.precisions[which], layout, batch)
     return _rows(q, which, found, batch, np.ones(len(batch)), found.tpot, per_hour)
 
@@ -161,7 +161,7 @@ def decode_of(q: Question, p: Precision, layout: Layout, batch: Number, *, full:
 def _rows(
     q: Question, which: int, of: PrefillReplica | DecodeReplica, knob: Column, prompts: Column, time: Number,
     per_hour: float,
-) -> Rows:  # fmt: skip
+) -> PoolRows:  # fmt: skip
     """Those rows of a pool that fit, in memory and through their links."""
     n, layout = len(knob), of.layout
     size = cache_bytes(q.model, q.traffic.isl, q.precisions[which])
@@ -171,7 +171,7 @@ def _rows(
     def column(value: Number) -> Column:
         return np.broadcast_to(np.asarray(value, dtype=float), (n,))
 
-    rows = Rows(
+    rows = PoolRows(
         layout=joined([layout]),
         precision=np.full(n, which),
         knob=column(knob),
@@ -184,9 +184,9 @@ def _rows(
     return take(rows, np.flatnonzero(np.broadcast_to(of.fits, (n,)) & (column(use) <= 1)))
 
 
-def _stack(parts: Sequence[Rows]) -> Rows:
-    columns = [f.name for f in fields(Rows) if f.name != "layout"]
-    return Rows(
+def _stack(parts: Sequence[PoolRows]) -> PoolRows:
+    columns = [f.name for f in fields(PoolRows) if f.name != "layout"]
+    return PoolRows(
         layout=joined([p.layout for p in parts]),
         **{name: np.concatenate([getattr(p, name) for p in parts]) for name in columns},
     )

@@ -23,7 +23,7 @@ from ..layout.parallelism import Layout
 from ..world.machine import Machine
 from ..world.model import FeedForward, Model
 from ..world.precision import Precision
-from .domains import SIZES, Floors, Step, any_way, floors, steps
+from .domains import SIZES, DomainStep, Floors, any_way, floors, steps
 from .grid import Question
 from .preferred import layout_for_pass
 
@@ -63,7 +63,7 @@ def link_ratio(machine: Machine) -> Ratio:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Work:
+class ReplicaWork:
     """What a replica is asked for: to decode `per_device` sequences at `context` tokens on each of its devices, or
     to prefill `per_device` tokens of prompts of `context` tokens."""
 
@@ -80,7 +80,7 @@ class Work:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Case:
+class FabricCase:
     """One layout on one fabric, at the same work per device: seconds per pass, tokens per second, dollars.
 
     `moved`: the exchange of one layer, None without experts and where every rank holds every token, so that results
@@ -107,7 +107,9 @@ class Case:
         return self.domains > 1
 
 
-def case(question: Question, precision: Precision, layout: Layout, work: Work, label: str, machine: Machine) -> Case:
+def case(
+    question: Question, precision: Precision, layout: Layout, work: ReplicaWork, label: str, machine: Machine
+) -> FabricCase:
     """Price one layout."""
     model, efficiency = question.model, question.efficiency
     asked = work.of(layout)
@@ -133,7 +135,7 @@ def case(question: Question, precision: Precision, layout: Layout, work: Work, l
     # with stages, one micro-batch leaves the last stage each time the slowest stage is done
     rate = tokens * float(layout.pp) / float(time.estimate)
     hourly = float(layout.gpus) * float(machine.price_per_hour)
-    return Case(
+    return FabricCase(
         label=label,
         machine=machine,
         layout=layout,
@@ -168,7 +170,7 @@ def copies_of(model: Model, layout: Layout, redundant: float | None, per_device:
     return filled if filled >= 0 else None
 
 
-def layout_for_work(question: Question, precision: Precision, work: Work) -> Layout:
+def layout_for_work(question: Question, precision: Precision, work: ReplicaWork) -> Layout:
     """The layout taken where none is given: for the work of all devices in one replica."""
     whole = replace(work, per_device=work.per_device * question.max_gpus)
     return layout_for_pass(question, precision, whole.of(Layout()))
@@ -178,7 +180,7 @@ def layout_for_work(question: Question, precision: Precision, work: Work) -> Lay
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Racks:
+class RackComparison:
     """Everything the command `racks` says about a model on a machine.
 
     `cases[0]` is the layout asked about; the others are the same layout on other fabrics, and the one taken
@@ -189,17 +191,17 @@ class Racks:
 
     question: Question
     precision: Precision
-    work: Work
+    work: ReplicaWork
     placed: Placement | None
     resident: float
-    cases: tuple[Case, ...]
+    cases: tuple[FabricCase, ...]
     exchange_factor: float
     pass_factor: float
     least_factor: float
     ratio: float
     floors: Floors
     target: float | None
-    steps: tuple[Step, ...]
+    steps: tuple[DomainStep, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -225,10 +227,10 @@ def racks(
     precision: Precision,
     *,
     layout: Layout,
-    work: Work | None,
+    work: ReplicaWork | None,
     placing: Placing,
     domains: DomainRange,
-) -> Racks:
+) -> RackComparison:
     """The answer for one model on one machine; `work` is a typical decode step where None."""
     machine, model = question.machine, question.model
     _several(machine)
@@ -254,7 +256,7 @@ def racks(
     here = cases[0]
     one = next((c for c in cases if c.label == ONE_DOMAIN), here)
     sizes = sorted({s for s in (*SIZES, int(machine.domain)) if s <= largest} | {largest})
-    return Racks(
+    return RackComparison(
         question=question,
         precision=precision,
         work=asked,
@@ -274,11 +276,11 @@ def racks(
 ONE_DOMAIN = "the same in one domain"
 
 
-def _cases(question: Question, precision: Precision, layout: Layout, work: Work) -> tuple[Case, ...]:
+def _cases(question: Question, precision: Precision, layout: Layout, work: ReplicaWork) -> tuple[FabricCase, ...]:
     """The layout as it lies; in one domain where it crosses, over boxes of 8 where not; and inside one."""
     machine = question.machine
 
-    def priced(label: str, one: Layout, on: Machine) -> Case:
+    def priced(label: str, one: Layout, on: Machine) -> FabricCase:
         return case(question if on is machine else any_way(question), precision, one, work, label, on)
 
     found = [priced("as asked", layout, machine)]
@@ -298,11 +300,13 @@ def _cases(question: Question, precision: Precision, layout: Layout, work: Work)
 BOX = 8
 
 
-def _typical(question: Question, precision: Precision, layout: Layout) -> Work:
+def _typical(question: Question, precision: Precision, layout: Layout) -> ReplicaWork:
     context = min(4096.0, question.model.max_context)
     held = footprint(question.model, question.machine, precision, layout, question.engine, context)
     most = float(held.batch_max) / float(layout.gpus)
-    return Work(phase="decode", per_device=max(min(TYPICAL_BATCH, most), 1 / float(layout.stage)), context=context)
+    return ReplicaWork(
+        phase="decode", per_device=max(min(TYPICAL_BATCH, most), 1 / float(layout.stage)), context=context
+    )
 
 
 def _resident(model: Model, precision: Precision, placed: Placement, layout: Layout) -> float:

@@ -10,38 +10,38 @@ from ..economics.fleet import Fleet
 from ..economics.pools import billed
 from ..units import show
 from .choice import Plan, plan_cost, unit_cost
-from .disaggregated import Point, PoolPlan, pools_cost
+from .disaggregated import PoolPlan, ServingPoint, pools_cost
 from .grid import price_or_time
-from .plan import Answer
+from .plan import Planned
 from .ranking import TIE
 
 
-def merged(points: Sequence[Point]) -> tuple[Point, ...]:
+def merged(points: Sequence[ServingPoint]) -> tuple[ServingPoint, ...]:
     """The points of all modes that nobody beats in speed for the user and in cost, fastest first.
 
     Cost is dollars, or device time where a machine of any of them has no price.
     """
 
-    def cost(p: Point) -> float:
+    def cost(p: ServingPoint) -> float:
         return p.blended_mtok if paid else p.hours_mtok
 
     paid = all(p.priced for p in points)
-    found: list[Point] = []
+    found: list[ServingPoint] = []
     for p in sorted(points, key=lambda p: (-p.interactivity, cost(p))):
         if not found or cost(p) < cost(found[-1]):
             found.append(p)
     return tuple(found)
 
 
-def kept(points: Sequence[Point], max_ttft: float) -> tuple[Point, ...]:
+def kept(points: Sequence[ServingPoint], max_ttft: float) -> tuple[ServingPoint, ...]:
     """The points that keep the TTFT; all where none does."""
     return tuple(p for p in points if p.ttft <= max_ttft) or tuple(points)
 
 
-def aggregated_points(answers: Sequence[Answer]) -> tuple[Point, ...]:
+def aggregated_points(answers: Sequence[Planned]) -> tuple[ServingPoint, ...]:
     """The fronts of plans with one pool."""
     return tuple(
-        Point(
+        ServingPoint(
             mode="aggregated",
             machine=a.question.machine.name,
             layout=a.by_price.layouts[i].label(),
@@ -60,7 +60,7 @@ def aggregated_points(answers: Sequence[Answer]) -> tuple[Point, ...]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Compared:
+class PoolComparison:
     """What a request costs in one pool and in two, in the same unit: dollars, or device-hours where not `paid`."""
 
     one: float
@@ -75,7 +75,7 @@ class Compared:
         return "disaggregated" if self.two < self.one * (1 - TIE) else "aggregated"
 
 
-def compared(one: Plan, two: PoolPlan, fleets: tuple[Fleet, Fleet] | None = None) -> Compared:
+def compared(one: Plan, two: PoolPlan, fleets: tuple[Fleet, Fleet] | None = None) -> PoolComparison:
     """Both plans' cost of a request, of whole fleets where those of two pools are given.
 
     Where a machine of either plan has no price, device time is compared: dollars and hours are never mixed.
@@ -90,7 +90,7 @@ def compared(one: Plan, two: PoolPlan, fleets: tuple[Fleet, Fleet] | None = None
         devices, rate = [float(f.billed) for f in fleets], fleets[0].rate
     parts = [d * hour / HOUR / rate for d, hour in zip(devices, hours, strict=True)]
     per_hour = 1.0 if paid else float(price_or_time(one.machine))
-    return Compared(
+    return PoolComparison(
         one=(plan_cost(one) if fleets is not None else unit_cost(one)) / per_hour,
         two=sum(parts),
         two_output=parts[1],
@@ -99,7 +99,7 @@ def compared(one: Plan, two: PoolPlan, fleets: tuple[Fleet, Fleet] | None = None
     )
 
 
-def why(one: Plan, two: PoolPlan, costs: Compared) -> str:
+def why(one: Plan, two: PoolPlan, costs: PoolComparison) -> str:
     """What makes the dearer of the two dearer: the part of a request's cost that differs most, and its reason."""
     share = float(one.serving.decode_share)
     parts = {

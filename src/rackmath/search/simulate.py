@@ -10,7 +10,7 @@ A sequence whose next cache block finds no room pushes the youngest running one 
 gives up its cache and computes it again. A step costs a constant number of operations however many sequences decode:
 they all advance by one token, so what differs between them is kept relative to a count of decode steps.
 
-Seconds and tokens throughout. Times of passes come from `search.passtimes`, or any function of a `Work`.
+Seconds and tokens throughout. Times of passes come from `search.passtimes`, or any function of a `StepLoad`.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from .requests import Requests, Served, Steps
 POLICIES = ("mixed", "prefill first")
 
 
-class Work(NamedTuple):
+class StepLoad(NamedTuple):
     """What one step does: `decode` sequences with `context` cached tokens in all, and `prefill` prompt tokens of
     `prompts` prompts that meet `pairs` earlier tokens in all (a token at position i meets i of them)."""
 
@@ -40,7 +40,7 @@ class Work(NamedTuple):
     prompts: int = 0
 
 
-StepTime = Callable[[Work], float]
+StepTime = Callable[[StepLoad], float]
 """Seconds of a step."""
 
 
@@ -282,7 +282,7 @@ class _Replica:
             prefill += size
             pairs += size * (self.done[i] - size / 2)
         context = self.context if batch.decode else 0
-        took = self.step_time(Work(batch.decode, context, prefill, pairs, len(batch.chunks)))
+        took = self.step_time(StepLoad(batch.decode, context, prefill, pairs, len(batch.chunks)))
         if not 0 < took < np.inf:
             raise BadInput(f"a step took {took!r} seconds; give a step time above 0")
         return took

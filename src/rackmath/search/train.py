@@ -21,7 +21,7 @@ from ..training.constants import TrainConstants
 from ..training.flops import accounting, train_flops, utilisation
 from ..training.goodput import Goodput, goodput
 from ..training.job import Batch, Recipe, TrainLayout, illegal
-from ..training.memory import Memory, memory
+from ..training.memory import TrainingMemory, memory
 from ..training.step import Step, step
 from ..world.machine import Machine
 from ..world.model import Model
@@ -64,7 +64,7 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Run:
+class JobPlan:
     """One layout of a job, worked out: its step and memory, and what the whole run takes.
 
     `lost`: shares of time that do not train, None where the goodput was given. `mfu`: model FLOPs (causal attention)
@@ -74,7 +74,7 @@ class Run:
     job: Job
     layout: TrainLayout
     step: Step
-    memory: Memory
+    memory: TrainingMemory
     seconds: float
     mfu: float
     mfu_bf16: float
@@ -107,7 +107,7 @@ class Leanest:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rows:
+class LayoutRows:
     """Evaluated layouts of one outer choice: seconds of a step, bytes on the fullest device."""
 
     layout: TrainLayout
@@ -120,23 +120,23 @@ class Rows:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
+class TrainSearch:
     """What a search found: None and the `leanest` where nothing fits. `front`: faster or cheaper than all others.
 
     `field`: every layout tried on all devices of the machine.
     """
 
-    fastest: Run | None
-    cheapest: Run | None
-    front: tuple[Run, ...]
+    fastest: JobPlan | None
+    cheapest: JobPlan | None
+    front: tuple[JobPlan, ...]
     evaluated: int
     fitting: int
     leanest: Leanest | None
-    field: tuple[Rows, ...]
+    field: tuple[LayoutRows, ...]
     illegal: Mapping[str, int]  # rows that each reason alone or with others made impossible
 
 
-def run(job: Job, layout: TrainLayout) -> Run:
+def run(job: Job, layout: TrainLayout) -> JobPlan:
     """One layout of a job, worked out."""
     taken = step(job.model, job.machine, layout, job.recipe, job.batch, job.constants)
     seconds = float(taken.seconds)
@@ -149,7 +149,7 @@ def run(job: Job, layout: TrainLayout) -> Run:
     peak = job.machine.rate(job.recipe.precision.mlp.compute)
     paid = float(billed_devices(devices, job.machine))
     watts = paid * float(job.machine.power) * job.machine.overhead_power
-    return Run(
+    return JobPlan(
         job=job,
         layout=layout,
         step=taken,
@@ -218,7 +218,7 @@ def choices(job: Job) -> Iterator[dict[str, Any]]:
                 yield {"schedule": schedule, "recompute": recompute, "zero": zero}
 
 
-def evaluate(job: Job, layout: TrainLayout) -> Rows:
+def evaluate(job: Job, layout: TrainLayout) -> LayoutRows:
     """Step and memory of every row, in chunks."""
     n = len(np.asarray(layout.tp))
     seconds, peak = np.empty(n), np.empty(n)
@@ -228,7 +228,7 @@ def evaluate(job: Job, layout: TrainLayout) -> Rows:
             job.model, job.machine, part, job.recipe, job.batch, job.constants
         ).seconds
         peak[start : start + CHUNK] = memory(job.model, job.machine, part, job.recipe, job.batch, job.constants).peak
-    return Rows(layout=layout, seconds=seconds, peak=peak, fits=peak <= float(job.machine.hbm_capacity))
+    return LayoutRows(layout=layout, seconds=seconds, peak=peak, fits=peak <= float(job.machine.hbm_capacity))
 
 
 def _rows(layout: TrainLayout, rows: NDArray[np.intp]) -> TrainLayout:
@@ -257,7 +257,7 @@ def legal(job: Job, columns: TrainLayout, devices: int) -> tuple[TrainLayout, Ma
 # --- the search ---------------------------------------------------------------------------------------------------
 
 
-def search(job: Job) -> Found:
+def search(job: Job) -> TrainSearch:
     """The fastest and the cheapest layout of a job, within its limits on days and dollars.
 
     >>> from rackmath.training.constants import constants
@@ -271,11 +271,11 @@ def search(job: Job) -> Found:
     """
     evaluated = fitting = 0
     refused: dict[str, int] = {}
-    kept: list[Run] = []
-    field: list[Rows] = []
+    kept: list[JobPlan] = []
+    field: list[LayoutRows] = []
     leanest: Leanest | None = None
     for devices in sizes(job.machine):
-        best: Run | None = None
+        best: JobPlan | None = None
         every = cuts(job.model, job.machine, job.batch, devices)
         for choice in choices(job):
             columns, why = legal(job, replace(every, **choice), devices)
@@ -297,7 +297,7 @@ def search(job: Job) -> Found:
         if best is not None:
             kept.append(best)
     allowed = [r for r in kept if r.days <= job.max_days and r.dollars <= job.max_dollars]
-    return Found(
+    return TrainSearch(
         fastest=min(allowed, key=lambda r: r.days, default=None),
         cheapest=min(allowed, key=lambda r: (r.dollars, r.devices * r.days), default=None),
         front=_front(allowed),
@@ -309,7 +309,7 @@ def search(job: Job) -> Found:
     )
 
 
-def _front(runs: Sequence[Run]) -> tuple[Run, ...]:
+def _front(runs: Sequence[JobPlan]) -> tuple[JobPlan, ...]:
     """Runs that no other beats in days and in device-days, the fastest first."""
     best, found = math.inf, []
     for one in sorted(runs, key=lambda r: r.days):
@@ -351,7 +351,7 @@ MOVES: Mapping[str, tuple[str, ...]] = {
 }
 
 
-def moves(of: Run) -> dict[str, float]:
+def moves(of: JobPlan) -> dict[str, float]:
     """Sensitivity of the step: relative change of its seconds by each change, this layout kept."""
     found = {}
     for name, values in MOVES.items():

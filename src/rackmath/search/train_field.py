@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .train import Rows
+from .train import LayoutRows
 
 ACROSS, DOWN = 48, 32
 """Cells of memory and of time in which one layout of each kind is kept."""
@@ -27,7 +27,7 @@ class TriedLayout:
     fits: bool
 
 
-def candidates(field: Sequence[Rows], capacity: float) -> list[TriedLayout]:
+def candidates(field: Sequence[LayoutRows], capacity: float) -> list[TriedLayout]:
     """The fastest layout of each kind of recomputation in each cell of memory and time."""
     whole = [(rows.seconds, rows.peak) for rows in field]
     fastest = min((float(np.min(seconds)) for seconds, _ in whole if len(seconds)), default=0.0)

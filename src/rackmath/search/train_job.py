@@ -16,7 +16,7 @@ from ..training.constants import TrainConstants
 from ..training.job import RECOMPUTE, Batch, TrainLayout, every, illegal
 from ..training.schedules import ALIASES, SCHEDULES
 from ..units import parse, plural, show
-from .train import Job, Run
+from .train import Job, JobPlan
 
 CLOSE = 0.05
 """How far a batch of round tokens may be moved so that its sequences divide well."""
@@ -177,7 +177,7 @@ def slower_format(job: Job) -> list[str]:
     return [f"this device does not multiply {job.recipe.name}: products run at the 16-bit peak"]
 
 
-def too_full(of: Run) -> list[str]:
+def too_full(of: JobPlan) -> list[str]:
     """A note where the layout asked about does not fit."""
     peak, room = float(of.memory.peak), float(of.memory.capacity)
     if peak <= room:

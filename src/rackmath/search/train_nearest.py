@@ -8,7 +8,7 @@ import numpy as np
 
 from ..errors import Infeasible
 from ..units import plural, show
-from .train import Found, Job, choices, cuts, evaluate, legal
+from .train import Job, TrainSearch, choices, cuts, evaluate, legal
 
 MOST_DOUBLINGS = 6
 MOST_COUNTS = 300
@@ -69,7 +69,7 @@ def _runs(job: Job, devices: int, *, fits: bool) -> bool:
     return False
 
 
-def why_not(found: Found, job: Job) -> Infeasible:
+def why_not(found: TrainSearch, job: Job) -> Infeasible:
     """The sentence for a search without a result."""
     on = f"{job.model.name} cannot be trained on {job.machine.name}"
     if found.leanest is not None:

@@ -24,7 +24,7 @@ WITHIN = 2.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class PrefixCache:
     """The cache of one prefix: tokens, bytes of one copy, bytes in HBM with every copy the layout keeps.
 
     `links` are the devices that share the entry and fetch their parts side by side, each over its own link.
@@ -40,14 +40,14 @@ class Entry:
         return self.bytes / self.tokens
 
 
-def entry(model: Model, precision: Precision, layout: Layout, tokens: Number) -> Entry:
+def entry(model: Model, precision: Precision, layout: Layout, tokens: Number) -> PrefixCache:
     """The cache that a prefix of `tokens` leaves behind under a layout.
 
     Outside HBM one copy is kept. In HBM, tensor-parallel ranks beyond the KV heads hold copies, and a latent cache
     is held by every rank. Windowed layers keep their window, recurrent ones a state of fixed size.
     """
     devices = layout.tp * layout.pp
-    return Entry(
+    return PrefixCache(
         tokens=tokens,
         bytes=cache_bytes(model, tokens, precision),
         hbm_bytes=device_cache_bytes(model, precision, layout, tokens) * devices,
@@ -91,7 +91,7 @@ def drain(tier: Tier) -> float:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Said:
+class LectureDrain:
     """A drain time as the lecture gave it, in seconds from `low` to `high` (its section 18)."""
 
     medium: str
@@ -100,14 +100,14 @@ class Said:
 
 
 SAID = (
-    Said(medium="HBM", low=0.015, high=0.020),
-    Said(medium="host memory", low=1.0, high=10.0),
-    Said(medium="flash", low=60.0, high=60.0),
-    Said(medium="disk", low=3600.0, high=3600.0),
+    LectureDrain(medium="HBM", low=0.015, high=0.020),
+    LectureDrain(medium="host memory", low=1.0, high=10.0),
+    LectureDrain(medium="flash", low=60.0, high=60.0),
+    LectureDrain(medium="disk", low=3600.0, high=3600.0),
 )
 
 
-def said_of(name: str) -> Said | None:
+def said_of(name: str) -> LectureDrain | None:
     """What the lecture said about the medium of a tier; None where it said nothing.
 
     >>> said_of("NVMe flash (TLC)").medium, said_of("network store (object)")
@@ -124,7 +124,7 @@ def said_of(name: str) -> Said | None:
     return SAID[1] if any(word in text for word in ("dram", "ddr", "memory")) else None
 
 
-def agrees(seconds: float, said: Said, within: float = WITHIN) -> bool:
+def agrees(seconds: float, said: LectureDrain, within: float = WITHIN) -> bool:
     """Whether a drain time lies within a factor of what was said.
 
     >>> agrees(4.1, SAID[1]), agrees(24e12 / 285e6, SAID[3])

@@ -2,7 +2,7 @@
 
 As many forward passes as memory holds run before the first backward one comes back. Then every round runs, on each
 device, a forward pass and the input gradient of the next micro-batch. Weight gradients fill the waits, make room in
-memory, and come last. Three choices are open; `Choice` names them and the caller keeps what ends soonest.
+memory, and come last. Three choices are open; `OrderRules` names them and the caller keeps what ends soonest.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
 
-from .orders import FORWARD, INPUT, WEIGHT, Order, Plan, Times
+from .orders import FORWARD, INPUT, WEIGHT, Order, PipelineOrder, Times
 from .schedules import Schedule, in_flight
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Choice:
+class OrderRules:
     """`late`: a forward pass may hold up the first backward one. `skip`: a device well ahead of the next one leaves a
     forward pass out where a backward one is there already. `fill`: any wait takes a weight gradient, however short.
     """
@@ -27,18 +27,18 @@ class Choice:
 
 
 SAME = 1e-9
-CHOICES = tuple(Choice(late=a, skip=b, fill=c) for a, b, c in product((False, True), repeat=3))
+CHOICES = tuple(OrderRules(late=a, skip=b, fill=c) for a, b, c in product((False, True), repeat=3))
 
 
-def automatic(schedule: Schedule, p: int, m: int, times: Times, *, kept: float) -> Iterator[Plan]:
+def automatic(schedule: Schedule, p: int, m: int, times: Times, *, kept: float) -> Iterator[PipelineOrder]:
     """The plans of all choices. `kept`: share of its activations a micro-batch holds until its weight gradient."""
     for choice in CHOICES:
         orders = tuple(tuple(order) for order in _Rounds(schedule, p, m, times, choice, kept).run())
-        yield Plan(schedule=schedule, stages=p, micro_batches=m, chunks=1, orders=orders)
+        yield PipelineOrder(schedule=schedule, stages=p, micro_batches=m, chunks=1, orders=orders)
 
 
 class _Rounds:
-    def __init__(self, schedule: Schedule, p: int, m: int, times: Times, choice: Choice, kept: float) -> None:
+    def __init__(self, schedule: Schedule, p: int, m: int, times: Times, choice: OrderRules, kept: float) -> None:
         self.p, self.m, self.hop, self.choice, self.kept = p, m, times.hop, choice, kept
         self.seconds = times.of(p, 1)
         self.limit = int(in_flight(schedule, p, m, 1.0))

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 from .orders import Times
 from .schedules import Schedule, in_flight, messages, step_time, why_not
-from .simulate import Run, simulate
+from .simulate import SimulatedStep, simulate
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Setting:
+class ScheduleSetting:
     """p stages, m micro-batches, v chunks where a schedule leaves them open; times alike on all devices.
 
     `kept`: share of its activations a micro-batch holds until its weight gradient.
@@ -39,7 +39,7 @@ class Setting:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Compared:
+class ComparedSchedule:
     """One schedule in a setting. `step`, `first`, `last`, `sent`: by formula; `run`: simulated, None where `why`.
 
     `first`, `last`: activations the first and the last device hold; `sent`: messages of a device in the middle.
@@ -51,25 +51,25 @@ class Compared:
     first: float
     last: float
     sent: float
-    run: Run | None
+    run: SimulatedStep | None
 
-    def share(self, setting: Setting) -> float:
+    def share(self, setting: ScheduleSetting) -> float:
         """Idle share of the simulated step."""
         return 1 - setting.work / self.run.step if self.run else float("nan")
 
 
-def compared(schedule: Schedule, s: Setting) -> Compared:
+def compared(schedule: Schedule, s: ScheduleSetting) -> ComparedSchedule:
     """A schedule by formula and by simulation.
 
     >>> from .schedules import schedule_named
-    >>> of = Setting(stages=4, micro_batches=8, chunks=2, forward=1, input_grad=1, weight_grad=1, hop=0)
+    >>> of = ScheduleSetting(stages=4, micro_batches=8, chunks=2, forward=1, input_grad=1, weight_grad=1, hop=0)
     >>> one = compared(schedule_named("1f1b"), of)
     >>> one.step, one.run.step, round(one.share(of), 3), one.first, one.last
     (33.0, 33.0, 0.273, 4.0, 1.0)
     """
     p, m, v = s.stages, s.micro_batches, s.chunks
     why = why_not(schedule, p, m, v)
-    return Compared(
+    return ComparedSchedule(
         schedule=schedule,
         why=why,
         step=float(step_time(schedule, p, m, v, (s.forward, s.input_grad, s.weight_grad), s.hop, kept=s.kept)),
@@ -80,12 +80,12 @@ def compared(schedule: Schedule, s: Setting) -> Compared:
     )
 
 
-def comparison(schedules: Iterable[Schedule], setting: Setting) -> tuple[Compared, ...]:
+def comparison(schedules: Iterable[Schedule], setting: ScheduleSetting) -> tuple[ComparedSchedule, ...]:
     """Each of the schedules in the setting, in their order."""
     return tuple(compared(one, setting) for one in schedules)
 
 
-def verdict(found: Iterable[Compared]) -> tuple[Compared, Compared, Compared]:
+def verdict(found: Iterable[ComparedSchedule]) -> tuple[ComparedSchedule, ComparedSchedule, ComparedSchedule]:
     """The schedule that idles least, the one that holds least, and the one that idles least in the memory of 1F1B."""
     ran = [(one, one.run) for one in found if one.run is not None]
     quick, _ = min(ran, key=lambda pair: (pair[1].step, max(pair[1].peaks)))

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import heapq
 
-from .orders import FORWARD, INPUT, WEIGHT, Order, Part, Plan, Times, way
+from .orders import FORWARD, INPUT, WEIGHT, Order, Part, PipelineOrder, Times, way
 from .schedules import Schedule, in_flight
 
 PERIOD = 6
@@ -37,7 +37,7 @@ def pattern(name: str, p: int) -> list[tuple[int, int, int, int]]:
     return [(down * d, turn + up * (p - 1 - d), top + down * d, back + up * (p - 1 - d)) for d in range(p)]
 
 
-def folded(schedule: Schedule, p: int, m: int, times: Times, *, patience: float, kept: float) -> Plan:
+def folded(schedule: Schedule, p: int, m: int, times: Times, *, patience: float, kept: float) -> PipelineOrder:
     """The squeezed pattern of a V schedule for these times.
 
     `patience`: a device lets its weight gradients lie if another pass will be ready within this share of one. `kept`:
@@ -45,7 +45,7 @@ def folded(schedule: Schedule, p: int, m: int, times: Times, *, patience: float,
     """
     squeeze = _Squeeze(schedule, p, m, times, patience, kept)
     orders = tuple(tuple(order) for order in squeeze.run())
-    return Plan(schedule=schedule, stages=p, micro_batches=m, chunks=2, orders=orders)
+    return PipelineOrder(schedule=schedule, stages=p, micro_batches=m, chunks=2, orders=orders)
 
 
 class _Squeeze:

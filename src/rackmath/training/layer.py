@@ -17,7 +17,15 @@ from ..kernel import achieved
 from ..kernel.achieved import FreshTokens, Routed
 from ..kernel.counts import attended_sum
 from ..kernel.efficiency import Efficiency, bare
-from ..layout.collectives import Cost, Links, all_gather, all_reduce, links, reduce_scatter, seconds_per_copy
+from ..layout.collectives import (
+    CollectiveTime,
+    GroupLinks,
+    all_gather,
+    all_reduce,
+    links,
+    reduce_scatter,
+    seconds_per_copy,
+)
 from ..layout.experts import destinations
 from ..layout.job import SWITCHED
 from ..layout.parallelism import kv_heads_of
@@ -77,7 +85,7 @@ class Phases:
         return Phases(**{f.name: getattr(self, f.name) * factor for f in fields(self)})
 
 
-class Work:
+class StepWork:
     """What every part of a step needs, so that no function takes nine arguments."""
 
     __slots__ = ("batch", "constants", "efficiency", "layout", "machine", "model", "recipe", "tokens")
@@ -91,7 +99,7 @@ class Work:
         self.efficiency: Efficiency = bare(machine.generation)
         self.tokens: Number = layout.micro_batch * batch.seq / layout.cp  # of a micro-batch on a device
 
-    def links(self, n: Number, stride: Number = 1.0) -> Links:
+    def links(self, n: Number, stride: Number = 1.0) -> GroupLinks:
         """The links of a group of n devices under NCCL."""
         if self.machine.vendor in SWITCHED:
             kernel = self.efficiency.kernel("all_reduce", "nccl")
@@ -109,7 +117,7 @@ class Work:
         return self.tokens / self.layout.tp if self.layout.sequence_parallel else self.tokens
 
 
-def layers(work: Work) -> Phases:
+def layers(work: StepWork) -> Phases:
     """All layers of the model, as if one device held a tensor-parallel part of each."""
     total = Phases()
     for group in work.model.groups:
@@ -117,7 +125,7 @@ def layers(work: Work) -> Phases:
     return total
 
 
-def _layer(group: LayerGroup, work: Work) -> Phases:
+def _layer(group: LayerGroup, work: StepWork) -> Phases:
     total = _norms(work)
     if group.mixer:
         total = total + products(work, group.mixer.matrices, kv_heads_of(group.mixer.streams))
@@ -134,7 +142,7 @@ def _layer(group: LayerGroup, work: Work) -> Phases:
 # --- kernels ------------------------------------------------------------------------------------------------------
 
 
-def products(work: Work, matrices: Iterable[Matrix], kv_heads: float) -> Phases:
+def products(work: StepWork, matrices: Iterable[Matrix], kv_heads: float) -> Phases:
     """The three products of each matrix on the tokens of a micro-batch."""
     phases: list[Number] = [0.0, 0.0, 0.0]
     peak_seconds: Number = 0.0
@@ -168,7 +176,7 @@ def products(work: Work, matrices: Iterable[Matrix], kv_heads: float) -> Phases:
     return Phases(forward=phases[FORWARD], input_grad=phases[INPUT], weight_grad=phases[WEIGHT], peak=peak_seconds)
 
 
-def passed(work: Work, size: Number, kernels: float = 1.0) -> Number:
+def passed(work: StepWork, size: Number, kernels: float = 1.0) -> Number:
     """Seconds to pass `size` bytes through memory in `kernels` launches."""
     kernel = work.efficiency.kernel("elementwise")
     return achieved.elementwise(
@@ -176,7 +184,7 @@ def passed(work: Work, size: Number, kernels: float = 1.0) -> Number:
     ).seconds  # fmt: skip
 
 
-def _norms(work: Work) -> Phases:
+def _norms(work: StepWork) -> Phases:
     values = work.norm_tokens * work.model.d_model
     dropped = 1.0 if work.recipe.dropout else 0.0
     return Phases(
@@ -185,7 +193,7 @@ def _norms(work: Work) -> Phases:
     )
 
 
-def _activation(ffn: FeedForward, work: Work) -> Phases:
+def _activation(ffn: FeedForward, work: StepWork) -> Phases:
     """The non-linear function of a dense part, read and written in 16 bits."""
     ups = [m for m in ffn.matrices if m.name == "up"]
     inner = sum(m.d_out * m.count for m in ups)
@@ -199,7 +207,7 @@ def _activation(ffn: FeedForward, work: Work) -> Phases:
     )
 
 
-def _attention(mixer: Mixer, work: Work) -> Phases:
+def _attention(mixer: Mixer, work: StepWork) -> Phases:
     """The core of attention over all streams, and of a recurrence."""
     total = Phases()
     tp, seq, rate = work.layout.tp, work.batch.seq, work.machine.peak("bf16")
@@ -245,7 +253,7 @@ def _attention(mixer: Mixer, work: Work) -> Phases:
     return total
 
 
-def _unfused(mixer: Mixer, pair_flops: float, work: Work) -> Phases:
+def _unfused(mixer: Mixer, pair_flops: float, work: StepWork) -> Phases:
     """Attention that writes all scores, masked ones too: two products forward, four backward, and passes between."""
     seq, tp = work.batch.seq, work.layout.tp
     scores = work.tokens * seq * mixer.heads / tp
@@ -260,7 +268,7 @@ def _unfused(mixer: Mixer, pair_flops: float, work: Work) -> Phases:
     return Phases(forward=forward, input_grad=backward, scores=forward, peak=at_peak / 2)  # a causal mask keeps half
 
 
-def _experts(ffn: FeedForward, work: Work) -> Phases:
+def _experts(ffn: FeedForward, work: StepWork) -> Phases:
     """Routed experts on one device, and the exchange that brings tokens to them and back."""
     layout, fmt = work.layout, work.recipe.precision.of("experts")
     multiplies = work.machine.multiplies(fmt.compute)
@@ -294,7 +302,7 @@ def _experts(ffn: FeedForward, work: Work) -> Phases:
 # --- collectives --------------------------------------------------------------------------------------------------
 
 
-def _tensor_parallel(work: Work) -> Phases:
+def _tensor_parallel(work: StepWork) -> Phases:
     """What the ranks of a block tell each other: one all-reduce each way, or its halves with sequence parallelism.
 
     With sequence parallelism the backward pass gathers the block's input once more, for the weights' gradient.
@@ -304,14 +312,14 @@ def _tensor_parallel(work: Work) -> Phases:
         half, rest = reduce_scatter(size, on), all_gather(size, on)
         forward = _only(work.layout.tp, half.time + rest.time)
         backward = _only(work.layout.tp, half.time + 2 * rest.time)
-        least: Cost = all_reduce(size, on)
+        least: CollectiveTime = all_reduce(size, on)
     else:
         least = all_reduce(size, on)
         forward = backward = _only(work.layout.tp, least.time)
     return Phases(tp_forward=forward, tp_backward=backward, up=2 * least.up, out=2 * least.out)
 
 
-def _exchange(ffn: FeedForward, work: Work, width: float) -> tuple[Number, Number, Number]:
+def _exchange(ffn: FeedForward, work: StepWork, width: float) -> tuple[Number, Number, Number]:
     """Seconds of dispatch and combine, and the least traffic of both on the two levels."""
     ep = work.layout.ep
     share = work.efficiency.kernel("all_to_all", "nvlink").memory_share
@@ -330,7 +338,7 @@ def _exchange(ffn: FeedForward, work: Work, width: float) -> tuple[Number, Numbe
     return _only(ep, best), up, out
 
 
-def _context_parallel(elements: Number, work: Work) -> Phases:
+def _context_parallel(elements: Number, work: StepWork) -> Phases:
     """Keys and values of the whole sequence reach every rank; backward again, and their gradients return."""
     cp = work.layout.cp
     size = work.tokens * cp * elements * 2.0

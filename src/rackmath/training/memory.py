@@ -43,7 +43,7 @@ class StageMemory:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Memory:
+class TrainingMemory:
     """Peak bytes on a device of the first, the second and the last stage, and what was in flight.
 
     The second stage has a layer more than the first where the embedding takes a layer's place.
@@ -80,7 +80,7 @@ def memory(
     recipe: Recipe,
     batch: Batch,
     of: TrainConstants | None = None,
-) -> Memory:
+) -> TrainingMemory:
     """Peak memory of a training step.
 
     Parameters and optimizer of GPT-3 175B on 64 devices take 18 bytes a parameter; 45.6 GiB in the paper:
@@ -104,7 +104,7 @@ def memory(
     first, second, last = (
         _stage(model, layout, recipe, batch, held, place) for held, place in zip(flying, PLACES, strict=True)
     )
-    return Memory(
+    return TrainingMemory(
         first=first,
         second=second,
         last=last,
@@ -207,7 +207,7 @@ def layer_parameters(groups: Iterable[LayerGroup], layout: TrainLayout) -> tuple
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Choice:
+class ActivationPolicy:
     """One way to keep activations: peak bytes, and forward passes computed again, in shares of one step's compute."""
 
     recompute: str
@@ -223,7 +223,7 @@ def frontier(
     recipe: Recipe,
     batch: Batch,
     of: TrainConstants | None = None,
-) -> tuple[Choice, ...]:
+) -> tuple[ActivationPolicy, ...]:
     """Memory against compute: all kept, scores or layers recomputed, reversible blocks, host memory.
 
     A step is three passes' worth of compute, so one more forward pass is 1/3 of it: 4/3 in all. Reversible blocks
@@ -248,7 +248,7 @@ def frontier(
         now = replace(layout, recompute=word)
         m = memory(model, machine, now, recipe, batch, of)
         found.append(
-            Choice(
+            ActivationPolicy(
                 recompute=word,
                 peak=m.peak,
                 activations=m.first.activations + m.first.buffers,

@@ -12,11 +12,11 @@ from ..world.model import Model
 from .activations import layer_activations
 from .constants import TrainConstants
 from .job import every
-from .layer import Phases, Work
+from .layer import Phases, StepWork
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Times:
+class LayerTimes:
     """Seconds of all layers for one micro-batch by phase, exposed collectives and the host's part included."""
 
     forward: Number
@@ -33,7 +33,7 @@ class Times:
         return self.forward + self.input_grad + self.weight_grad
 
 
-def times(of: Phases, work: Work) -> Times:
+def times(of: Phases, work: StepWork) -> LayerTimes:
     given, layout = work.constants, work.layout
     forward, input_grad, weight_grad = (x / given.kernels for x in (of.forward, of.input_grad, of.weight_grad))
     again, repeats = _again(of, work, forward)
@@ -54,7 +54,7 @@ def times(of: Phases, work: Work) -> Times:
         "forward": forward, "input_grad": input_grad, "weight_grad": weight_grad, "recompute": again,
         "imbalance": uneven, "host": waiting, **{kind: shown[kind] + shown_back[kind] for kind in shown},
     }  # fmt: skip
-    return Times(forward=first * longer, input_grad=second * longer, weight_grad=third * longer, terms=terms)
+    return LayerTimes(forward=first * longer, input_grad=second * longer, weight_grad=third * longer, terms=terms)
 
 
 def _waiting(device: Number, of: TrainConstants, model: Model) -> Number:
@@ -67,7 +67,7 @@ def _waiting(device: Number, of: TrainConstants, model: Model) -> Number:
     return waiting
 
 
-def _again(of: Phases, work: Work, forward: Number) -> tuple[Number, float]:
+def _again(of: Phases, work: StepWork, forward: Number) -> tuple[Number, float]:
     """Seconds computed twice (or waited for, where activations come back from the host), and collectives repeated."""
     word = work.layout.recompute
     if every(word) or word == "reversible":

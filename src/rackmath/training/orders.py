@@ -45,7 +45,7 @@ class Times:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class PipelineOrder:
     """A schedule spelt out. `chunks`: pieces a device's layers are cut into; `orders`: one for each device."""
 
     schedule: Schedule
@@ -227,7 +227,7 @@ FIXED: dict[str, Callable[[int, int, int, int], Order]] = {
 }
 
 
-def fixed(schedule: Schedule, p: int, m: int, chunks: int) -> Plan:
+def fixed(schedule: Schedule, p: int, m: int, chunks: int) -> PipelineOrder:
     """The plan of a schedule whose order does not depend on times.
 
     >>> from .schedules import schedule_named
@@ -236,4 +236,4 @@ def fixed(schedule: Schedule, p: int, m: int, chunks: int) -> Plan:
     ['F0 F1 B0W0 F2 B1W1 B2W2', 'F0 B0W0 F1 B1W1 F2 B2W2']
     """
     orders = tuple(tuple(FIXED[schedule.name](p, m, chunks, d)) for d in range(p))
-    return Plan(schedule=schedule, stages=p, micro_batches=m, chunks=chunks, orders=orders)
+    return PipelineOrder(schedule=schedule, stages=p, micro_batches=m, chunks=chunks, orders=orders)

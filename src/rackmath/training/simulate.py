@@ -15,7 +15,7 @@ from itertools import pairwise
 from ..errors import BadInput
 from .automatic import automatic
 from .fold import folded
-from .orders import FIXED, FORWARD, INPUT, WEIGHT, Block, Plan, Times, fixed
+from .orders import FIXED, FORWARD, INPUT, WEIGHT, Block, PipelineOrder, Times, fixed
 from .schedules import SCHEDULES, Schedule, chunks, schedule_named, why_not
 
 PAIRED = 3
@@ -40,12 +40,12 @@ class Operation:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Run:
+class SimulatedStep:
     """A simulated step. `devices`: each one's operations in order; `sent`: messages each one sends; `kept`: share of
     its activations a micro-batch holds until its weight gradient.
     """
 
-    plan: Plan
+    plan: PipelineOrder
     times: Times
     kept: float
     devices: tuple[tuple[Operation, ...], ...]
@@ -96,7 +96,7 @@ def _peak(order: tuple[Block, ...], kept: float) -> float:
 def simulate(
     schedule: str | Schedule, stages: int, micro_batches: int, per_device: int = 1, times: Times | None = None, *,
     kept: float = 1.0,
-) -> Run:  # fmt: skip
+) -> SimulatedStep:  # fmt: skip
     """A step of a schedule on `stages` devices with `per_device` chunks (where the schedule leaves them open).
 
     `kept`: share of its activations a micro-batch holds until its weight gradient; the rest goes with the input
@@ -115,7 +115,9 @@ def simulate(
                key=lambda found: (found.step, found.makespan))  # fmt: skip
 
 
-def plans(one: Schedule, stages: int, micro_batches: int, per_device: int, times: Times, kept: float) -> list[Plan]:
+def plans(
+    one: Schedule, stages: int, micro_batches: int, per_device: int, times: Times, kept: float
+) -> list[PipelineOrder]:
     """The orders worth trying: one for most schedules; for ZB-2p that of ZB-H2 and those made for the times; of a V
     schedule those made for equal and for the given times.
     """
@@ -134,7 +136,7 @@ Key = tuple[str, int, int, int]
 """Kind, micro-batch, device, chunk."""
 
 
-def run(plan: Plan, times: Times, kept: float = 1.0) -> Run:
+def run(plan: PipelineOrder, times: Times, kept: float = 1.0) -> SimulatedStep:
     """Every block of a plan in its place.
 
     >>> done = run(fixed(schedule_named("gpipe"), 2, 1, 1), Times(hop=0.5))
@@ -166,10 +168,10 @@ def run(plan: Plan, times: Times, kept: float = 1.0) -> Run:
                 clock[d] = start
                 turn[d] += 1
                 left -= 1
-    return Run(plan=plan, times=times, kept=kept, devices=tuple(tuple(x) for x in done), sent=sent)
+    return SimulatedStep(plan=plan, times=times, kept=kept, devices=tuple(tuple(x) for x in done), sent=sent)
 
 
-def _needs(plan: Plan) -> tuple[dict[Key, Key], tuple[int, ...]]:
+def _needs(plan: PipelineOrder) -> tuple[dict[Key, Key], tuple[int, ...]]:
     """What each part waits for, and the messages each device sends for it."""
     before: dict[Key, Key] = {}
     sent = [0] * plan.stages
@@ -190,7 +192,7 @@ PASSES = {FORWARD: "forward", INPUT: "backward, or its input gradient", WEIGHT: 
 """The kinds of operations in words."""
 
 
-def trace(done: Run) -> dict[str, object]:
+def trace(done: SimulatedStep) -> dict[str, object]:
     """A step as events that chrome://tracing and Perfetto read: a process for each device, times in microseconds."""
     events: list[dict[str, object]] = []
     for d, operations in enumerate(done.devices):

@@ -19,9 +19,9 @@ from ..world.model import Matrix, Model
 from .activations import kept_share
 from .constants import TrainConstants, constants
 from .job import Batch, Recipe, TrainLayout
-from .layer import Work, layers, passed, products
+from .layer import StepWork, layers, passed, products
 from .memory import PLACES, layers_of
-from .microbatch import Times, times
+from .microbatch import LayerTimes, times
 from .schedules import bubble_time, chunks, messages
 from .update import data_parallel, update
 
@@ -111,7 +111,7 @@ def step(
     >>> bool(5 < found.bound < found.seconds < 25)
     True
     """
-    work = Work(model, machine, layout, recipe, batch, of or constants(generation=machine.generation))
+    work = StepWork(model, machine, layout, recipe, batch, of or constants(generation=machine.generation))
     micro = batch.global_batch / (layout.dp * layout.micro_batch)
     every_layer = layers(work)
     phases = times(every_layer, work)
@@ -140,7 +140,7 @@ def step(
     )
 
 
-def _pipelined(work: Work, micro: Number, phases: Times, ends: _Ends, slow: _Stage) -> tuple[Number, Number]:
+def _pipelined(work: StepWork, micro: Number, phases: LayerTimes, ends: _Ends, slow: _Stage) -> tuple[Number, Number]:
     """Seconds of messages between stages that nothing hides, and of the bubble.
 
     The bubble is what the other stages need for one micro-batch, by phase.
@@ -183,7 +183,7 @@ class _Ends:
         return self.embedding + self.head
 
 
-def _ends(work: Work) -> _Ends:
+def _ends(work: StepWork) -> _Ends:
     model, layout = work.model, work.layout
     matrix = Matrix(name="head", d_in=model.d_model, d_out=model.vocab, component="head")
     head = products(work, (matrix,), 1.0)
@@ -214,7 +214,7 @@ class _Stage:
     seconds: Number
 
 
-def _slowest(work: Work, phases: Times, ends: _Ends) -> _Stage:
+def _slowest(work: StepWork, phases: LayerTimes, ends: _Ends) -> _Stage:
     layout, n = work.layout, work.model.n_layers
     first_layers, full, last_layers = (layers_of(work.model, layout, place) for place in PLACES)
     each = phases.total / n
@@ -232,7 +232,7 @@ def _slowest(work: Work, phases: Times, ends: _Ends) -> _Stage:
     )
 
 
-def _hop(work: Work) -> Number:
+def _hop(work: StepWork) -> Number:
     """Seconds of one hop of a micro-batch to the next stage.
 
     Tensor-parallel ranks send a share each and gather inside their domain (with sequence parallelism there is nothing

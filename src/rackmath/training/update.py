@@ -8,16 +8,16 @@ import numpy as np
 
 from ..arrays import Number
 from ..layout.collectives import all_gather, all_reduce, reduce_scatter
-from .layer import Work, passed
+from .layer import StepWork, passed
 from .memory import layer_parameters, stage_parameters
-from .microbatch import Times
+from .microbatch import LayerTimes
 
 GRADIENT_PASSES = 2.0
 """Times gradients cross memory beside the update: their norm, and clipping."""
 
 
 def data_parallel(
-    work: Work, phases: Times, micro: Number, stage_layers: Number
+    work: StepWork, phases: LayerTimes, micro: Number, stage_layers: Number
 ) -> tuple[Number, tuple[Number, Number]]:
     """Seconds of gradients and weights between data-parallel ranks that nothing hides; and their least traffic.
 
@@ -60,7 +60,7 @@ class Update:
     least: Number
 
 
-def update(work: Work) -> Update:
+def update(work: StepWork) -> Update:
     """The optimizer's traffic through memory, and the least a step moves: weights twice, states in and out."""
     layout, recipe = work.layout, work.recipe
     dense, routed = stage_parameters(work.model, layout, "first")

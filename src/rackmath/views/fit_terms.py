@@ -106,11 +106,11 @@ class Fits:
     def _run(self, fmt: Format) -> tuple[str, str]:
         """Type of the kernel that multiplies a format on this machine, and of the peak it runs at."""
         from ..kernel.counts import Pass
-        from ..layout.job import Job
+        from ..layout.job import PassJob
         from ..layout.parallelism import Layout
 
         q = self.q
-        job = Job(q.model, q.machine, self.precision, Layout(), Pass(), q.efficiency, 0.0)
+        job = PassJob(q.model, q.machine, self.precision, Layout(), Pass(), q.efficiency, 0.0)
         return job.rate(fmt)[2], fmt.compute if q.machine.multiplies(fmt.compute) else "bf16"
 
     def kernel(self, kind: str, type_: str, peak: str) -> KernelTerms:

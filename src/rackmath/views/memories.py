@@ -10,7 +10,7 @@ from ..answers.terms import Term, count, difference, given, product, quotient, s
 from ..kernel.counts import cache_bytes, weight_bytes, weight_flops
 from ..search.balance import weight_format
 from ..search.fits import Held
-from ..search.memory import Drain, Memory
+from ..search.memory import Drain, ServingMemory
 from . import pass_terms
 from .machine_terms import of_machine
 
@@ -39,7 +39,7 @@ def drain(d: Drain) -> Term:
     return stated("quotient", f"{d.machine}: {d.tier}", d.drain, "s", size, rate)
 
 
-def of_model(m: Memory) -> Term:
+def of_model(m: ServingMemory) -> Term:
     """Drain time, share of the weights, floor, B*, MFU when full, and the users of the reference context."""
     machine, model = m.question.machine, m.question.model
     bandwidth = of_machine(machine, "hbm_bandwidth", "memory bandwidth")
@@ -59,7 +59,7 @@ def of_model(m: Memory) -> Term:
     )
 
 
-def _full(m: Memory, drained: Term, devices: Term) -> Term:
+def _full(m: ServingMemory, drained: Term, devices: Term) -> Term:
     """MFU where B* sequences fill the memory."""
     q, machine = m.question, m.question.machine
     main = weight_format(q.model, m.precision)
@@ -75,7 +75,7 @@ def _full(m: Memory, drained: Term, devices: Term) -> Term:
                 children=(multiply, drained))  # fmt: skip
 
 
-def _users(m: Memory, held: Term, whole: Term, devices: Term) -> tuple[Term, Term, Term]:
+def _users(m: ServingMemory, held: Term, whole: Term, devices: Term) -> tuple[Term, Term, Term]:
     """Room for cache on a device, users of the reference context, and those of a memory without loss."""
     q = m.question
     capacity = of_machine(q.machine, "hbm_capacity", "memory")

@@ -36,7 +36,7 @@ BYTES_OF = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Load:
+class DecodeLoad:
     """What a decode-only pass carries: `sequences` of one token each, in all attention-DP groups together."""
 
     layout: Layout
@@ -51,7 +51,7 @@ class Load:
 
 
 def pass_nodes(
-    name: str, time: PassTime, q: Question, precision: Precision, sequences: float, load: Load | None = None
+    name: str, time: PassTime, q: Question, precision: Precision, sequences: float, load: DecodeLoad | None = None
 ) -> Node:
     """The estimate of a pass: its operations, and what the engine does around them; with `load` its counts too.
 
@@ -98,7 +98,7 @@ def bound(time: PassTime) -> Node:
     return stated("max", "bound", float(time.bound), "s", *parts)
 
 
-def _operation(op: Op, seconds: float, fits: Fits, load: Load | None) -> Node:
+def _operation(op: Op, seconds: float, fits: Fits, load: DecodeLoad | None) -> Node:
     """All layers' kernels of one operation: at work, starting, and apart; with the fits they come from."""
     n, kernels = count("layers", float(op.layers)), count("kernels", float(op.kernels))
     gaps = product("gaps", "s", kernels, fits.seconds("launch"))
@@ -138,7 +138,7 @@ def _collective(op: Op, fits: Fits) -> Node:
     )
 
 
-def _counted(op: Op, q: Question, load: Load | None) -> tuple[Node, Node]:
+def _counted(op: Op, q: Question, load: DecodeLoad | None) -> tuple[Node, Node]:
     """FLOPs and bytes of one layer's operation, as a product where a few numbers make it."""
     flops = Node(name="FLOPs", value=float(op.flops), unit="FLOP", note=FLOPS_OF[op.kind])
     size = Node(name="bytes", value=float(op.bytes), unit="B", note=BYTES_OF[op.kind])
@@ -164,7 +164,7 @@ def _counted(op: Op, q: Question, load: Load | None) -> tuple[Node, Node]:
     return flops, size
 
 
-def _expert_bytes(q: Question, load: Load) -> float:
+def _expert_bytes(q: Question, load: DecodeLoad) -> float:
     """Bytes of one expert's part on a device; 0 where the model's experts are not all alike."""
     ffns = [g.ffn for g in q.model.groups if g.ffn and g.ffn.n_experts]
     sizes = {sum(m.parameters for m in f.expert) + f.expert_extra_parameters for f in ffns}
@@ -193,7 +193,7 @@ MOVED = {
 }
 
 
-def _at_work(op: Op, q: Question, fit: KernelTerms | None, load: Load | None) -> Node:
+def _at_work(op: Op, q: Question, fit: KernelTerms | None, load: DecodeLoad | None) -> Node:
     """One layer's kernels: computing and moving at once, the one hiding most of the other, then what only moves."""
     work, size = _counted(op, q, load)
     both = (_computing(op, q, fit, work), _moving(op, q, fit, size))

@@ -6,9 +6,9 @@ from typing import Any
 
 from ..answers.charts import Axis, Mark, Series, sketch
 from ..search.choice import Plan
-from ..search.disaggregated import Point, PoolPlan
+from ..search.disaggregated import PoolPlan, ServingPoint
 from ..search.either import ModesAnswer
-from ..search.plan import Answer as Found
+from ..search.plan import Planned as Found
 from . import plans, pools, setting
 
 Record = dict[str, Any]
@@ -113,9 +113,9 @@ def both_prices(a: ModesAnswer) -> dict[str, Any]:
     )  # fmt: skip
 
 
-def _upper(points: list[Point]) -> list[Point]:
+def _upper(points: list[ServingPoint]) -> list[ServingPoint]:
     """Points that no faster one beats in throughput."""
-    found: list[Point] = []
+    found: list[ServingPoint] = []
     for p in sorted(points, key=lambda p: -p.interactivity):
         if not found or p.tput_per_gpu > found[-1].tput_per_gpu:
             found.append(p)

@@ -37,7 +37,7 @@ def _serving(p: Plan) -> tuple[Node, ...]:
     steps = count("steps per request", max(float(traffic.osl) - 1, 1.0), "osl − 1: the prefill gives the first token")
     batch = count("batch", p.batch, "decoding sequences in the replica, chosen")
     mixed = serving_terms.mixed(p, batch, steps)
-    load = pass_terms.Load(
+    load = pass_terms.DecodeLoad(
         layout=p.layout, precision=p.precision, sequences=max(p.batch / float(under_way(q.engine, p.layout)), 1.0)
     )
     of = (q, p.precision, load.sequences / float(p.layout.dp))

@@ -23,13 +23,13 @@ if TYPE_CHECKING:
     from ..economics.fleet import Fleet
     from ..search.choice import Plan
     from ..search.grid import Question
-    from ..search.plan import Answer
+    from ..search.plan import Planned
     from ..search.ranking import Front
 
 Record = dict[str, Any]
 
 
-def machines(found: Answer) -> list[Record]:
+def machines(found: Planned) -> list[Record]:
     """One row for each machine that was asked about, the cheapest first; empty where there was only one."""
     if not found.others:
         return []
@@ -72,7 +72,7 @@ def _of_fleet(p: Plan) -> Record:
     }
 
 
-def mixed_prices(found: Answer) -> str:
+def mixed_prices(found: Planned) -> str:
     """A sentence where the machines compared are priced in different ways; empty where they are not."""
     on = [a.question.machine for a in (found, *found.others) if known_price(a.question.machine) is not None]
     if len({m.price_kind for m in on}) < 2:
@@ -182,7 +182,7 @@ def prices(p: Plan) -> Record:
     }
 
 
-def front(found: Answer) -> list[Record]:
+def front(found: Planned) -> list[Record]:
     """The points nobody beats in speed for the user and in price, fastest first.
 
     On one machine the front against throughput per device is the same, since its price per device is one number.

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 from . import setting
 
 if TYPE_CHECKING:
-    from ..search.domains import Step
-    from ..search.racks import Case, Racks
+    from ..search.domains import DomainStep
+    from ..search.racks import FabricCase, RackComparison
 
 
-def case_row(c: Case) -> dict[str, Any]:
+def case_row(c: FabricCase) -> dict[str, Any]:
     """A layout on a machine: its exchange, its pass, its rate."""
     moved = c.moved
     return {
@@ -27,7 +27,7 @@ def case_row(c: Case) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def floor_row(r: Racks, i: int) -> dict[str, Any]:
+def floor_row(r: RackComparison, i: int) -> dict[str, Any]:
     """A decode step in a domain of one size."""
     f = r.floors
     return {
@@ -37,7 +37,7 @@ def floor_row(r: Racks, i: int) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def step_row(s: Step) -> dict[str, Any]:
+def step_row(s: DomainStep) -> dict[str, Any]:
     """A machine's weights read once by one domain."""
     names = ("floor", "times", "by_domain", "by_chip", "fits")
     return {"machine": s.machine.name, "domain": s.devices} | {name: getattr(s, name) for name in names}

@@ -11,11 +11,11 @@ from .machine_terms import of_machine
 
 if TYPE_CHECKING:
     from ..layout.experts import Placement
-    from ..search.domains import Step
-    from ..search.racks import Case, Racks
+    from ..search.domains import DomainStep
+    from ..search.racks import FabricCase, RackComparison
 
 
-def rack_terms(r: Racks) -> Term:
+def rack_terms(r: RackComparison) -> Term:
     """Placement, the exchange of each case with its copies, the crossing factors, and the weight floors."""
     nodes = [] if r.placed is None else [_placement(r.placed, r.resident)]
     nodes += [_case(r, c) for c in r.cases]
@@ -39,7 +39,7 @@ def _placement(p: Placement, resident: float) -> Term:
     )
 
 
-def _case(r: Racks, c: Case) -> Term:
+def _case(r: RackComparison, c: FabricCase) -> Term:
     """One layout on one machine: the exchange, the pass and its bound, the rate, and dollars with a price."""
     parts = tuple(Term(name=k, value=float(v), unit="s") for k, v in c.time.shares.items())
     time = stated("sum", "pass", float(c.time.estimate), "s", *parts)
@@ -58,7 +58,7 @@ def _case(r: Racks, c: Case) -> Term:
     return Term(name=f"{c.label}: {c.layout.label()}, domains {c.domains:g}", children=tuple(terms))
 
 
-def _exchange(r: Racks, c: Case) -> Iterator[Term]:
+def _exchange(r: RackComparison, c: FabricCase) -> Iterator[Term]:
     if c.moved is None:
         return
     sent, back, efficiency = r.precision.sent, r.precision.combine, r.question.efficiency
@@ -87,7 +87,7 @@ def _exchange(r: Racks, c: Case) -> Iterator[Term]:
     )
 
 
-def _crossing(r: Racks) -> Iterator[Term]:
+def _crossing(r: RackComparison) -> Iterator[Term]:
     """How much longer exchange and pass take than in one domain."""
     if not (r.cases[0].crosses and r.cases[0].exchange > 0 and len(r.cases) > 1):
         return
@@ -101,7 +101,7 @@ def _crossing(r: Racks) -> Iterator[Term]:
         yield stated("quotient", f"crossing: {name}", factor, "", as_it_lies, in_one)
 
 
-def _floor(r: Racks, s: Step) -> Term:
+def _floor(r: RackComparison, s: DomainStep) -> Term:
     size = s.floor * s.devices * float(s.machine.hbm_bandwidth)
     weights = Term(name="weights, one copy", value=size, unit="B", source=r.question.model.source)
     domain = of_machine(s.machine, "domain", "domain")

@@ -10,7 +10,7 @@ from ..economics.cost import billed_devices
 from .machine_terms import of_machine
 
 if TYPE_CHECKING:
-    from ..search.train import Run
+    from ..search.train import JobPlan
     from ..training.memory import StageMemory
 
 SAID = {
@@ -32,7 +32,7 @@ SAID = {
 }
 
 
-def terms(r: Run) -> Term:
+def terms(r: JobPlan) -> Term:
     """The run as terms."""
     c = r.job.constants
     constants = tuple(
@@ -46,14 +46,14 @@ def terms(r: Run) -> Term:
     )
 
 
-def _step(r: Run) -> Term:
+def _step(r: JobPlan) -> Term:
     parts = tuple(Term(name=SAID[k], value=float(v), unit="s") for k, v in r.step.terms.items())
     bound = Term(name="bound of a step", value=float(r.step.bound), unit="s", note="no term of it is fitted")
     step = stated("sum", "step", r.seconds, "s", *parts)
     return Term(name="a step and its bound", children=(step, bound))
 
 
-def _memory(r: Run) -> Term:
+def _memory(r: JobPlan) -> Term:
     m = r.memory
 
     def one(name: str, s: StageMemory) -> Term:
@@ -75,7 +75,7 @@ def _memory(r: Run) -> Term:
     )
 
 
-def _goodput(r: Run) -> Term:
+def _goodput(r: JobPlan) -> Term:
     lost = r.lost
     if lost is None:
         return Term(name="goodput", value=r.goodput, unit="share", source="given")
@@ -88,7 +88,7 @@ def _goodput(r: Run) -> Term:
     )  # fmt: skip
 
 
-def _bill(r: Run) -> tuple[Term, ...]:
+def _bill(r: JobPlan) -> tuple[Term, ...]:
     steps = quotient("steps", "", count("tokens", r.job.tokens), count("tokens of a step", float(r.job.batch.tokens)))
     step = Term(name="step", value=r.seconds, unit="s")
     worked = product("seconds of steps", "s", steps, step)

@@ -12,9 +12,9 @@ from ..search.train_field import TriedLayout, candidates
 from ..training.uncertainty import training_interval
 
 if TYPE_CHECKING:
-    from ..search.train import Found, Run
+    from ..search.train import JobPlan, TrainSearch
     from ..training.job import TrainLayout
-    from ..training.memory import Choice, StageMemory
+    from ..training.memory import ActivationPolicy, StageMemory
 
 Record = dict[str, Any]
 
@@ -38,7 +38,7 @@ def layout(of: TrainLayout) -> Record:
     return asdict(of) | {"devices": of.devices, "label": of.label()}
 
 
-def run(of: Run) -> Record:
+def run(of: JobPlan) -> Record:
     """A run with its terms and memory."""
     return row(of) | {
         "layout": layout(of.layout),
@@ -58,7 +58,7 @@ def stage(of: StageMemory) -> Record:
     return {k: float(v) for k, v in asdict(of).items()}
 
 
-def row(of: Run) -> Record:
+def row(of: JobPlan) -> Record:
     """A run in one row."""
     return {
         "layout": of.layout.label(), "schedule": of.layout.schedule, "devices": of.devices,
@@ -97,7 +97,7 @@ def measured() -> dict[str, Record]:
 # --- pictures -------------------------------------------------------------------------------------------------------
 
 
-def field(found: Found, best: Run) -> Record:
+def field(found: TrainSearch, best: JobPlan) -> Record:
     """Every layout of the search by memory and time of a step, the fastest that fits marked, with its interval."""
     job, capacity = best.job, float(best.memory.capacity)
     kept = candidates(found.field, capacity)
@@ -125,7 +125,7 @@ def _dots(name: str, of: Sequence[TriedLayout]) -> Series:
     return Series(name, [c.peak for c in of], [c.seconds for c in of], labels=tuple(c.label for c in of))
 
 
-def tradeoff(model: str, choices: Sequence[Choice]) -> Record:
+def tradeoff(model: str, choices: Sequence[ActivationPolicy]) -> Record:
     """Memory against compute by what is kept, recomputed, reversed or moved."""
     series = [Series(way(p.recompute), [1 + p.extra_compute], [float(p.peak)]) for p in choices]
     return scatter(

@@ -18,7 +18,16 @@ from ...answers.charts import Axis, Series, curve
 from ...answers.parts import Answer, Block, Chart, Column, Say, Table
 from ...answers.terms import Term, stated
 from ...experiments import networks
-from ...experiments.results import Curve, Depth, Memory, agreement, growth, losses, predicted_ratio, time_ratio
+from ...experiments.results import (
+    Depth,
+    LossCurve,
+    ReversibleMemory,
+    agreement,
+    growth,
+    losses,
+    predicted_ratio,
+    time_ratio,
+)
 from ...questions.fields import count, flag, needs_no, tokens
 
 NETWORK, EFFORT = "Network", "Effort"
@@ -102,7 +111,7 @@ def answer(q: LabMemory) -> Answer:
     )
 
 
-def _data(m: Memory) -> dict[str, Any]:
+def _data(m: ReversibleMemory) -> dict[str, Any]:
     """Bytes, seconds, nats per byte of text."""
     ways = list(dict.fromkeys(d.way for d in m.depths))
     return {
@@ -119,11 +128,11 @@ def _data(m: Memory) -> dict[str, Any]:
     }
 
 
-def _by_way(m: Memory) -> dict[str, list[Curve]]:
+def _by_way(m: ReversibleMemory) -> dict[str, list[LossCurve]]:
     return {way: [c for c in m.curves if c.way == way] for way in dict.fromkeys(c.way for c in m.curves)}
 
 
-def _training(m: Memory) -> dict[str, Any] | None:
+def _training(m: ReversibleMemory) -> dict[str, Any] | None:
     """The runs, and whether two ways agree within the noise of seeds."""
     if not m.curves:
         return None
@@ -141,7 +150,7 @@ def _training(m: Memory) -> dict[str, Any] | None:
 # --- blocks ---------------------------------------------------------------------------------------------------------
 
 
-def _blocks(m: Memory) -> Iterator[Block]:
+def _blocks(m: ReversibleMemory) -> Iterator[Block]:
     layers = sorted({d.layers for d in m.depths})
     yield _headline(m, layers[0], layers[-1])
     by_depth = [{"way": words} | {str(n): _at(m, way, n).saved for n in layers} for way, words in WAYS.items()]
@@ -184,7 +193,7 @@ def _blocks(m: Memory) -> Iterator[Block]:
         yield from _trained(m)
 
 
-def _headline(m: Memory, least: int, most: int) -> Say:
+def _headline(m: ReversibleMemory, least: int, most: int) -> Say:
     first, last = (_at(m, "reversible", n).saved for n in (least, most))
     same = f"{{first:B}} at {least} layers and at {most}"
     other = f"{{first:B}} at {least} layers and {{last:B}} at {most}"
@@ -198,11 +207,11 @@ def _headline(m: Memory, least: int, most: int) -> Say:
     return Say(SAID.replace("{kept}", same if first == last else other), values)
 
 
-def _at(m: Memory, way: str, layers: int) -> Depth:
+def _at(m: ReversibleMemory, way: str, layers: int) -> Depth:
     return next(d for d in m.depths if d.way == way and d.layers == layers)
 
 
-def _trained(m: Memory) -> Iterator[Block]:
+def _trained(m: ReversibleMemory) -> Iterator[Block]:
     runs = _by_way(m)
     rows = [asdict(losses(runs[way])) for way in WAYS if way in runs]
     against = {way: agreement(runs["stored"], mine) for way, mine in runs.items() if way != "stored"}
@@ -243,7 +252,7 @@ def _trained(m: Memory) -> Iterator[Block]:
 # --- pictures -------------------------------------------------------------------------------------------------------
 
 
-def _memory_picture(m: Memory) -> dict[str, Any]:
+def _memory_picture(m: ReversibleMemory) -> dict[str, Any]:
     """Bytes saved against layers, a line for each way."""
     series = []
     for way, words in WAYS.items():
@@ -253,7 +262,7 @@ def _memory_picture(m: Memory) -> dict[str, Any]:
     return curve(series, title=TITLE, x=Axis("Layers", log=True), y=Axis("Stored", "B", log=True))
 
 
-def _error_picture(m: Memory) -> dict[str, Any]:
+def _error_picture(m: ReversibleMemory) -> dict[str, Any]:
     """Decimal digits that the rebuilt input keeps."""
     errors = [
         Series(name, [r.layers for r in m.rebuilt], [-math.log10(r.error[name]) for r in m.rebuilt])
@@ -264,7 +273,7 @@ def _error_picture(m: Memory) -> dict[str, Any]:
     return curve(errors, title=title, x=Axis("Layers", log=True), y=Axis("Decimal digits kept"))
 
 
-def _loss_picture(m: Memory, runs: dict[str, list[Curve]]) -> dict[str, Any]:
+def _loss_picture(m: ReversibleMemory, runs: dict[str, list[LossCurve]]) -> dict[str, Any]:
     """Mean loss over the seeds against steps."""
     series = []
     for way, look in (("reversible", "dashed"), ("stored", "line"), ("residual", "line")):
@@ -279,7 +288,7 @@ def _loss_picture(m: Memory, runs: dict[str, list[Curve]]) -> dict[str, Any]:
 # --- terms ----------------------------------------------------------------------------------------------------------
 
 
-def _terms(m: Memory) -> Term:
+def _terms(m: ReversibleMemory) -> Term:
     """Stored bytes of each way at each depth, and the time a repeated forward pass adds."""
     source = f"measured: {m.made.machine}, torch {m.made.torch}, {m.made.date}"
     ways = [

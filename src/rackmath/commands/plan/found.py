@@ -17,7 +17,7 @@ from ...questions.settings import lora_model
 from ...search.advice import QUALITY, interactive_note, narrower_note
 from ...search.choice import Plan, plan_cost
 from ...search.either import ModesAnswer, Pair, PlanAnswer, plan_modes
-from ...search.plan import Answer as Found
+from ...search.plan import Planned as Found
 from ...search.plan import plan
 from ...units import plural
 from ...world.lengths import within

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ...answers.parts import Answer, Block, Code, Say
-from ...search.launch import Command, LaunchAnswer
+from ...search.launch import LaunchAnswer, LaunchCommand
 from ...views import plan_parts as parts
 
 
@@ -22,7 +22,7 @@ def answer(a: LaunchAnswer) -> Answer:
     )
 
 
-def _blocks(one: Command) -> Iterator[Block]:
+def _blocks(one: LaunchCommand) -> Iterator[Block]:
     pool = f" · {one.pool} pool" if one.pool else ""
     values = {"replicas": one.replicas, "nodes": one.nodes, "layout": one.layout, "machine": one.machine}
     start = "start {replicas:whole} of these: " if one.replicas > 1 else ""
@@ -47,7 +47,7 @@ def _blocks(one: Command) -> Iterator[Block]:
         yield Say("{note}", {"note": words}, faint=True)
 
 
-def _row(one: Command) -> dict[str, Any]:
+def _row(one: LaunchCommand) -> dict[str, Any]:
     return {
         "engine": one.engine,
         "version": one.version,

@@ -11,7 +11,7 @@ from ...answers.text import cell
 from ...search.choice import Plan
 from ...search.closed import longest_context
 from ...search.either import PlanAnswer
-from ...search.plan import Answer as Found
+from ...search.plan import Planned as Found
 from ...units import plural
 from ...views import passes, places, plan_charts, plan_terms, plans, setting
 from ...views import plan_parts as parts

@@ -18,7 +18,7 @@ from ...answers.parts import Answer
 from ...decisions.quote.hosts import Host, hosts
 from ...decisions.quote.price_list import Quote
 from ...decisions.quote.price_list import quote as price_list
-from ...decisions.quote.terms import Terms
+from ...decisions.quote.terms import SellerTerms
 from ...economics.pricelist import PriceList, price_lists
 from ...questions.common import (
     TRAFFIC,
@@ -125,9 +125,9 @@ def _answer(found: Quote, sellers: Sequence[Host] | None, notes: tuple[str, ...]
     )
 
 
-def _terms(q: Offer) -> Terms:
+def _terms(q: Offer) -> SellerTerms:
     """What the seller decides."""
-    return Terms(
+    return SellerTerms(
         margin=q.margin, idle=q.idle, filled=q.filled, fast=q.fast, step=q.long_step, long_isl=q.long_isl,
         long_above=q.long_above, reuse=q.reuse, max_fetch=q.max_fetch, per_kwh=q.electricity, rounded=q.rounded,
     )  # fmt: skip

@@ -17,9 +17,9 @@ from ...views.setting import formats, traffic_words, under
 
 if TYPE_CHECKING:
     from ...decisions.quote.hosts import Host
-    from ...decisions.quote.lines import Line
+    from ...decisions.quote.lines import PriceLine
     from ...decisions.quote.price_list import Quote
-    from ...decisions.quote.tiers import Tier
+    from ...decisions.quote.tiers import PriceTier
 
 Record = dict[str, Any]
 
@@ -100,7 +100,7 @@ def _unit(quote: Quote) -> str:
     return "listed" if quote.terms.rounded else "$"
 
 
-def _where(quote: Quote, tier: Tier) -> str:
+def _where(quote: Quote, tier: PriceTier) -> str:
     """What sets a tier apart, in a few words."""
     if tier.served is None or tier.name == "standard":
         return ""
@@ -194,7 +194,7 @@ def _picture(quote: Quote, sellers: Sequence[Host]) -> Ranges:
     )
 
 
-def _range(one: Line, sellers: Sequence[Host]) -> Range:
+def _range(one: PriceLine, sellers: Sequence[Host]) -> Range:
     """Everything on a line's row that can be drawn; hosts stand on standard rows only."""
     points = [
         Point("floor", one.floor, "cost at the bound"),
@@ -223,7 +223,7 @@ def _rests(quote: Quote) -> Iterator[Say]:
                 yield Say("– {name}: {why}", {"name": one.name, "why": one.rests_on}, faint=True)
 
 
-def _tier(quote: Quote, tier: Tier, head: str) -> Say:
+def _tier(quote: Quote, tier: PriceTier, head: str) -> Say:
     values: Record = {"name": tier.name, "says": tier.says}
     text = "*{name}:* {says}"
     if tier.name == "long":

@@ -14,9 +14,9 @@ from ...views import plans, setting
 
 if TYPE_CHECKING:
     from ...decisions.quote.hosts import Host
-    from ...decisions.quote.lines import Line
+    from ...decisions.quote.lines import PriceLine
     from ...decisions.quote.price_list import Quote
-    from ...decisions.quote.tiers import Tier
+    from ...decisions.quote.tiers import PriceTier
     from ...decisions.quote.writes import Holding
 
 Record = dict[str, Any]
@@ -46,7 +46,7 @@ def data(quote: Quote, sellers: Sequence[Host] | None) -> Record:
     }
 
 
-def _tier(of: Tier) -> Record:
+def _tier(of: PriceTier) -> Record:
     """What serves a tier, or why nothing does."""
     at, one, two = of.served, of.plan, of.pools
     return {
@@ -61,7 +61,7 @@ def _tier(of: Tier) -> Record:
     }
 
 
-def line(of: Line) -> Record:
+def line(of: PriceLine) -> Record:
     """One price with everything known of it."""
     return {
         "tier": of.tier,

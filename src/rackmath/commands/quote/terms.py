@@ -10,9 +10,9 @@ from ...economics.cost import billed_devices
 from ...views.machine_terms import of_machine
 
 if TYPE_CHECKING:
-    from ...decisions.quote.lines import Line
+    from ...decisions.quote.lines import PriceLine
     from ...decisions.quote.price_list import Quote
-    from ...decisions.quote.tiers import Tier
+    from ...decisions.quote.tiers import PriceTier
     from ...decisions.quote.writes import Holding
     from ...search.choice import Plan
 
@@ -26,7 +26,7 @@ def tree(quote: Quote) -> Term:
     return Term(name=name, children=(paid, *every, *([_growth(quote)] if len(quote.lengths) > 1 else [])))
 
 
-def _tier(quote: Quote, tier: Tier) -> Term:
+def _tier(quote: Quote, tier: PriceTier) -> Term:
     if tier.pools is not None:
         return _pools(quote, tier)
     p = tier.plan
@@ -42,7 +42,7 @@ def _tier(quote: Quote, tier: Tier) -> Term:
     costs = {name: _token(p, name, request) for name in KINDS}
     share = count("bound over estimate", float(p.cost.bound_share), "cost of the request at the roofline bound")
 
-    def priced(line: Line) -> Term:
+    def priced(line: PriceLine) -> Term:
         held = next((h for h in quote.holdings if line.name == f"cache write, {h.words}"), None)
         cost = costs[line.name] if held is None else _write(costs["input"], held)
         price = stated("quotient", "price", line.price, "$", cost, used, kept)
@@ -57,11 +57,11 @@ def _tier(quote: Quote, tier: Tier) -> Term:
     return Term(name=words, children=tuple(priced(line) for line in quote.of(tier.name)))
 
 
-def _pools(quote: Quote, tier: Tier) -> Term:
+def _pools(quote: Quote, tier: PriceTier) -> Term:
     """A tier on two pools: its costs are those of `plan --mode disaggregated`, which has their terms."""
     idle, margin = quote.terms.idle, quote.terms.margin
 
-    def priced(line: Line) -> Term:
+    def priced(line: PriceLine) -> Term:
         used = difference("hours used", "share", count("1", 1.0), given("idle share", idle, "share"))
         kept = difference("cost's share of the price", "share", count("1", 1.0), given("margin", margin, "share"))
         cost = Term(name=f"cost of {line.name}", value=line.cost, unit="$", note="explain plan --mode disaggregated")

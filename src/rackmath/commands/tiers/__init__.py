@@ -153,7 +153,7 @@ def _question(q: PrefixAsked) -> tuple[Question, list[str]]:
 
 
 def _options(
-    best: Any, entry: kvtiers.Entry, chosen: Sequence[Tier], limit: float | None
+    best: Any, entry: kvtiers.PrefixCache, chosen: Sequence[Tier], limit: float | None
 ) -> tuple[tuple[Option, ...], list[str]]:
     """Recomputing, and every chosen tier with a price that is quick enough; and what was left out."""
     machine = best.machine

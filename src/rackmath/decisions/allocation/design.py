@@ -26,7 +26,7 @@ from ...scaling.forms import crossing, effective, leverage
 from ...scaling.laws import Law, beyond, law
 from ...scaling.points import GRANULARITY, WORTHS, loss
 from ...search.choice import Plan
-from ...search.train import Run
+from ...search.train import JobPlan
 from ...world.machine import Machine
 from ...world.model import Model
 from ...world.precision import Precision
@@ -117,7 +117,7 @@ class Candidate:
     active: float
     effective: float
     tokens: float
-    run: Run
+    run: JobPlan
     plan: Plan
     training: float
     serving: float

@@ -111,7 +111,7 @@ def counted(model: Model) -> float:
 # --- what it costs ------------------------------------------------------------------------------------------------
 
 
-def training(model: Model, machine: Machine, *, devices: int = TRAINERS, precision: str = "bf16") -> train.Run:
+def training(model: Model, machine: Machine, *, devices: int = TRAINERS, precision: str = "bf16") -> train.JobPlan:
     """The cheapest layout that trains a model on about so many devices of a machine's kind: a run of 1e12 tokens.
 
     Where that is too few devices for its memory, on more.

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from ...economics.cost import HOUR, MTOK
 from ...search.choice import Plan
-from ...search.train import Run
+from ...search.train import JobPlan
 from ...world.machine import Machine
 from ...world.workload import Objectives, Traffic
 from .family import Member, counted, serving, serving_precision, training
@@ -20,7 +20,7 @@ ROUNDS = 2
 class Rates:
     """The run and the plan behind a machine's rates, of a dense model of the size asked about."""
 
-    run: Run
+    run: JobPlan
     plan: Plan
     params: float
 

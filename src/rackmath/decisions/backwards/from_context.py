@@ -93,7 +93,7 @@ def decode_mfu(price_ratio: Number, prefill_mfu: Number = 1.0) -> Number:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Split:
+class MemorySplit:
     """One way to fill memory that explains a price ratio: a batch over B*, and shares of the bytes read in a pass."""
 
     batch_over_balance: float
@@ -114,7 +114,7 @@ def weights_share(price_ratio: Number, batch_over_balance: Number = 1.0) -> Numb
     return 1 / (price_ratio * batch_over_balance)
 
 
-def consistent_splits(price_ratio: float, batches: Sequence[float] = BATCHES) -> tuple[Split, ...]:
+def consistent_splits(price_ratio: float, batches: Sequence[float] = BATCHES) -> tuple[MemorySplit, ...]:
     """The shares for each batch over B*, first the smallest batch, with which weights alone explain the ratio.
 
     >>> [(s.batch_over_balance, s.weights_share) for s in consistent_splits(5.0, (0.1, 1.0))]
@@ -123,7 +123,7 @@ def consistent_splits(price_ratio: float, batches: Sequence[float] = BATCHES) ->
     least = 1 / price_ratio
     every = [least, *(b for b in sorted(batches) if b > least)]
     return tuple(
-        Split(batch_over_balance=b, weights_share=min(1.0, float(weights_share(price_ratio, b)))) for b in every
+        MemorySplit(batch_over_balance=b, weights_share=min(1.0, float(weights_share(price_ratio, b)))) for b in every
     )
 
 

@@ -28,7 +28,7 @@ UNPRICED = "{} has no known price; --set machine.price_per_hour=$2/h gives one"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Held:
+class TierDrain:
     """One memory tier of the machine: seconds to drain it, dollars per byte and second, and what a price holds there.
 
     `bytes_per_token`: cache bytes that the list's holding rate rents; None without two lifetimes or a price of the
@@ -63,7 +63,7 @@ def tier_by_drain(machine: Machine, hold: float) -> Tier:
     return min(local_tiers(machine), key=lambda t: abs(math.log(drain(t) / hold)))
 
 
-def held(s: Setting) -> tuple[Held, ...]:
+def held(s: Setting) -> tuple[TierDrain, ...]:
     """Every local tier, device memory first."""
     premiums = s.prices.standard.premiums
     rate = affine_premium(premiums).rate_mtok if len(premiums) > 1 else None
@@ -71,7 +71,7 @@ def held(s: Setting) -> tuple[Held, ...]:
     for i, tier in enumerate(local_tiers(s.machine)):
         rent = float(hbm_rent(s.machine)) if i == 0 else (tier.price_per_byte_month or 0.0) / MONTH
         found.append(
-            Held(
+            TierDrain(
                 label=short(tier.name) if i else s.machine.memory_type,
                 tier=tier,
                 drain=drain(tier),

@@ -15,8 +15,8 @@ from ...errors import BadInput
 from ...world.machine import Machine
 from ...world.model import Model
 from .conflicts import Conflict, conflicts
-from .from_context import KV, Split, consistent_splits, decoding, kv_of_architecture, kv_of_step, steps
-from .from_offers import Held, caching, fast_mode, held, levels
+from .from_context import KV, MemorySplit, consistent_splits, decoding, kv_of_architecture, kv_of_step, steps
+from .from_offers import TierDrain, caching, fast_mode, held, levels
 from .reading import Reading
 from .setting import Setting, setting
 
@@ -53,8 +53,8 @@ class Readings:
 
     setting: Setting
     readings: tuple[Reading, ...]
-    tiers: tuple[Held, ...]
-    splits: tuple[Split, ...]
+    tiers: tuple[TierDrain, ...]
+    splits: tuple[MemorySplit, ...]
     spread: Spread | None
     conflicts: tuple[Conflict, ...]
     medium: Medium | None

@@ -18,7 +18,7 @@ from ...economics.caching import Option, Thinking
 from ...economics.pricelist import ListPrice, margin, medium
 from ...search.choice import Plan
 from ...serving import kvtiers
-from ...serving.kvtiers import Entry
+from ...serving.kvtiers import PrefixCache
 from ...world.machine import Machine, Tier
 
 Record = dict[str, Any]
@@ -36,7 +36,7 @@ class Prefix:
     """
 
     plan: Plan
-    entry: Entry
+    entry: PrefixCache
     tiers: tuple[Tier, ...]
     options: tuple[Option, ...]
     holds: tuple[float, ...]

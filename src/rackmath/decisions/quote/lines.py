@@ -8,8 +8,8 @@ from ...search.choice import Plan
 from ...search.disaggregated import PoolPlan
 from ...units import plural
 from .rule import asked, on_the_list, span
-from .terms import Terms
-from .tiers import Tier
+from .terms import SellerTerms
+from .tiers import PriceTier
 from .writes import Holding, holdings, kept
 
 KINDS = {"input": "input_mtok", "cached read": "cache_read_mtok", "output": "output_mtok"}
@@ -17,7 +17,7 @@ KINDS = {"input": "input_mtok", "cached read": "cache_read_mtok", "output": "out
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Line:
+class PriceLine:
     """One price: `cost` at full load, its `floor` at the bound and its interval (None where not calibrated).
 
     `price` follows from the rule, `listed` is what the list says. `moves`: relative change of the price after each
@@ -36,7 +36,7 @@ class Line:
     moves: tuple[tuple[str, float], ...]
 
 
-def lines_of(tier: Tier, terms: Terms) -> list[Line]:
+def lines_of(tier: PriceTier, terms: SellerTerms) -> list[PriceLine]:
     """Input, cached reads and output of a tier; cached reads only where the traffic has some."""
     p, found = tier.served, []
     if p is None:
@@ -51,7 +51,7 @@ def lines_of(tier: Tier, terms: Terms) -> list[Line]:
         moves = {n: float(getattr(other.cost, field)) / cost - 1 for n, other in tier.moved.items()} if cost else {}
         low, high = span(p, cost, floor) or (None, None)
         found.append(
-            Line(
+            PriceLine(
                 tier=tier.name, name=name, floor=floor, cost=cost, low=low, high=high, price=price,
                 listed=on_the_list(price, terms), rests_on=_rests_on(name, p), moves=tuple(moves.items()),
             )
@@ -77,7 +77,7 @@ def _rests_on(name: str, p: Plan | PoolPlan) -> str:
     return f"decoding {plural(p.batch, 'sequence')} at once takes {decode:.0%} of the replica's time"
 
 
-def write_line(tier: Tier, held: Holding, index: int, terms: Terms) -> Line:
+def write_line(tier: PriceTier, held: Holding, index: int, terms: SellerTerms) -> PriceLine:
     """A cached write: plain input, and its place for a lifetime with the fetches expected of it."""
     p = tier.plan
     assert p is not None
@@ -90,7 +90,7 @@ def write_line(tier: Tier, held: Holding, index: int, terms: Terms) -> Line:
     known = span(p, plain, plain * float(p.cost.bound_share))
     low, high = (None, None) if known is None else (known[0] + extra, known[1] + extra)
     price = asked(tier.name, plain + extra, terms)
-    return Line(
+    return PriceLine(
         tier=tier.name, name=f"cache write, {held.words}", floor=floor, cost=plain + extra,
         low=low, high=high, price=price, listed=on_the_list(price, terms), rests_on=kept(held),
         moves=tuple(

@@ -26,10 +26,10 @@ from ...search.trust import Span
 from ...world.workload import Objectives
 from ..modes.offers import BatchOffer, batch_offer
 from . import tiers
-from .lines import Line, lines_of, write_line
+from .lines import PriceLine, lines_of, write_line
 from .rule import span
-from .terms import Terms, check
-from .tiers import Tier
+from .terms import SellerTerms, check
+from .tiers import PriceTier
 from .writes import Holding, holdings
 
 LONG = 128_000.0
@@ -48,11 +48,11 @@ class Quote:
     is none.
     """
 
-    terms: Terms
+    terms: SellerTerms
     objectives: Objectives
     standard: Plan
-    tiers: tuple[Tier, ...]
-    lines: tuple[Line, ...]
+    tiers: tuple[PriceTier, ...]
+    lines: tuple[PriceLine, ...]
     holdings: tuple[Holding, ...]
     offer: BatchOffer
     lengths: Column
@@ -60,14 +60,14 @@ class Quote:
     crossing: float
     threshold: float
 
-    def tier(self, name: str) -> Tier:
+    def tier(self, name: str) -> PriceTier:
         return next(t for t in self.tiers if t.name == name)
 
-    def of(self, tier: str) -> tuple[Line, ...]:
+    def of(self, tier: str) -> tuple[PriceLine, ...]:
         """The lines of a tier; empty where it cannot be served."""
         return tuple(line for line in self.lines if line.tier == tier)
 
-    def line(self, tier: str, name: str) -> Line:
+    def line(self, tier: str, name: str) -> PriceLine:
         return next(line for line in self.of(tier) if line.name == name)
 
     @property
@@ -140,7 +140,7 @@ class Quote:
 # --- the list -------------------------------------------------------------------------------------------------------
 
 
-def quote(question: Question, objectives: Objectives, terms: Terms) -> Quote:
+def quote(question: Question, objectives: Objectives, terms: SellerTerms) -> Quote:
     """The list for a question with a priced machine; `Infeasible` where the standard traffic cannot be served."""
     check(question, terms)
     first = tiers.standard(question, objectives)
@@ -162,7 +162,7 @@ def quote(question: Question, objectives: Objectives, terms: Terms) -> Quote:
     )  # fmt: skip
 
 
-def _long(of: Plan, objectives: Objectives, terms: Terms) -> tuple[Tier, Column, Column, float, float]:
+def _long(of: Plan, objectives: Objectives, terms: SellerTerms) -> tuple[PriceTier, Column, Column, float, float]:
     """The long tier, the growth of the cost over lengths, where that passes the step, and where the tier begins."""
     q = of.question
     isl, most = float(q.traffic.isl), q.model.max_context - float(q.traffic.osl)
@@ -171,13 +171,13 @@ def _long(of: Plan, objectives: Objectives, terms: Terms) -> tuple[Tier, Column,
     none = np.array([isl]), np.ones(1), math.nan, math.nan
     if not longest > isl:
         why = f"standard prompts are as long as {q.model.name} takes or as the {LONG:,.0f} tokens of the tier"
-        return Tier(name="long", plan=None, why=why), *none
+        return PriceTier(name="long", plan=None, why=why), *none
     lengths, growth = tiers.growth(of, objectives, longest)
     crossing = price_step(lengths, growth, isl, terms.step).covers_to
     if above is None and not math.isfinite(crossing):
         grown = float(np.nanmax(growth)) - 1 if np.isfinite(growth).any() else math.nan
         why = f"up to {longest:,.0f} tokens cost grows by {grown:.0%} at most over what standard prices charge"
-        return Tier(name="long", plan=None, why=f"{why}: one price will do"), lengths, growth, crossing, math.nan
+        return PriceTier(name="long", plan=None, why=f"{why}: one price will do"), lengths, growth, crossing, math.nan
     begins = above if above is not None else next((t for t in ABOVE if crossing <= t < longest), crossing)
     tier = tiers.long(of, objectives, longest)
     return tier, lengths, growth, crossing, math.nan if tier.served is None else begins

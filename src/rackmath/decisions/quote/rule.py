@@ -14,7 +14,7 @@ from ...search.choice import Plan
 from ...search.disaggregated import PoolPlan
 from ...search.trust import Span, time_span
 from ..modes.offers import batch_offer
-from .terms import Terms
+from .terms import SellerTerms
 
 
 def price(cost: Number, *, margin: Number = 0.0, idle: Number = 0.0) -> Number:
@@ -47,13 +47,13 @@ def span(p: Plan | PoolPlan, cost: float, floor: float = 0.0) -> Span | None:
     return time_span(p.intervals.tpot, cost, floor)
 
 
-def asked(tier: str, cost: float, terms: Terms) -> float:
+def asked(tier: str, cost: float, terms: SellerTerms) -> float:
     """The price of a tier's token: batch work pays for the hours it fills as interactive work does for its own."""
     if tier == "batch":
         return float(price(batch_offer(cost, terms.idle, filled=terms.filled).together, margin=terms.margin))
     return float(price(cost, margin=terms.margin, idle=terms.idle))
 
 
-def on_the_list(price: float, terms: Terms) -> float:
+def on_the_list(price: float, terms: SellerTerms) -> float:
     """A price as the list states it: rounded or exact."""
     return float(listed(price)) if terms.rounded else price

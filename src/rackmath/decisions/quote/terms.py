@@ -9,7 +9,7 @@ from ...search.grid import Question
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Terms:
+class SellerTerms:
     """What the seller decides.
 
     `margin`: gross margin, 1 - cost / price. `idle`: share of paid hours that interactive traffic leaves empty;
@@ -50,7 +50,7 @@ class Terms:
             raise BadInput(f"electricity = {self.per_kwh:g} is out of range; give dollars per kWh from 0 to 1000")
 
 
-def check(question: Question, terms: Terms) -> None:
+def check(question: Question, terms: SellerTerms) -> None:
     """Refuse a question without a price, without fresh input, or with long prompts that are none."""
     machine, traffic = question.machine, question.traffic
     if not float(machine.price_per_hour) > 0:

@@ -36,7 +36,7 @@ LENGTHS = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Tier:
+class PriceTier:
     """One tier of a list: its plan, or `why` there is none. `says` tells in a few words what it runs on.
 
     `pools`: the plan of two pools, where that is cheaper; then there is no `plan`. `moved`: the plan after each of
@@ -65,7 +65,7 @@ class Tier:
         return float(of.traffic.isl)
 
 
-def standard(question: Question, objectives: Objectives) -> Tier:
+def standard(question: Question, objectives: Objectives) -> PriceTier:
     """The cheapest plan; infeasible with the reasons where there is none."""
     found = plan([question], objectives)
     if found.best is None:
@@ -73,25 +73,25 @@ def standard(question: Question, objectives: Objectives) -> Tier:
     return _served("standard", found.best, objectives)
 
 
-def fast(of: Plan, objectives: Objectives, ratio: float) -> Tier:
+def fast(of: Plan, objectives: Objectives, ratio: float) -> PriceTier:
     """The cheapest plan at `ratio` times the speed of the standard one."""
     speed = ratio * float(of.serving.interactivity)
     wanted = replace(objectives, max_tpot=1 / speed)
     found = plan([same_formats(of)], wanted)
     if found.best is None:
-        return Tier(name="fast", plan=None, why=f"{show(speed)} tok/s/user: {'; '.join(found.reasons)}")
+        return PriceTier(name="fast", plan=None, why=f"{show(speed)} tok/s/user: {'; '.join(found.reasons)}")
     return _served("fast", found.best, wanted)
 
 
-def long(of: Plan, objectives: Objectives, isl: float) -> Tier:
+def long(of: Plan, objectives: Objectives, isl: float) -> PriceTier:
     """What serves prompts of `isl` tokens cheapest: same output, same cached share, `LONG_TTFT` where it can be."""
     question = at_length(same_formats(of), isl)
     one, two, wanted = _either(question, objectives)
     if two is not None and (one is None or float(two.cost.request) < float(one.cost.request)):
-        return Tier(name="long", plan=None, pools=two, says=_pool_words(two), moved=pools_moved(two, wanted))
+        return PriceTier(name="long", plan=None, pools=two, says=_pool_words(two), moved=pools_moved(two, wanted))
     if one is None:
         reasons = plan([question], wanted).reasons
-        return Tier(name="long", plan=None, why=f"prompts of {isl:,.0f} tokens: {'; '.join(reasons)}")
+        return PriceTier(name="long", plan=None, why=f"prompts of {isl:,.0f} tokens: {'; '.join(reasons)}")
     return _served("long", one, wanted)
 
 
@@ -113,14 +113,14 @@ def _pool_words(p: PoolPlan) -> str:
     )
 
 
-def batch(of: Plan) -> Tier:
+def batch(of: Plan) -> PriceTier:
     """The standard replica with no limit on latency."""
 
     def search(question: Question, _: Objectives) -> Plan:
         return _fullest(evaluate_plan(question, of.layout, of.precision, of.batch))
 
     slow = _fullest(of)
-    return Tier(name="batch", plan=slow, says=_words(slow), moved=moved(slow, Objectives(), search))
+    return PriceTier(name="batch", plan=slow, says=_words(slow), moved=moved(slow, Objectives(), search))
 
 
 def _fullest(of: Plan) -> Plan:
@@ -135,8 +135,8 @@ def _cheapest(question: Question, objectives: Objectives) -> Plan | None:
     return plan([question], objectives).best
 
 
-def _served(name: str, p: Plan, objectives: Objectives) -> Tier:
-    return Tier(name=name, plan=p, says=_words(p), moved=moved(p, objectives, _cheapest))
+def _served(name: str, p: Plan, objectives: Objectives) -> PriceTier:
+    return PriceTier(name=name, plan=p, says=_words(p), moved=moved(p, objectives, _cheapest))
 
 
 def _words(p: Plan) -> str:

@@ -9,7 +9,7 @@ from ...economics.cost import MTOK
 from ...search.choice import Plan
 from ...serving.kvtiers import entry
 from ...units import show
-from .terms import Terms
+from .terms import SellerTerms
 
 LIFETIMES = {"5 min": 300.0, "1 h": 3600.0}
 """How long a cached write is kept, in seconds: the two lifetimes that lists offer."""
@@ -33,7 +33,7 @@ class Holding:
     again_mtok: float
 
 
-def holdings(p: Plan, terms: Terms) -> tuple[Holding, ...]:
+def holdings(p: Plan, terms: SellerTerms) -> tuple[Holding, ...]:
     """The cached prefix of a standard request kept for each lifetime; none where the traffic has no cached part."""
     share = float(p.question.traffic.cached)
     if not share > 0 or not float(entry(p.question.model, p.precision, p.layout, 1.0).bytes) > 0:

@@ -28,7 +28,7 @@ from .nearest import MOST_NAMED, nearest
 from .quantization import read_precision
 from .registry import FAMILIES, Family, family
 from .rows import chosen
-from .table import Table, packaged
+from .table import FamilyTable, packaged
 
 __all__ = ["Config", "describe", "families", "family", "group_layers", "load_json", "read_model"]
 
@@ -52,7 +52,7 @@ def families() -> dict[str, Family]:
     return FAMILIES
 
 
-def _by_row(table: Table, row: str, config: Config) -> dict[str, Any]:
+def _by_row(table: FamilyTable, row: str, config: Config) -> dict[str, Any]:
     return read(table.row(row), config)
 
 

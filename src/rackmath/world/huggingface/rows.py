@@ -19,7 +19,7 @@ from ...errors import BadInput, shown, unknown
 from ...files import parse_toml, read_text
 from ..blocks import FFNS, MIXERS
 from .formulas import compiled
-from .table import RESERVED, Table, packaged
+from .table import RESERVED, FamilyTable, packaged
 
 _TEXTS = ("about", "refused")
 _LISTS = ("names", "notes", "listed")
@@ -38,10 +38,10 @@ OWN = ("block", "bias", "qk_norm", "more")
 
 MOST_ROWS = 200
 
-_chosen: ContextVar[Table | None] = ContextVar("families", default=None)
+_chosen: ContextVar[FamilyTable | None] = ContextVar("families", default=None)
 
 
-def chosen() -> Table | None:
+def chosen() -> FamilyTable | None:
     """The user's table in force, if there is one."""
     return _chosen.get()
 
@@ -56,7 +56,7 @@ def using(path: str | Path | None) -> Iterator[None]:
         _chosen.reset(token)
 
 
-def read_rows(path: str | Path) -> Table:
+def read_rows(path: str | Path) -> FamilyTable:
     """The table in a user's file; whatever in it is not understood is one sentence."""
     where = Path(path).name[:60]
     given = parse_toml(read_text(path, give="give a TOML file of families (docs/concepts/models.md)"), where)
@@ -69,7 +69,7 @@ def read_rows(path: str | Path) -> Table:
             raise BadInput(f"{at} is not a family; give a table with names, like [my-model]")
         check_row(at, row, given)
         named |= dict.fromkeys(row["names"], name)
-    table = Table(dict(given), {}, named)
+    table = FamilyTable(dict(given), {}, named)
     for name in given:
         table.row(name)  # whether it ends
     return table

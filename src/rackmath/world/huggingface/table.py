@@ -22,7 +22,7 @@ _NAMES = re.compile(r"(?ms)^names = \[(.*?)\]")
 
 
 @dataclass(frozen=True)
-class Table:
+class FamilyTable:
     """Rows of families: those that are parsed, the text of the others, and which row serves which name."""
 
     rows: dict[str, Mapping[str, Any]]
@@ -30,7 +30,7 @@ class Table:
     named: Mapping[str, str]
 
     @classmethod
-    def of(cls, text: str) -> Table:
+    def of(cls, text: str) -> FamilyTable:
         """Cut a text at its headings; the names of a row are found without parsing it."""
         cuts = list(_HEAD.finditer(text))
         ends = [m.start() for m in cuts[1:]] + [len(text)]
@@ -64,9 +64,9 @@ DEEPEST = 8
 
 
 @functools.cache
-def packaged() -> Table:
+def packaged() -> FamilyTable:
     """The table that comes with this package."""
-    return Table.of((shipped.FACTS / "families.toml").read_text(encoding="utf-8"))
+    return FamilyTable.of((shipped.FACTS / "families.toml").read_text(encoding="utf-8"))
 
 
 @functools.cache
