@@ -61,7 +61,7 @@ scan: $(VENV)/.dev
 
 # Every option x hostile value, and ten thousand mutations of descriptions: an hour.
 scan-input: $(VENV)/.dev
-	RACKMATH_SCAN=1 nice $(BIN)/python -m pytest tests/test_hostile_options.py tests/test_hostile_descriptions.py
+	RACKMATH_SCAN=1 nice $(BIN)/python -m pytest tests/faces/test_hostile_options.py tests/world/test_hostile_descriptions.py
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

@@ -3,7 +3,7 @@
 No server's share is kept back. Memory is the layers' weights and the head (the table of embeddings stays with the
 host, unless host and device share their memory), a cache of the whole context of every slot, the compute buffer of
 one step, and what the driver keeps for a process. The compute buffer is the larger of two moments of a step of
-`ubatch` tokens, in 32 bits (checked on logs, tests/test_home.py):
+`ubatch` tokens, in 32 bits (checked on logs, tests/world/test_home.py):
 
     logits:  ubatch x (vocab + d_model)                  + mask
     a layer: ubatch x 4 d_model + [heads x cells x ubatch] + mask        [without flash attention]

@@ -8,7 +8,7 @@ interval is continuous at the edge of the box and grows with the logarithm of th
 
 `DRIFT` is how far the exponents of two laboratories are apart: a in N* ~ C^a has a standard deviation of 0.036 over
 seven published laws of dense models, so 0.051 between two of them, which is what 15 % on alpha and on beta gives; a
-law's growth from the edge on then holds that of another in 9 of 10 cases (`tests/test_drift.py`).
+law's growth from the edge on then holds that of another in 9 of 10 cases (`tests/scaling/test_drift.py`).
 """
 
 from __future__ import annotations

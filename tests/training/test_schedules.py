@@ -29,7 +29,7 @@ from rackmath.training.schedules import (
 )
 from rackmath.training.simulate import simulate
 
-DATA = Path(os.environ.get("RACKMATH_DATA") or Path(__file__).resolve().parents[2] / "shared" / "data")
+DATA = Path(os.environ.get("RACKMATH_DATA") or Path(__file__).resolve().parents[3] / "shared" / "data")
 RUNS = DATA / "training" / "reported_runs.csv"
 
 EXACT = ("gpipe", "1f1b", "interleaved", "zb-1p", "zb-h2")

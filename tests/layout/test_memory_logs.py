@@ -22,7 +22,7 @@ from rackmath.world.engine import GIB
 from rackmath.world.engine_names import engine
 from rackmath.world.precision import Precision
 
-CASES = Path(os.environ.get("RACKMATH_DATA") or Path(__file__).parents[2] / "shared" / "data").parent / "cases"
+CASES = Path(os.environ.get("RACKMATH_DATA") or Path(__file__).parents[3] / "shared" / "data").parent / "cases"
 ROWS = {log.id: log for log in logs()}
 KV_ROWS = ("L1", "L2", "L4", "L6", "L7", "L9", "A2", "A3b", "A11")
 LLAMA = "meta-llama/Llama-3.1-8B-Instruct"

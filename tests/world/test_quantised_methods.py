@@ -309,7 +309,7 @@ def test_files_of_tools_beside_the_config(tmp_path: Path, file: str, section: di
 
 
 def test_the_documented_tables_are_in_step() -> None:
-    run = [sys.executable, str(Path(__file__).parent.parent / "tools" / "quantization_table.py"), "--check"]
+    run = [sys.executable, str(Path(__file__).parents[2] / "tools" / "quantization_table.py"), "--check"]
     done = subprocess.run(run, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 

@@ -28,7 +28,7 @@ from rackmath.world import catalog
 from rackmath.world.description import build
 from rackmath.world.model import Model
 
-DATA = Path(os.environ.get("RACKMATH_DATA", Path(__file__).parents[2] / "shared" / "data"))
+DATA = Path(os.environ.get("RACKMATH_DATA", Path(__file__).parents[3] / "shared" / "data"))
 TABLE = DATA / "training" / "reported_runs.csv"
 A100, H100 = catalog.machine("a100"), catalog.machine("h100")
 OLD = recipe_named("bf16", attention="unfused", dropout=True)

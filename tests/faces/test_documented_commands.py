@@ -10,7 +10,7 @@ import pytest
 
 from rackmath.faces.cli import application, run
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
 
 FILLED = {"MODEL": "meta-llama/Meta-Llama-3.1-8B", "MACHINE": "8xh100", "NAME": "", "PRICELIST": "", "CLAIM": "4"}

@@ -25,7 +25,7 @@ from rackmath.world.machine import Machine
 from rackmath.world.precision import Precision, format_named
 from rackmath.world.spec import DIMENSIONS
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 DATA = Path(os.environ.get("RACKMATH_DATA") or ROOT.parent / "shared" / "data")
 DEVICES = sorted(path.stem for path in (shipped.FACTS / "accelerators").glob("*.toml"))
 NAMES = [listing.name for listing in catalog.machines()]

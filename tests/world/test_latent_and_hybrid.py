@@ -30,7 +30,7 @@ from rackmath.world.huggingface import describe, read_model
 from rackmath.world.model import Model, Stream
 from rackmath.world.precision import FORMATS, Precision
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).parents[1]
 DATA = Path(os.environ.get("RACKMATH_DATA") or HERE.parents[1] / "shared" / "data") / "hf_configs"
 ORACLE = json.loads((HERE / "against" / "transformers_counts.json").read_text())
 BF16 = Precision(name="bf16")

@@ -16,7 +16,7 @@ from rackmath.errors import BadInput
 from rackmath.world import cards, catalog, shelf
 from rackmath.world.names import instance
 
-with (Path(__file__).parent / "machine_names.csv").open(newline="", encoding="utf-8") as _lines:
+with (Path(__file__).parents[1] / "machine_names.csv").open(newline="", encoding="utf-8") as _lines:
     NAMES = {row["text"]: row["means"] for row in csv.DictReader(_lines)}
 
 

@@ -8,7 +8,7 @@ import pytest
 from rackmath.kernel.counts import active_parameters, total_parameters
 from rackmath.world import catalog
 
-TABLE = tomllib.loads((Path(__file__).parent / "against" / "active_parameters.toml").read_text())
+TABLE = tomllib.loads((Path(__file__).parents[1] / "against" / "active_parameters.toml").read_text())
 
 
 @pytest.mark.parametrize("name", TABLE)

@@ -18,7 +18,7 @@ from rackmath.world.blocks import FFNS, MIXERS
 from rackmath.world.description import build
 from rackmath.world.huggingface import read_model
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 
 MINE: dict[str, Any] = {
     "name": "someone/my-moe",

@@ -15,7 +15,7 @@ from rackmath.questions.resolve import question
 from rackmath.serving.steady import at_concurrency
 from rackmath.world.workload import Traffic
 
-POINTS = tomllib.loads((Path(__file__).parent / "against" / "serving_points.toml").read_text())["point"]
+POINTS = tomllib.loads((Path(__file__).parents[1] / "against" / "serving_points.toml").read_text())["point"]
 
 
 @pytest.mark.parametrize("point", POINTS, ids=[p["id"] for p in POINTS])

@@ -667,7 +667,7 @@ def test_the_answer_of_the_lecture():
 def test_the_page_of_laws_is_current():
     import sys
 
-    tools = Path(__file__).resolve().parent.parent / "tools"
+    tools = Path(__file__).resolve().parents[2] / "tools"
     sys.path.insert(0, str(tools))
     try:
         import law_table

@@ -20,7 +20,7 @@ import pytest
 
 from rackmath.faces import cli
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 V3, RACK = "deepseek-ai/DeepSeek-V3", "gb200-nvl72"
 LLAMA, NODE = "meta-llama/Llama-3.1-8B", "8xh100"
 
