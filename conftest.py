@@ -8,8 +8,7 @@ settings.register_profile("unhurried", deadline=None, max_examples=60, suppress_
 settings.load_profile("unhurried")
 
 NEEDS_TORCH = ["tests/experiments"] + [
-    f"src/rackmath/experiments/{name}.py"
-    for name in ("reversible", "model", "measure", "text", "parallel", "digits", "record")
+    f"src/rackmath/experiments/{name}.py" for name in ("reversible", "model", "measure", "text", "parallel", "digits", "record")
 ]
 collect_ignore = [] if find_spec("torch") else NEEDS_TORCH
 NEEDS_GGUF = [] if find_spec("gguf") else ["src/rackmath/world/gguf_reader.py"]

@@ -175,9 +175,7 @@ def main() -> None:
         print(json.dumps(ten_million()))
         return
     rate = configurations()
-    big = json.loads(
-        subprocess.run([sys.executable, __file__, "ten-million"], capture_output=True, text=True, check=True).stdout
-    )
+    big = json.loads(subprocess.run([sys.executable, __file__, "ten-million"], capture_output=True, text=True, check=True).stdout)
     found, seconds = million()
     rows = [
         ("complete configurations per second and core", f"{rate:,.0f}", "at least 300,000"),
@@ -190,9 +188,7 @@ def main() -> None:
     ]
     rows.append(("layouts of a training search per second and core", f"{training():,.0f}", "at least 100,000"))
     many, median, slowest = configs()
-    rows.append(
-        (f"reading a config: the slowest of {many}", f"{slowest:.1f} ms (median {median:.1f})", "within 5 ms")
-    )
+    rows.append((f"reading a config: the slowest of {many}", f"{slowest:.1f} ms (median {median:.1f})", "within 5 ms"))
     rows += [
         (f"two million draws: `rackmath {words}`", f"{wall(words):.1f} s on two cores", "within 20 s")
         for words in ("infer claude-opus-4-6", "infer claude-opus-4-6 --on-date 2026-03-01 --speed 55 --ttft 1.2s")

@@ -210,11 +210,7 @@ def print_search_time(model: str, system: str, gpus: int) -> None:
         agg: list[float] = []
         static: list[float] = []
         mixed: list[float] = []
-        undo = [
-            counted(BaseBackend, "run_agg", agg),
-            counted(BaseBackend, "run_static", static),
-            counted(BaseBackend, "run_mixed", mixed),
-        ]
+        undo = [counted(BaseBackend, "run_agg", agg), counted(BaseBackend, "run_static", static), counted(BaseBackend, "run_mixed", mixed)]
         start, wall = time.process_time(), time.perf_counter()
         cli_default(model, gpus, system)
         cpu, wall = time.process_time() - start, time.perf_counter() - wall

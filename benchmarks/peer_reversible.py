@@ -41,9 +41,7 @@ def ways(pairs: list[tuple[nn.Module, nn.Module]]) -> dict[str, nn.Module]:
     return {
         "activations stored": stored,
         "rackmath": ours,
-        f"RevTorch {version('revtorch')}": RevTorch(
-            nn.ModuleList(ReversibleBlock(f, g, split_along_dim=2) for f, g in mine[2])
-        ),
+        f"RevTorch {version('revtorch')}": RevTorch(nn.ModuleList(ReversibleBlock(f, g, split_along_dim=2) for f, g in mine[2])),
         f"reformer-pytorch {version('reformer-pytorch')}": Reformer(mine[3]),
     }
 

@@ -18,9 +18,14 @@ from pathlib import Path
 from typing import Any
 
 LLAMA: dict[str, Any] = {
-    "model_type": "llama", "vocab_size": 1000, "hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 4,
-    "num_attention_heads": 4, "num_key_value_heads": 2,
-}  # fmt: skip
+    "model_type": "llama",
+    "vocab_size": 1000,
+    "hidden_size": 64,
+    "intermediate_size": 128,
+    "num_hidden_layers": 4,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+}
 V3, RACK = "deepseek-ai/DeepSeek-V3", "gb200-nvl72"
 
 
@@ -109,9 +114,15 @@ def simulation() -> Ratio:
     from rackmath.world.precision import Precision
 
     table = pass_times(
-        catalog.model("meta-llama/Llama-3.1-70B"), catalog.machine("8xh100"), Precision.uniform("fp8"), Layout(tp=8),
-        default_efficiency(), sequences=256, context=8000, budget=8192,
-    )  # fmt: skip
+        catalog.model("meta-llama/Llama-3.1-70B"),
+        catalog.machine("8xh100"),
+        Precision.uniform("fp8"),
+        Layout(tp=8),
+        default_efficiency(),
+        sequences=256,
+        context=8000,
+        budget=8192,
+    )
 
     def run(rounds: int) -> None:
         simulate(closed_loop(1000, 1000, 256, rounds=rounds), table, Scheduler(budget=8192))

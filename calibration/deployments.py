@@ -25,9 +25,7 @@ def runs(path: Path) -> Runs:
     found: Runs = defaultdict(lambda: defaultdict(set))
     with path.open(encoding="utf-8", newline="") as file:
         for row in csv.DictReader(file):
-            if row["disagg"] != "True" or not (
-                float(row["prefill_num_workers"]) and float(row["decode_num_workers"])
-            ):
+            if row["disagg"] != "True" or not (float(row["prefill_num_workers"]) and float(row["decode_num_workers"])):
                 continue
             lengths = (float(row["isl"]), float(row["osl"]))
             name = key(row["model"], row["hardware"], row["framework"], row["precision"], lengths)
@@ -55,9 +53,7 @@ def text(found: Runs) -> str:
         lines += ["", f'["{name}"]', "runs = ["]
         for one, words in sorted(of.items(), key=lambda item: (item[0].users, item[0].decode, item[0].prefill)):
             numbers = [one.users, *one.prefill, *one.decode, words == {"mtp"}]
-            lines.append(
-                "  [" + ", ".join(f"{float(x):g}" if float(x) < 1e6 else str(int(x)) for x in numbers) + "],"
-            )
+            lines.append("  [" + ", ".join(f"{float(x):g}" if float(x) < 1e6 else str(int(x)) for x in numbers) + "],")
         lines.append("]")
     return "\n".join(lines) + "\n"
 

@@ -36,9 +36,7 @@ def constants(of: Runs) -> tuple[EngineConstant, ...]:
     kinds = [g for g in GROUPS if g != "network"]
     found = [EngineConstant(name=f"pooled.compute.{k}", start=1.0, width=0.02) for k in kinds[:4]]
     found += [EngineConstant(name=f"pooled.memory.{k}", start=1.0, width=0.02) for k in kinds[:4]]
-    found += [
-        EngineConstant(name=f"pooled.latency.{k}", start=0.8 if k == "experts" else 0.5, width=0.05) for k in kinds
-    ]
+    found += [EngineConstant(name=f"pooled.latency.{k}", start=0.8 if k == "experts" else 0.5, width=0.05) for k in kinds]
     found += [EngineConstant(name=f"pooled.experts.{t}", start=1.0, width=0.04) for t in of.types]
     found += [
         EngineConstant(name="pooled.launch", start=5e-7, width=0.15),
@@ -80,14 +78,13 @@ class Fit:
         engines, eras = sorted(set(of.engine)), sorted(set(of.generation))
         self._engine = np.array([engines.index(e) for e in of.engine])
         self._era = np.array([eras.index(g) for g in of.generation])
-        self._by_engine = {k: np.array([self.at[f"engine.{e}.{k}"] for e in engines]) for k in
-                           ("launch", "step", "sequence", "exchange", "host")}  # fmt: skip
-        self._by_era = {k: np.array([self.at[f"generation.{g}.{k}"] for g in eras]) for k in
-                        ("compute", "memory", "latency", "launch", "maturing")}  # fmt: skip
-        self._pooled = {
-            k: np.array([self.at.get(f"pooled.{k}.{g}", -1) for g in GROUPS])
-            for k in ("compute", "memory", "latency")
+        self._by_engine = {
+            k: np.array([self.at[f"engine.{e}.{k}"] for e in engines]) for k in ("launch", "step", "sequence", "exchange", "host")
         }
+        self._by_era = {
+            k: np.array([self.at[f"generation.{g}.{k}"] for g in eras]) for k in ("compute", "memory", "latency", "launch", "maturing")
+        }
+        self._pooled = {k: np.array([self.at.get(f"pooled.{k}.{g}", -1) for g in GROUPS]) for k in ("compute", "memory", "latency")}
         self._types = np.array([self.at[f"pooled.experts.{t}"] for t in of.types])
 
     def _sum(self, e: Entries, x: Column) -> tuple[Column, Column]:

@@ -131,9 +131,7 @@ def main() -> None:
     print(_line("nothing left out", np.log(tpot / of.tpot)), "| ttft", _line("", np.log(ttft / of.ttft)))
     if given.quick:
         return
-    keys = {
-        "cell": fit.cells, "system": of.system, "model": of.model, "engine": of.engine, "version": versions(of)
-    }  # fmt: skip
+    keys = {"cell": fit.cells, "system": of.system, "model": of.model, "engine": of.engine, "version": versions(of)}
     out = [LeftOut(by="nothing", tpot=tpot, ttft=ttft), *(folds(fit, x, by, key) for by, key in keys.items())]
     for one in out:
         print(_line(one.by, np.log(one.tpot / of.tpot)), "| ttft", _line("", np.log(one.ttft / of.ttft)))
@@ -144,9 +142,7 @@ def main() -> None:
 def _line(name: str, error: Column) -> str:
     e = error[np.isfinite(error)]
     size = np.abs(np.expm1(e))
-    return (
-        f"{name} n={len(e)} median {np.median(size):.3f} mape {size.mean():.3f} within20 {(size <= 0.2).mean():.3f}"
-    )
+    return f"{name} n={len(e)} median {np.median(size):.3f} mape {size.mean():.3f} within20 {(size <= 0.2).mean():.3f}"
 
 
 def tuning_text(fit: Fit, x: Column, queue: dict[str, float], tpot: Column) -> str:
@@ -165,15 +161,8 @@ def tuning_text(fit: Fit, x: Column, queue: dict[str, float], tpot: Column) -> s
     for table in ("compute", "memory", "latency", "experts"):
         entries = {n.split(".", 2)[2]: v for n, v in value.items() if n.startswith(f"pooled.{table}.")}
         lines.append(f"{table} = {{ {', '.join(f'{k} = {v:.4g}' for k, v in entries.items())} }}")
-    lines += [
-        f"{n} = {value[f'pooled.{n}']:.4g}" for n in ("launch", "step", "sequence", "exchange", "host", "imbalance")
-    ]
-    lines += [
-        f"request = {REQUEST:g}",
-        f"spread = {SPREAD:g}",
-        f"queue = {queue['']:.4g}",
-        *_quality(fit, tpot, None, ""),
-    ]
+    lines += [f"{n} = {value[f'pooled.{n}']:.4g}" for n in ("launch", "step", "sequence", "exchange", "host", "imbalance")]
+    lines += [f"request = {REQUEST:g}", f"spread = {SPREAD:g}", f"queue = {queue['']:.4g}", *_quality(fit, tpot, None, "")]
     for room, names in (("engine", of.engine), ("generation", of.generation)):
         for name in sorted(set(names)):
             if name == "typical":
@@ -213,9 +202,7 @@ def left_out_text(fit: Fit, out: Iterable[LeftOut]) -> str:
     for one in out:
         for quantity, said, seen in (("tpot", one.tpot, of.tpot), ("ttft", one.ttft, of.ttft)):
             error = said / seen - 1
-            subsets: list[tuple[str, NDArray[np.bool_]]] = [
-                ("all", np.ones(len(of), bool)), ("silicon", silicon), ("inferencex", ~silicon)
-            ]  # fmt: skip
+            subsets: list[tuple[str, NDArray[np.bool_]]] = [("all", np.ones(len(of), bool)), ("silicon", silicon), ("inferencex", ~silicon)]
             named = {"system": of.system, "model": of.model, "engine": of.engine, "version": versions(of)}
             key = named.get(one.by, fit.cells)
             inside = covered_by_others(seen / said, key)
@@ -227,11 +214,19 @@ def left_out_text(fit: Fit, out: Iterable[LeftOut]) -> str:
                 size = np.abs(e)
                 covered = float(np.mean(inside[keep & np.isfinite(error)]))
                 lines += [
-                    "", "[[left_out]]", f'by = "{one.by}"', f'of = "{name}"', f'quantity = "{quantity}"',
-                    f"rows = {len(e)}", f"median = {np.median(size):.4f}", f"mape = {size.mean():.4f}",
-                    f"within_20 = {(size <= 0.2).mean():.4f}", f"bias = {np.median(e):.4f}",
-                    f"p90 = {np.quantile(size, 0.9):.4f}", f"coverage_90 = {covered:.4f}",
-                ]  # fmt: skip
+                    "",
+                    "[[left_out]]",
+                    f'by = "{one.by}"',
+                    f'of = "{name}"',
+                    f'quantity = "{quantity}"',
+                    f"rows = {len(e)}",
+                    f"median = {np.median(size):.4f}",
+                    f"mape = {size.mean():.4f}",
+                    f"within_20 = {(size <= 0.2).mean():.4f}",
+                    f"bias = {np.median(e):.4f}",
+                    f"p90 = {np.quantile(size, 0.9):.4f}",
+                    f"coverage_90 = {covered:.4f}",
+                ]
     return "\n".join(lines) + "\n"
 
 
@@ -246,14 +241,9 @@ def intervals_text(fit: Fit, out: Iterable[LeftOut]) -> str:
         lines += ["", f"[{one.by}]"]
         for quantity, said, seen in (("tpot", one.tpot, of.tpot), ("ttft", one.ttft, of.ttft)):
             low, high = quantiles(seen / said)
-            lines.append(
-                f"{quantity} = {{ low = {low:.4g}, high = {high:.4g}, rows = {int(np.isfinite(seen / said).sum())} }}"
-            )
+            lines.append(f"{quantity} = {{ low = {low:.4g}, high = {high:.4g}, rows = {int(np.isfinite(seen / said).sum())} }}")
     lines += ["", "[seen]"]
-    keys = {
-        "systems": of.system, "models": of.model, "engines": of.engine, "generations": of.generation,
-        "cells": fit.cells,
-    }  # fmt: skip
+    keys = {"systems": of.system, "models": of.model, "engines": of.engine, "generations": of.generation, "cells": fit.cells}
     for name, values in keys.items():
         lines.append(f"{name} = [" + ", ".join(f'"{v}"' for v in sorted(set(values))) + "]")
     versions = sorted({f"{e} {r.version}" for e, r in zip(of.engine, of.rows, strict=True) if r.version})

@@ -49,35 +49,24 @@ def _routed(k: Kernel, *, compute: Column, bytes: Column, bandwidth: Column, **r
 
 
 def _fresh(k: Kernel, *, compute: Column, bytes: Column, bandwidth: Column, **fresh: Column) -> Achieved:
-    return achieved.attention_prefill(
-        k, compute=compute, bytes=bytes, bandwidth=bandwidth, fresh=FreshTokens(**fresh)
-    )
+    return achieved.attention_prefill(k, compute=compute, bytes=bytes, bandwidth=bandwidth, fresh=FreshTokens(**fresh))
 
 
 _L, _C, _M = {"latency": (5e-6, 5e-7, 1e-3)}, {"compute_share": (0.5, 0.01, 0.9)}, {"memory_share": (0.7, 0.1, 0.93)}
 _DECODE = {**_L, **_C, **_M, "pad": (8.0, 0.1, 256.0), "page": (64.0, 1.0, 512.0)}
 SPECS: dict[str, tuple[Callable[..., Achieved], dict[str, tuple[float, float, float]]]] = {
     "gemm": (achieved.gemm, {**_L, **_C, **_M, "wave": (3e5, 1e3, 5e6)}),
-    "experts": (
-        _routed,
-        {**_L, **_C, **_M, "pad": (16.0, 0.1, 256.0), "rows": (4.0, 0.1, 60.0), "tokens": (4.0, 0.1, 100.0)},
-    ),
+    "experts": (_routed, {**_L, **_C, **_M, "pad": (16.0, 0.1, 256.0), "rows": (4.0, 0.1, 60.0), "tokens": (4.0, 0.1, 100.0)}),
     "attention_decode": (achieved.attention_decode, _DECODE),
     "mla_decode": (achieved.attention_decode, _DECODE),
-    "attention_prefill": (
-        _fresh,
-        {**_L, **_C, **_M, "softmax": (200.0, 1.0, 2e3), "pad": (100.0, 1.0, 1e3), "wave": (1e4, 1e2, 1e5)},
-    ),
-    "mla_prefill": (
-        _fresh,
-        {**_L, **_C, **_M, "softmax": (200.0, 1.0, 2e3), "pad": (100.0, 1.0, 1e3), "wave": (1e4, 1e2, 1e5)},
-    ),
+    "attention_prefill": (_fresh, {**_L, **_C, **_M, "softmax": (200.0, 1.0, 2e3), "pad": (100.0, 1.0, 1e3), "wave": (1e4, 1e2, 1e5)}),
+    "mla_prefill": (_fresh, {**_L, **_C, **_M, "softmax": (200.0, 1.0, 2e3), "pad": (100.0, 1.0, 1e3), "wave": (1e4, 1e2, 1e5)}),
     "scan": (achieved.scan, {**_L, **_M}),
     "scan_prefill": (achieved.scan, {**_L, **_C, **_M, "step": (1e-8, 1e-10, 1e-6)}),
     "elementwise": (achieved.elementwise, {**_L, **_M}),
     "all_reduce": (achieved.all_reduce, {**_L, **_M, "hop": (1e-7, 1e-9, 1e-5), "ramp": (0.5, 0.01, 4.0)}),
     "all_to_all": (achieved.all_to_all, {**_L, **_M, "hop": (1e-7, 1e-9, 1e-5), "ramp": (0.5, 0.01, 4.0)}),
-}  # fmt: skip
+}
 """Per kind: the function of `kernel.achieved`, and its constants as (start, lowest, highest)."""
 
 

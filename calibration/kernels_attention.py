@@ -8,17 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from .kernel_rows import (
-    LEAST_CONTEXT,
-    LEAST_PROMPT,
-    Column,
-    KernelTable,
-    Key,
-    Sample,
-    chips,
-    peak_of,
-    per_chip,
-)
+from .kernel_rows import LEAST_CONTEXT, LEAST_PROMPT, Column, KernelTable, Key, Sample, chips, peak_of, per_chip
 
 
 def attention(ops: Path) -> Iterator[tuple[Key, Sample]]:
@@ -55,14 +45,7 @@ def attention(ops: Path) -> Iterator[tuple[Key, Sample]]:
         moved = batch[rows] * length * (4 * heads[rows] * dim[rows] + 2 * kv[rows] * dim[rows] * width_in)
         yield (
             ("attention_prefill", type_),
-            _causal(
-                chip[rows],
-                engine[rows],
-                time[rows],
-                _prompts(batch[rows], length, heads[rows], 4 * dim[rows]),
-                moved,
-                type_,
-            ),
+            _causal(chip[rows], engine[rows], time[rows], _prompts(batch[rows], length, heads[rows], 4 * dim[rows]), moved, type_),
         )
 
 
@@ -72,14 +55,7 @@ def _prompts(batch: Column, length: Column, heads: Column, pair_flops: Column) -
     return {"pair_flops": pair_flops, "queries": length, "keys": keys, "heads": heads, "prompts": batch}
 
 
-def _causal(
-    chip: NDArray[np.str_],
-    engine: NDArray[np.str_],
-    ms: Column,
-    fresh: dict[str, Column],
-    moved: Column,
-    type_: str,
-) -> Sample:
+def _causal(chip: NDArray[np.str_], engine: NDArray[np.str_], ms: Column, fresh: dict[str, Column], moved: Column, type_: str) -> Sample:
     """Prefill of prompts, half of whose pairs a causal mask keeps."""
     pairs = fresh["prompts"] * fresh["heads"] * fresh["queries"] * fresh["keys"]
     return Sample(
@@ -101,12 +77,7 @@ LATENT, VALUES, QUERY, HEAD_VALUES = 576.0, 512.0, 192.0, 128.0
 
 def mla(ops: Path) -> Iterator[tuple[Key, Sample]]:
     table = KernelTable(ops / "aiconfigurator_mla.csv.gz")
-    chip, engine, op, cache_type = (
-        chips(table),
-        table.text("backend"),
-        table.text("op"),
-        table.text("kv_cache_dtype"),
-    )
+    chip, engine, op, cache_type = (chips(table), table.text("backend"), table.text("op"), table.text("kv_cache_dtype"))
     batch, isl, heads, step, time = (table.number(c) for c in ("batch_size", "isl", "num_heads", "step", "latency"))
     hopper = np.isin(chip, ["h100", "h200"])
     slow = (chip == "a100") | (hopper & (engine == "sglang") & (cache_type == "fp8"))
@@ -135,12 +106,7 @@ def mla(ops: Path) -> Iterator[tuple[Key, Sample]]:
     yield (
         ("mla_prefill", "bf16"),
         _causal(
-            chip[rows],
-            engine[rows],
-            time[rows],
-            _prompts(batch[rows], isl[rows], heads[rows], np.full(rows.sum(), pair)),
-            moved,
-            "bf16",
+            chip[rows], engine[rows], time[rows], _prompts(batch[rows], isl[rows], heads[rows], np.full(rows.sum(), pair)), moved, "bf16"
         ),
     )
 
@@ -151,12 +117,7 @@ STATE_FLOPS, STATE_BYTES = 7.0, 4.0
 
 def scan(ops: Path) -> Iterator[tuple[Key, Sample]]:
     table = KernelTable(ops / "aiconfigurator_linear_attn_sparse.csv.gz")
-    chip, engine, kernel, phase = (
-        chips(table),
-        table.text("backend"),
-        table.text("kernel_source"),
-        table.text("phase"),
-    )
+    chip, engine, kernel, phase = (chips(table), table.text("backend"), table.text("kernel_source"), table.text("phase"))
     names = ("batch_size", "seq_len", "num_k_heads", "num_v_heads", "head_k_dim", "head_v_dim", "latency")
     batch, length, kh, vh, dk, dv, time = (table.number(c) for c in names)
     state = vh * dk * dv

@@ -7,14 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .kernel_rows import (
-    KernelTable,
-    Key,
-    Sample,
-    chips,
-    peak_of,
-    per_chip,
-)
+from .kernel_rows import KernelTable, Key, Sample, chips, peak_of, per_chip
 
 GEMM = {
     "bfloat16": ("bf16", "bf16", 2.0, 2.0),
@@ -64,22 +57,8 @@ EXPERTS = {
 
 def experts(ops: Path) -> Iterator[tuple[Key, Sample]]:
     table = KernelTable(ops / "aiconfigurator_moe.csv.gz")
-    chip, engine, kind, kernel = (
-        chips(table),
-        table.text("backend"),
-        table.text("moe_dtype"),
-        table.text("kernel_source"),
-    )
-    names = (
-        "num_tokens",
-        "hidden_size",
-        "inter_size",
-        "topk",
-        "num_experts",
-        "moe_tp_size",
-        "moe_ep_size",
-        "latency",
-    )
+    chip, engine, kind, kernel = (chips(table), table.text("backend"), table.text("moe_dtype"), table.text("kernel_source"))
+    names = ("num_tokens", "hidden_size", "inter_size", "topk", "num_experts", "moe_tp_size", "moe_ep_size", "latency")
     tokens, d_model, width, top_k, n, tp, ep, time = (table.number(c) for c in names)
     cutlass = np.array(["flashinfer_cutlass" in k and "_fp8moe" not in k for k in kernel])
     fallback = cutlass | (kernel == "sglang_fused_moe_triton")
@@ -115,9 +94,7 @@ def experts(ops: Path) -> Iterator[tuple[Key, Sample]]:
 
 def elementwise(ops: Path) -> Iterator[tuple[Key, Sample]]:
     table = KernelTable(ops / "vidur_compute_profile.csv.gz")
-    tokens, d_model, width, tp = (
-        table.number(c) for c in ("num_tokens", "n_embd", "n_expanded_embd", "num_tensor_parallel_workers")
-    )
+    tokens, d_model, width, tp = (table.number(c) for c in ("num_tokens", "n_embd", "n_expanded_embd", "num_tensor_parallel_workers"))
     gated = np.where(table.text("use_gated_mlp") == "True", 3.0, 2.0)
     parts = {
         "input_layernorm": 2 * tokens * d_model * 2,
@@ -132,9 +109,6 @@ def elementwise(ops: Path) -> Iterator[tuple[Key, Sample]]:
             chip=chip,
             engine=np.repeat(list(parts), len(tokens)),
             seconds=np.concatenate([table.number(f"time_stats.{name}.median") for name in parts]) * 1e-3,
-            given={
-                "bytes": np.concatenate(list(parts.values())),
-                "bandwidth": per_chip(chip, lambda x: x.hbm_bandwidth),
-            },
+            given={"bytes": np.concatenate(list(parts.values())), "bandwidth": per_chip(chip, lambda x: x.hbm_bandwidth)},
         ),
     )

@@ -8,15 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .kernel_rows import (
-    Column,
-    KernelTable,
-    Key,
-    Sample,
-    chips,
-    first,
-    per_chip,
-)
+from .kernel_rows import Column, KernelTable, Key, Sample, chips, first, per_chip
 
 
 def all_reduce(ops: Path) -> Iterator[tuple[Key, Sample]]:
@@ -33,11 +25,7 @@ def all_reduce(ops: Path) -> Iterator[tuple[Key, Sample]]:
                 chip=chip[rows],
                 engine=engine[rows],
                 seconds=time[rows] * 1e-3,
-                given={
-                    "size": size[rows],
-                    "devices": devices[rows],
-                    "rate": per_chip(chip[rows], lambda x: x.scaleup_bandwidth),
-                },
+                given={"size": size[rows], "devices": devices[rows], "rate": per_chip(chip[rows], lambda x: x.scaleup_bandwidth)},
             ),
         )
 
@@ -82,10 +70,7 @@ def all_to_all(ops: Path) -> Iterator[tuple[Key, Sample]]:
     low_there, low_back = table.number("dispatch_avg_t_us"), table.number("combine_avg_t_us")
     far = between & (chip == "h100")  # the tables of h200 repeat these
     inside: dict[str, Ways] = {
-        "deepep_normal": [
-            *both(normal & ~between, spread, there, back),
-            (other, values * spread * width, latency * 1e-6),
-        ],
+        "deepep_normal": [*both(normal & ~between, spread, there, back), (other, values * spread * width, latency * 1e-6)],
         "deepep_low_latency": both(low & ~between, top_k, low_there, low_back),
         "nvlink": [(direct, values * np.minimum(top_k, devices) * width, latency * 1e-3)],
     }
@@ -104,10 +89,6 @@ def all_to_all(ops: Path) -> Iterator[tuple[Key, Sample]]:
                 chip=chip[rows],
                 engine=engine[rows],
                 seconds=np.concatenate([time[rows] for rows, _, time in ways]),
-                given={
-                    "size": np.concatenate([size[rows] for rows, size, _ in ways]),
-                    "devices": devices[rows],
-                    "rate": rate,
-                },
+                given={"size": np.concatenate([size[rows] for rows, size, _ in ways]), "devices": devices[rows], "rate": rate},
             ),
         )

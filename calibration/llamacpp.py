@@ -27,9 +27,23 @@ from .kernel_rows import default_data
 Column = NDArray[np.float64]
 START, WIDTH = np.log([0.85, 6e-6, 0.5, 0.95]), np.array([0.3, 0.8, 0.5, 0.1])
 NOISE, LOSS_SCALE = 0.1, 0.15
-APPLE = {"mit-m1max-gemv": None, "m5-7b": ("Llama-2-7B", "Q4_0"), "m4mini-8b": ("Llama-3-8B", "Q4_K_M"),
-         "m1max-8b": ("Llama-3-8B", "Q4_K_M")}  # fmt: skip
+APPLE = {
+    "mit-m1max-gemv": None,
+    "m5-7b": ("Llama-2-7B", "Q4_0"),
+    "m4mini-8b": ("Llama-3-8B", "Q4_K_M"),
+    "m1max-8b": ("Llama-3-8B", "Q4_K_M"),
+}
 """Published figures of Apple chips, by id, as model and format."""
+
+
+HEAD = (
+    "# Shares of bandwidth and peak, and seconds between kernels, of llama.cpp with one sequence, by class of",
+    "# device. Written by `python -m calibration.llamacpp`. median, unseen: absolute error of decoding",
+    "# on the fitted rows, and on devices left out.",
+    'source = "XiongjieDai/GPU-Benchmarks-on-LLM-Inference aa72e0ec86 (2024-05); ggml-org/llama.cpp, normiebench issues for Apple chips"',
+    'date = "2026-11-25"',
+)
+"""What the file opens with."""
 
 
 def main() -> None:
@@ -50,20 +64,17 @@ def main() -> None:
 
     def solve(some: list[dict[str, str]]) -> Column:
         best = least_squares(
-            lambda x: np.concatenate([errors(x, some) / NOISE, (x - START) / WIDTH]), START, loss="soft_l1",
-            f_scale=LOSS_SCALE / NOISE, diff_step=1e-3, max_nfev=20,
-        )  # fmt: skip
+            lambda x: np.concatenate([errors(x, some) / NOISE, (x - START) / WIDTH]),
+            START,
+            loss="soft_l1",
+            f_scale=LOSS_SCALE / NOISE,
+            diff_step=1e-3,
+            max_nfev=20,
+        )
         found: Column = best.x
         return found
 
-    lines = [
-        "# Shares of bandwidth and peak, and seconds between kernels, of llama.cpp with one sequence, by class of",
-        "# device. Written by `python -m calibration.llamacpp`. median, unseen: absolute error of decoding",
-        "# on the fitted rows, and on devices left out.",
-        'source = "XiongjieDai/GPU-Benchmarks-on-LLM-Inference aa72e0ec86 (2024-05); ggml-org/llama.cpp and'
-        ' normiebench issues for Apple chips"',
-        'date = "2026-11-25"',
-    ]
+    lines = list(HEAD)
     for name in CLASSES:
         own = [r for r in rows if class_of(catalog.machine(r["gpu"])) == name]
         decode = [r for r in own if r["metric"].startswith("decode")]
@@ -78,11 +89,16 @@ def main() -> None:
         compute = float(np.exp(solve(prompt)[2])) if prompt else float(np.exp(START[2]))
         print(f"{name}: {len(decode)} rows, median {np.median(seen):.3f}, devices left out {np.median(unseen):.3f}")
         lines += [
-            "", f"[{name}]", f"memory_share = {min(np.exp(x[0]), 1.0):.4g}", f"launch = {np.exp(x[1]):.4g}",
-            f"compute_share = {min(compute, 1.0):.4g}", f"packed = {np.exp(x[3]):.4g}",
-            f"points = {len(decode)}", f"median = {np.median(seen):.3f}",
+            "",
+            f"[{name}]",
+            f"memory_share = {min(np.exp(x[0]), 1.0):.4g}",
+            f"launch = {np.exp(x[1]):.4g}",
+            f"compute_share = {min(compute, 1.0):.4g}",
+            f"packed = {np.exp(x[3]):.4g}",
+            f"points = {len(decode)}",
+            f"median = {np.median(seen):.3f}",
             f"unseen = {np.median(unseen):.3f}",
-        ]  # fmt: skip
+        ]
     (shipped.FITTED / "llamacpp.toml").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
@@ -97,8 +113,15 @@ def _rows(folder: Path) -> list[dict[str, str]]:
         for one in csv.DictReader(file):
             known = APPLE.get(one["id"])
             if known:
-                rows.append({"gpu": one["hardware"], "model": known[0], "quant": known[1], "value": one["value"],
-                             "metric": "decode_tok_s (128 generated, batch 1)"})  # fmt: skip
+                rows.append(
+                    {
+                        "gpu": one["hardware"],
+                        "model": known[0],
+                        "quant": known[1],
+                        "value": one["value"],
+                        "metric": "decode_tok_s (128 generated, batch 1)",
+                    }
+                )
     return rows
 
 

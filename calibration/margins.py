@@ -38,10 +38,7 @@ JUDGED = {
 """What no open list can fit: its noise, a deviation of logarithms, and why. None has a bias."""
 
 MAKER = {
-    "dearer": (
-        0.7,
-        "judged: DeepSeek put its list at 6.5 times its cost; the only seller need not meet a rival's price",
-    ),
+    "dearer": (0.7, "judged: DeepSeek put its list at 6.5 times its cost; the only seller need not meet a rival's price"),
     "spread": (0.9, "judged: from half to ten times a host's usual markup"),
 }
 """Makers of closed models: logarithms beyond a host's level, spread of their common markup, and why."""
@@ -79,19 +76,11 @@ def cases(lists: Sequence[OpenList]) -> list[Case]:
     found = []
     for i, one in enumerate(lists):
         t = one.truth
-        known = {"active_params": t.active_params, "total_params": t.total_params, "kv_bytes": t.kv_bytes,
-                 "layers": t.layers}  # fmt: skip
+        known = {"active_params": t.active_params, "total_params": t.total_params, "kv_bytes": t.kv_bytes, "layers": t.layers}
         draws = draw(DRAWS, np.random.default_rng(i), known)
         seen = [o for o in observations(one.prices) if o.name in FITTED]
         weight = draws.log_weight - np.logaddexp.reduce(draws.log_weight)
-        found.append(
-            Case(
-                residuals=residuals(seen, draws, PLAIN),
-                log_weight=weight,
-                truth=t,
-                counts=1 / of_model[t.architecture],
-            )
-        )
+        found.append(Case(residuals=residuals(seen, draws, PLAIN), log_weight=weight, truth=t, counts=1 / of_model[t.architecture]))
     return found
 
 
@@ -118,8 +107,7 @@ def unpacked(x: NDArray[np.float64]) -> Margins:
         level=float(x[0]),
         spread=float(np.exp(x[1])),
         bias={"input": 0.0, "cache_read": float(x[2]), "output": float(x[3])},
-        noise=dict(zip(FITTED, np.exp(x[4:7]).tolist(), strict=True))
-        | {k: noise for k, (noise, _) in JUDGED.items()},
+        noise=dict(zip(FITTED, np.exp(x[4:7]).tolist(), strict=True)) | {k: noise for k, (noise, _) in JUDGED.items()},
         sparsity=float(x[7]),
         output_size=float(x[8]),
     )

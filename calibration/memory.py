@@ -114,15 +114,9 @@ def main() -> None:
             lines += ["", f'[{engine}."{since}"]']
             both = zip(UNKNOWN, x, strict=True)
             lines += [f"{c.name} = {v:g}" for c, v in both if (c.engine, c.since) == (engine, since)]
-    lines += [
-        "",
-        "# Room of each log, predicted less logged, GiB: with its model in the fit and left out of it.",
-        "[score]",
-    ]
+    lines += ["", "# Room of each log, predicted less logged, GiB: with its model in the fit and left out of it.", "[score]"]
     print(f"{'log':5} {'engine':14} {'logged':>7} {'fitted':>7} {'error':>7} {'left out':>8}")
-    apart = {
-        name: solve([r for r in rows if r.model.name != name]) for name in dict.fromkeys(r.model.name for r in rows)
-    }
+    apart = {name: solve([r for r in rows if r.model.name != name]) for name in dict.fromkeys(r.model.name for r in rows)}
     for log in rows:
         own = (found(log, changed(log, x)).room - log.room) / GIB
         out = (found(log, changed(log, list(apart[log.model.name]))).room - log.room) / GIB

@@ -164,10 +164,7 @@ def _works(it: Loop, layout: Layout) -> tuple[Pass, Pass]:
     micro, fresh = np.maximum(it.inside / layout.pp, 1.0), it.fresh
     isl, osl = it.lengths
     decode = Pass(decode=micro, context=isl + osl / 2)
-    mixed = Pass(
-        decode=micro, context=isl + osl / 2, prefill=s.carried, prompt=isl, prompt_cached=isl - fresh,
-        busiest=s.chunk / s.carried,
-    )  # fmt: skip
+    mixed = Pass(decode=micro, context=isl + osl / 2, prefill=s.carried, prompt=isl, prompt_cached=isl - fresh, busiest=s.chunk / s.carried)
     return decode, mixed
 
 

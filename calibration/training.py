@@ -65,13 +65,7 @@ def main() -> None:
         *_table("framework.megatron-bridge", bridge | more),
     ]
     for source, models, given in (*halves, *families):
-        body += [
-            "[[held_out]]",
-            f'source = "{source}"',
-            f"models = {_names(models)}",
-            *_inline("constants", given),
-            "",
-        ]
+        body += ["[[held_out]]", f'source = "{source}"', f"models = {_names(models)}", *_inline("constants", given), ""]
     place.write_text("\n".join([*head, *body]), encoding="utf-8")
     known.fitted.cache_clear()
     known._raw.cache_clear()
@@ -135,14 +129,9 @@ def _vtrain(rows: list[dict[str, str]]) -> tuple[Constants, list[tuple[str, list
     return _best(_runs(rows, "vTrain", "iteration_time"), grid), held
 
 
-def _routed(
-    rows: list[dict[str, str]], clocks: Constants, bridge: Constants
-) -> tuple[Constants, list[tuple[str, list[str], Constants]]]:
+def _routed(rows: list[dict[str, str]], clocks: Constants, bridge: Constants) -> tuple[Constants, list[tuple[str, list[str], Constants]]]:
     paper, metric = "Megatron-Bridge", "tokens_per_s_per_gpu"
-    grid = {
-        "routed_layer": [2e-3, 4e-3, 6e-3, 8e-3, 10e-3],
-        "experts": [0.3, 0.4, 0.5, 0.6, 0.8, 1.0],
-    }
+    grid = {"routed_layer": [2e-3, 4e-3, 6e-3, 8e-3, 10e-3], "experts": [0.3, 0.4, 0.5, 0.6, 0.8, 1.0]}
     held = []
     for own, other in (BETWEEN, BETWEEN[::-1]):
         best = _best(_runs(rows, paper, metric, other), grid, **clocks, **bridge)
@@ -163,26 +152,35 @@ def _scores(scored: Sequence[AnsweredRow], rows: list[dict[str, str]]) -> list[s
     plain = np.array([found(run, given).seconds / measured - 1 for run, _, measured in some])
     lines = [
         "# vTrain with nothing fitted at all (no host).",
-        "[zero_shot.vTrain]", f"mape = {np.abs(plain).mean():.3f}", f"bias = {np.median(plain):.3f}", "",
+        "[zero_shot.vTrain]",
+        f"mape = {np.abs(plain).mean():.3f}",
+        f"bias = {np.median(plain):.3f}",
+        "",
         "# Errors of a step's seconds (bias: signed median) and of memory; nothing is fitted on a row's own model.",
         "",
-    ]  # fmt: skip
+    ]
     for line in by_source(scored):
         e = line.errors
         print(f"{line.source:24s} {line.quantity:7s} n {e.n:5d} bias {e.bias:+.3f} MAPE {e.mape:.3f} p90 {e.p90:.3f}")
         lines += [
-            "[[score]]", f'source = "{line.source}"', f'quantity = "{line.quantity}"', f"rows = {line.rows}",
-            f"n = {e.n}", f"bias = {e.bias:.4f}", f"mape = {e.mape:.4f}", f"median = {e.median:.4f}",
-            f"p90 = {e.p90:.4f}", f"within_20 = {e.within_20:.4f}", "",
-        ]  # fmt: skip
+            "[[score]]",
+            f'source = "{line.source}"',
+            f'quantity = "{line.quantity}"',
+            f"rows = {line.rows}",
+            f"n = {e.n}",
+            f"bias = {e.bias:.4f}",
+            f"mape = {e.mape:.4f}",
+            f"median = {e.median:.4f}",
+            f"p90 = {e.p90:.4f}",
+            f"within_20 = {e.within_20:.4f}",
+            "",
+        ]
     return lines
 
 
 def _intervals(scored: Sequence[AnsweredRow]) -> list[str]:
     """5 % and 95 % of measured over predicted, for each source from all others; "all" from every source."""
-    lines = [
-        "# 5 % and 95 % of measured over predicted from the errors of all other sources, which weigh the same each."
-    ]
+    lines = ["# 5 % and 95 % of measured over predicted from the errors of all other sources, which weigh the same each."]
     for quantity in ("step", "memory"):
         ratios: dict[str, list[float]] = {}
         for a in scored:
@@ -195,8 +193,7 @@ def _intervals(scored: Sequence[AnsweredRow]) -> list[str]:
             if not others:
                 continue
             low, high = _weighted(others)
-            lines += [f'[interval.{quantity}."{source}"]', f"low = {low:.4f}", f"high = {high:.4f}",
-                      f"sources = {len(others)}", ""]  # fmt: skip
+            lines += [f'[interval.{quantity}."{source}"]', f"low = {low:.4f}", f"high = {high:.4f}", f"sources = {len(others)}", ""]
     return lines
 
 

@@ -14,6 +14,4 @@ DATA = Path(os.environ.get("RACKMATH_DATA") or HERE.parents[1] / "shared" / "dat
 CONFIGS = DATA / "hf_configs"
 RECORDED: dict[str, Any] = json.loads((HERE / "against" / "transformers_counts.json").read_text())
 
-needs_configs = pytest.mark.skipif(
-    not CONFIGS.is_dir(), reason=f"needs the raw config files in {CONFIGS} (set RACKMATH_DATA)"
-)
+needs_configs = pytest.mark.skipif(not CONFIGS.is_dir(), reason=f"needs the raw config files in {CONFIGS} (set RACKMATH_DATA)")

@@ -147,10 +147,13 @@ def test_a_fleet_is_explained() -> None:
     assert fleet is not None
     assert wrong(tree) == []
     for name, value in (
-        ("devices paid for", fleet.billed), ("dollars a month", fleet.month_dollars), ("replicas", fleet.replicas),
-        ("power at the facility", fleet.power), ("joules per token", fleet.joules_per_token),
+        ("devices paid for", fleet.billed),
+        ("dollars a month", fleet.month_dollars),
+        ("replicas", fleet.replicas),
+        ("power at the facility", fleet.power),
+        ("joules per token", fleet.joules_per_token),
         ("utilisation of all replicas", fleet.utilisation),
-    ):  # fmt: skip
+    ):
         last = [n for n in tree.walk() if n.name == name][-1]
         assert last.value == pytest.approx(float(value))
         assert last.formula
@@ -170,9 +173,17 @@ def test_mixed_steps_and_waiting_are_formulas(batch: int, isl: int) -> None:
     no = np.zeros(0)
     none = Front(interactivity=no, tput_per_gpu=no, blended_mtok=no, ttft=no, batch=no, labels=())
     found = Planned(
-        question=q, objectives=Objectives(), best=best, runner_up=None, runner_up_why="", nearest=None, reasons=(),
-        by_price=none, by_throughput=none, evaluated=1,
-    )  # fmt: skip
+        question=q,
+        objectives=Objectives(),
+        best=best,
+        runner_up=None,
+        runner_up_why="",
+        nearest=None,
+        reasons=(),
+        by_price=none,
+        by_throughput=none,
+        evaluated=1,
+    )
     tree = plan_terms.plan(PlanAnswer(answer=found, fleet=None, notes=()))
     assert wrong(tree) == []
     mixed = node(tree, "mixed share")
@@ -291,9 +302,7 @@ def test_an_engine_of_ones_own_is_named(tmp_path: Path, monkeypatch: pytest.Monk
     (tmp_path / "engines").mkdir()
     text = 'base = "vllm 0.15.1"\n[factors]\nstep = 1.5\nmemory = 0.9\n[source]\nfile = "runs.json"\n'
     (tmp_path / "engines" / "ours.toml").write_text(text)
-    base, own = (
-        rackmath.forward("meta-llama/Llama-3.1-8B", on="h100", engine=e).explain() for e in ("vllm 0.15.1", "ours")
-    )
+    base, own = (rackmath.forward("meta-llama/Llama-3.1-8B", on="h100", engine=e).explain() for e in ("vllm 0.15.1", "ours"))
     assert wrong(own) == []
     assert (node(own, "step overhead").value or 0) == pytest.approx(1.5 * (node(base, "step overhead").value or 0))
     factor = node(own, "factor of ours")

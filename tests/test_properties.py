@@ -42,26 +42,33 @@ def models(draw: st.DrawFn) -> Model:
         {**gqa, "window": draw(st.sampled_from([128, 4096]))},
         {**gqa, "chunk": 8192},
         {
-            "kind": "mla", "n_heads": 16, "q_lora_rank": 512, "kv_lora_rank": 256, "qk_nope_head_dim": 64,
-            "qk_rope_head_dim": 32, "v_head_dim": 64,
+            "kind": "mla",
+            "n_heads": 16,
+            "q_lora_rank": 512,
+            "kv_lora_rank": 256,
+            "qk_nope_head_dim": 64,
+            "qk_rope_head_dim": 32,
+            "v_head_dim": 64,
         },
         {
-            "kind": "mla", "n_heads": 16, "kv_lora_rank": 256, "qk_nope_head_dim": 64, "qk_rope_head_dim": 32,
-            "v_head_dim": 64, "top_k": 512, "index_n_heads": 8, "index_head_dim": 64,
+            "kind": "mla",
+            "n_heads": 16,
+            "kv_lora_rank": 256,
+            "qk_nope_head_dim": 64,
+            "qk_rope_head_dim": 32,
+            "v_head_dim": 64,
+            "top_k": 512,
+            "index_n_heads": 8,
+            "index_head_dim": 64,
         },
-    ]  # fmt: skip
+    ]
     n_experts = draw(st.sampled_from([8, 64, 256]))
     ffns = [
         {"kind": "mlp", "d_ff": 4 * d_model},
-        {"kind": "moe", "n_experts": n_experts, "top_k": draw(st.integers(1, 8)), "d_expert": 1024,
-         "n_shared": 1, "d_shared": 1024},
-    ]  # fmt: skip
+        {"kind": "moe", "n_experts": n_experts, "top_k": draw(st.integers(1, 8)), "d_expert": 1024, "n_shared": 1, "d_shared": 1024},
+    ]
     groups = [
-        {
-            "count": draw(st.integers(1, 60)),
-            "mixer": draw(st.sampled_from(mixers)),
-            "ffn": draw(st.sampled_from(ffns)),
-        }
+        {"count": draw(st.integers(1, 60)), "mixer": draw(st.sampled_from(mixers)), "ffn": draw(st.sampled_from(ffns))}
         for _ in range(draw(st.integers(1, 2)))
     ]
     return build({"name": "random", "d_model": d_model, "vocab": 32000, "groups": groups})
@@ -90,15 +97,9 @@ def machines(draw: st.DrawFn) -> Machine:
 
 
 traffics = st.builds(
-    Traffic,
-    isl=st.floats(1, 2e5),
-    osl=st.floats(1, 2e4),
-    cached=st.sampled_from([0.0, 0.5, 1.0]),
-    utilisation=st.floats(0.05, 1),
+    Traffic, isl=st.floats(1, 2e5), osl=st.floats(1, 2e4), cached=st.sampled_from([0.0, 0.5, 1.0]), utilisation=st.floats(0.05, 1)
 )
-precisions = st.sampled_from(
-    [Precision.uniform("bf16"), Precision.uniform("fp8", kv="fp8"), Precision.uniform("nvfp4")]
-)
+precisions = st.sampled_from([Precision.uniform("bf16"), Precision.uniform("fp8", kv="fp8"), Precision.uniform("nvfp4")])
 batches = st.integers(1, 20_000).map(float)
 
 
@@ -144,9 +145,14 @@ def test_a_pass_lies_between_bound_and_sums(model, machine, precision, batch, co
 
 
 @given(
-    models(), machines(), precisions, traffics, batches, st.integers(0, 10_000),
+    models(),
+    machines(),
+    precisions,
+    traffics,
+    batches,
+    st.integers(0, 10_000),
     st.sampled_from(["hbm_bandwidth", "scaleup_bandwidth", "scaleout_bandwidth", "peak_bf16", "peak_fp8"]),
-)  # fmt: skip
+)
 def test_more_of_anything_never_slows_a_pass(model, machine, precision, traffic, batch, pick, what):
     layout = _some_layout(model, machine, pick)
     better = dataclasses.replace(machine, **{what: getattr(machine, what) * 1.7})
@@ -157,32 +163,25 @@ def test_more_of_anything_never_slows_a_pass(model, machine, precision, traffic,
     assert fast.bound <= slow.bound * ROUNDING
 
 
-BETTER = st.sampled_from(
-    ["hbm_bandwidth", "peaks", "scaleup_bandwidth", "scaleout_bandwidth", "scaleup_latency", "scaleout_latency"]
-)
+BETTER = st.sampled_from(["hbm_bandwidth", "peaks", "scaleup_bandwidth", "scaleout_bandwidth", "scaleup_latency", "scaleout_latency"])
 FACTORS = st.floats(1.05, 3)
 
 
 def _better(machine: Machine, what: str, factor: float) -> Machine:
     """The machine with one of its numbers better by a factor: a latency lower, everything else higher."""
     if what == "peaks":
-        changed = {
-            name: getattr(machine, name) * factor for name in ("peak_bf16", "peak_fp8", "peak_fp4", "peak_int8")
-        }
+        changed = {name: getattr(machine, name) * factor for name in ("peak_bf16", "peak_fp8", "peak_fp4", "peak_int8")}
     else:
         changed = {what: getattr(machine, what) * (1 / factor if what.endswith("latency") else factor)}
     return dataclasses.replace(machine, **changed)
 
 
 @given(models(), machines(), precisions, traffics, batches, st.integers(0, 10_000), BETTER, FACTORS)
-def test_at_a_fixed_batch_only_the_wait_for_a_step_can_grow(
-    m, machine, precision, traffic, batch, pick, what, factor
-):
+def test_at_a_fixed_batch_only_the_wait_for_a_step_can_grow(m, machine, precision, traffic, batch, pick, what, factor):
     """Rates, steps, line and own chunks never worsen; the wait for a step by at most half of what a chunk adds."""
     layout = _some_layout(m, machine, pick)
     a, b = (
-        steady(Replica(m, on, precision, layout, TYPICAL, EFFICIENCY), traffic, batch)
-        for on in (machine, _better(machine, what, factor))
+        steady(Replica(m, on, precision, layout, TYPICAL, EFFICIENCY), traffic, batch) for on in (machine, _better(machine, what, factor))
     )
     for name in ("tpot", "service", "wait", "wait_median", "tpot_bound", "ttft_bound"):
         assert getattr(b, name) <= getattr(a, name) * ROUNDING, name
@@ -202,9 +201,7 @@ def test_at_a_fixed_rate_no_token_comes_later(m, machine, precision, isl, osl, b
     on, low, high = _better(machine, what, factor), 1e-9, batch
     for _ in range(45):
         middle = math.sqrt(low * high)
-        rate = steady(
-            Replica(m, on, precision, layout, TYPICAL, EFFICIENCY), traffic, middle, bounds=False
-        ).request_rate
+        rate = steady(Replica(m, on, precision, layout, TYPICAL, EFFICIENCY), traffic, middle, bounds=False).request_rate
         low, high = (middle, high) if rate < a.request_rate else (low, middle)
     b = steady(Replica(m, on, precision, layout, TYPICAL, EFFICIENCY), traffic, high)
     assert b.request_rate == pytest.approx(a.request_rate, rel=1e-6)
@@ -216,16 +213,10 @@ def test_at_a_fixed_rate_no_token_comes_later(m, machine, precision, isl, osl, b
 def test_a_scalar_call_equals_its_row_of_the_column_call(model, machine, precision, traffic, tried):
     every = layouts(model, machine, machine.n_devices)
     rows = np.arange(len(tried)) % len(np.asarray(every.tp))
-    columns = steady(
-        Replica(model, machine, precision, take(every, rows), TYPICAL, EFFICIENCY),
-        traffic,
-        np.array(tried, dtype=float),
-    )
+    columns = steady(Replica(model, machine, precision, take(every, rows), TYPICAL, EFFICIENCY), traffic, np.array(tried, dtype=float))
     priced = cost(columns, machine, traffic)
     for i, batch in enumerate(tried):
-        one = steady(
-            Replica(model, machine, precision, take(every, int(rows[i])), TYPICAL, EFFICIENCY), traffic, batch
-        )
+        one = steady(Replica(model, machine, precision, take(every, int(rows[i])), TYPICAL, EFFICIENCY), traffic, batch)
         for whole, single in ((columns, one), (priced, cost(one, machine, traffic))):
             for name, value in _numbers(single).items():
                 column = whole
@@ -240,9 +231,8 @@ def test_passes_that_only_decode_or_only_prefill_may_stand_in_one_column(model, 
     layout = _some_layout(model, machine, pick)
     decode, prefill = np.array([64.0, 64.0, 0.0]), np.array([0.0, 512.0, 512.0])
     both = forward(
-        model, machine, precision, layout, Pass(decode=decode, context=1000.0, prefill=prefill, prompt=700.0),
-        calibrated("hopper"),
-    )  # fmt: skip
+        model, machine, precision, layout, Pass(decode=decode, context=1000.0, prefill=prefill, prompt=700.0), calibrated("hopper")
+    )
     for i in range(3):
         work = Pass(decode=float(decode[i]), context=1000.0, prefill=float(prefill[i]), prompt=700.0)
         one = forward(model, machine, precision, layout, work, calibrated("hopper"))
@@ -257,9 +247,7 @@ def test_the_three_charges_sum_to_the_whole(model, machine, precision, traffic, 
     s = steady(Replica(model, machine, precision, layout, TYPICAL, EFFICIENCY), traffic, batch)
     c = cost(s, machine, traffic)
     fresh = max(traffic.isl * (1 - traffic.cached), 1.0)
-    charged = (
-        c.input_mtok * fresh + c.cache_read_mtok * traffic.isl * traffic.cached + c.output_mtok * traffic.osl
-    ) / 1e6
+    charged = (c.input_mtok * fresh + c.cache_read_mtok * traffic.isl * traffic.cached + c.output_mtok * traffic.osl) / 1e6
     assert charged == pytest.approx(float(c.request), rel=1e-6)
 
 
@@ -268,10 +256,7 @@ def test_iteration_on_concurrency_closes(model, machine, precision, concurrency,
     layout = _some_layout(model, machine, pick)
     traffic = Traffic(isl=1000, osl=500)
     s = at_concurrency(
-        Replica(model, machine, precision, layout, Engine(memory_share=0.95), EFFICIENCY),
-        traffic,
-        float(concurrency),
-        rounds=60,
+        Replica(model, machine, precision, layout, Engine(memory_share=0.95), EFFICIENCY), traffic, float(concurrency), rounds=60
     )
     if s.keeps_pace:
         assert float(s.concurrency) == pytest.approx(concurrency, rel=0.02)
@@ -322,10 +307,13 @@ def test_a_cut_model_keeps_all_its_weights(model, precision, tp):
 def test_parameters_are_counted_once():
     model = build(
         {
-            "name": "m", "d_model": 8, "vocab": 10, "tied_embeddings": True,
+            "name": "m",
+            "d_model": 8,
+            "vocab": 10,
+            "tied_embeddings": True,
             "groups": [{"count": 2, "mixer": {"kind": "gqa", "n_heads": 2}, "ffn": {"kind": "mlp", "d_ff": 16}}],
         }
-    )  # fmt: skip
+    )
     counted = parameters(model)
     assert counted["embedding"] == 80
     assert counted["head"] == 0

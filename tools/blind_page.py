@@ -35,13 +35,34 @@ def found() -> Blind:
 def verdicts() -> str:
     """Coverage, sharpness and rank by half and unknown."""
     rows = [
-        (f"**{v.half}**", JUDGED[v.unknown], str(v.models), str(v.lists), f"{v.coverage * 100:.0f} %",
-         f"{v.sharpness:.2f}", f"{v.bits:.2f}", f"{v.rank:.2f}", f"{v.prior_rank:.2f}", f"{v.spread:.2f}x",
-         f"{v.prior_spread:.2f}x")
+        (
+            f"**{v.half}**",
+            JUDGED[v.unknown],
+            str(v.models),
+            str(v.lists),
+            f"{v.coverage * 100:.0f} %",
+            f"{v.sharpness:.2f}",
+            f"{v.bits:.2f}",
+            f"{v.rank:.2f}",
+            f"{v.prior_rank:.2f}",
+            f"{v.spread:.2f}x",
+            f"{v.prior_spread:.2f}x",
+        )
         for v in sorted(found().verdicts, key=lambda v: v.half == "chosen")
-    ]  # fmt: skip
-    heads = ("half", "unknown", "models", "lists", "90 % interval holds", "width over the prior's", "bits",
-             "rank with the truth", "output price's own rank", "off by", "guessing the middle")  # fmt: skip
+    ]
+    heads = (
+        "half",
+        "unknown",
+        "models",
+        "lists",
+        "90 % interval holds",
+        "width over the prior's",
+        "bits",
+        "rank with the truth",
+        "output price's own rank",
+        "off by",
+        "guessing the middle",
+    )
     return (
         f"\n{table(heads, rows, 2)}\nEach model counts once. *Width*: of the interval over the prior's, in"
         " logarithms; *rank*: Spearman's correlation of the middle over models; *off by*: the median factor from the"
@@ -62,8 +83,7 @@ def finding() -> str:
         if v.bits < LITTLE:
             gives = f"prices say little ({v.bits:.2f} bits)"
         lines.append(
-            f"- **{JUDGED[v.unknown].capitalize()}:** {gives}; {ranks}. Intervals hold the truth {fair}:"
-            f" {v.coverage * 100:.0f} %."
+            f"- **{JUDGED[v.unknown].capitalize()}:** {gives}; {ranks}. Intervals hold the truth {fair}: {v.coverage * 100:.0f} %."
         )
     return "\n**The finding**, on the reported half:\n\n" + "\n".join(lines) + "\n\n"
 

@@ -39,11 +39,7 @@ def page(name: str, answer: Answer) -> str:
     """The text of the page of a command."""
     head = "<!-- generated: python tools/command_pages.py -->\n\n"
     more = ROOT / "docs" / "concepts" / f"{name.partition(' ')[0]}.md"
-    see = (
-        f"How it is worked out, and what it rests on: [{more.stem}](../concepts/{more.name})."
-        if more.exists()
-        else ""
-    )
+    see = f"How it is worked out, and what it rests on: [{more.stem}](../concepts/{more.name})." if more.exists() else ""
     return head + docs.page(command(name), answer, see)
 
 
@@ -113,10 +109,7 @@ def faults(answers: Mapping[str, Answer]) -> Iterator[str]:
     if {one.name for one in PAGES.glob("*.md")} != {path(name).name for name in entries()}:
         yield "docs/commands does not hold a page for each command; run python tools/command_pages.py"
     known = json.loads(KEYS.read_text(encoding="utf-8"))
-    if (
-        any(known.get(name) != keys_of(answer) for name, answer in answers.items())
-        or known.keys() != entries().keys()
-    ):
+    if any(known.get(name) != keys_of(answer) for name, answer in answers.items()) or known.keys() != entries().keys():
         yield "docs/keys.json is not current; run python tools/command_pages.py"
     for name in unsaid_here():
         yield f"keys of {name} changed and CHANGELOG.md says nothing of it; add a line that names `{name}`"

@@ -18,22 +18,14 @@ TERMS = {"weights": "weights", "cache": "cache", "scratch": "scratch", "whole": 
 
 def table() -> str:
     """Predicted beside logged, GiB, with the signed error; what a row cannot say in its own words."""
-    lines = [
-        BEGIN, "", f"| log | engine | {' | '.join(TERMS.values())} | what stands in the way |",
-        f"|---|---|{'---|' * len(TERMS)}---|",
-    ]  # fmt: skip
-    lines += [
-        f"| {log.id}: {log.source} | {titles()[log.engine]} | {_cells(log)} | {log.why} |" for log in local_logs()
-    ]
+    lines = [BEGIN, "", f"| log | engine | {' | '.join(TERMS.values())} | what stands in the way |", f"|---|---|{'---|' * len(TERMS)}---|"]
+    lines += [f"| {log.id}: {log.source} | {titles()[log.engine]} | {_cells(log)} | {log.why} |" for log in local_logs()]
     return "\n".join([*lines, "", END])
 
 
 def _cells(log: LocalLog) -> str:
     found = [
-        f"{log.predicted[term]:.2f} / {log.logged[term]:.2f} ({_signed(log.errors[term])})"
-        if term in log.logged
-        else ""
-        for term in TERMS
+        f"{log.predicted[term]:.2f} / {log.logged[term]:.2f} ({_signed(log.errors[term])})" if term in log.logged else "" for term in TERMS
     ]
     return " | ".join(found)
 
@@ -47,14 +39,20 @@ def hosted() -> str:
     runs = host_runs()
     off = statistics.median(abs(run.error) for run in runs)
     lines = [
-        HOSTED, "", "| run | predicted | published | at most | |", "|---|---|---|---|---|",
+        HOSTED,
+        "",
+        "| run | predicted | published | at most | |",
+        "|---|---|---|---|---|",
         *(
             f"| {run.id}: {run.setting} ({run.source}) | {run.predicted:.1f} ({_signed(run.error)})"
             f" | {run.measured:g} | {run.bound:.0f} | {run.note} |"
             for run in runs
         ),
-        "", f"Tokens per second; off by {off:.0%} at the median.", "", END,
-    ]  # fmt: skip
+        "",
+        f"Tokens per second; off by {off:.0%} at the median.",
+        "",
+        END,
+    ]
     return "\n".join(lines)
 
 

@@ -16,9 +16,7 @@ def row(one: Law) -> str:
     numbers = ", ".join(f"{key} {float(value):.6g}" for key, value in one.coefficients.items())
     box = "; ".join(f"{WORDS[key]} {amount(low, key)} to {amount(high, key)}" for key, (low, high) in one.box.items())
     drawn = "yes" if one.sample is not None else "no"
-    return (
-        f"| `{one.name}` | {one.form} | {numbers} | {one.params} | {box} | {drawn} | {one.standing} | {one.source} |"
-    )
+    return f"| `{one.name}` | {one.form} | {numbers} | {one.params} | {box} | {drawn} | {one.standing} | {one.source} |"
 
 
 def table() -> str:

@@ -27,18 +27,12 @@ def row(machine: Machine) -> str:
     shown = f"{float(machine.hbm_capacity) / 2**30:.5g} GiB"
     memory = f"{show(machine.box, 'B')} | {shown} | {show(machine.hbm_bandwidth, 'B/s')}"  # type: ignore[arg-type]
     doubts = ", ".join(doubtful) if len(doubtful) < 9 else "most values"
-    return (
-        f"| `{machine.name}` | {machine.accelerator} | {machine.dies:g} | {peaks} | {memory} "
-        f"| {machine.domain:g} | {price} | {doubts} |"
-    )
+    return f"| `{machine.name}` | {machine.accelerator} | {machine.dies:g} | {peaks} | {memory} | {machine.domain:g} | {price} | {doubts} |"
 
 
 def table() -> str:
     """The generated part of the page."""
-    head = (
-        "| name | accelerator | dies | BF16 / FP8 / FP4 TFLOP/s | memory | driver shows | bandwidth | domain | $/h "
-        "| not verified |"
-    )
+    head = "| name | accelerator | dies | BF16 / FP8 / FP4 TFLOP/s | memory | driver shows | bandwidth | domain | $/h | not verified |"
     lines = [BEGIN, "", head, "|---|---|---|---|---|---|---|---|---|---|"]
     lines += [row(catalog.machine(name)) for name in catalog.devices()]
     lines += ["", "Presets:", "", "| name | devices | what differs |", "|---|---|---|"]

@@ -36,9 +36,7 @@ def table() -> str:
     for row in ROWS:
         names = ", ".join(f"`{name}`" for name in row["names"])
         lines.append(f"| {names} | {stored(row)} | {row['said']} |")
-    strategies = (
-        "tensor, channel, group, block; whole numbers of 1 to 8 bits, floating point of 4, 6, 8; 2:4 and masks"
-    )
+    strategies = "tensor, channel, group, block; whole numbers of 1 to 8 bits, floating point of 4, 6, 8; 2:4 and masks"
     lines.append(f"| `compressed-tensors` | by its groups | all strategies: {strategies}; targets, schemes by name |")
     algorithms = ", ".join(f"`{name.upper()}`" for name in FACTS["algorithms"])
     lines += ["", f"`quant_algo` and `quantized_layers` (ModelOpt, ModelSlim): {algorithms}.", ""]

@@ -39,13 +39,12 @@ MODEL, ON = "MODEL", "MACHINE"
 
 ON_A_MACHINE = {
     name: (name, MODEL, "--on", ON)
-    for name in ("batch", "cadence", "context", "forward", "memory", "modes", "pipeline", "plan", "quote", "racks",
-                 "tiers", "timeline")
+    for name in ("batch", "cadence", "context", "forward", "memory", "modes", "pipeline", "plan", "quote", "racks", "tiers", "timeline")
 } | {
     "speculate": ("speculate", MODEL, "--on", ON, "--draft", "ngram"),
     "train": ("train", MODEL, "--on", ON, "--tokens", "1T"),
     "design": ("design", "--quality-of", MODEL, "--traffic", "50M/s", "--on", ON),
-}  # fmt: skip
+}
 OF_A_MODEL = {"models": ("models", MODEL)}
 OF_A_MACHINE = {
     "machines": ("machines", ON),
@@ -74,17 +73,20 @@ SLOW = ("design", "quote", "plan", "cadence", "train")
 
 LENGTHS: dict[str, tuple[Any, ...]] = {}
 LENGTHS |= dict.fromkeys(("cadence", "modes", "plan", "quote"), (9_216, "--isl", "512", "--osl", "128"))
-LENGTHS |= dict.fromkeys(
-    ("batch", "forward", "memory", "pipeline", "speculate", "timeline"),
-    (8_192, "--context", "512"),
-)
+LENGTHS |= dict.fromkeys(("batch", "forward", "memory", "pipeline", "speculate", "timeline"), (8_192, "--context", "512"))
 LENGTHS |= {"racks": (4_096, "--context", "512"), "tiers": (33_792, "--context", "512")}
 """Tokens a command asks about by itself, and the words that shorten it for models made for less."""
 
 OF_A_VENDOR = {
-    "NVIDIA": "8xh100", "AMD": "8xmi300x", "Intel": "8xgaudi3", "Google": "8xtpu-v5p", "AWS": "trn2.48xlarge",
-    "Apple": "m4-max", "Cerebras": "cerebras-wse3", "Groq": "576xgroq-lpu",
-}  # fmt: skip
+    "NVIDIA": "8xh100",
+    "AMD": "8xmi300x",
+    "Intel": "8xgaudi3",
+    "Google": "8xtpu-v5p",
+    "AWS": "trn2.48xlarge",
+    "Apple": "m4-max",
+    "Cerebras": "cerebras-wse3",
+    "Groq": "576xgroq-lpu",
+}
 """The machine of each vendor that the whole scan takes; of a vendor not named here, its first one."""
 
 
@@ -222,10 +224,19 @@ def prepared(folder: Path) -> Iterator[None]:
     for name in ("rows.csv", "measured/serving/llamacpp_batch1_gpus_apple.csv"):
         (folder / name).write_text(text)
     result = {
-        "backend": "vllm", "model_id": "meta-llama/Llama-3.1-8B", "completed": 80, "failed": 0,
-        "num_prompts": 80, "total_input_tokens": 80_000, "total_output_tokens": 20_000, "median_ttft_ms": 90.0,
-        "mean_ttft_ms": 95.0, "median_tpot_ms": 9.0, "mean_tpot_ms": 9.1, "date": "20261124-101500",
-    }  # fmt: skip
+        "backend": "vllm",
+        "model_id": "meta-llama/Llama-3.1-8B",
+        "completed": 80,
+        "failed": 0,
+        "num_prompts": 80,
+        "total_input_tokens": 80_000,
+        "total_output_tokens": 20_000,
+        "median_ttft_ms": 90.0,
+        "mean_ttft_ms": 95.0,
+        "median_tpot_ms": 9.0,
+        "mean_tpot_ms": 9.1,
+        "date": "20261124-101500",
+    }
     runs = ({**result, "max_concurrency": users} for users in (4, 8))
     (folder / "runs.json").write_text("\n".join(map(json.dumps, runs)))
     before = {name: os.environ.get(name) for name in ("COLUMNS", "RACKMATH_HOME")}
@@ -244,8 +255,7 @@ def remembered() -> None:
     """Let each verb keep its last answer, so that the three forms of a question work it out once."""
     from rackmath import faces
 
-    for module in (import_module(f"rackmath.faces.{m.name}") for m in iter_modules(faces.__path__)
-                   if m.name.startswith("ask")):  # fmt: skip
+    for module in (import_module(f"rackmath.faces.{m.name}") for m in iter_modules(faces.__path__) if m.name.startswith("ask")):
         for name, verb in list(vars(module).items()):
             if callable(verb) and getattr(verb, "__module__", "") == module.__name__ and name.islower():
                 setattr(module, name, _remembering(verb))

@@ -67,9 +67,7 @@ def scores() -> str:
     for f in v.found:
         said = sum(a.answered for a in f.answers)
         what = f"**{f.kind.what}** (`{f.published.name}`)"
-        rows.append(
-            (what, "", f"**{len(f.answers):,}**", f"{said / len(f.answers) * 100:.0f} %", *[""] * (len(HEADS) - 2))
-        )
+        rows.append((what, "", f"**{len(f.answers):,}**", f"{said / len(f.answers) * 100:.0f} %", *[""] * (len(HEADS) - 2)))
         rows += [(one.mode, f"`{one.column}`", *cells(one.score)) for one in v.lines_of(f.published.name)]
     return f"\n{table(('file, mode', 'measured column', *HEADS), rows, 2)}\n{bounds(v)}\n"
 
@@ -98,24 +96,9 @@ def left() -> str:
     found = validate.left_out()
     if not found:
         return "\nNo fit has recorded such scores yet.\n\n"
-    heads = (
-        "held out in turn",
-        "rows of",
-        "quantity",
-        "n",
-        "bias",
-        "MAPE",
-        "median",
-        "p90",
-        "within 20 %",
-        "interval",
-    )
+    heads = ("held out in turn", "rows of", "quantity", "n", "bias", "MAPE", "median", "p90", "within 20 %", "interval")
     files = {"all": "both files"}
-    rows = [
-        (views.held_out_name(one["by"]), files.get(one["of"], one["of"]), *_left(one))
-        for one in found
-        if one["of"] in validate.POOLED
-    ]
+    rows = [(views.held_out_name(one["by"]), files.get(one["of"], one["of"]), *_left(one)) for one in found if one["of"] in validate.POOLED]
     text = "\n" + table(heads, rows, 3)
     for by in dict.fromkeys(one["by"] for one in found if one["by"] != "nothing"):
         each = [one for one in found if one["by"] == by and one["of"] not in validate.POOLED]
@@ -145,12 +128,17 @@ def noise() -> str:
         for floor in floors.FLOORS.get(f.kind.name, ()):
             for one in floors.apart([a.given for a in f.answers], floor):
                 rows.append(
-                    (f.kind.name, one.what, f"`{one.column}`", f"{one.configurations:,}", f"{one.pairs:,}",
-                     f"{one.median * 100:.1f} %", f"{one.p90 * 100:.1f} %")
-                )  # fmt: skip
-    return (
-        f"\n{table(('file', 'compared', 'measured column', 'configurations', 'pairs', 'median', 'p90'), rows, 3)}\n"
-    )
+                    (
+                        f.kind.name,
+                        one.what,
+                        f"`{one.column}`",
+                        f"{one.configurations:,}",
+                        f"{one.pairs:,}",
+                        f"{one.median * 100:.1f} %",
+                        f"{one.p90 * 100:.1f} %",
+                    )
+                )
+    return f"\n{table(('file', 'compared', 'measured column', 'configurations', 'pairs', 'median', 'p90'), rows, 3)}\n"
 
 
 def peer() -> str:
@@ -182,21 +170,22 @@ def memory() -> str:
         apart = f"{score[log.id][1]:+.2f}" if log.id in score else "not fitted"
         name = f"{titles()[log.engine.name]} {log.engine.version}".strip()
         rows.append(
-            (name, log.model.name.rpartition("/")[2], f"{log.machine.name} {log.layout.label()}",
-             f"{log.room / GIB:.2f}", f"{one.room / GIB:.2f}", f"{off:+.2f}", f"{off / abs(log.room) * GIB:+.1%}",
-             apart)
-        )  # fmt: skip
+            (
+                name,
+                log.model.name.rpartition("/")[2],
+                f"{log.machine.name} {log.layout.label()}",
+                f"{log.room / GIB:.2f}",
+                f"{one.room / GIB:.2f}",
+                f"{off:+.2f}",
+                f"{off / abs(log.room) * GIB:+.1%}",
+                apart,
+            )
+        )
         if not log.why:
             errors[titles()[log.engine.name]].append(abs(off) * GIB / abs(log.room))
     heads = ("engine", "model", "on", "logged GiB", "predicted", "error GiB", "error", "held out GiB")
     lines = [
-        (
-            name,
-            f"{len(of)}",
-            f"{statistics.median(of):.1%}",
-            f"{sum(e <= 0.03 for e in of)} of {len(of)}",
-            f"{max(of):.1%}",
-        )
+        (name, f"{len(of)}", f"{statistics.median(of):.1%}", f"{sum(e <= 0.03 for e in of)} of {len(of)}", f"{max(of):.1%}")
         for name, of in errors.items()
     ]
     by = table(("engine", "logs", "median error", "within 3 %", "largest"), lines)

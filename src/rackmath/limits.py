@@ -57,16 +57,29 @@ LEAST_SIZE = 1e-18
 """Quantities nearer to zero than this, and not zero, are slips: no time, price or share is so small."""
 
 DIMENSION_MOST: dict[str, float] = {
-    "bytes": 1e21, "bytes/s": 1e21, "FLOP/s": 1e24, "s": 1e12, "$/h": 1e12, "$": 1e18, "W": 1e15, "1/s": 1e12,
-    "count": 1e33, "share": 1e6,
-}  # fmt: skip
+    "bytes": 1e21,
+    "bytes/s": 1e21,
+    "FLOP/s": 1e24,
+    "s": 1e12,
+    "$/h": 1e12,
+    "$": 1e18,
+    "W": 1e15,
+    "1/s": 1e12,
+    "count": 1e33,
+    "share": 1e6,
+}
 """No quantity is larger than this, by its dimension in SI units; counts include the FLOPs of a training run."""
 
 SETTINGS: dict[str, Limit] = {
-    "bytes": Limit(most=1e15), "s": Limit(most=3600), "share": Limit(least=1e-6, most=1), "count": Limit(most=1e6),
-    "engine.chunk_tokens": Limit(least=1, most=1e9), "efficiency.imbalance": Limit(least=1, most=1e4),
-    "efficiency.overlap": Limit(most=1), "efficiency.spread": Limit(most=1),
-}  # fmt: skip
+    "bytes": Limit(most=1e15),
+    "s": Limit(most=3600),
+    "share": Limit(least=1e-6, most=1),
+    "count": Limit(most=1e6),
+    "engine.chunk_tokens": Limit(least=1, most=1e9),
+    "efficiency.imbalance": Limit(least=1, most=1e4),
+    "efficiency.overlap": Limit(most=1),
+    "efficiency.spread": Limit(most=1),
+}
 """Limits of what --set gives engines and efficiencies, by its whole name, or else by its dimension.
 
 An `imbalance` is the load of the busiest rank over the mean. `overlap`: a pass is split into two half batches or it

@@ -25,18 +25,7 @@ UNITS: dict[str, dict[str, float]] = {
     | {p + "b/s": f / 8 for p, f in _SI.items()}
     | {p + "bps": f / 8 for p, f in _SI.items()},
     "FLOP/s": {p + u: f for p, f in _SI.items() for u in ("FLOP/s", "FLOPS", "FLOPs", "FLOPS/s", "OPS", "OP/s")},
-    "s": {
-        "s": 1.0,
-        "sec": 1.0,
-        "ms": 1e-3,
-        "us": 1e-6,
-        "µs": 1e-6,
-        "ns": 1e-9,
-        "min": 60.0,
-        "m": 60.0,
-        "h": 3600.0,
-        "d": 86400.0,
-    },
+    "s": {"s": 1.0, "sec": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9, "min": 60.0, "m": 60.0, "h": 3600.0, "d": 86400.0},
     "$/h": dict.fromkeys(("$/h", "USD/h", "$/hour", "$/GPU-h", "$/gpu-hour"), 1.0),
     "$": {p + u: f for p, f in _PREFIX.items() for u in ("$", "USD")},
     "W": {p + "W": f for p, f in _SI.items()},
@@ -98,10 +87,7 @@ def parse(text: str | float, dimension: str, *, name: str = "value", sized: bool
         if other is not None:
             words = {"s": "seconds", "W": "watts", "$": "dollars"}.get(other, other)
             raise BadInput(f"{name} = {text!r} is in {words}, but {dimension} is needed; write it like {example!r}")
-        raise BadInput(
-            f"{name} = {text!r} has the unknown unit {unit!r}{did_you_mean(unit, UNITS[dimension])}"
-            f"; write it like {example!r}"
-        )
+        raise BadInput(f"{name} = {text!r} has the unknown unit {unit!r}{did_you_mean(unit, UNITS[dimension])}; write it like {example!r}")
     return _finite(number * factor, text, dimension, name, sized)
 
 
@@ -120,14 +106,7 @@ def _finite(value: float, given: object, dimension: str, name: str, sized: bool)
 
 
 def _example(dimension: str, digits: str = "8") -> str:
-    unit = {
-        "bytes": "GB",
-        "bytes/s": "TB/s",
-        "FLOP/s": "PFLOP/s",
-        "s": "s",
-        "W": "kW",
-        "1/s": "/s",
-    }.get(dimension, "")
+    unit = {"bytes": "GB", "bytes/s": "TB/s", "FLOP/s": "PFLOP/s", "s": "s", "W": "kW", "1/s": "/s"}.get(dimension, "")
     if dimension in ("$", "$/h"):
         return f"${digits}{dimension[1:]}"
     return f"{digits}{unit}"

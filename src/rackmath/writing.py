@@ -15,11 +15,7 @@ from .errors import BadInput
 PATIENCE = 1.0
 """Seconds that a reader of a named pipe has to turn up."""
 
-_REFUSED = {
-    stat.S_IFDIR: "it is a folder",
-    stat.S_IFSOCK: "it is a socket",
-    stat.S_IFBLK: "it is a disk",
-}
+_REFUSED = {stat.S_IFDIR: "it is a folder", stat.S_IFSOCK: "it is a socket", stat.S_IFBLK: "it is a disk"}
 
 
 def write(path: str | os.PathLike[str], data: bytes, *, advice: str = "choose another path") -> Path:

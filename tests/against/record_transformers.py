@@ -28,95 +28,233 @@ import torch
 import transformers
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
-from transformers.models.auto.modeling_auto import (
-    MODEL_FOR_CAUSAL_LM_MAPPING,
-    MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING,
-)
+from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING, MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES as CAUSAL_NAMES
 from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES as IMAGE_NAMES
 from transformers.models.auto.modeling_auto import MODEL_FOR_MULTIMODAL_LM_MAPPING_NAMES as MULTIMODAL_NAMES
 
 NO_DECODERS = (
-    "bart", "bert", "bert-generation", "big_bird", "bigbird_pegasus", "blenderbot", "blenderbot-small",
-    "camembert", "data2vec-text", "electra", "ernie", "marian", "mbart", "megatron-bert", "musicgen",
-    "musicgen_melody", "mvp", "pegasus", "plbart", "prophetnet", "reformer", "rembert", "roberta",
-    "roberta-prelayernorm", "roc_bert", "roformer", "trocr", "vision-encoder-decoder", "whisper", "xlm",
-    "xlm-roberta", "xlm-roberta-xl", "xlnet", "xmod", "florence2", "pix2struct", "pp_formulanet", "t5gemma2",
+    "bart",
+    "bert",
+    "bert-generation",
+    "big_bird",
+    "bigbird_pegasus",
+    "blenderbot",
+    "blenderbot-small",
+    "camembert",
+    "data2vec-text",
+    "electra",
+    "ernie",
+    "marian",
+    "mbart",
+    "megatron-bert",
+    "musicgen",
+    "musicgen_melody",
+    "mvp",
+    "pegasus",
+    "plbart",
+    "prophetnet",
+    "reformer",
+    "rembert",
+    "roberta",
+    "roberta-prelayernorm",
+    "roc_bert",
+    "roformer",
+    "trocr",
+    "vision-encoder-decoder",
+    "whisper",
+    "xlm",
+    "xlm-roberta",
+    "xlm-roberta-xl",
+    "xlnet",
+    "xmod",
+    "florence2",
+    "pix2struct",
+    "pp_formulanet",
+    "t5gemma2",
     "udop",
-)  # fmt: skip
+)
 """Model types with a causal class that are encoders, or decoders that only read an encoder's output."""
 
 MENDED = {
-    "dbrx": {"attn_config": {"kv_n_heads": 8}, "ffn_config": {"ffn_hidden_size": 10752, "moe_num_experts": 16,
-             "moe_top_k": 4}, "d_model": 6144, "n_heads": 48, "n_layers": 40, "vocab_size": 100352},
-    "hunyuan_v1_dense": {"head_dim": 128}, "hunyuan_v1_moe": {"head_dim": 128, "num_experts": 16, "moe_topk": 2},
-    "ministral": {"head_dim": 128}, "nemotron": {"num_key_value_heads": 8},
+    "dbrx": {
+        "attn_config": {"kv_n_heads": 8},
+        "ffn_config": {"ffn_hidden_size": 10752, "moe_num_experts": 16, "moe_top_k": 4},
+        "d_model": 6144,
+        "n_heads": 48,
+        "n_layers": 40,
+        "vocab_size": 100352,
+    },
+    "hunyuan_v1_dense": {"head_dim": 128},
+    "hunyuan_v1_moe": {"head_dim": 128, "num_experts": 16, "moe_topk": 2},
+    "ministral": {"head_dim": 128},
+    "nemotron": {"num_key_value_heads": 8},
     "dots1": {"n_routed_experts": 128, "n_shared_experts": 2, "num_experts_per_tok": 6, "first_k_dense_replace": 1},
     "lfm2_moe": {"layer_types": ["conv", "conv", "full_attention", "conv"] * 8},
-    "deepseek_v2": {"num_experts_per_tok": 6}, "qwen4_exp_text": {"ple_layer_ids": []},
+    "deepseek_v2": {"num_experts_per_tok": 6},
+    "qwen4_exp_text": {"ple_layer_ids": []},
     "chameleon": {"rope_parameters": {"rope_type": "default", "rope_theta": 10000.0}},
-}  # fmt: skip
+}
 """What must be added to a default configuration that the library cannot build, or that names no choice of experts."""
 
 VARIANTS = {
-    "falcon-40b-style": ("falcon", {
-        "vocab_size": 65024, "hidden_size": 8192, "num_hidden_layers": 60, "num_attention_heads": 128,
-        "num_kv_heads": 8, "new_decoder_architecture": True, "parallel_attn": True, "multi_query": True}),
-    "falcon-rw-style": ("falcon", {
-        "vocab_size": 50304, "hidden_size": 2048, "num_hidden_layers": 24, "num_attention_heads": 32,
-        "alibi": True, "bias": True, "parallel_attn": False, "multi_query": False}),
-    "opt-350m-style": ("opt", {
-        "hidden_size": 1024, "word_embed_proj_dim": 512, "ffn_dim": 4096, "num_attention_heads": 16,
-        "num_hidden_layers": 24, "do_layer_norm_before": False}),
-    "gemma3-1b-style": ("gemma3_text", {
-        "hidden_size": 1152, "num_hidden_layers": 26, "intermediate_size": 6912, "num_attention_heads": 4,
-        "num_key_value_heads": 1, "head_dim": 256, "sliding_window": 512, "vocab_size": 262144}),
+    "falcon-40b-style": (
+        "falcon",
+        {
+            "vocab_size": 65024,
+            "hidden_size": 8192,
+            "num_hidden_layers": 60,
+            "num_attention_heads": 128,
+            "num_kv_heads": 8,
+            "new_decoder_architecture": True,
+            "parallel_attn": True,
+            "multi_query": True,
+        },
+    ),
+    "falcon-rw-style": (
+        "falcon",
+        {
+            "vocab_size": 50304,
+            "hidden_size": 2048,
+            "num_hidden_layers": 24,
+            "num_attention_heads": 32,
+            "alibi": True,
+            "bias": True,
+            "parallel_attn": False,
+            "multi_query": False,
+        },
+    ),
+    "opt-350m-style": (
+        "opt",
+        {
+            "hidden_size": 1024,
+            "word_embed_proj_dim": 512,
+            "ffn_dim": 4096,
+            "num_attention_heads": 16,
+            "num_hidden_layers": 24,
+            "do_layer_norm_before": False,
+        },
+    ),
+    "gemma3-1b-style": (
+        "gemma3_text",
+        {
+            "hidden_size": 1152,
+            "num_hidden_layers": 26,
+            "intermediate_size": 6912,
+            "num_attention_heads": 4,
+            "num_key_value_heads": 1,
+            "head_dim": 256,
+            "sliding_window": 512,
+            "vocab_size": 262144,
+        },
+    ),
     "deepseek-v2-style": ("deepseek_v2", {"num_experts_per_tok": 6}),
     "glm-4.5-air-style": ("glm4_moe", {"head_dim": 128, "attention_bias": True}),
-    "glm-4.6-style": ("glm4_moe", {
-        "head_dim": 128, "attention_bias": True, "use_qk_norm": True, "hidden_size": 5120, "num_hidden_layers": 92,
-        "n_routed_experts": 160, "moe_intermediate_size": 1536, "intermediate_size": 12288,
-        "first_k_dense_replace": 3}),
-    "gemma4-wide-shared-style": ("gemma4_text", {
-        "hidden_size_per_layer_input": 256, "num_kv_shared_layers": 10, "use_double_wide_mlp": True,
-        "attention_k_eq_v": True, "num_global_key_value_heads": 2}),
+    "glm-4.6-style": (
+        "glm4_moe",
+        {
+            "head_dim": 128,
+            "attention_bias": True,
+            "use_qk_norm": True,
+            "hidden_size": 5120,
+            "num_hidden_layers": 92,
+            "n_routed_experts": 160,
+            "moe_intermediate_size": 1536,
+            "intermediate_size": 12288,
+            "first_k_dense_replace": 3,
+        },
+    ),
+    "gemma4-wide-shared-style": (
+        "gemma4_text",
+        {
+            "hidden_size_per_layer_input": 256,
+            "num_kv_shared_layers": 10,
+            "use_double_wide_mlp": True,
+            "attention_k_eq_v": True,
+            "num_global_key_value_heads": 2,
+        },
+    ),
     "llama-biases-style": ("llama", {"attention_bias": True, "mlp_bias": True, "num_key_value_heads": 8}),
     "qwen3-biases-style": ("qwen3", {"attention_bias": True}),
     "qwen3-moe-mixed-style": ("qwen3_moe", {"decoder_sparse_step": 2, "mlp_only_layers": [1], "num_experts": 64}),
     "phi-qk-norm-style": ("phi", {"qk_layernorm": True}),
-    "falcon-11b-style": ("falcon", {
-        "new_decoder_architecture": True, "num_kv_heads": 8, "hidden_size": 4096, "num_attention_heads": 32,
-        "num_ln_in_parallel_attn": 1}),
+    "falcon-11b-style": (
+        "falcon",
+        {"new_decoder_architecture": True, "num_kv_heads": 8, "hidden_size": 4096, "num_attention_heads": 32, "num_ln_in_parallel_attn": 1},
+    ),
     "cohere-plus-style": ("cohere", {"use_qk_norm": True, "num_key_value_heads": 8}),
-    "gemma4-e4b-style": ("gemma4_text", {
-        "hidden_size": 2560, "num_hidden_layers": 42, "intermediate_size": 10240, "num_attention_heads": 8,
-        "num_key_value_heads": 2, "num_kv_shared_layers": 18, "hidden_size_per_layer_input": 256}),
+    "gemma4-e4b-style": (
+        "gemma4_text",
+        {
+            "hidden_size": 2560,
+            "num_hidden_layers": 42,
+            "intermediate_size": 10240,
+            "num_attention_heads": 8,
+            "num_key_value_heads": 2,
+            "num_kv_shared_layers": 18,
+            "hidden_size_per_layer_input": 256,
+        },
+    ),
     "kimi-linear-48b": ("kimi_linear", {}),
-    "deepseek-v2-236b": ("deepseek_v2", {
-        "hidden_size": 5120, "num_hidden_layers": 60, "num_attention_heads": 128, "num_key_value_heads": 128,
-        "intermediate_size": 12288, "moe_intermediate_size": 1536, "n_routed_experts": 160, "n_shared_experts": 2,
-        "num_experts_per_tok": 6, "q_lora_rank": 1536, "vocab_size": 102400, "first_k_dense_replace": 1,
-        "n_group": 8, "topk_group": 3}),
+    "deepseek-v2-236b": (
+        "deepseek_v2",
+        {
+            "hidden_size": 5120,
+            "num_hidden_layers": 60,
+            "num_attention_heads": 128,
+            "num_key_value_heads": 128,
+            "intermediate_size": 12288,
+            "moe_intermediate_size": 1536,
+            "n_routed_experts": 160,
+            "n_shared_experts": 2,
+            "num_experts_per_tok": 6,
+            "q_lora_rank": 1536,
+            "vocab_size": 102400,
+            "first_k_dense_replace": 1,
+            "n_group": 8,
+            "topk_group": 3,
+        },
+    ),
     "deepseek-v3-biases-style": ("deepseek_v3", {"attention_bias": True, "num_hidden_layers": 5}),
-    "glm-dsa-shared-indexer-style": ("glm_moe_dsa", {
-        "num_hidden_layers": 12, "index_topk_freq": 4, "index_skip_topk_offset": 3}),
-    "qwen3-next-mixed-style": ("qwen3_next", {
-        "num_hidden_layers": 8, "attention_bias": True, "decoder_sparse_step": 2, "mlp_only_layers": [1],
-        "num_experts": 64}),
-    "nemotron-h-biases-style": ("nemotron_h", {
-        "layers_block_type": ["linear_attention", "mlp", "full_attention", "mlp"],
-        "use_bias": True, "mlp_bias": True}),
-    "jamba-1.5-large-style": ("jamba", {
-        "hidden_size": 8192, "num_hidden_layers": 72, "intermediate_size": 24576, "num_attention_heads": 64,
-        "mamba_proj_bias": True}),
-    "minimax-m1-style": ("minimax", {
-        "hidden_size": 6144, "num_hidden_layers": 80, "num_attention_heads": 64, "num_key_value_heads": 8,
-        "head_dim": 128, "intermediate_size": 9216, "num_local_experts": 32, "vocab_size": 200064,
-        "layer_types": [*["linear_attention"] * 7, "full_attention"] * 10}),
-    "qwen2-bias-tied-style": ("qwen2", {
-        "hidden_size": 896, "intermediate_size": 4864, "num_hidden_layers": 24, "num_attention_heads": 14,
-        "num_key_value_heads": 2, "tie_word_embeddings": True}),
-}  # fmt: skip
+    "glm-dsa-shared-indexer-style": ("glm_moe_dsa", {"num_hidden_layers": 12, "index_topk_freq": 4, "index_skip_topk_offset": 3}),
+    "qwen3-next-mixed-style": (
+        "qwen3_next",
+        {"num_hidden_layers": 8, "attention_bias": True, "decoder_sparse_step": 2, "mlp_only_layers": [1], "num_experts": 64},
+    ),
+    "nemotron-h-biases-style": (
+        "nemotron_h",
+        {"layers_block_type": ["linear_attention", "mlp", "full_attention", "mlp"], "use_bias": True, "mlp_bias": True},
+    ),
+    "jamba-1.5-large-style": (
+        "jamba",
+        {"hidden_size": 8192, "num_hidden_layers": 72, "intermediate_size": 24576, "num_attention_heads": 64, "mamba_proj_bias": True},
+    ),
+    "minimax-m1-style": (
+        "minimax",
+        {
+            "hidden_size": 6144,
+            "num_hidden_layers": 80,
+            "num_attention_heads": 64,
+            "num_key_value_heads": 8,
+            "head_dim": 128,
+            "intermediate_size": 9216,
+            "num_local_experts": 32,
+            "vocab_size": 200064,
+            "layer_types": [*["linear_attention"] * 7, "full_attention"] * 10,
+        },
+    ),
+    "qwen2-bias-tied-style": (
+        "qwen2",
+        {
+            "hidden_size": 896,
+            "intermediate_size": 4864,
+            "num_hidden_layers": 24,
+            "num_attention_heads": 14,
+            "num_key_value_heads": 2,
+            "tie_word_embeddings": True,
+        },
+    ),
+}
 """Other styles of a family, as changes to its default configuration."""
 
 NOT_FACTS = re.compile(
@@ -125,13 +263,24 @@ NOT_FACTS = re.compile(
     r"rope|partial_rotary|.*aux_loss|attn_implementation|pruned|finetuning|task|tokenizer|bos|eos|pad|prefix|summary|initializer|init_|"
     r"embedding_.*scale|.*_multiplier|routed_scaling|norm_topk|rescale|time_step)"
 )
-KEPT = ("text_config", "llm_config", "thinker_config", "attn_config", "ffn_config", "per_layer_config",
-        "linear_attn_config", "sparse_attention_config", "architectures")  # fmt: skip
+KEPT = (
+    "text_config",
+    "llm_config",
+    "thinker_config",
+    "attn_config",
+    "ffn_config",
+    "per_layer_config",
+    "linear_attn_config",
+    "sparse_attention_config",
+    "architectures",
+)
 """Sections with facts of the text model."""
 
-VISION = re.compile(r"(^|\.)(visual|vision_tower|vision_model|vision_embed_tokens|multi_modal_projector|embed_vision|"
-                    r"audio_tower|embed_audio|mm_projector|patch_merge_mlp|vit_large_projector|embed_tokens_extend|codec_model|"
-                    r"protein_encoder)(\.|$)")  # fmt: skip
+VISION = re.compile(
+    r"(^|\.)(visual|vision_tower|vision_model|vision_embed_tokens|multi_modal_projector|embed_vision|"
+    r"audio_tower|embed_audio|mm_projector|patch_merge_mlp|vit_large_projector|embed_tokens_extend|codec_model|"
+    r"protein_encoder)(\.|$)"
+)
 
 
 def component(name: str) -> str:
@@ -148,27 +297,32 @@ def component(name: str) -> str:
             return "mlp"
         if "dense_bias" in name:
             return "attention"
-        return (
-            "embedding"
-            if re.search(r"embed|\.w[tp]?e?\.|altup_proj|project_(in|out)|position_bias|segment_emb", name)
-            else "?"
-        )
+        return "embedding" if re.search(r"embed|\.w[tp]?e?\.|altup_proj|project_(in|out)|position_bias|segment_emb", name) else "?"
     rest = inside[1]
     for kind, pattern in (
         ("norm", r"^(shared_transf|shared_transformer|mamba_decoder)\.\w*norm"),
         ("attention", r"^(shared_transf|shared_transformer|mamba_decoder)\.(self_attn|mamba)\."),
-        ("norm", r"^(attn_hc|ffn_hc|pre_ln|input_layernorm|post_attention_layernorm)\.|residual|"
-            r"_message_gate|^(attn|mlp)_sconv|_convolution"),
-        ("attention", r"^(self_att|self_attn|self_attention|attention|attn|linear_attn|mamba|cross_attn|"
-                      r"conv|temporal_block|mlstm_layer|multi_head_attention|cross_attn_\w+_gate|alpha_\w+)(\.(?!layernorm_before)|$)"),
+        (
+            "norm",
+            r"^(attn_hc|ffn_hc|pre_ln|input_layernorm|post_attention_layernorm)\.|residual|"
+            r"_message_gate|^(attn|mlp)_sconv|_convolution",
+        ),
+        (
+            "attention",
+            r"^(self_att|self_attn|self_attention|attention|attn|linear_attn|mamba|cross_attn|"
+            r"conv|temporal_block|mlstm_layer|multi_head_attention|cross_attn_\w+_gate|alpha_\w+)(\.(?!layernorm_before)|$)",
+        ),
         ("shared_experts", r"shared_expert|shared_mlp|latent_proj|(pre|post)_expert_proj"),
         ("router", r"(^|\.)(gate|router|expert_bias)(\.|$)|_expert_norm|^mlp\.bias"),
         ("experts", r"(^|\.)experts\.|^mlp\.(in|out)put_linear"),
-        ("norm", r"^[a-z_]*(layer_?norm\w*|_norm\d?|_hc)(\.|$)|layernorm_before_|^ln_?|^norm_?\w*\.|"
-                 r"post_mlp_layernorm|^lambda_|input\.query"),
+        (
+            "norm",
+            r"^[a-z_]*(layer_?norm\w*|_norm\d?|_hc)(\.|$)|layernorm_before_|^ln_?|^norm_?\w*\.|"
+            r"post_mlp_layernorm|^lambda_|input\.query",
+        ),
         ("attention", r"^mixer\.(?!up_|down_)"),
         ("mlp", r"mlp|feed_forward|^fc[12]|^ffn|per_layer|laurel|altup|^mixer\.(up|down)_|^linear\."),
-    ):  # fmt: skip
+    ):
         if re.search(pattern, rest):
             return kind
     return "?"
@@ -182,12 +336,7 @@ def text_part(model: torch.nn.Module, config: transformers.PretrainedConfig) -> 
     for name, module in model.named_modules():
         if name and getattr(module, "config", None) is text:
             above = name.split(".")[:-1]
-            return (
-                f"{name}.",
-                "head.",
-                "output.",
-                *(".".join([*above[:k], "lm_head."]) for k in range(len(above) + 1)),
-            )
+            return (f"{name}.", "head.", "output.", *(".".join([*above[:k], "lm_head."]) for k in range(len(above) + 1)))
     raise ValueError(f"{type(model).__name__} has no module of its text config")
 
 
@@ -199,9 +348,7 @@ def counts_of(model: torch.nn.Module, prefixes: tuple[str, ...]) -> tuple[dict[s
         if not name.startswith(prefixes) or (prefixes == ("",) and VISION.search(name)):
             continue
         if "gate_up_proj" in name and (zero := getattr(model.config, "zero_expert_num", 0)):
-            parameter = parameter[
-                :-zero
-            ]  # the library allocates, and no checkpoint holds, what experts that copy lack
+            parameter = parameter[:-zero]  # the library allocates, and no checkpoint holds, what experts that copy lack
         kind = component(name)
         total[kind] += parameter.numel()
         seen.setdefault(f"{kind}: {re.sub(r'[.][0-9]+[.]', '.N.', name)}", str(tuple(parameter.shape)))
@@ -212,8 +359,7 @@ def config_of(raw: dict) -> transformers.PretrainedConfig:
     """The library's configuration object: by model_type, else by the class that `architectures` names."""
     raw = {k: v for k, v in raw.items() if k not in ("quantization_config", "auto_map", "compression_config")}
     if isinstance(raw.get("text_config"), dict):
-        raw["text_config"] = {k: v for k, v in raw["text_config"].items()
-                              if k not in ("quantization_config", "auto_map")}  # fmt: skip
+        raw["text_config"] = {k: v for k, v in raw["text_config"].items() if k not in ("quantization_config", "auto_map")}
     kind = raw.get("model_type")
     if kind in CONFIG_MAPPING:
         wrapper = "text_config" in (getattr(CONFIG_MAPPING[kind], "sub_configs", None) or {})
@@ -228,9 +374,7 @@ def config_of(raw: dict) -> transformers.PretrainedConfig:
         found = getattr(transformers, architecture, None)
         if found is not None:
             return found.config_class.from_dict(raw)
-    raise ValueError(
-        f"transformers {transformers.__version__} knows neither model_type {kind!r} nor the architecture"
-    )
+    raise ValueError(f"transformers {transformers.__version__} knows neither model_type {kind!r} nor the architecture")
 
 
 def record(config: transformers.PretrainedConfig, architecture: str = "") -> dict:
@@ -249,9 +393,12 @@ def record(config: transformers.PretrainedConfig, architecture: str = "") -> dic
             model = build.from_config(config, trust_remote_code=False)
     counts, names = counts_of(model, text_part(model, config))
     return {
-        "model_type": config.model_type, "built_as": type(model).__name__, "counts": counts,
-        "total": sum(v for k, v in counts.items() if k != "draft"), "names": names,
-    }  # fmt: skip
+        "model_type": config.model_type,
+        "built_as": type(model).__name__,
+        "counts": counts,
+        "total": sum(v for k, v in counts.items() if k != "draft"),
+        "names": names,
+    }
 
 
 def decoders() -> dict[str, str]:

@@ -88,9 +88,7 @@ def test_points_that_cannot_be_drawn_are_left_out() -> None:
 
 
 @pytest.mark.parametrize("log", [True, False])
-@pytest.mark.parametrize(
-    ("x", "y"), [([], []), ([3.0], [7.0]), ([1.0, 2.0], [5.0, 5.0]), ([2.0, 2.0], [0.001, 0.002]), ([1e-12], [1e15])]
-)
+@pytest.mark.parametrize(("x", "y"), [([], []), ([3.0], [7.0]), ([1.0, 2.0], [5.0, 5.0]), ([2.0, 2.0], [0.001, 0.002]), ([1e-12], [1e15])])
 def test_few_points_still_make_a_chart(x: list[float], y: list[float], log: bool) -> None:
     for build in (curve, scatter):
         spec = build([Series("a", x, y)], title="t", x=Axis("x", log=log), y=Axis("y", log=log))
@@ -111,9 +109,7 @@ def test_an_empty_series_is_left_out_of_the_legend() -> None:
 
 def test_limits_of_the_caller_hold() -> None:
     y = Axis("y", log=True, low=1e-3, high=1.0)
-    spec = curve(
-        [Series("a", [1, 10], [1e-9, 1e9])], title="t", x=X, y=y, marks=[Mark("out", 5, 1e9), Mark("in", 5, 0.1)]
-    )
+    spec = curve([Series("a", [1, 10], [1e-9, 1e9])], title="t", x=X, y=y, marks=[Mark("out", 5, 1e9), Mark("in", 5, 0.1)])
     assert spec["encoding"]["y"]["scale"]["domain"] == pytest.approx([1e-3, 1.0])
     assert [m["label"] for m in spec["datasets"]["marks"]] == ["in"]
 
@@ -136,9 +132,7 @@ def test_ticks_lie_inside_are_few_and_are_at_least_two(low: float, ratio: float,
 
 
 def test_numbers_on_axes() -> None:
-    shown = [
-        number(v, u) for v, u in [(1, ""), (1000, ""), (2.5e6, "tok"), (1e-4, "s"), (3e9, "B/s"), (0.05, "share")]
-    ]
+    shown = [number(v, u) for v, u in [(1, ""), (1000, ""), (2.5e6, "tok"), (1e-4, "s"), (3e9, "B/s"), (0.05, "share")]]
     assert shown == ["1", "1k", "2.5M", "100 µs", "3 GB/s", "5 %"]
     assert [number(v, "$/Mtok") for v in (0.1, 1, 100, 0.005, 2500)] == ["$0.10", "$1", "$100", "$0.005", "$2.5k"]
 
@@ -260,9 +254,7 @@ def test_missing_folder_is_one_sentence(tmp_path: Path, name: str) -> None:
         write(step_time(), tmp_path / "missing" / name)
 
 
-def test_without_the_converter_the_error_says_how_to_install_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_the_converter_the_error_says_how_to_install_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "vl_convert", None)
     with pytest.raises(BadInput, match=r"pip install 'rackmath\[charts\]'"):
         write(step_time(), tmp_path / "a.svg")
@@ -301,16 +293,7 @@ def test_terminal_drawing_has_words_and_the_size_asked_for(width: int) -> None:
     assert len(lines) == 24
     assert max(len(line) for line in lines) == width
     assert ESCAPE not in text
-    for word in (
-        "Decode step",
-        "Time per step",
-        "Batch",
-        "estimate",
-        "bound",
-        "B* = 1.5k",
-        "capacity 6k",
-        "floor 3 ms",
-    ):
+    for word in ("Decode step", "Time per step", "Batch", "estimate", "bound", "B* = 1.5k", "capacity 6k", "floor 3 ms"):
         assert word in text
     assert re.search(r"^ *10 ms┤", text, re.MULTILINE)
     assert lines[-2].split()[0] == "1"
@@ -343,11 +326,7 @@ def test_no_colour_where_nobody_looks(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_rising_line_rises_in_the_terminal() -> None:
     spec = curve([Series("a", [0, 10], [0, 10])], title="t", x=Axis("x"), y=Axis("y"))
     rows = [line for line in draw(spec, 60, 20, False).split("\n") if "│" in line or "┤" in line]
-    starts = [
-        min(m.start() for m in re.finditer("[\u2801-\u28ffA]", row))
-        for row in rows
-        if re.search("[\u2801-\u28ff]", row)
-    ]
+    starts = [min(m.start() for m in re.finditer("[\u2801-\u28ffA]", row)) for row in rows if re.search("[\u2801-\u28ff]", row)]
     assert len(starts) > 10
     assert starts == sorted(starts, reverse=True)
     assert starts[-1] < 8

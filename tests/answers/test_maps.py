@@ -12,10 +12,12 @@ from rackmath.faces.terminal import draw
 
 CELLS = [[0] * (40 - r) + [1] * (40 + r) for r in range(20)]
 MAP = Map(
-    title="Where", names=("memory", "disk", "tape"), cells=CELLS,
+    title="Where",
+    names=("memory", "disk", "tape"),
+    cells=CELLS,
     x=Axis("Hold time", "s", log=True, low=0.1, high=86400.0, ticks=TIMES),
     y=Axis("Hits", log=True, low=0.1, high=1e3),
-)  # fmt: skip
+)
 
 
 def test_regions_cover_each_row_once() -> None:

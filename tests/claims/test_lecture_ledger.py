@@ -10,15 +10,43 @@ from rackmath.claims.verdicts import evaluate
 from rackmath.errors import BadInput
 
 EXPECTED = {
-    "1": "holds if", "2": "holds", "3": "does not hold", "4": "does not hold", "5": "holds", "6": "holds",
-    "7": "does not hold", "8": "holds", "9": "holds if", "14": "holds", "15": "holds",
-    "18": "sourced, not computed", "19": "does not hold", "20": "holds if",
-    "10": "holds if", "11": "holds if", "12": "holds if", "13": "sourced, not computed", "16": "holds if",
-    "21": "holds if", "22": "does not hold", "23": "holds if", "24": "does not hold", "T1": "does not hold",
-    "25": "holds if", "26": "does not hold", "27": "does not hold", "28": "holds",
-    "29": "holds", "30": "holds", "32": "holds",
-    "T2": "holds", "T3": "holds", "T4": "holds", "17": "holds if", "31": "holds",
-}  # fmt: skip
+    "1": "holds if",
+    "2": "holds",
+    "3": "does not hold",
+    "4": "does not hold",
+    "5": "holds",
+    "6": "holds",
+    "7": "does not hold",
+    "8": "holds",
+    "9": "holds if",
+    "14": "holds",
+    "15": "holds",
+    "18": "sourced, not computed",
+    "19": "does not hold",
+    "20": "holds if",
+    "10": "holds if",
+    "11": "holds if",
+    "12": "holds if",
+    "13": "sourced, not computed",
+    "16": "holds if",
+    "21": "holds if",
+    "22": "does not hold",
+    "23": "holds if",
+    "24": "does not hold",
+    "T1": "does not hold",
+    "25": "holds if",
+    "26": "does not hold",
+    "27": "does not hold",
+    "28": "holds",
+    "29": "holds",
+    "30": "holds",
+    "32": "holds",
+    "T2": "holds",
+    "T3": "holds",
+    "T4": "holds",
+    "17": "holds if",
+    "31": "holds",
+}
 
 # one change of inputs that must turn each verdict into another
 OTHERWISE = {
@@ -83,9 +111,7 @@ def test_verdicts_follow_from_inputs(number):
 
 def test_sparse_reads_can_pass_for_a_square_root_in_between():
     """Between all-linear and all-constant there is an index width at which the growth looks like a square root."""
-    verdicts = {
-        evaluate(claim_numbered("19"), {"index": f"{w} B"}).outcome.verdict for w in (0.1, 3, 5, 9, 20, 40, 128)
-    }
+    verdicts = {evaluate(claim_numbered("19"), {"index": f"{w} B"}).outcome.verdict for w in (0.1, 3, 5, 9, 20, 40, 128)}
     assert verdicts == {"holds", "does not hold"}
 
 

@@ -48,8 +48,7 @@ def test_multiplies_per_weight_fetched_section_6(peak, weight_bytes, bandwidth, 
 
 
 @pytest.mark.parametrize(
-    ("name", "milliseconds"),
-    [("lecture", 14.4), ("rubin", 13.1), ("a100", 39), ("h100", 24), ("h200", 29), ("8xh200", 29)],
+    ("name", "milliseconds"), [("lecture", 14.4), ("rubin", 13.1), ("a100", 39), ("h100", 24), ("h200", 29), ("8xh200", 29)]
 )
 def test_drain_times_section_8(name, milliseconds):
     """Of the machines as the catalogue has them, each fitted with its own memory."""
@@ -145,10 +144,7 @@ def test_pipeline_capacity_table_section_14b():
                     "mixer": {"kind": "gqa", "n_heads": 64, "n_kv_heads": 64, "head_dim": 1},
                     "ffn": {"kind": "moe", "n_experts": n_experts, "top_k": 8, "d_expert": d_expert},
                 },
-                {
-                    "count": layers - layers // 4,
-                    "ffn": {"kind": "moe", "n_experts": n_experts, "top_k": 8, "d_expert": d_expert},
-                },
+                {"count": layers - layers // 4, "ffn": {"kind": "moe", "n_experts": n_experts, "top_k": 8, "d_expert": d_expert}},
             ],
         }
     )
@@ -169,10 +165,21 @@ def test_deepseek_production_decode_section_21_9():
     day 6. Decode pool only: prompts arrive with their cache, so prefill is one token.
     """
     h800 = Machine(
-        name="144xh800", accelerator="H800", n_devices=144, domain=8, peak_bf16=989e12, peak_fp8=1979e12,
-        hbm_capacity=80e9, hbm_bandwidth=3.35e12, scaleup_bandwidth=200e9, scaleout_bandwidth=50e9,
-        scaleup_latency=2e-6, scaleout_latency=6e-6, power=700, price_per_hour=2.0,
-    )  # fmt: skip
+        name="144xh800",
+        accelerator="H800",
+        n_devices=144,
+        domain=8,
+        peak_bf16=989e12,
+        peak_fp8=1979e12,
+        hbm_capacity=80e9,
+        hbm_bandwidth=3.35e12,
+        scaleup_bandwidth=200e9,
+        scaleout_bandwidth=50e9,
+        scaleup_latency=2e-6,
+        scaleout_latency=6e-6,
+        power=700,
+        price_per_hour=2.0,
+    )
     in_flight = 18 * 14_800 / 21
     assert in_flight == pytest.approx(12_700, rel=0.002)
     served = steady(
@@ -208,11 +215,7 @@ def test_money_check_section_9():
     assert float(twenty.replicas) == 20
     in_a_month = 20 * 14_800 * 730 * 3600
     assert float(twenty.month_dollars) / in_a_month * 1e6 == pytest.approx(0.30, abs=0.005)
-    served = steady(
-        Replica(deepseek_v3(), node, Precision.uniform("fp8"), Layout(tp=8.0), TYPICAL, default_efficiency()),
-        traffic,
-        64.0,
-    )
+    served = steady(Replica(deepseek_v3(), node, Precision.uniform("fp8"), Layout(tp=8.0), TYPICAL, default_efficiency()), traffic, 64.0)
     measured = replace(served, request_rate=each, decode_share=1.0)
     assert float(cost(measured, node, traffic).output_mtok) == pytest.approx(0.30, abs=0.005)
 
@@ -220,10 +223,18 @@ def test_money_check_section_9():
 def test_littles_law_closes():
     """The identities of a column; `test_steady_state` holds the times themselves to a simulation."""
     machine = Machine(
-        name="8xh200", accelerator="H200", n_devices=8, domain=8, peak_bf16=989e12, peak_fp8=1979e12,
-        hbm_capacity=141e9, hbm_bandwidth=4.8e12, scaleup_bandwidth=450e9, scaleout_bandwidth=50e9,
+        name="8xh200",
+        accelerator="H200",
+        n_devices=8,
+        domain=8,
+        peak_bf16=989e12,
+        peak_fp8=1979e12,
+        hbm_capacity=141e9,
+        hbm_bandwidth=4.8e12,
+        scaleup_bandwidth=450e9,
+        scaleout_bandwidth=50e9,
         price_per_hour=3.0,
-    )  # fmt: skip
+    )
     traffic = Traffic(isl=4000, osl=1000)
     s = steady(
         Replica(llama_70b(), machine, Precision.uniform("fp8"), Layout(tp=8.0), TYPICAL, default_efficiency()),

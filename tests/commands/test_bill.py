@@ -63,14 +63,16 @@ def test_modes_and_cache_minutes(given: dict[str, str], right: float) -> None:
 @pytest.mark.parametrize(
     ("name", "input", "price", "day"),
     [
-        (GEMINI, 200_000, 2.0, None), (GEMINI, 200_001, 4.0, None), ("openai/gpt-5.4", 272_000, 2.5, None),
-        ("openai/gpt-5.4", 272_001, 5.0, None), (OPUS, 250_000, 5.0, None), (OPUS, 250_000, 10.0, "2026-03-01"),
+        (GEMINI, 200_000, 2.0, None),
+        (GEMINI, 200_001, 4.0, None),
+        ("openai/gpt-5.4", 272_000, 2.5, None),
+        ("openai/gpt-5.4", 272_001, 5.0, None),
+        (OPUS, 250_000, 5.0, None),
+        (OPUS, 250_000, 10.0, "2026-03-01"),
         (OPUS, 200_000, 5.0, "2026-03-01"),
     ],
-)  # fmt: skip
-def test_the_length_of_the_whole_input_chooses_the_price_of_all_of_it(
-    name: str, input: int, price: float, day: str | None
-) -> None:
+)
+def test_the_length_of_the_whole_input_chooses_the_price_of_all_of_it(name: str, input: int, price: float, day: str | None) -> None:
     """Lists say "up to 200k" and "above": the length itself is still short."""
     answer = rackmath.bill(name, input=input, on_date=day)
     assert answer.dollars == pytest.approx(input * price / 1e6)
@@ -161,12 +163,18 @@ def test_requests_have_modes_and_minutes_of_their_own(tmp_path: Path) -> None:
 
 def test_usage_objects_as_apis_report_them(tmp_path: Path) -> None:
     """OpenAI's prompt counts cached tokens, Anthropic's input does not."""
-    chat = {"usage": {"prompt_tokens": 60_000, "completion_tokens": 900, "total_tokens": 60_900,
-                      "prompt_tokens_details": {"cached_tokens": 48_000}}}  # fmt: skip
-    responses = {"usage": {"input_tokens": 60_000, "output_tokens": 900, "input_tokens_details":
-                           {"cached_tokens": 48_000}}}  # fmt: skip
-    messages = {"usage": {"input_tokens": 12_000, "cache_read_input_tokens": 48_000, "cache_creation_input_tokens": 0,
-                          "output_tokens": 900}}  # fmt: skip
+    chat = {
+        "usage": {
+            "prompt_tokens": 60_000,
+            "completion_tokens": 900,
+            "total_tokens": 60_900,
+            "prompt_tokens_details": {"cached_tokens": 48_000},
+        }
+    }
+    responses = {"usage": {"input_tokens": 60_000, "output_tokens": 900, "input_tokens_details": {"cached_tokens": 48_000}}}
+    messages = {
+        "usage": {"input_tokens": 12_000, "cache_read_input_tokens": 48_000, "cache_creation_input_tokens": 0, "output_tokens": 900}
+    }
     right = dollars(OPUS, input=60_000, cached=48_000, output=900)
     for one in (chat, responses, messages):
         assert dollars(OPUS, requests=_jsonl(tmp_path / "u.jsonl", [one])) == pytest.approx(right)
@@ -201,9 +209,7 @@ def test_usage_objects_as_apis_report_them(tmp_path: Path) -> None:
         ("r.txt", "input\n1\n", "ends in"),
     ],
 )
-def test_a_bad_file_is_refused_in_a_sentence(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, text: str, said: str
-) -> None:
+def test_a_bad_file_is_refused_in_a_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, text: str, said: str) -> None:
     (tmp_path / name).write_text(text)
     assert cli.run(["bill", OPUS, "--requests", str(tmp_path / name)]) == 2
     error = capsys.readouterr().err
@@ -242,15 +248,22 @@ def test_bad_questions_are_refused(line: list[str], said: str, capsys: pytest.Ca
 # --- arithmetic -----------------------------------------------------------------------------------------------------
 
 TWO = PriceList(
-    model="a/b", day="2026-11-25",
+    model="a/b",
+    day="2026-11-25",
     entries=(
-        ListPrice(model="a/b", input_mtok=2, output_mtok=9, cache_read_mtok=0.2, cache_write_5m_mtok=2.5,
-                  cache_write_1h_mtok=4),
-        ListPrice(model="a/b", input_mtok=4, output_mtok=15, cache_read_mtok=0.4, cache_write_5m_mtok=5,
-                  cache_write_1h_mtok=8, above_input_tokens=1000),
+        ListPrice(model="a/b", input_mtok=2, output_mtok=9, cache_read_mtok=0.2, cache_write_5m_mtok=2.5, cache_write_1h_mtok=4),
+        ListPrice(
+            model="a/b",
+            input_mtok=4,
+            output_mtok=15,
+            cache_read_mtok=0.4,
+            cache_write_5m_mtok=5,
+            cache_write_1h_mtok=8,
+            above_input_tokens=1000,
+        ),
         ListPrice(model="a/b", input_mtok=1, output_mtok=5, mode="batch"),
     ),
-)  # fmt: skip
+)
 COUNTS = st.integers(0, 3000)
 
 
@@ -265,20 +278,14 @@ def test_columns_are_their_rows_and_parts_their_sum(rows: list[tuple[int, int, i
     assert sum(c.tokens for c in whole.charges) == sum(inputs) + sum(output)
     for (i, c, w, o, m, t), found in zip(data, each, strict=True):
         e = TWO.at(i, m)
-        read, five, hour = (e.input_mtok if p is None else p for p in (
-            e.cache_read_mtok, e.cache_write_5m_mtok, e.cache_write_1h_mtok))  # fmt: skip
+        read, five, hour = (e.input_mtok if p is None else p for p in (e.cache_read_mtok, e.cache_write_5m_mtok, e.cache_write_1h_mtok))
         by_hand = (i - c - w) * e.input_mtok + c * read + w * (hour if t > 300 else five) + o * e.output_mtok
         assert found == pytest.approx(by_hand / 1e6)
 
 
 @settings(max_examples=60, deadline=None)
-@given(
-    st.floats(1e-4, 1.0), st.floats(0.01, 50.0), st.sampled_from([1.0, 2.0, 3.0, 8.0, 16.0]), st.integers(0, 3),
-    st.floats(0.3, 20.0),
-)  # fmt: skip
-def test_both_cost_the_same_where_they_meet(
-    dollars: float, capacity: float, gpus: float, spare: int, price: float
-) -> None:
+@given(st.floats(1e-4, 1.0), st.floats(0.01, 50.0), st.sampled_from([1.0, 2.0, 3.0, 8.0, 16.0]), st.integers(0, 3), st.floats(0.3, 20.0))
+def test_both_cost_the_same_where_they_meet(dollars: float, capacity: float, gpus: float, spare: int, price: float) -> None:
     box = Machine(name="8xh100", accelerator="h100", n_devices=8, domain=8, price_per_hour=price)
     met = break_even(dollars, capacity, gpus, box, spare)
     tries = np.linspace(0.01, 1.0, 400) * (200 * capacity if met.never else 3 * met.first)
@@ -325,8 +332,7 @@ def test_own_machines_beside_an_api() -> None:
 
 
 def test_a_price_below_every_cost_is_never_met() -> None:
-    answer = rackmath.bill(input_price=0.01, output_price=0.1, input=8000, output=1000, on="8xh200",
-                           against="deepseek-ai/DeepSeek-R1")  # fmt: skip
+    answer = rackmath.bill(input_price=0.01, output_price=0.1, input=8000, output=1000, on="8xh200", against="deepseek-ai/DeepSeek-R1")
     assert answer.break_even.rate is None
     assert answer.break_even.own_request > answer.break_even.api_request
 
@@ -336,9 +342,7 @@ def test_what_no_machine_serves_is_said() -> None:
         rackmath.bill(OPUS, input=8000, output=1000, on="h100", against="deepseek-ai/DeepSeek-R1")
 
 
-def test_hosts_beside_a_quote_say_from_which_volume_own_machines_cost_less(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
+def test_hosts_beside_a_quote_say_from_which_volume_own_machines_cost_less(capsys: pytest.CaptureFixture[str]) -> None:
     """One replica of 72 devices at $4.54: $326.88 an hour, over what a host asks for a request."""
     assert cli.run(["quote", "deepseek-ai/DeepSeek-V3", "--on", "gb200-nvl72", "--compare", "--json"]) == 0
     hosts = json.loads(capsys.readouterr().out)["hosts"]

@@ -52,35 +52,82 @@ Times = Sequence[tuple[int, float, float]]
 def vllm(times: Times, **more: Any) -> str:
     lines = []
     for users, tpot, ttft in times:
-        lines.append({
-            "date": "20261124-101500", "endpoint_type": "vllm", "backend": "vllm", "label": "vllm", "model_id": MODEL,
-            "tokenizer_id": MODEL, "num_prompts": 10 * users, "request_rate": "inf", "burstiness": 1.0,
-            "max_concurrency": users, "duration": 30.0, "completed": 10 * users, "failed": 0,
-            "total_input_tokens": 10 * users * ISL, "total_output_tokens": 10 * users * OSL,
-            "request_throughput": 1.0, "output_throughput": 256.0, "total_token_throughput": 1280.0,
-            "mean_ttft_ms": 1.1e3 * ttft, "median_ttft_ms": 1e3 * ttft, "std_ttft_ms": 5.0, "p99_ttft_ms": 1.0,
-            "mean_tpot_ms": 1.01e3 * tpot, "median_tpot_ms": 1e3 * tpot, "std_tpot_ms": 0.1, "p99_tpot_ms": 1.0,
-            "mean_itl_ms": 1e3 * tpot, "median_itl_ms": 1e3 * tpot, **more,
-        })  # fmt: skip
+        lines.append(
+            {
+                "date": "20261124-101500",
+                "endpoint_type": "vllm",
+                "backend": "vllm",
+                "label": "vllm",
+                "model_id": MODEL,
+                "tokenizer_id": MODEL,
+                "num_prompts": 10 * users,
+                "request_rate": "inf",
+                "burstiness": 1.0,
+                "max_concurrency": users,
+                "duration": 30.0,
+                "completed": 10 * users,
+                "failed": 0,
+                "total_input_tokens": 10 * users * ISL,
+                "total_output_tokens": 10 * users * OSL,
+                "request_throughput": 1.0,
+                "output_throughput": 256.0,
+                "total_token_throughput": 1280.0,
+                "mean_ttft_ms": 1.1e3 * ttft,
+                "median_ttft_ms": 1e3 * ttft,
+                "std_ttft_ms": 5.0,
+                "p99_ttft_ms": 1.0,
+                "mean_tpot_ms": 1.01e3 * tpot,
+                "median_tpot_ms": 1e3 * tpot,
+                "std_tpot_ms": 0.1,
+                "p99_tpot_ms": 1.0,
+                "mean_itl_ms": 1e3 * tpot,
+                "median_itl_ms": 1e3 * tpot,
+                **more,
+            }
+        )
     return "\n".join(json.dumps(line) for line in lines)
 
 
 def sglang(times: Times, **more: Any) -> str:
-    server = {"model_path": MODEL, "tp_size": 1, "dp_size": 1, "ep_size": 1, "pp_size": 1,
-              "enable_dp_attention": False, "quantization": None, "version": "0.5.9"}  # fmt: skip
+    server = {
+        "model_path": MODEL,
+        "tp_size": 1,
+        "dp_size": 1,
+        "ep_size": 1,
+        "pp_size": 1,
+        "enable_dp_attention": False,
+        "quantization": None,
+        "version": "0.5.9",
+    }
     lines = [
         {
-            "tag": None, "backend": "sglang", "dataset_name": "random", "request_rate": math.inf,
-            "max_concurrency": users, "sharegpt_output_len": None, "random_input_len": ISL, "random_output_len": OSL,
-            "random_range_ratio": 1.0, "server_info": server, "duration": 30.0, "completed": 10 * users,
-            "total_input_tokens": 10 * users * ISL, "total_output_tokens": 10 * users * OSL,
-            "total_output_tokens_retokenized": 10 * users * OSL, "request_throughput": 1.0,
-            "mean_e2e_latency_ms": 1e3, "mean_ttft_ms": 1e3 * ttft, "median_ttft_ms": 1e3 * ttft,
-            "mean_tpot_ms": 1e3 * tpot, "median_tpot_ms": 1e3 * tpot, "concurrency": users, "accept_length": None,
+            "tag": None,
+            "backend": "sglang",
+            "dataset_name": "random",
+            "request_rate": math.inf,
+            "max_concurrency": users,
+            "sharegpt_output_len": None,
+            "random_input_len": ISL,
+            "random_output_len": OSL,
+            "random_range_ratio": 1.0,
+            "server_info": server,
+            "duration": 30.0,
+            "completed": 10 * users,
+            "total_input_tokens": 10 * users * ISL,
+            "total_output_tokens": 10 * users * OSL,
+            "total_output_tokens_retokenized": 10 * users * OSL,
+            "request_throughput": 1.0,
+            "mean_e2e_latency_ms": 1e3,
+            "mean_ttft_ms": 1e3 * ttft,
+            "median_ttft_ms": 1e3 * ttft,
+            "mean_tpot_ms": 1e3 * tpot,
+            "median_tpot_ms": 1e3 * tpot,
+            "concurrency": users,
+            "accept_length": None,
             **more,
         }
         for users, tpot, ttft in times
-    ]  # fmt: skip
+    ]
     return "".join(json.dumps(line) + "\n" for line in lines)
 
 
@@ -89,50 +136,69 @@ def _block(value: float, unit: str) -> Record:
 
 
 def genai_perf(times: Times) -> str:
-    return json.dumps([
-        {
-            "request_throughput": {"unit": "requests/sec", "avg": 1.0},
-            "request_latency": _block(1e3 * (ttft + (OSL - 1) * tpot), "ms"),
-            "time_to_first_token": _block(1e3 * ttft, "ms"),
-            "inter_token_latency": _block(1e3 * tpot, "ms"),
-            "output_token_throughput": {"unit": "tokens/sec", "avg": 100.0},
-            "output_sequence_length": _block(OSL, "tokens"),
-            "input_sequence_length": _block(ISL, "tokens"),
-            "request_count": {"unit": "count", "avg": 10.0 * users},
-            "input_config": {
-                "model": [MODEL], "formatted_model_name": "llama", "backend": "tensorrtllm", "service_kind": "openai",
-                "endpoint_type": "chat", "streaming": True, "concurrency": users, "request_rate": None,
-            },
-        }
-        for users, tpot, ttft in times
-    ])  # fmt: skip
+    return json.dumps(
+        [
+            {
+                "request_throughput": {"unit": "requests/sec", "avg": 1.0},
+                "request_latency": _block(1e3 * (ttft + (OSL - 1) * tpot), "ms"),
+                "time_to_first_token": _block(1e3 * ttft, "ms"),
+                "inter_token_latency": _block(1e3 * tpot, "ms"),
+                "output_token_throughput": {"unit": "tokens/sec", "avg": 100.0},
+                "output_sequence_length": _block(OSL, "tokens"),
+                "input_sequence_length": _block(ISL, "tokens"),
+                "request_count": {"unit": "count", "avg": 10.0 * users},
+                "input_config": {
+                    "model": [MODEL],
+                    "formatted_model_name": "llama",
+                    "backend": "tensorrtllm",
+                    "service_kind": "openai",
+                    "endpoint_type": "chat",
+                    "streaming": True,
+                    "concurrency": users,
+                    "request_rate": None,
+                },
+            }
+            for users, tpot, ttft in times
+        ]
+    )
 
 
 def aiperf(times: Times) -> str:
     return "\n".join(
-        json.dumps({
-            "schema_version": "1.5", "aiperf_version": "0.13.0", "benchmark_id": "a1",
-            "input_config": {
-                "models": {"strategy": "round_robin", "items": [{"name": MODEL}]},
-                "endpoint": {"type": "chat", "streaming": True},
-                "phases": [{"name": "warmup"}, {"name": "profiling", "concurrency": users}],
-            },
-            "start_time": "2026-11-24T10:00:00", "was_cancelled": False, "error_summary": [],
-            "request_count": {"unit": "requests", "avg": 10.0 * users},
-            "time_to_first_token": _block(1e6 * ttft, "us"),
-            "inter_token_latency": _block(1e3 * tpot, "ms"),
-            "output_sequence_length": _block(OSL, "tokens"), "input_sequence_length": _block(ISL, "tokens"),
-        })
+        json.dumps(
+            {
+                "schema_version": "1.5",
+                "aiperf_version": "0.13.0",
+                "benchmark_id": "a1",
+                "input_config": {
+                    "models": {"strategy": "round_robin", "items": [{"name": MODEL}]},
+                    "endpoint": {"type": "chat", "streaming": True},
+                    "phases": [{"name": "warmup"}, {"name": "profiling", "concurrency": users}],
+                },
+                "start_time": "2026-11-24T10:00:00",
+                "was_cancelled": False,
+                "error_summary": [],
+                "request_count": {"unit": "requests", "avg": 10.0 * users},
+                "time_to_first_token": _block(1e6 * ttft, "us"),
+                "inter_token_latency": _block(1e3 * tpot, "ms"),
+                "output_sequence_length": _block(OSL, "tokens"),
+                "input_sequence_length": _block(ISL, "tokens"),
+            }
+        )
         for users, tpot, ttft in times
-    )  # fmt: skip
+    )
 
 
 def metric_table(tpot: float, ttft: float, users: int) -> str:
     """The CSV of GenAI-Perf: one run a file, no model and no users."""
     e2e, head = ttft + (OSL - 1) * tpot, "Metric,avg,min,max,p99,p95,p90,p75,p50,p25"
-    rows = (("Time To First Token (ms)", 1e3 * ttft), ("Request Latency (ms)", 1e3 * e2e),
-            ("Inter Token Latency (ms)", 1e3 * tpot), ("Output Sequence Length (tokens)", OSL),
-            ("Input Sequence Length (tokens)", ISL))  # fmt: skip
+    rows = (
+        ("Time To First Token (ms)", 1e3 * ttft),
+        ("Request Latency (ms)", 1e3 * e2e),
+        ("Inter Token Latency (ms)", 1e3 * tpot),
+        ("Output Sequence Length (tokens)", OSL),
+        ("Input Sequence Length (tokens)", ISL),
+    )
 
     def cells(value: float) -> str:
         return ",".join([f'"{value:,.5f}"'] * 9)
@@ -144,21 +210,42 @@ def metric_table(tpot: float, ttft: float, users: int) -> str:
 
 def inferencex(times: Times) -> str:
     """Rows of the API: one pool stated as two halves, measurements nested."""
-    return json.dumps([
-        {
-            "hardware": "h100", "framework": "vllm", "model": MODEL, "precision": "bf16", "spec_method": "none",
-            "disagg": False, "is_multinode": False, "prefill_tp": 1, "prefill_ep": 1, "prefill_dp_attention": False,
-            "prefill_num_workers": 0, "decode_tp": 1, "decode_ep": 1, "decode_dp_attention": False,
-            "decode_num_workers": 0, "num_prefill_gpu": 1, "num_decode_gpu": 1, "isl": ISL, "osl": OSL,
-            "conc": users, "image": "vllm/vllm-openai:v0.18.0", "date": "2026-11-20",
-            "metrics": {"median_tpot": tpot, "mean_tpot": tpot, "median_ttft": ttft, "mean_ttft": ttft},
-        }
-        for users, tpot, ttft in times
-    ])  # fmt: skip
+    return json.dumps(
+        [
+            {
+                "hardware": "h100",
+                "framework": "vllm",
+                "model": MODEL,
+                "precision": "bf16",
+                "spec_method": "none",
+                "disagg": False,
+                "is_multinode": False,
+                "prefill_tp": 1,
+                "prefill_ep": 1,
+                "prefill_dp_attention": False,
+                "prefill_num_workers": 0,
+                "decode_tp": 1,
+                "decode_ep": 1,
+                "decode_dp_attention": False,
+                "decode_num_workers": 0,
+                "num_prefill_gpu": 1,
+                "num_decode_gpu": 1,
+                "isl": ISL,
+                "osl": OSL,
+                "conc": users,
+                "image": "vllm/vllm-openai:v0.18.0",
+                "date": "2026-11-20",
+                "metrics": {"median_tpot": tpot, "mean_tpot": tpot, "median_ttft": ttft, "mean_ttft": ttft},
+            }
+            for users, tpot, ttft in times
+        ]
+    )
 
 
-BENCH = ("build_commit,build_number,gpu_info,backends,model_filename,model_type,n_batch,n_ubatch,type_k,type_v,"
-         "n_gpu_layers,n_prompt,n_gen,n_depth,test_time,avg_ns,avg_ts,stddev_ts")  # fmt: skip
+BENCH = (
+    "build_commit,build_number,gpu_info,backends,model_filename,model_type,n_batch,n_ubatch,type_k,type_v,"
+    "n_gpu_layers,n_prompt,n_gen,n_depth,test_time,avg_ns,avg_ts,stddev_ts"
+)
 
 
 def llama_bench(times: Sequence[tuple[int, int, int, float]]) -> str:
@@ -173,11 +260,14 @@ def llama_bench(times: Sequence[tuple[int, int, int, float]]) -> str:
 
 
 SERVED: Mapping[str, Callable[[Times], str]] = {
-    "vllm": vllm, "sglang": sglang, "genai-perf": genai_perf, "aiperf": aiperf, "inferencex": inferencex,
-}  # fmt: skip
+    "vllm": vllm,
+    "sglang": sglang,
+    "genai-perf": genai_perf,
+    "aiperf": aiperf,
+    "inferencex": inferencex,
+}
 GIVEN = {name: Given(machine=MACHINE, engine="sglang" if name == "sglang" else "vllm") for name in SERVED}
-TOOLS = {"vllm": "vLLM", "sglang": "SGLang", "genai-perf": "GenAI-Perf", "aiperf": "AIPerf",
-         "inferencex": "InferenceX"}  # fmt: skip
+TOOLS = {"vllm": "vLLM", "sglang": "SGLang", "genai-perf": "GenAI-Perf", "aiperf": "AIPerf", "inferencex": "InferenceX"}
 
 
 def write(path: Path, text: str) -> Path:
@@ -185,16 +275,15 @@ def write(path: Path, text: str) -> Path:
     return path
 
 
-def under(
-    runs: Sequence[MeasuredPoint], given: Given, truth: Mapping[str, float]
-) -> tuple[Sequence[float], Sequence[float]]:
+def under(runs: Sequence[MeasuredPoint], given: Given, truth: Mapping[str, float]) -> tuple[Sequence[float], Sequence[float]]:
     """TPOT and TTFT of runs under known factors."""
     said = FitProblem(choose(runs, given)).predict(np.array([[math.log(truth.get(n, 1.0)) for n in NAMES]]))
     return said["tpot"][0].tolist(), said["ttft"][0].tolist()
 
 
-def made(tool: str, folder: Path, *, truth: Mapping[str, float] = TRUTH, noise: float = NOISE,
-         users: Sequence[int] = USERS, seed: int = 1) -> Path:  # fmt: skip
+def made(
+    tool: str, folder: Path, *, truth: Mapping[str, float] = TRUTH, noise: float = NOISE, users: Sequence[int] = USERS, seed: int = 1
+) -> Path:
     """A file of a tool whose measurements are the model's own under `truth`, with noise."""
     path = folder / f"{tool}.json"
     write(path, SERVED[tool]([(n, 0.01, 0.1) for n in users]))
@@ -326,8 +415,16 @@ def test_options_fill_in_what_a_file_does_not_say(tmp_path: Path) -> None:
 
 
 def test_what_servers_say_of_themselves_is_read(tmp_path: Path) -> None:
-    server = {"model_path": "deepseek-ai/DeepSeek-R1", "tp_size": 8, "dp_size": 8, "ep_size": 8, "pp_size": 1,
-              "enable_dp_attention": True, "quantization": "fp8", "version": "0.5.9"}  # fmt: skip
+    server = {
+        "model_path": "deepseek-ai/DeepSeek-R1",
+        "tp_size": 8,
+        "dp_size": 8,
+        "ep_size": 8,
+        "pp_size": 1,
+        "enable_dp_attention": True,
+        "quantization": "fp8",
+        "version": "0.5.9",
+    }
     path = write(tmp_path / "a.jsonl", sglang([(64, 0.03, 0.8), (256, 0.05, 2.0)], server_info=server))
     chosen = choose(read([path]), Given(machine="8xh200"))
     assert chosen.points[0].run.row.decode.layout.label() == "TP1 DP8 EP8"
@@ -339,8 +436,7 @@ def test_what_servers_say_of_themselves_is_read(tmp_path: Path) -> None:
 
 def test_requests_at_a_rate_give_no_first_token(tmp_path: Path) -> None:
     """Users inside follow from Little's law; the first token of a clump of users is another thing."""
-    path = write(tmp_path / "a.json", vllm([(1, 0.01, 0.1)], request_rate=2.0, max_concurrency=None,
-                                           request_throughput=2.0))  # fmt: skip
+    path = write(tmp_path / "a.json", vllm([(1, 0.01, 0.1)], request_rate=2.0, max_concurrency=None, request_throughput=2.0))
     run = read([path])[0]
     assert run.at_random
     assert run.row.concurrency == pytest.approx(2.0 * (0.11 + (OSL - 1) * 0.0101))
@@ -371,9 +467,23 @@ def test_rows_that_name_everything_are_picked_by_options(tmp_path: Path) -> None
 
 
 def test_a_job_of_inferencex_is_read(tmp_path: Path) -> None:
-    record = {"hw": "h200", "tp": 8, "ep": 8, "dp_attention": "true", "conc": 64, "model": "deepseek-ai/DeepSeek-R1",
-              "framework": "sglang", "precision": "fp8", "isl": 1024, "osl": 1024, "tput_per_gpu": 900.0,
-              "mean_tpot": 0.03, "median_tpot": 0.029, "median_ttft": 0.4, "median_intvty": 34.0}  # fmt: skip
+    record = {
+        "hw": "h200",
+        "tp": 8,
+        "ep": 8,
+        "dp_attention": "true",
+        "conc": 64,
+        "model": "deepseek-ai/DeepSeek-R1",
+        "framework": "sglang",
+        "precision": "fp8",
+        "isl": 1024,
+        "osl": 1024,
+        "tput_per_gpu": 900.0,
+        "mean_tpot": 0.03,
+        "median_tpot": 0.029,
+        "median_ttft": 0.4,
+        "median_intvty": 34.0,
+    }
     run = read([write(tmp_path / "agg.json", json.dumps(record))])[0]
     assert (run.row.decode.layout.label(), run.row.measured.tpot) == ("TP1 DP8 EP8", 0.029)
 
@@ -502,9 +612,7 @@ def test_an_engine_is_not_replaced_unasked(fitted: Calibration, home: Path) -> N
     assert [p.name for p in path.parent.iterdir()] == ["ours.toml"]  # no half-written neighbours
 
 
-def test_a_failed_write_leaves_nothing_behind(
-    fitted: Calibration, home: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_failed_write_leaves_nothing_behind(fitted: Calibration, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = save(fitted, "ours")
     text = path.read_text()
 
@@ -518,9 +626,7 @@ def test_a_failed_write_leaves_nothing_behind(
     assert [p.name for p in path.parent.iterdir()] == ["ours.toml"]
 
 
-@pytest.mark.parametrize(
-    "name", ["", "vllm", "VLLM", "typical", "vllm-0.15", "../up", "a/b", "8gpu", "x" * 80, "a\nb"]
-)
+@pytest.mark.parametrize("name", ["", "vllm", "VLLM", "typical", "vllm-0.15", "../up", "a/b", "8gpu", "x" * 80, "a\nb"])
 def test_names_that_cannot_be_an_engine(name: str) -> None:
     with pytest.raises(BadInput):
         own.check_name(name)

@@ -30,10 +30,14 @@ LOGGED = [log for log in logs() if not log.why and not log.logged_weights and no
 def held(log: Log) -> Held:
     """The demand of one request of the log's context, on the log's own layout."""
     question = Question(
-        model=log.model, machine=log.machine, traffic=Traffic(isl=1024, osl=1), engine=log.engine,
-        efficiency=calibrated(log.machine.generation, log.engine), precisions=(log.precision,),
+        model=log.model,
+        machine=log.machine,
+        traffic=Traffic(isl=1024, osl=1),
+        engine=log.engine,
+        efficiency=calibrated(log.machine.generation, log.engine),
+        precisions=(log.precision,),
         max_gpus=float(log.layout.gpus),
-    )  # fmt: skip
+    )
     return holds(demand(question, log.precision, 1.0, log.context, layout=log.layout))
 
 
@@ -91,11 +95,12 @@ def test_the_words_of_the_log(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(
     ("model", "machine", "precision", "context"),
     [
-        (QWEN, "rtx-4090", "q4_k_m", 2500), ("google/gemma-3-27b-it", "rtx-4090", "q4_0", 2300),
-        ("meta-llama/Llama-3.3-70B-Instruct", "2xrtx-3090", "q4_k_m", 800), ("openai/gpt-oss-120b", "dgx-spark",
-         "mxfp4_moe", 9216),
+        (QWEN, "rtx-4090", "q4_k_m", 2500),
+        ("google/gemma-3-27b-it", "rtx-4090", "q4_0", 2300),
+        ("meta-llama/Llama-3.3-70B-Instruct", "2xrtx-3090", "q4_k_m", 800),
+        ("openai/gpt-oss-120b", "dgx-spark", "mxfp4_moe", 9216),
     ],
-)  # fmt: skip
+)
 def test_what_people_run_at_home_fits(model: str, machine: str, precision: str, context: int) -> None:
     answer = rackmath.fits(model, on=machine, precision=precision, context=context)
     assert answer.fits is True
@@ -120,10 +125,15 @@ def test_a_home_log_fits_as_it_did(name: str) -> None:
 # --- one footprint --------------------------------------------------------------------------------------------------
 
 SETTINGS = [
-    (LLAMA, "h100", {}), (LLAMA, "8xh100", {"engine": "vllm"}), (V3, "8xh200", {}), (V3, "gb200-nvl72", {}),
-    ("openai/gpt-oss-120b", "2xh100", {"engine": "sglang"}), ("Qwen/Qwen3.5-9B", "l40s", {"engine": "vllm@0.19"}),
-    (QWEN, "rtx-4090", {"precision": "q4_k_m"}), ("google/gemma-3-27b-it", "h100", {"kv": "fp8"}),
-]  # fmt: skip
+    (LLAMA, "h100", {}),
+    (LLAMA, "8xh100", {"engine": "vllm"}),
+    (V3, "8xh200", {}),
+    (V3, "gb200-nvl72", {}),
+    ("openai/gpt-oss-120b", "2xh100", {"engine": "sglang"}),
+    ("Qwen/Qwen3.5-9B", "l40s", {"engine": "vllm@0.19"}),
+    (QWEN, "rtx-4090", {"precision": "q4_k_m"}),
+    ("google/gemma-3-27b-it", "h100", {"kv": "fp8"}),
+]
 
 
 @pytest.mark.parametrize(("model", "machine", "given"), SETTINGS)
@@ -146,9 +156,7 @@ def test_it_counts_as_memory_does(model: str, machine: str, given: dict[str, str
 
 @pytest.mark.parametrize(("model", "machine", "given"), [one for one in SETTINGS if "nvl72" not in one[1]])
 @pytest.mark.parametrize("users", [1, 24])
-def test_what_plan_runs_fits_and_what_does_not_fit_no_plan_runs(
-    model: str, machine: str, given: dict[str, str], users: int
-) -> None:
+def test_what_plan_runs_fits_and_what_does_not_fit_no_plan_runs(model: str, machine: str, given: dict[str, str], users: int) -> None:
     """Plan counts prompts in progress as well: what it runs fits, and never the other way round."""
     planned = rackmath.plan(model, on=machine, isl=8000, osl=2, users=users, **given)
     answer = rackmath.fits(model, on=machine, context=8001, users=users, **given)
@@ -174,8 +182,12 @@ def test_how_far_it_goes_is_the_end() -> None:
     asked = rackmath.fits(LLAMA, on="h100", users=30, context=9000).subject.demand
     most, furthest = most_users(asked), longest_context(asked)
     assert furthest % 1024 == 0
-    for changed, kept in ((("users", most), True), (("users", most + 1), False), (("context", furthest), True),
-                          (("context", furthest + 1024), False)):  # fmt: skip
+    for changed, kept in (
+        (("users", most), True),
+        (("users", most + 1), False),
+        (("context", furthest), True),
+        (("context", furthest + 1024), False),
+    ):
         again = {"users": 30, "context": 9000, changed[0]: changed[1]}
         assert rackmath.fits(LLAMA, on="h100", **again).fits == kept
 
@@ -208,9 +220,7 @@ def test_every_remedy_is_a_command_that_fits(model: str, machine: str, given: di
         assert again.pool_tokens == row["pool_tokens"]
 
 
-@pytest.mark.parametrize(
-    "machine", ["a3-ultragpu-8g", "rtx-4090+rtx-3090", "m4-max", "8xh100", "gb200-nvl72", "p5.48xlarge"]
-)
+@pytest.mark.parametrize("machine", ["a3-ultragpu-8g", "rtx-4090+rtx-3090", "m4-max", "8xh100", "gb200-nvl72", "p5.48xlarge"])
 def test_more_devices_are_offered_where_a_name_says_so_many(machine: str) -> None:
     answer = rackmath.fits("meta-llama/Llama-3.1-405B", on=machine, users=500, context=131072)
     assert not answer.fits
@@ -243,8 +253,7 @@ def test_shared_copies_make_it_fit() -> None:
 
 def test_remedies_are_no_larger_than_needed() -> None:
     """The widest format, the most users and the fewest devices that do."""
-    rows = {row["kind"]: row for row in rackmath.fits(QWEN, on="rtx-4090", precision="q4_k_m", users=2,
-                                                      context=32000).remedies}  # fmt: skip
+    rows = {row["kind"]: row for row in rackmath.fits(QWEN, on="rtx-4090", precision="q4_k_m", users=2, context=32000).remedies}
     assert rows["weights"]["options"] == "--precision q3_k_m"
     assert rows["cache"]["options"] == "--kv q8_0"
     assert rows["users"]["options"] == "--users 1"
@@ -279,9 +288,7 @@ def test_remedies_are_no_larger_than_needed() -> None:
         ([LLAMA], "needs --on"),
     ],
 )
-def test_bad_questions_are_refused_in_a_sentence(
-    line: list[str], said: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_bad_questions_are_refused_in_a_sentence(line: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.run(["fits", *line]) == 2
     error = capsys.readouterr().err
     assert said in error

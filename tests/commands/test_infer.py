@@ -39,11 +39,29 @@ from rackmath.world import catalog
 
 SEEN = tuple(Observation(name=k, value=1.0, unit="$/M", says=k) for k in ("input", "cache_read", "output"))
 ONE = Supply(
-    active=37e9, total=671e9, weight_bytes=1.0, kv_bytes=35e3, read_share=1.0, attention_flops=1e7,
-    decode_attention=3.4, peak=2e15, hbm_bandwidth=4.8e12, hbm_capacity=141e9, price_per_hour=2.0, mfu=0.35, mbu=0.6,
-    overhead=8e-3, context=8192.0, cached=0.5, speed=30.0, spread=2.0, per_pass=1.0, hold_rate=1e-16, reuse=3.0,
+    active=37e9,
+    total=671e9,
+    weight_bytes=1.0,
+    kv_bytes=35e3,
+    read_share=1.0,
+    attention_flops=1e7,
+    decode_attention=3.4,
+    peak=2e15,
+    hbm_bandwidth=4.8e12,
+    hbm_capacity=141e9,
+    price_per_hour=2.0,
+    mfu=0.35,
+    mbu=0.6,
+    overhead=8e-3,
+    context=8192.0,
+    cached=0.5,
+    speed=30.0,
+    spread=2.0,
+    per_pass=1.0,
+    hold_rate=1e-16,
+    reuse=3.0,
     idle=0.4,
-)  # fmt: skip
+)
 
 
 def a_list(**prices: float) -> PriceList:
@@ -59,9 +77,7 @@ def test_costs_follow_the_bill(times: float, idle: float) -> None:
     """Rental is in proportion, idle hours are paid, bigger models and faster users cost more."""
     base = costs(replace(ONE, idle=0.0))
     assert costs(replace(ONE, idle=idle)).input_mtok == pytest.approx(base.input_mtok / (1 - idle))
-    assert costs(replace(ONE, idle=0.0, price_per_hour=2.0 * times)).output_mtok == pytest.approx(
-        base.output_mtok * times
-    )
+    assert costs(replace(ONE, idle=0.0, price_per_hour=2.0 * times)).output_mtok == pytest.approx(base.output_mtok * times)
     assert costs(replace(ONE, idle=0.0, active=37e9 * min(times, 15))).input_mtok > base.input_mtok
     assert decode(replace(ONE, speed=30.0 / times)).output_mtok <= decode(ONE).output_mtok * (1 + 1e-9)
     assert decode(longer(ONE, 8192.0 * times)).output_mtok >= decode(ONE).output_mtok * (1 - 1e-9)
@@ -96,13 +112,26 @@ def test_the_closed_form_is_near_the_planner(model: str, machine: str, precision
     kept = float(cache_bytes(m, 8704.0, best.precision)) / 8704
     fewest = decode(replace(ONE, active=active, total=total, hbm_capacity=float(q.hbm_capacity), spread=1.0)).devices
     one = replace(
-        ONE, active=active, total=max(total, active), kv_bytes=kept, peak=float(q.peak("fp8")), idle=0.0, cached=0.0,
-        read_share=float(read_bytes(m, 8704.0, best.precision)) / 8704 / kept, context=8704.0, speed=20.0,
-        attention_flops=float(attention_flops(m, 8704.0)) / 8704, decode_attention=1.0, mfu=middle["mfu"],
-        mbu=middle["mbu"], overhead=middle["overhead"] * sum(g.count for g in m.groups),
-        hbm_bandwidth=float(q.hbm_bandwidth), hbm_capacity=float(q.hbm_capacity),
-        price_per_hour=float(q.price_per_hour), spread=max(float(best.layout.gpus) / float(fewest), 1.0),
-    )  # fmt: skip
+        ONE,
+        active=active,
+        total=max(total, active),
+        kv_bytes=kept,
+        peak=float(q.peak("fp8")),
+        idle=0.0,
+        cached=0.0,
+        read_share=float(read_bytes(m, 8704.0, best.precision)) / 8704 / kept,
+        context=8704.0,
+        speed=20.0,
+        attention_flops=float(attention_flops(m, 8704.0)) / 8704,
+        decode_attention=1.0,
+        mfu=middle["mfu"],
+        mbu=middle["mbu"],
+        overhead=middle["overhead"] * sum(g.count for g in m.groups),
+        hbm_bandwidth=float(q.hbm_bandwidth),
+        hbm_capacity=float(q.hbm_capacity),
+        price_per_hour=float(q.price_per_hour),
+        spread=max(float(best.layout.gpus) / float(fewest), 1.0),
+    )
     found = costs(one)
     assert 1 / 2.2 < found.input_mtok / float(best.cost.input_mtok) < 2.2
     assert 1 / 2.2 < found.output_mtok / float(best.cost.output_mtok) < 2.2
@@ -138,9 +167,13 @@ def weighted(d: Draws, name: str) -> tuple[float, float]:
 
 @pytest.mark.parametrize(
     ("known", "value", "unknown"),
-    [("total_params", 300e9, "active_params"), ("kv_bytes", 60e3, "layers"), ("kv_bytes", 60e3, "total_params"),
-     ("layers", 80.0, "total_params")],
-)  # fmt: skip
+    [
+        ("total_params", 300e9, "active_params"),
+        ("kv_bytes", 60e3, "layers"),
+        ("kv_bytes", 60e3, "total_params"),
+        ("layers", 80.0, "total_params"),
+    ],
+)
 def test_knowing_is_what_throwing_draws_away_would_give(known: str, value: float, unknown: str) -> None:
     """Conditioning by weights agrees with keeping only draws near the known value."""
     direct = weighted(draw(150_000, np.random.default_rng(1), {known: value}), unknown)
@@ -166,8 +199,12 @@ def test_a_known_kind_of_attention_says_what_kind_of_model_it_is() -> None:
 
 def test_markups_are_integrated_out_exactly() -> None:
     """The closed form is the multivariate normal with a common part."""
-    m = Margins(level=0.7, spread=0.5, bias={"input": 0.1, "cache_read": -0.2, "output": 0.3},
-                noise={"input": 0.3, "cache_read": 0.6, "output": 0.4, "speed": 0.2})  # fmt: skip
+    m = Margins(
+        level=0.7,
+        spread=0.5,
+        bias={"input": 0.1, "cache_read": -0.2, "output": 0.3},
+        noise={"input": 0.3, "cache_read": 0.6, "output": 0.4, "speed": 0.2},
+    )
     names = ("input", "cache_read", "output", "speed")
     logs = np.random.default_rng(0).normal(0.5, 1, (4, 50))
     found = log_likelihood(Residuals(names=names, logs=logs, costs=costs(ONE)), m)
@@ -198,8 +235,7 @@ def test_prices_that_say_nothing_give_no_bits() -> None:
 
 def test_dearer_tokens_mean_a_bigger_model() -> None:
     middles = [
-        infer(observations(a_list(input_mtok=0.1 * k, output_mtok=0.4 * k)), draws=100_000)["active_params"].median
-        for k in (1, 4, 16)
+        infer(observations(a_list(input_mtok=0.1 * k, output_mtok=0.4 * k)), draws=100_000)["active_params"].median for k in (1, 4, 16)
     ]
     assert middles == sorted(middles)
     assert middles[2] > 2 * middles[0]
@@ -207,9 +243,7 @@ def test_dearer_tokens_mean_a_bigger_model() -> None:
 
 def test_what_is_known_is_kept_and_sharpens_the_rest() -> None:
     free = infer(observations(a_list()), draws=200_000)
-    sure = infer(
-        observations(a_list()), known={"active_params": 37e9, "hardware": "h800", "idle": 0.3}, draws=200_000
-    )
+    sure = infer(observations(a_list()), known={"active_params": 37e9, "hardware": "h800", "idle": 0.3}, draws=200_000)
     assert sure["active_params"].low == sure["active_params"].high == 37e9
     assert sure["active_params"].known
     assert sure.odds["hardware"].posterior["h800"] == pytest.approx(1)
@@ -281,8 +315,15 @@ def test_coverage_counts_each_model_once() -> None:
 
     def one(name: str, weights: str, high: float) -> blind.BlindList:
         r = blind.BlindReading(low=1.0, median=1.5, high=high, truth=3.0, sharpness=0.5, bits=0.1)
-        return blind.BlindList(name=name, weights=weights, half="reported", input_mtok=1, output_mtok=2,
-                               margin=(0, 0, 0), readings=dict.fromkeys(blind.JUDGED, r))  # fmt: skip
+        return blind.BlindList(
+            name=name,
+            weights=weights,
+            half="reported",
+            input_mtok=1,
+            output_mtok=2,
+            margin=(0, 0, 0),
+            readings=dict.fromkeys(blind.JUDGED, r),
+        )
 
     found = blind.judged([one("a/x", "x", 4), one("b/x", "x", 2), one("c/x", "x", 2), one("a/y", "y", 2)])
     assert found.verdict("kv_bytes", "reported").coverage == pytest.approx((1 / 3 + 0) / 2)
@@ -294,8 +335,7 @@ def test_coverage_counts_each_model_once() -> None:
 def test_every_kind_of_observation_is_read() -> None:
     prices = replace(price_list("claude-opus-4-6", on="2026-03-01"), output_speed=55.0, ttft=1.2)
     names = {o.name for o in observations(prices)}
-    assert names >= {"input", "cache_read", "write_5m", "write_1h", "output", "long_input", "long_output", "fast",
-                     "speed", "ttft"}  # fmt: skip
+    assert names >= {"input", "cache_read", "write_5m", "write_1h", "output", "long_input", "long_output", "fast", "speed", "ttft"}
     found = infer(observations(prices), draws=400_000)
     assert {w.observation.name for w in found.weights} == names
     assert found["speed"].low > 30  # the measured speed is believed
@@ -339,10 +379,7 @@ def test_the_same_seed_gives_the_same_answer() -> None:
         (["--know", "active_params=1e300"], "is out of range"),
         (["--know", "mfu=1e-300"], "is out of range"),
         (["--know", "kind=dense", "--know", "sparsity=10"], "kind dense and 10 times"),
-        (
-            ["--know", "kind=moe", "--know", "active_params=1e10", "--know", "total_params=1e10"],
-            "kind moe and 1 times",
-        ),
+        (["--know", "kind=moe", "--know", "active_params=1e10", "--know", "total_params=1e10"], "kind moe and 1 times"),
         (["--know", "speed=30", "--speed", "55"], "both as known and as measured"),
         (["--know", "sparsity=0.5"], "give total over active"),
         (["--know", "total_params=100e9", "--know", "active_params=10e9", "--know", "sparsity=3"], "leave one out"),
@@ -383,11 +420,7 @@ def test_bad_words_get_one_sentence(words: list[str], said: str, capsys: pytest.
         (["--input-price", "-1", "--output-price", "5"], "above 0", 2),
         (["--input-price", "1", "--output-price", "500"], "times", 2),
         (["--input-price", "1", "--output-price", "2", "--cached-price", "3"], "is above input_mtok", 2),
-        (
-            ["--input-price", "600", "--output-price", "900", "--draws", "100k", "--seller", "host"],
-            "beyond anything the prior holds",
-            1,
-        ),
+        (["--input-price", "600", "--output-price", "900", "--draws", "100k", "--seller", "host"], "beyond anything the prior holds", 1),
         (["--input-price", "3"], "give both --input-price and --output-price", 2),
         (["--input-price", "3 EUR", "--output-price", "15"], "write it like '$3'", 2),
         (["--input-price", "3", "--output-price", "15", "--on-date", "2026-03-01"], "have no day", 2),
@@ -399,9 +432,7 @@ def test_bad_words_get_one_sentence(words: list[str], said: str, capsys: pytest.
         (["--blind", "--explain"], "no terms to explain", 2),
     ],
 )
-def test_bad_prices_get_one_sentence(
-    words: list[str], said: str, code: int, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_bad_prices_get_one_sentence(words: list[str], said: str, code: int, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["infer", *words]) == code
     error = capsys.readouterr().err
     assert said in error
@@ -409,9 +440,7 @@ def test_bad_prices_get_one_sentence(
 
 
 def test_units_are_as_said() -> None:
-    per_thousand = rackmath.infer(
-        input_price="0.005", output_price="0.025", unit="1K", draws="10k"
-    ).subject.prices.standard
+    per_thousand = rackmath.infer(input_price="0.005", output_price="0.025", unit="1K", draws="10k").subject.prices.standard
     assert (per_thousand.input_mtok, per_thousand.output_mtok) == pytest.approx((5.0, 25.0))
 
 

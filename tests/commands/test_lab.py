@@ -53,8 +53,7 @@ def test_ratios_of_known_steps():
     def step(way, layers, saved, seconds):
         return Depth(way=way, layers=layers, saved=saved, peak=saved, forward=1.0, step=seconds)
 
-    points = [step("stored", 1, 10, 3.0), step("stored", 4, 40, 3.0), step("reversible", 1, 5, 4.0),
-              step("reversible", 4, 5, 4.0)]  # fmt: skip
+    points = [step("stored", 1, 10, 3.0), step("stored", 4, 40, 3.0), step("reversible", 1, 5, 4.0), step("reversible", 4, 5, 4.0)]
     assert growth(points, "stored") == 4
     assert growth(points, "reversible") == 1
     assert time_ratio(points) == predicted_ratio(points) == pytest.approx(4 / 3)
@@ -109,12 +108,7 @@ def test_the_screen_says_what_was_found(monkeypatch):
     for words in ("4 layers and at 32", "stored activations grow 7.5x", "fixed point", "agree within the noise"):
         assert words in said
     said = " ".join(told(["lab", "parallel", "--recorded"]).output.split())
-    for words in (
-        "reaches every token of trained networks with residuals",
-        "one bit flips 50%",
-        "present-80",
-        "The best differential",
-    ):
+    for words in ("reaches every token of trained networks with residuals", "one bit flips 50%", "present-80", "The best differential"):
         assert words in said
 
 
@@ -236,11 +230,22 @@ def test_who_listens_hears_how_far_a_study_is():
 @pytest.mark.parametrize(
     "words",
     [
-        "--cipher presnt", "--cipher aes --rounds 3", "--rounds 3", "--cipher present --rounds 40",
-        "--cipher simon32 --rounds nan", "--sbox 1,2,3", "--sbox 0,0,1,1", "--sbox 0,1,2,nan", "--sbox foo",
-        "--cipher aes --sbox present", "--cipher present --sbox des1", "--samples 3", "--pairs -1", "--limit 0s",
+        "--cipher presnt",
+        "--cipher aes --rounds 3",
+        "--rounds 3",
+        "--cipher present --rounds 40",
+        "--cipher simon32 --rounds nan",
+        "--sbox 1,2,3",
+        "--sbox 0,0,1,1",
+        "--sbox 0,1,2,nan",
+        "--sbox foo",
+        "--cipher aes --sbox present",
+        "--cipher present --sbox des1",
+        "--samples 3",
+        "--pairs -1",
+        "--limit 0s",
     ],
-)  # fmt: skip
+)
 def test_mistakes_end_with_two(words: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["lab", "ciphers", *words.split()]) == 2
     told = capsys.readouterr()

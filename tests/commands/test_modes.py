@@ -46,9 +46,8 @@ def test_the_published_pair() -> None:
 
 
 @given(
-    x=st.floats(0.01, 50), shrink=st.floats(1.01, 1e4), chips=st.sampled_from([1.0, 2.0, 4.0]),
-    per_pass=st.sampled_from([1.0, 1.8, 3.0]),
-)  # fmt: skip
+    x=st.floats(0.01, 50), shrink=st.floats(1.01, 1e4), chips=st.sampled_from([1.0, 2.0, 4.0]), per_pass=st.sampled_from([1.0, 1.8, 3.0])
+)
 def test_a_memory_bound_machine_is_read_back(x: float, shrink: float, chips: float, per_pass: float) -> None:
     """Build both modes from t = weights + cache, read the ratios backwards, get x back."""
     slow, fast = 1 + x, (1 + x / shrink) / chips
@@ -138,9 +137,7 @@ def test_no_plan_is_infeasible() -> None:
         normal_plan(q, 1e6)
 
 
-@pytest.mark.parametrize(
-    ("model", "sparse"), [("deepseek-ai/DeepSeek-V3", True), ("meta-llama/Llama-3.1-70B", False)]
-)
+@pytest.mark.parametrize(("model", "sparse"), [("deepseek-ai/DeepSeek-V3", True), ("meta-llama/Llama-3.1-70B", False)])
 def test_the_penalty_of_not_batching(model: str, sparse: bool) -> None:
     """LECTURE section 3: B* = R s if all experts are read, R for dense and mixture alike if only those touched."""
     q, _ = question(model, "gb200-nvl72", traffic=Traffic(isl=1, osl=1), precision="fp8")
@@ -168,18 +165,7 @@ def test_backwards_needs_no_model(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_modes_with_a_model(capsys: pytest.CaptureFixture[str]) -> None:
-    args = [
-        "modes",
-        *LLAMA[:1],
-        "--on",
-        LLAMA[1],
-        "--price-ratio",
-        "6",
-        "--speed-ratio",
-        "2.5",
-        "--list-output",
-        "25",
-    ]
+    args = ["modes", *LLAMA[:1], "--on", LLAMA[1], "--price-ratio", "6", "--speed-ratio", "2.5", "--list-output", "25"]
     assert run([*args, "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     normal = found["normal"]

@@ -243,10 +243,18 @@ def test_the_three_kinds_of_file_read_alike(tmp_path):
     assert (found.long.above_input_tokens, found.long.output_mtok) == (200_000, 15.0)
     assert (found.mode("fast")[0].speed, found.mode("fast")[0].output_mtok) == (2.5, 60.0)
     as_json = tmp_path / "mine.json"
-    given = {"model": "acme/large-3", "input_mtok": 2, "cache_read_mtok": 0.2, "cache_write_5m_mtok": 2.5,
-             "output_mtok": 10, "weights": "zai-org/GLM-5.2", "output_speed": "60 tok/s", "ttft": "500ms",
-             "long": [{"above_input_tokens": 200000, "input_mtok": 4, "output_mtok": 15}],
-             "mode": [{"name": "fast", "speed": 2.5, "input_mtok": 12, "output_mtok": 60}]}  # fmt: skip
+    given = {
+        "model": "acme/large-3",
+        "input_mtok": 2,
+        "cache_read_mtok": 0.2,
+        "cache_write_5m_mtok": 2.5,
+        "output_mtok": 10,
+        "weights": "zai-org/GLM-5.2",
+        "output_speed": "60 tok/s",
+        "ttft": "500ms",
+        "long": [{"above_input_tokens": 200000, "input_mtok": 4, "output_mtok": 15}],
+        "mode": [{"name": "fast", "speed": 2.5, "input_mtok": 12, "output_mtok": 60}],
+    }
     as_json.write_text(json.dumps(given))
     as_csv = tmp_path / "mine.csv"
     as_csv.write_text(
@@ -256,8 +264,13 @@ def test_the_three_kinds_of_file_read_alike(tmp_path):
         "acme/large-3,standard,200000,4,,,15,,zai-org/GLM-5.2,60 tok/s,500ms\n"
         "acme/large-3,fast,,12,,,60,2.5,zai-org/GLM-5.2,60 tok/s,500ms\n"
     )
-    plain = [[(e.mode, e.above_input_tokens, e.input_mtok, e.cache_read_mtok, e.cache_write_5m_mtok, e.output_mtok,
-               e.speed) for e in one.entries] for one in (found, find(str(as_json)), find(str(as_csv)))]  # fmt: skip
+    plain = [
+        [
+            (e.mode, e.above_input_tokens, e.input_mtok, e.cache_read_mtok, e.cache_write_5m_mtok, e.output_mtok, e.speed)
+            for e in one.entries
+        ]
+        for one in (found, find(str(as_json)), find(str(as_csv)))
+    ]
     assert plain[0] == plain[1] == plain[2]
     with pytest.raises(BadInput, match="list of one day"):
         find(str(as_csv), on="2026-01-01")
@@ -292,7 +305,7 @@ def test_a_file_may_begin_with_a_byte_order_mark(name, text, tmp_path):
         ("mine.csv", "input_mtok\n" + "1" * 200_000, "is not valid CSV"),
         ("mine.csv", "", "there is no row"),
     ],
-)  # fmt: skip
+)
 def test_a_file_that_says_things_twice_or_not_at_all_is_refused(name, text, says, tmp_path, capsys):
     file = tmp_path / name
     file.write_text(text)
@@ -329,13 +342,11 @@ BAD = [
     ({"input_mtok": 5, "output_mtok": 25, "source": "two\nlines"}, "is not an ordinary name"),
     ({"input_mtok": 5, "output_mtok": 25, "context_window": 1e30}, "context_window = 1e+30 is out of range"),
     (
-        {"input_mtok": 5, "output_mtok": 25,
-         "long": [{"above_input_tokens": 0.5, "input_mtok": 6, "output_mtok": 30}]},
+        {"input_mtok": 5, "output_mtok": 25, "long": [{"above_input_tokens": 0.5, "input_mtok": 6, "output_mtok": 30}]},
         "long[0].above_input_tokens = 0.5 is out of range",
     ),
     (
-        {"input_mtok": 5, "output_mtok": 25,
-         "mode": [{"name": "fast", "speed": 1e9, "input_mtok": 6, "output_mtok": 30}]},
+        {"input_mtok": 5, "output_mtok": 25, "mode": [{"name": "fast", "speed": 1e9, "input_mtok": 6, "output_mtok": 30}]},
         "mode[0].speed = 1e+09 is out of range",
     ),
     ({"input_mtok": 5, "output_mtok": [25]}, "is not a number"),
@@ -357,24 +368,16 @@ BAD = [
     ({"input_mtok": 5, "output_mtok": 25, "long": {"input_mtok": 6}}, "is not a list of tables"),
     ({"input_mtok": 5, "output_mtok": 25, "long": [{"input_mtok": 6, "output_mtok": 30}]}, "above_input_tokens is"),
     (
-        {"input_mtok": 5, "output_mtok": 25,
-         "long": [{"above_input_tokens": 2e5, "input_mtok": 4, "output_mtok": 30}]},
+        {"input_mtok": 5, "output_mtok": 25, "long": [{"above_input_tokens": 2e5, "input_mtok": 4, "output_mtok": 30}]},
         "input_mtok above 200,000 input tokens is $4, below $5",
     ),
+    ({"input_mtok": 5, "output_mtok": 25, "mode": [{"name": "fats", "input_mtok": 6, "output_mtok": 30}]}, "did you mean fast"),
+    ({"input_mtok": 5, "output_mtok": 25, "mode": [{"name": "fast", "input_mtok": 6, "output_mtok": 30}] * 2}, "priced twice"),
     (
-        {"input_mtok": 5, "output_mtok": 25, "mode": [{"name": "fats", "input_mtok": 6, "output_mtok": 30}]},
-        "did you mean fast",
-    ),
-    (
-        {"input_mtok": 5, "output_mtok": 25, "mode": [{"name": "fast", "input_mtok": 6, "output_mtok": 30}] * 2},
-        "priced twice",
-    ),
-    (
-        {"input_mtok": 5, "output_mtok": 25,
-         "mode": [{"name": "fast", "above_input_tokens": 9, "input_mtok": 6, "output_mtok": 30}]},
+        {"input_mtok": 5, "output_mtok": 25, "mode": [{"name": "fast", "above_input_tokens": 9, "input_mtok": 6, "output_mtok": 30}]},
         "has no price for short requests",
     ),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("given", "says"), BAD)

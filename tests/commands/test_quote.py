@@ -103,9 +103,7 @@ def test_a_quote_says_the_margin_it_leaves(usual: Quote, free: Quote) -> None:
     assert low < usual.margin() < high
 
 
-@given(
-    cost=st.floats(1e-6, 1e3), low=st.floats(0, 0.98), more=st.floats(1e-3, 0.01), other=st.floats(0, 0.98),
-)  # fmt: skip
+@given(cost=st.floats(1e-6, 1e3), low=st.floats(0, 0.98), more=st.floats(1e-3, 0.01), other=st.floats(0, 0.98))
 def test_prices_rise_with_margin_and_idle(cost: float, low: float, more: float, other: float) -> None:
     assert price(cost, margin=low, idle=other) < price(cost, margin=low + more, idle=other)
     assert price(cost, margin=other, idle=low) < price(cost, margin=other, idle=low + more)
@@ -163,9 +161,7 @@ def test_what_moves_a_price(usual: Quote) -> None:
             if line.name.startswith("cache write"):
                 continue
             moves = dict(line.moves)
-            assert moves["machine hours 10 % cheaper"] == pytest.approx(
-                -0.1, abs=1e-9 if tier.pools is None else 0.01
-            )
+            assert moves["machine hours 10 % cheaper"] == pytest.approx(-0.1, abs=1e-9 if tier.pools is None else 0.01)
             if tier.pools is None or line.name != "output":  # a decode pool has hardly any FLOPs to do
                 assert moves["10 % more FLOP/s"] < 0
     output, read = (dict(usual.line("standard", n).moves) for n in ("output", "cached read"))
@@ -329,8 +325,7 @@ def test_hosts_beside_a_quote() -> None:
     short = ListPrice(model="a/m", input_mtok=1.0, output_mtok=4.0)
     long = ListPrice(model="a/m", input_mtok=2.0, output_mtok=9.0, above_input_tokens=128e3)
     other = ListPrice(model="b/m", input_mtok=10.0, output_mtok=20.0, cache_read_mtok=1.0)
-    lists = [PriceList(model="b/m", day="2026-11-25", entries=(other,)),
-             PriceList(model="a/m", day="2026-11-25", entries=(short, long))]  # fmt: skip
+    lists = [PriceList(model="b/m", day="2026-11-25", entries=(other,)), PriceList(model="a/m", day="2026-11-25", entries=(short, long))]
     found = hosts(mine, lists)
     assert [h.provider for h in found] == ["a", "b"]
     assert found[0].request == pytest.approx((8192 * 1.0 + 1024 * 4.0) / 1e6)
@@ -375,10 +370,13 @@ def strict(capsys: pytest.CaptureFixture[str], *args: str) -> Any:
 def test_the_record(capsys: pytest.CaptureFixture[str]) -> None:
     found = strict(capsys, LLAMA, "--on", NODE, "--margin", "40%")
     assert [(r["tier"], r["name"]) for r in found["lines"]] == [
-        ("standard", "input"), ("standard", "cached read"), ("standard", "cache write, 5 min"),
-        ("standard", "cache write, 1 h"), ("standard", "output"),
+        ("standard", "input"),
+        ("standard", "cached read"),
+        ("standard", "cache write, 5 min"),
+        ("standard", "cache write, 1 h"),
+        ("standard", "output"),
         *[(tier, name) for tier in ("long", "fast", "batch") for name in ("input", "cached read", "output")],
-    ]  # fmt: skip
+    ]
     assert found["request"]["gross_margin_before_rounding"] == pytest.approx(0.4)
     for r in found["lines"]:
         assert r["listed_mtok"] == pytest.approx(float(f"{r['price_mtok']:.2g}"), rel=1e-9)
@@ -398,14 +396,7 @@ def test_the_screen(width: int, capsys: pytest.CaptureFixture[str], monkeypatch:
     assert "nan" not in text
     assert "No fast tier" in text
     assert "out of reach" in text
-    for words in (
-        "cache write, 1 h",
-        "above ",
-        "this quote",
-        "in idle hours",
-        "Sensitivity of the standard prices",
-        "floor",
-    ):
+    for words in ("cache write, 1 h", "above ", "this quote", "in idle hours", "Sensitivity of the standard prices", "floor"):
         assert words in text, words
     assert max(map(len, text.splitlines())) <= width
 
@@ -499,16 +490,12 @@ def test_the_picture_marks_every_price_and_host() -> None:
     answer = rackmath.quote(V3, on=RACK, margin="40%", compare=True)
     bars, dots = (layer["data"]["values"] for layer in answer.charts[0]["layer"])
     found = answer.record
-    assert [(b["low"], b["high"]) for b in bars] == [
-        (r["cost_low_mtok"], r["cost_high_mtok"]) for r in found["lines"]
-    ]
+    assert [(b["low"], b["high"]) for b in bars] == [(r["cost_low_mtok"], r["cost_high_mtok"]) for r in found["lines"]]
     for kind, key in (("price", "listed_mtok"), ("cost", "cost_mtok"), ("floor", "floor_mtok")):
         assert [d["value"] for d in dots if d["kind"] == kind] == [r[key] for r in found["lines"]]
     asked = [d for d in dots if d["kind"] == "host"]
     assert {d["name"] for d in asked} == {"input", "cached read", "output"}
-    assert sorted(d["value"] for d in asked if d["name"] == "output") == sorted(
-        h["output_mtok"] for h in found["hosts"]
-    )
+    assert sorted(d["value"] for d in asked if d["name"] == "output") == sorted(h["output_mtok"] for h in found["hosts"])
     assert {d["who"] for d in asked} == {h["provider"] for h in found["hosts"]}
 
 

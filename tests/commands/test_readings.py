@@ -16,12 +16,7 @@ from hypothesis import strategies as st
 import rackmath
 from rackmath.claims.ledger import claim_numbered
 from rackmath.claims.verdicts import evaluate
-from rackmath.decisions.backwards.from_context import (
-    cache_over_compute,
-    consistent_splits,
-    solve_kv_bytes,
-    weights_share,
-)
+from rackmath.decisions.backwards.from_context import cache_over_compute, consistent_splits, solve_kv_bytes, weights_share
 from rackmath.decisions.backwards.from_offers import fast_fit, prefill_cost
 from rackmath.decisions.backwards.reading import Assumption, derive, fixed
 from rackmath.decisions.backwards.reading import complement as one_less
@@ -40,9 +35,15 @@ OPUS, MARCH = "anthropic/claude-opus-4-6", "2026-03-01"
 GEMINI, GPT = "google/gemini-3.1-pro-preview", "openai/gpt-5.4"
 
 LECTURE = Machine(
-    name="lecture", accelerator="lecture", peak_fp4=10e15, peak_fp8=5e15, peak_bf16=2.5e15, hbm_capacity=192e9,
-    hbm_bandwidth=8e12, price_per_hour=2.0,
-)  # fmt: skip
+    name="lecture",
+    accelerator="lecture",
+    peak_fp4=10e15,
+    peak_fp8=5e15,
+    peak_bf16=2.5e15,
+    hbm_capacity=192e9,
+    hbm_bandwidth=8e12,
+    price_per_hour=2.0,
+)
 
 
 @pytest.fixture(scope="module")
@@ -140,17 +141,20 @@ def test_the_ledger_uses_the_same_functions() -> None:
 
 
 @given(
-    active=st.floats(1e9, 1e12), total=st.floats(1, 40), context=st.floats(1e3, 1e7), peak=st.floats(1e14, 1e17),
-    size=st.sampled_from([0.5, 1.0, 2.0]), bandwidth=st.floats(1e12, 1e14), over=st.floats(1.01, 100),
+    active=st.floats(1e9, 1e12),
+    total=st.floats(1, 40),
+    context=st.floats(1e3, 1e7),
+    peak=st.floats(1e14, 1e17),
+    size=st.sampled_from([0.5, 1.0, 2.0]),
+    bandwidth=st.floats(1e12, 1e14),
+    over=st.floats(1.01, 100),
     attention=st.floats(0, 1e8),
-)  # fmt: skip
+)
 def test_the_solved_cache_balances(
-    active: float, total: float, context: float, peak: float, size: float, bandwidth: float, over: float,
-    attention: float,
-) -> None:  # fmt: skip
+    active: float, total: float, context: float, peak: float, size: float, bandwidth: float, over: float, attention: float
+) -> None:
     """Put the bytes back into the roofline of section 1: weights and cache take as long to read as to multiply."""
-    q = solve_kv_bytes(active, context, float(ratio(peak, 1.0, bandwidth)), batch_over_balance=over,
-                       attention_flops=attention)  # fmt: skip
+    q = solve_kv_bytes(active, context, float(ratio(peak, 1.0, bandwidth)), batch_over_balance=over, attention_flops=attention)
     batch = over * float(balance_batch(ratio(peak, size, bandwidth), total * active, active))
     memory = (size * total * active + batch * context * q) / bandwidth
     compute = batch * (2 * active + attention * context) / peak
@@ -211,9 +215,19 @@ def test_terms_agree_with_the_functions_that_own_the_formulas(opus: Readings) ->
 
 def test_the_ranges_are_those_of_the_catalogue() -> None:
     """LECTURE section 6: from an A100 in BF16 to a Rubin of 50 PF and a TPU v6e, and not much wider."""
-    chips = [("a100", "bf16", 2.0), ("h100", "fp8", 1.0), ("h200", "fp8", 1.0), ("gb200", "fp4", 0.5),
-             ("gb300", "fp4", 0.5), ("tpu7x", "fp8", 1.0), ("tpu-v6e", "bf16", 2.0), ("tpu-v5p", "bf16", 2.0),
-             ("mi300x", "fp8", 1.0), ("rubin", "fp4", 0.5), ("rubin-fp4-50pf", "fp4", 0.5)]  # fmt: skip
+    chips = [
+        ("a100", "bf16", 2.0),
+        ("h100", "fp8", 1.0),
+        ("h200", "fp8", 1.0),
+        ("gb200", "fp4", 0.5),
+        ("gb300", "fp4", 0.5),
+        ("tpu7x", "fp8", 1.0),
+        ("tpu-v6e", "bf16", 2.0),
+        ("tpu-v5p", "bf16", 2.0),
+        ("mi300x", "fp8", 1.0),
+        ("rubin", "fp4", 0.5),
+        ("rubin-fp4-50pf", "fp4", 0.5),
+    ]
     rates = [float(ratio(m.peak(f), w, m.hbm_bandwidth)) for n, f, w in chips for m in [catalog.machine(n)]]
     board = readings(price_list(GEMINI)).present["kv_board"].assumptions[1]
     assert board.low <= min(rates) < 1.1 * board.low
@@ -249,8 +263,7 @@ def test_an_open_model_is_counted() -> None:
 
 def test_the_lecture_contradicts_itself_on_this_list(opus: Readings) -> None:
     found = {c.key: c for c in opus.conflicts}
-    assert set(found) == {"step_ratio", "kv_board_kv_cache", "drain_medium", "fast_ratio", "steps", "price_cost",
-                          "covers_window"}  # fmt: skip
+    assert set(found) == {"step_ratio", "kv_board_kv_cache", "drain_medium", "fast_ratio", "steps", "price_cost", "covers_window"}
     assert found["step_ratio"].factor == pytest.approx(5)
     assert found["kv_board_kv_cache"].factor == pytest.approx(236, abs=1)
     assert found["fast_ratio"].factor == pytest.approx((1 / 2.8) / 0.2)
@@ -265,8 +278,7 @@ def consistent(model: str = "maker/m") -> tuple[PriceList, Machine]:
     q = float(solve_kv_bytes(100e9, 100e3, 300.0))
     rent = q * float(hbm_rent(LECTURE)) * 1e6
     short, long = cost + 0.01 + rent * 300, cost + 0.01 + rent * 3600
-    prices = a_list(model=model, window=150e3, input_mtok=cost, output_mtok=cost, cache_write_5m_mtok=short,
-                    cache_write_1h_mtok=long)  # fmt: skip
+    prices = a_list(model=model, window=150e3, input_mtok=cost, output_mtok=cost, cache_write_5m_mtok=short, cache_write_1h_mtok=long)
     return with_long(prices, 100e3, 1.5 * cost, 1.5 * cost), LECTURE
 
 
@@ -289,17 +301,16 @@ def test_each_conflict_comes_with_its_cause() -> None:
     def keys(other: PriceList) -> list[str]:
         return [c.key for c in readings(other, active=(100e9,) * 3, machine=machine).conflicts]
 
-    wide = replace(
-        prices, entries=(base, replace(long, output_mtok=4 * base.output_mtok, input_mtok=base.input_mtok))
-    )
+    wide = replace(prices, entries=(base, replace(long, output_mtok=4 * base.output_mtok, input_mtok=base.input_mtok)))
     assert keys(changed(wide, output_mtok=2 * base.output_mtok)) == ["step_ratio"]
     assert keys(replace(prices, context_window=300e3)) == ["covers_window"]
     assert keys(replace(prices, entries=(base, replace(long, input_mtok=2 * base.input_mtok)))) == ["steps"]
     short, hour = base.cache_write_5m_mtok or 0.0, base.cache_write_1h_mtok or 0.0
     assert keys(changed(prices, cache_write_1h_mtok=10 * hour)) == ["kv_board_kv_cache"]
     double = 2 * base.input_mtok
-    dear = changed(prices, input_mtok=double, output_mtok=double, cache_write_5m_mtok=short + double / 2,
-                   cache_write_1h_mtok=hour + double / 2)  # fmt: skip
+    dear = changed(
+        prices, input_mtok=double, output_mtok=double, cache_write_5m_mtok=short + double / 2, cache_write_1h_mtok=hour + double / 2
+    )
     dear = replace(dear, entries=(dear.entries[0], replace(long, input_mtok=1.5 * double, output_mtok=1.5 * double)))
     assert keys(dear) == ["price_cost"]
     same = consistent("anthropic/m")[0]  # the provider documents that its cache stays in memory
@@ -314,8 +325,12 @@ def test_a_fast_mode_that_agrees_with_output_over_input() -> None:
     found = readings(replace(prices, entries=(*prices.entries, fast)))
     assert found.present["weights_fast"].value == pytest.approx(found.present["weights_ratio"].value)
     assert "fast_ratio" not in {c.key for c in found.conflicts}
-    dearer = readings(replace(changed(prices, output_mtok=10.0), entries=(ListPrice(
-        model="maker/m", input_mtok=1.0, output_mtok=10.0), replace(fast, output_mtok=60.0))))  # fmt: skip
+    dearer = readings(
+        replace(
+            changed(prices, output_mtok=10.0),
+            entries=(ListPrice(model="maker/m", input_mtok=1.0, output_mtok=10.0), replace(fast, output_mtok=60.0)),
+        )
+    )
     assert "fast_ratio" in {c.key for c in dearer.conflicts}
 
 
@@ -401,9 +416,7 @@ def test_mistakes_are_one_sentence(words: list[str], said: str, capsys: pytest.C
 
 @pytest.mark.parametrize("width", [80, 120])
 @pytest.mark.parametrize("words", [[OPUS, "--on-date", MARCH], [GEMINI, "--on", "tpu7x"], [GPT, "--active", "200B"]])
-def test_the_screen(
-    words: list[str], width: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_screen(words: list[str], width: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", str(width))
     assert run(["readings", *words]) == 0
     out = capsys.readouterr().out
@@ -431,8 +444,9 @@ def test_json_and_csv_agree(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_a_list_of_ones_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "mine.toml"
-    file.write_text('model = "me/mine"\ninput_mtok = 2\noutput_mtok = 12\n[[long]]\nabove_input_tokens = 200000\n'
-                    "input_mtok = 4\noutput_mtok = 18\n")  # fmt: skip
+    file.write_text(
+        'model = "me/mine"\ninput_mtok = 2\noutput_mtok = 12\n[[long]]\nabove_input_tokens = 200000\ninput_mtok = 4\noutput_mtok = 18\n'
+    )
     assert run(["readings", str(file), "--json"]) == 0
     own = json.loads(capsys.readouterr().out)
     public = readings(price_list(GEMINI)).present
@@ -483,9 +497,7 @@ def test_fits_agree_with_the_modes_command(opus: Readings) -> None:
 def test_single_prices_read_as_a_list_of_them(tmp_path):
     """The options of `infer`, same names and rules."""
     named = rackmath.readings("anthropic/claude-opus-4-6").subject
-    own = rackmath.readings(
-        input_price="5", output_price="25", cached_price="0.5", write_5m_price="6.25", write_1h_price="10"
-    ).subject
+    own = rackmath.readings(input_price="5", output_price="25", cached_price="0.5", write_5m_price="6.25", write_1h_price="10").subject
     for name in ("hit_over_recompute", "output_balance", "mfu_ratio"):
         if name in named.present:
             assert own.present[name].value == pytest.approx(named.present[name].value)

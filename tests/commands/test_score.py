@@ -47,8 +47,7 @@ MADE: dict[str, Rows] = {
         "made up,64,2026-10-01",
         "b,x,sglang,0.5.9,MiniMaxAI/MiniMax-M2.5,l40s,fp8,agg,1024,1024,fp8,fp8_block,8,8,1,1,8,1,,,,,,,,,,,,,,,900,40,"
         "made up,8,2026-10-01",
-        "c,x,trtllm,1.2,zai-org/GLM-5,gb300,fp8,disagg,1024,1024,fp8,fp8,,,,,,,,2,8,1,1,1,8,,1,8,1,8,1,8,700,20,"
-        "made up,256,2026-10-01",
+        "c,x,trtllm,1.2,zai-org/GLM-5,gb300,fp8,disagg,1024,1024,fp8,fp8,,,,,,,,2,8,1,1,1,8,,1,8,1,8,1,8,700,20,made up,256,2026-10-01",
     ),
     "inferencex": table(
         "model,hardware,framework,precision,spec_method,disagg,tp,ep,dp_attention,prefill_tp,prefill_ep,"
@@ -70,8 +69,7 @@ MADE: dict[str, Rows] = {
         "v0.9.0,Falcon 180B,GH200,FP8,8.0,32,128,2048,2500,312,,Peak Throughput,m,made up",
     ),
     "trtllm-max": table(
-        "trtllm_doc_version,model,gpu,precision,layout,n_gpus,isl,osl,out_tok_s_total,out_tok_s_per_gpu,methodology,"
-        "source",
+        "trtllm_doc_version,model,gpu,precision,layout,n_gpus,isl,osl,out_tok_s_total,out_tok_s_per_gpu,methodology,source",
         "1.2,DeepSeek-R1,B300,FP4,DEP8,8,1000,1000,40000,5000,m,made up",
         "1.2,Llama-3.3-70B,RTX 6000 PRO,FP4,TP2,2,128,128,4000,2000,m,made up",
         "1.2,Qwen3-235B-A22B,GB200,FP4,DEP4,4,20000,2000,9000,2250,m,made up",
@@ -87,26 +85,23 @@ MADE: dict[str, Rows] = {
         "50,2,0.08,,72,200000,2777",
         "v5.1,closed,X,s,llama2-70b-interactive-99,Server,s,1,NVIDIA B300-SXM-270GB,8,cpu,2,TensorRT 10.2,available,"
         "fp16,VALID,,60000,,200,200,,,,8,60000,7500",
-        "v4.1,closed,X,s,gptj-99,SingleStream,s,1,NVIDIA L40S,1,cpu,2,TensorRT 10.2,available,fp16,VALID,,,,,,,,1.1,"
-        "1,,",
-        "v4.1,closed,X,s,gptj-99,Offline,s,1,N/A,0,INTEL(R) XEON(R) PLATINUM 8592+,2,PyTorch,available,int4,VALID,"
-        "100,,1.5,,,,,,0,100,",
+        "v4.1,closed,X,s,gptj-99,SingleStream,s,1,NVIDIA L40S,1,cpu,2,TensorRT 10.2,available,fp16,VALID,,,,,,,,1.1,1,,",
+        "v4.1,closed,X,s,gptj-99,Offline,s,1,N/A,0,INTEL(R) XEON(R) PLATINUM 8592+,2,PyTorch,available,int4,VALID,100,,1.5,,,,,,0,100,",
     ),
     "llamacpp": table(
         "gpu,model,quant,metric,value,source",
-        "M1 7-Core GPU 8GB,Llama-3-8B,Q4_K_M,\"decode_tok_s (1024 generated, batch 1)\",9.7,made up",
-        "M2 Ultra 76-Core GPU 192GB,Llama-3-70B,F16,\"decode_tok_s (1024 generated, batch 1)\",4.7,made up",
-        "M3 Max 40-Core GPU 64GB,Llama-3-8B,F16,\"prefill_tok_s (1024-token prompt, batch 1)\",750,made up",
-        "RTX 5090 32GB * 2,Llama-3-70B,Q4_K_M,\"decode_tok_s (1024 generated, batch 1)\",30,made up",
+        'M1 7-Core GPU 8GB,Llama-3-8B,Q4_K_M,"decode_tok_s (1024 generated, batch 1)",9.7,made up',
+        'M2 Ultra 76-Core GPU 192GB,Llama-3-70B,F16,"decode_tok_s (1024 generated, batch 1)",4.7,made up',
+        'M3 Max 40-Core GPU 64GB,Llama-3-8B,F16,"prefill_tok_s (1024-token prompt, batch 1)",750,made up',
+        'RTX 5090 32GB * 2,Llama-3-70B,Q4_K_M,"decode_tok_s (1024 generated, batch 1)",30,made up',
     ),
     "palm": table(
         "source,paper_or_repo,table,model,gpu,num_gpus,global_batch,precision,metric,value,unit,note",
-        "s,Pope et al. 2022 PaLM inference,Table 2,PaLM 540B decode,TPUv4,64,64,int8 weights,decode_latency_ms,28.5,"
-        "ms,WS 2D / Batch",
+        "s,Pope et al. 2022 PaLM inference,Table 2,PaLM 540B decode,TPUv4,64,64,int8 weights,decode_latency_ms,28.5,ms,WS 2D / Batch",
         "s,Pope et al. 2022 PaLM inference,Table 2,PaLM 540B decode,TPUv4,64,512,bf16,mfu,33,%,WS 2D / Batch",
         "s,Narayanan et al. 2021,T,GPT 175B,A100,512,1536,bf16,step_time_s,20,s,",
     ),
-}  # fmt: skip
+}
 
 NOT_PALM = MADE["palm"][:2]
 
@@ -240,10 +235,7 @@ def test_chips_with_fewer_cores_are_slower_where_they_compute() -> None:
     prefill = "prefill_tok_s (1024-token prompt, batch 1)"
     few, many = (said("llamacpp", gpu=f"M1 Max {n}-Core GPU 64GB").said.estimates["value"].pred for n in (24, 32))
     assert many * 24 / 32 < few * 1.1 <= many * 1.1
-    few, many = (
-        said("llamacpp", gpu=f"M1 Max {n}-Core GPU 64GB", metric=prefill).said.estimates["value"].pred
-        for n in (24, 32)
-    )
+    few, many = (said("llamacpp", gpu=f"M1 Max {n}-Core GPU 64GB", metric=prefill).said.estimates["value"].pred for n in (24, 32))
     assert few == pytest.approx(many * 24 / 32, rel=0.1)
 
 
@@ -284,9 +276,7 @@ def test_scores_by_column_and_key() -> None:
     assert first.errors.n == 1
     assert first.errors.rank is None
     assert [cell.key for cell in found.by["system"]] == ["A100", "GH200", "H100"]
-    assert [cell.headline for cell in found.by["mode"]] == [
-        "out_tok_s_per_gpu", "first_token_latency_ms", "out_tok_s_per_gpu",
-    ]  # fmt: skip
+    assert [cell.headline for cell in found.by["mode"]] == ["out_tok_s_per_gpu", "first_token_latency_ms", "out_tok_s_per_gpu"]
     assert len(found.reasons) == 1
     assert found.violations == ()
 
@@ -311,9 +301,7 @@ def test_a_measurement_beyond_its_bound_is_reported(tmp_path: Path, capsys: pyte
 
 
 @pytest.mark.parametrize("kind", MADE)
-def test_predictions_repeat_the_file_and_add_five_columns(
-    kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_predictions_repeat_the_file_and_add_five_columns(kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rows = NOT_PALM if kind == "palm" else MADE[kind]
     path, out = written(rows, tmp_path / "made.csv"), tmp_path / "predictions.csv"
     assert run(["score", str(path), "--kind", kind, "--out", str(out)]) == 0
@@ -335,9 +323,7 @@ def test_predictions_repeat_the_file_and_add_five_columns(
     assert {"system", "model", "engine", "mode", "columns", "reasons", "beyond_bound"} <= set(said)
     for name, column in said["columns"].items():
         if column["n"]:
-            assert {"bias", "mape", "median", "p90", "within_20", "spearman", "interval_coverage"} <= set(column), (
-                name
-            )
+            assert {"bias", "mape", "median", "p90", "within_20", "spearman", "interval_coverage"} <= set(column), name
 
 
 def test_a_file_of_queries_gets_every_column(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -362,9 +348,7 @@ def test_every_form_of_the_answer(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert tpot[0] < tpot[1]
 
 
-def test_a_constant_set_by_hand_leaves_the_others_as_they_are(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_constant_set_by_hand_leaves_the_others_as_they_are(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Set to what a row's fit says, nothing moves; a constant that plays no part in a row moves nothing either."""
     engine, change = changed(TYPICAL, {"efficiency.overlap": 0})
     for machine, name in (("h200", "vllm"), ("mi300x", "sglang"), ("b200", "trtllm")):
@@ -478,9 +462,7 @@ MACHINES = {
 @pytest.mark.parametrize(("key", "text"), [(k, s.strip()) for k, v in MACHINES.items() for s in v.split(";")])
 def test_spellings_of_accelerators(key: str, text: str) -> None:
     found, known = catalog.machine(text), catalog.machine(key)
-    assert (found.accelerator, found.hbm_bandwidth, found.peak_bf16) == (
-        known.accelerator, known.hbm_bandwidth, known.peak_bf16,
-    )  # fmt: skip
+    assert (found.accelerator, found.hbm_bandwidth, found.peak_bf16) == (known.accelerator, known.hbm_bandwidth, known.peak_bf16)
 
 
 def test_memory_of_a_computer_is_the_one_that_is_named() -> None:
@@ -493,10 +475,8 @@ def test_memory_of_a_computer_is_the_one_that_is_named() -> None:
 
 
 MODELS = {
-    "MiniMaxAI/MiniMax-M2.5": "MiniMax-M2.5; minimaxm2.5; /models/MiniMax-M2.5; nvidia/MiniMax-M2.5-NVFP4;"
-    " amd/MiniMax-M2.5-MXFP4",
-    "moonshotai/Kimi-K2.5": "Kimi-K2.5; kimik2.5; nvidia/Kimi-K2.5-NVFP4; amd/Kimi-K2.5-MXFP4;"
-    " /mnt/lustre01/models/kimi-k2.5-nvfp4",
+    "MiniMaxAI/MiniMax-M2.5": "MiniMax-M2.5; minimaxm2.5; /models/MiniMax-M2.5; nvidia/MiniMax-M2.5-NVFP4; amd/MiniMax-M2.5-MXFP4",
+    "moonshotai/Kimi-K2.5": "Kimi-K2.5; kimik2.5; nvidia/Kimi-K2.5-NVFP4; amd/Kimi-K2.5-MXFP4; /mnt/lustre01/models/kimi-k2.5-nvfp4",
     "zai-org/GLM-5": "GLM-5; glm5; zai-org/GLM-5-FP8; nvidia/GLM-5-NVFP4; amd/GLM-5-MXFP4",
     "Qwen/Qwen3.5-397B-A17B": "Qwen/Qwen3.5-397B-A17B-FP8; qwen3.5-397b-a17b; Qwen3.5-397B; qwen3.5;"
     " nvidia/Qwen3.5-397B-A17B-NVFP4; amd/Qwen3.5-397B-A17B-MXFP4",
@@ -504,8 +484,7 @@ MODELS = {
     " amd/DeepSeek-R1-0528-MXFP4-Preview; /mnt/lustre01/models/deepseek-r1-0528-fp4-v2; dsr1; deepseek-r1;"
     " nvidia/DeepSeek-R1-NVFP4",
     "openai/gpt-oss-120b": "/mnt/lustre01/models/gpt-oss-120b; gpt-oss-120b; gptoss; GPT-OSS-120B",
-    "meta-llama/Llama-3.3-70B-Instruct": "Llama-3.3-70B; nvidia/Llama-3.3-70B-Instruct-FP4;"
-    " amd/Llama-3.3-70B-Instruct-FP8-KV",
+    "meta-llama/Llama-3.3-70B-Instruct": "Llama-3.3-70B; nvidia/Llama-3.3-70B-Instruct-FP4; amd/Llama-3.3-70B-Instruct-FP8-KV",
     "meta-llama/Meta-Llama-3.1-405B": "llama3.1-405b; llama3_1-405b; Llama-3.1-405B",
     "meta-llama/Llama-2-70b-hf": "llama2-70b-99; llama2-70b-99.9; meta-llama/Llama-2-70b-chat-hf",
     "EleutherAI/gpt-j-6b": "GPT-J 6B; gptj-99; gptj-99.9",

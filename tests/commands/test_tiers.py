@@ -72,8 +72,7 @@ def test_an_hour_of_hbm_at_the_lectures_bytes_per_token():
 
 
 @pytest.mark.parametrize(
-    ("name", "seconds"),
-    [("3.84 TB", 276), ("7.68 TB", 1080), ("30.72 TB", 4380), ("61.44 TB", 8640), ("24 TB", 84240)],
+    ("name", "seconds"), [("3.84 TB", 276), ("7.68 TB", 1080), ("30.72 TB", 4380), ("61.44 TB", 8640), ("24 TB", 84240)]
 )
 def test_drain_times_of_common_drives(name, seconds):
     drive = next(d for d in kvtiers.DRIVES if f"{name}" in d.name.split(", ")[1])
@@ -118,9 +117,7 @@ def test_a_fetch_costs_the_tier_one_drain_time_of_holding(answer):
 def test_hbm_fetches_for_nothing_and_recomputing_holds_for_nothing(answer):
     hbm = answer.options[1]
     assert (hbm.fetch, hbm.write) == (0.0, 0.0)
-    assert hbm.rate * 3600 == pytest.approx(
-        float(answer.entry.hbm_bytes) / answer.machine.hbm_capacity * answer.machine.price_per_hour
-    )
+    assert hbm.rate * 3600 == pytest.approx(float(answer.entry.hbm_bytes) / answer.machine.hbm_capacity * answer.machine.price_per_hour)
     assert (answer.again.rate, answer.again.write) == (0.0, 0.0)
     assert answer.again.fetch == pytest.approx(32768 * float(answer.plan.cost.input_mtok) / 1e6)
 
@@ -138,12 +135,7 @@ def test_a_latent_cache_is_copied_in_hbm_but_not_behind_it():
 
 
 line_of_cost = st.builds(
-    Option,
-    name=st.just("o"),
-    label=st.just("o"),
-    write=st.floats(0, 10),
-    rate=st.floats(0, 10),
-    fetch=st.floats(0, 10),
+    Option, name=st.just("o"), label=st.just("o"), write=st.floats(0, 10), rate=st.floats(0, 10), fetch=st.floats(0, 10)
 )
 
 

@@ -183,9 +183,7 @@ def test_files(tmp_path, capsys):
 
 
 def test_screen_and_tree(capsys):
-    assert (
-        cli.run(["timeline", V3, "--on", "gb200-nvl72", "--layout", "TP1 DP8 EP8 PP8", "--micro-batches", "6"]) == 0
-    )
+    assert cli.run(["timeline", V3, "--on", "gb200-nvl72", "--layout", "TP1 DP8 EP8 PP8", "--micro-batches", "6"]) == 0
     out = capsys.readouterr().out
     assert "stage 8" in out
     assert "mla + moe" in out

@@ -133,13 +133,10 @@ def test_files_by_their_ending(tmp_path: Path, suffix: str) -> None:
 def test_the_runs_that_come_along_are_scored_as_score_scores_them() -> None:
     found, scored = rackmath.validate(data="example"), rackmath.score("example")
     assert found.files == [
-        {"file": "example_runs.csv", "kind": "inferencex", "source": "example_runs.csv", "rows": 15, "answered": 15,
-         "coverage": 1}
-    ]  # fmt: skip
+        {"file": "example_runs.csv", "kind": "inferencex", "source": "example_runs.csv", "rows": 15, "answered": 15, "coverage": 1}
+    ]
     tpot = next(line for line in found.scores if line["column"] == "median_tpot")
-    assert {k: tpot[k] for k in ("n", "bias", "mape")} == {
-        k: scored.columns["median_tpot"][k] for k in ("n", "bias", "mape")
-    }
+    assert {k: tpot[k] for k in ("n", "bias", "mape")} == {k: scored.columns["median_tpot"][k] for k in ("n", "bias", "mape")}
     assert (found.missing, found.peer) == ([], None)
     [drawn] = found.charts
     assert [layer["name"] for layer in drawn["spec"]["layer"]] == ["band", "equal", "dots"]
@@ -217,9 +214,7 @@ def test_the_installed_package_says_what_the_public_file_says() -> None:
 
 # --- the peer -----------------------------------------------------------------------------------------------------
 
-PEER = (
-    'id,mode,tpot_ms,ttft_ms,reason\na,agg,33,550,\nb,agg,,,"ValueError: no"\nc,disagg,10,700,\nelsewhere,agg,1,1,\n'
-)
+PEER = 'id,mode,tpot_ms,ttft_ms,reason\na,agg,33,550,\nb,agg,,,"ValueError: no"\nc,disagg,10,700,\nelsewhere,agg,1,1,\n'
 
 
 def test_the_peers_errors_are_on_the_rows_it_answers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -253,9 +248,7 @@ def test_the_peers_errors_are_on_the_rows_it_answers(tmp_path: Path, capsys: pyt
         ("id,mode,tpot_ms,ttft_ms,reason\nz,agg,1,1,\n", "answers no row"),
     ],
 )
-def test_a_peer_file_that_does_not_fit(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str, phrase: str
-) -> None:
+def test_a_peer_file_that_does_not_fit(tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str, phrase: str) -> None:
     data = made(tmp_path, "silicon")
     (tmp_path / "peer.csv").write_text(text)
     assert run(["validate", "--data", str(data), "--peer", str(tmp_path / "peer.csv")]) == 2
@@ -283,9 +276,7 @@ def test_rows_by_whether_their_engine_version_was_seen() -> None:
     kind = kind_named("silicon")
     rows = [{**row, "backend_version": ""} for row in MADE["silicon"]]
     answers = answered(kind, rows, published.Asked())  # type: ignore[attr-defined]
-    found = published.PublishedFile(
-        published=PACKAGED, kind=kind, header=tuple(rows[0]), answers=answers, source="made up"
-    )
+    found = published.PublishedFile(published=PACKAGED, kind=kind, header=tuple(rows[0]), answers=answers, source="made up")
     assert validate.by_version(found) == []
     notes = (validate.SEEN, f"{validate.UNSEEN}: 9.9")  # type: ignore[attr-defined]
     told = [replace(a, said=replace(a.said, notes=(note,))) for a, note in zip(answers, notes, strict=False)]
@@ -299,9 +290,7 @@ def test_rows_by_whether_their_engine_version_was_seen() -> None:
 def test_repeats_and_versions_are_told_apart() -> None:
     row = dict.fromkeys(noise.INFERENCEX, "1")
     runs = [("i", "0.010"), ("i", "0.011"), ("i", "0.011"), ("j", "0.022"), ("", "0.5")]
-    rows = [
-        row | {"image": image, "median_tpot": tpot, "median_ttft": "", "tput_per_gpu": ""} for image, tpot in runs
-    ]
+    rows = [row | {"image": image, "median_tpot": tpot, "median_ttft": "", "tput_per_gpu": ""} for image, tpot in runs]
     same, apart = (list(noise.apart(rows, floor)) for floor in noise.FLOORS["inferencex"])
     assert [(one.column, one.pairs, round(one.median, 6)) for one in same] == [("median_tpot", 1, 0.1)]
     assert [(one.pairs, round(one.median, 6)) for one in apart] == [(2, 1.1)]
@@ -330,10 +319,7 @@ def test_scores_left_out_of_a_fit_are_read_with_the_pooled_ones_first() -> None:
     assert [one["of"] for one in found] == ["all", "h100 DeepSeek-R1 sglang"]
     assert (found[0]["coverage_90"], found[1]["mape"]) == (0.88, None)
     assert views.held_out_cells(found[0]) == ("9", "-2%", "15%", "10%", "–", "70%", "88%")
-    assert [views.held_out_name(by) for by in ("nothing", "cell")] == [
-        "nothing: the fit itself",
-        "each cell",
-    ]
+    assert [views.held_out_name(by) for by in ("nothing", "cell")] == ["nothing: the fit itself", "each cell"]
 
 
 def test_the_page_has_its_marks_and_pictures() -> None:

@@ -92,9 +92,7 @@ def test_the_question_is_the_keyword_arguments_that_answer_again(name: str, answ
     assert again.to_json() == answer.to_json()
 
 
-def test_python_and_command_line_agree_to_the_byte(
-    name: str, answer: Answer, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_python_and_command_line_agree_to_the_byte(name: str, answer: Answer, capsys: pytest.CaptureFixture[str]) -> None:
     line = entries()[name].example
     assert cli.run([*shlex.split(line)[1:], "--json"]) == answer.exit_code
     assert capsys.readouterr().out == answer.to_json()
@@ -130,9 +128,7 @@ def test_no_line_is_wider_than_the_terminal(answer: Answer, width: int) -> None:
         assert len(line) <= min(width, 140), line
 
 
-def test_a_terminal_makes_no_notes_for_a_mouse(
-    answer: Answer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_terminal_makes_no_notes_for_a_mouse(answer: Answer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(parts, "dress", lambda spec: pytest.fail("a picture was dressed for a terminal"))
     for form in ("text", "csv"):
         export.Output(form=form).deliver(answer)

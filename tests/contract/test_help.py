@@ -21,9 +21,7 @@ def help_of(words: list[str], capsys: pytest.CaptureFixture[str]) -> list[str]:
     return [line.strip() for line in capsys.readouterr().out.splitlines() if line.strip()]
 
 
-def test_help_opens_with_an_example_that_answers(
-    name: str, answer: Answer, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_help_opens_with_an_example_that_answers(name: str, answer: Answer, capsys: pytest.CaptureFixture[str]) -> None:
     usage, *lines = help_of(name.split(), capsys)
     assert usage.startswith(f"Usage: rackmath {name}")
     said = " ".join(lines)

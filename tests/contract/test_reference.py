@@ -12,9 +12,7 @@ from rackmath.answers.record import keys
 
 
 def test_the_page_of_a_command_is_current(name: str, answer: Answer) -> None:
-    assert command_pages.path(name).read_text(encoding="utf-8") == command_pages.page(name, answer), (
-        "run python tools/command_pages.py"
-    )
+    assert command_pages.path(name).read_text(encoding="utf-8") == command_pages.page(name, answer), "run python tools/command_pages.py"
 
 
 def test_the_keys_of_a_command_are_current(name: str, answer: Answer) -> None:

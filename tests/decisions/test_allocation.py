@@ -54,9 +54,7 @@ def test_traffic_and_tokens_of_the_lecture():
     assert s.pre == pytest.approx(s.rl) == pytest.approx(s.inference)
 
 
-@pytest.mark.parametrize(
-    ("name", "third", "half", "share"), [("besiroglu", 20, 6.7, 0.19), ("hoffmann", 47, 11.4, 0.27)]
-)
+@pytest.mark.parametrize(("name", "third", "half", "share"), [("besiroglu", 20, 6.7, 0.19), ("hoffmann", 47, 11.4, 0.27)])
 def test_over_training_by_share(name, third, half, share):
     beta = law(name).coefficients["beta"]
     assert over_training(1 / 3, beta) == pytest.approx(third, rel=0.015)
@@ -212,8 +210,7 @@ def test_the_tornado_moves_one_input_at_a_time():
     traffic = next(s for s in found if s.name == "rate")
     assert (traffic.low, traffic.high) == (pytest.approx(1296), pytest.approx(5184))
     assert {"rate", "months", "active", "share"} <= {s.name for s in found}
-    by_law = next(s for s in tornado(of, "optimum", "tokens_per_param", ranges(of), [law("hoffmann")])
-                  if s.name == "the law")  # fmt: skip
+    by_law = next(s for s in tornado(of, "optimum", "tokens_per_param", ranges(of), [law("hoffmann")]) if s.name == "the law")
     assert by_law.labels == ("besiroglu", "hoffmann")
     assert changed(of, {"share": 0.5}).shares == pytest.approx((0.5, 0.25, 0.25))
 
@@ -245,8 +242,7 @@ def test_shapes_follow_llama():
 
 
 def test_the_cheapest_architecture():
-    answer = design("meta-llama/Meta-Llama-3.1-70B", "gb200-nvl72", traffic="5M/s", months=12, caches="gqa",
-                    experts="1")  # fmt: skip
+    answer = design("meta-llama/Meta-Llama-3.1-70B", "gb200-nvl72", traffic="5M/s", months=12, caches="gqa", experts="1")
     d = answer
     totals = [c.total for c in d.candidates]
     assert totals == sorted(totals)
@@ -257,8 +253,7 @@ def test_the_cheapest_architecture():
         assert c.total > floor(d.need, c.active, c.tokens)
     assert d.reference.tokens == 15e12
     assert d.weak
-    busier = design("meta-llama/Meta-Llama-3.1-70B", "gb200-nvl72", traffic="500M/s", months=12, caches="gqa",
-                    experts="1")  # fmt: skip
+    busier = design("meta-llama/Meta-Llama-3.1-70B", "gb200-nvl72", traffic="500M/s", months=12, caches="gqa", experts="1")
     assert busier.best.active < d.best.active
     assert busier.best.tokens > d.best.tokens
 
@@ -274,9 +269,7 @@ def test_members_beyond_the_runs_of_the_laws_are_answered_with_an_interval():
 
 
 def test_small_dollars_are_not_millionths(capsys):
-    words = (
-        "--quality-of gpt2-xl --tokens 40B --isl 512 --osl 128 --traffic 1M/s --on 8xh100 --experts 1 --caches gqa"
-    )
+    words = "--quality-of gpt2-xl --tokens 40B --isl 512 --osl 128 --traffic 1M/s --on 8xh100 --experts 1 --caches gqa"
     assert run(["design", *words.split()]) == 0
     assert "$0.0" not in capsys.readouterr().out.partition("The best of each kind")[0]
     assert run(["allocate", "--flops", "1e20"]) == 0

@@ -54,9 +54,17 @@ def test_no_row_and_no_model_has_a_constant_of_its_own() -> None:
 
 
 def test_rows_whose_layout_is_read_into_them_are_not_fitted() -> None:
-    plain = {"backend": "trtllm", "model_path": "Qwen/Qwen3-32B", "system": "gb200", "mode": "agg", "tp_size": "2",
-             "isl": "2000", "osl": "500", "silicon_tpot_ms": "9",
-             "silicon_data_source": "aic gap analysis"}  # fmt: skip
+    plain = {
+        "backend": "trtllm",
+        "model_path": "Qwen/Qwen3-32B",
+        "system": "gb200",
+        "mode": "agg",
+        "tp_size": "2",
+        "isl": "2000",
+        "osl": "500",
+        "silicon_tpot_ms": "9",
+        "silicon_data_source": "aic gap analysis",
+    }
     stated = reader.silicon({**plain, "silicon_concurrency": "8", "batch_size": "8"})
     shared = reader.silicon({**plain, "silicon_concurrency": "32", "batch_size": "8"})
     assert not guessed(stated)

@@ -68,9 +68,7 @@ def test_two_pools_are_less_sure_than_one_and_say_why() -> None:
     answer = plan(LLAMA, "8xh200", mode="any", max_tpot="30ms", max_ttft="2s")
     one, two = answer.aggregated.best, answer.pools.best
     assert two is not None
-    assert width((two.intervals.tpot.low, two.intervals.tpot.high)) >= width(
-        (one.intervals.tpot.low, one.intervals.tpot.high)
-    )
+    assert width((two.intervals.tpot.low, two.intervals.tpot.high)) >= width((one.intervals.tpot.low, one.intervals.tpot.high))
     assert "of two pools" in two.intervals.tpot.reason
     assert "of two pools" in two.intervals.ttft.reason
     spans, s = pools.spans(two), two.serving
@@ -83,13 +81,9 @@ def test_two_pools_are_less_sure_than_one_and_say_why() -> None:
 
 def test_each_pool_is_as_sure_as_its_machine() -> None:
     same = plan(LLAMA, "8xh200", mode="disaggregated", max_tpot="60ms", max_ttft="5s").pools.best
-    other = plan(
-        LLAMA, "8xh200", prefill_on="8xmi455x", mode="disaggregated", max_tpot="60ms", max_ttft="5s"
-    ).pools.best
+    other = plan(LLAMA, "8xh200", prefill_on="8xmi455x", mode="disaggregated", max_tpot="60ms", max_ttft="5s").pools.best
     assert other.intervals.tpot == same.intervals.tpot
-    assert width((other.intervals.ttft.low, other.intervals.ttft.high)) >= width(
-        (same.intervals.ttft.low, same.intervals.ttft.high)
-    )
+    assert width((other.intervals.ttft.low, other.intervals.ttft.high)) >= width((same.intervals.ttft.low, same.intervals.ttft.high))
 
 
 def test_the_units_of_json(capsys: pytest.CaptureFixture[str]) -> None:
@@ -111,9 +105,7 @@ def test_the_units_of_json(capsys: pytest.CaptureFixture[str]) -> None:
         assert row["output_mtok_bound"] <= row["output_mtok_low"] < row["output_mtok_high"]
 
 
-def test_without_an_interval_the_reason_is_shown(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_an_interval_the_reason_is_shown(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(trusted, "serving_interval", lambda *a, **k: NOT_CALIBRATED)
     for words in (["plan", SMALL], ["forward", SMALL], ["batch", SMALL], ["plan", SMALL, "--mode", "disaggregated"]):
         assert cli.run([*words, "--on", "8xh100"]) == 0
@@ -133,10 +125,19 @@ def test_with_one_nothing_is_said_to_be_uncalibrated(capsys: pytest.CaptureFixtu
 # --- the engine -----------------------------------------------------------------------------------------------------
 
 VERBS = [
-    ("plan", SMALL), ("forward", SMALL), ("batch", SMALL), ("timeline", SMALL), ("modes", SMALL), ("cadence", SMALL),
-    ("context", SMALL), ("memory", SMALL), ("pipeline", SMALL), ("racks", V3), ("tiers", SMALL),
+    ("plan", SMALL),
+    ("forward", SMALL),
+    ("batch", SMALL),
+    ("timeline", SMALL),
+    ("modes", SMALL),
+    ("cadence", SMALL),
+    ("context", SMALL),
+    ("memory", SMALL),
+    ("pipeline", SMALL),
+    ("racks", V3),
+    ("tiers", SMALL),
     ("speculate", SMALL, "--draft", "ngram"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize("verb", VERBS, ids=lambda v: v[0])
@@ -170,9 +171,7 @@ def test_a_share_of_a_kind_is_set_for_all_operand_types() -> None:
     plain, kind, one = efficiency(), efficiency(memory_share__gemm=0.31), efficiency(memory_share__gemm__fp8=0.31)
     for type_ in ("bf16", "fp8", "fp8_block", "nvfp4"):
         assert kind.kernel("gemm", type_).memory_share == 0.31
-        assert one.kernel("gemm", type_).memory_share == (
-            0.31 if type_ == "fp8" else plain.kernel("gemm", type_).memory_share
-        )
+        assert one.kernel("gemm", type_).memory_share == (0.31 if type_ == "fp8" else plain.kernel("gemm", type_).memory_share)
     assert kind.kernel("experts").memory_share == plain.kernel("experts").memory_share
     slower = rackmath.forward(LLAMA, on="8xh200", sets={"efficiency.memory_share.gemm": 0.31}).subject
     assert float(slower.time.estimate) > float(rackmath.forward(LLAMA, on="8xh200").subject.time.estimate)

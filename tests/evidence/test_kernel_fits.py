@@ -32,12 +32,7 @@ def column(low: float, high: float) -> np.ndarray:
 WORK = {"compute": column(1e-8, 1e-2), "bytes": column(1e4, 1e10), "bandwidth": column(1e11, 1e13)}
 FEATURES: dict[str, dict[str, np.ndarray]] = {
     "gemm": {"outputs": column(128, 1e9)},
-    "experts": {
-        "rows": column(1, 1e5),
-        "touched": column(1, 256),
-        "row_bytes": column(1e4, 1e9),
-        "token_bytes": column(1e4, 1e9),
-    },
+    "experts": {"rows": column(1, 1e5), "touched": column(1, 256), "row_bytes": column(1e4, 1e9), "token_bytes": column(1e4, 1e9)},
     "attention_decode": {"sequences": column(1, 1e3), "entry_bytes": column(128, 1e4), "group": column(1, 32)},
     "attention_prefill": {
         "pair_flops": column(256, 1024),
@@ -115,9 +110,7 @@ def test_a_chip_nobody_measured_gets_a_sane_answer(tokens: float, d_in: float, d
     assert k == known.of("gemm", "bf16", "default")
     compute = 2 * tokens * d_in * d_out / float(machine.peak("bf16"))
     size = 2 * (d_in * d_out + tokens * (d_in + d_out))
-    time = achieved.gemm(
-        k, compute=compute, bytes=size, bandwidth=float(machine.hbm_bandwidth), outputs=tokens * d_out
-    )
+    time = achieved.gemm(k, compute=compute, bytes=size, bandwidth=float(machine.hbm_bandwidth), outputs=tokens * d_out)
     roof = max(compute, size / float(machine.hbm_bandwidth))
     # a product that fills the chip reaches half of its roofline; the smallest takes microseconds
     assert roof < float(time.seconds) < 1e-5 + 2 * roof + 2 * compute * 1e6 / (tokens * d_out)

@@ -50,11 +50,25 @@ def fixed(**given: str) -> Row:
 
 def silicon(**given: str) -> Row:
     base = {
-        "id": "x", "backend": "trtllm", "model_path": "deepseek-ai/DeepSeek-R1", "system": "b200_sxm", "mode": "agg",
-        "isl": "1024", "osl": "1024", "moe_quant_mode": "fp8", "silicon_concurrency": "256", "batch_size": "256",
-        "tp_size": "8.0", "pp_size": "1.0", "attention_dp_size": "1.0", "moe_tp_size": "8.0", "moe_ep_size": "1.0",
-        "silicon_ttft_ms": "900", "silicon_tpot_ms": "30", "silicon_data_source": "source_file=2026-03-25.csv",
-    }  # fmt: skip
+        "id": "x",
+        "backend": "trtllm",
+        "model_path": "deepseek-ai/DeepSeek-R1",
+        "system": "b200_sxm",
+        "mode": "agg",
+        "isl": "1024",
+        "osl": "1024",
+        "moe_quant_mode": "fp8",
+        "silicon_concurrency": "256",
+        "batch_size": "256",
+        "tp_size": "8.0",
+        "pp_size": "1.0",
+        "attention_dp_size": "1.0",
+        "moe_tp_size": "8.0",
+        "moe_ep_size": "1.0",
+        "silicon_ttft_ms": "900",
+        "silicon_tpot_ms": "30",
+        "silicon_data_source": "source_file=2026-03-25.csv",
+    }
     return rows([base | given])[0]
 
 
@@ -97,18 +111,34 @@ def test_layouts_of_inferencex(given: dict[str, str], label: str, devices: float
 
 def test_pools_of_inferencex() -> None:
     row = fixed(
-        disagg="True", prefill_tp="4", prefill_ep="4", prefill_dp_attention="True", prefill_num_workers="5",
-        num_prefill_gpu="20", decode_tp="32", decode_ep="32", decode_dp_attention="True", decode_num_workers="1",
+        disagg="True",
+        prefill_tp="4",
+        prefill_ep="4",
+        prefill_dp_attention="True",
+        prefill_num_workers="5",
+        num_prefill_gpu="20",
+        decode_tp="32",
+        decode_ep="32",
+        decode_dp_attention="True",
+        decode_num_workers="1",
         num_decode_gpu="32",
-    )  # fmt: skip
+    )
     assert row.prefill is not None
     assert (row.prefill.layout.label(), row.prefill.workers) == ("TP1 DP4 EP4", 5)
     assert (row.decode.layout.label(), row.decode.workers) == ("TP1 DP32 EP32", 1)
     one = fixed(
-        disagg="True", prefill_tp="1", prefill_ep="8", prefill_dp_attention="True", prefill_num_workers="1",
-        num_prefill_gpu="8", decode_tp="8", decode_ep="8", decode_dp_attention="True", decode_num_workers="1",
+        disagg="True",
+        prefill_tp="1",
+        prefill_ep="8",
+        prefill_dp_attention="True",
+        prefill_num_workers="1",
+        num_prefill_gpu="8",
+        decode_tp="8",
+        decode_ep="8",
+        decode_dp_attention="True",
+        decode_num_workers="1",
         num_decode_gpu="16",
-    )  # fmt: skip
+    )
     assert one.prefill is not None
     assert one.prefill.layout.label() == "TP1 DP8 EP8"
     assert one.decode.layout.label() == "TP1 DP16 EP16"
@@ -190,10 +220,17 @@ def test_a_row_alone_is_answered_as_among_others() -> None:
 
 def test_more_workers_share_the_concurrency() -> None:
     pool = {
-        "mode": "disagg", "prefill_tp_size": "8", "prefill_attention_dp_size": "1", "prefill_moe_tp_size": "1",
-        "prefill_moe_ep_size": "8", "prefill_num_workers": "2", "decode_tp_size": "8",
-        "decode_attention_dp_size": "1", "decode_moe_tp_size": "1", "decode_moe_ep_size": "8",
-    }  # fmt: skip
+        "mode": "disagg",
+        "prefill_tp_size": "8",
+        "prefill_attention_dp_size": "1",
+        "prefill_moe_tp_size": "1",
+        "prefill_moe_ep_size": "8",
+        "prefill_num_workers": "2",
+        "decode_tp_size": "8",
+        "decode_attention_dp_size": "1",
+        "decode_moe_tp_size": "1",
+        "decode_moe_ep_size": "8",
+    }
     pool["isl"] = "2048"  # no recipe has such lengths
     one, three, four, unstated = predict([silicon(**pool, decode_num_workers=n) for n in ("1", "3", "4", "")])
     assert one.tpot is not None
@@ -211,9 +248,7 @@ def test_more_workers_share_the_concurrency() -> None:
 
 def test_devices_that_hold_attention_and_experts_are_counted_once() -> None:
     """MiniMax-M2.5 on 4 devices with attention DP: read as 16, 26 rows were answered 37 % too fast."""
-    row = silicon(
-        model_path="MiniMaxAI/MiniMax-M2.5", tp_size="4", attention_dp_size="4", moe_tp_size="1", moe_ep_size="16"
-    )
+    row = silicon(model_path="MiniMaxAI/MiniMax-M2.5", tp_size="4", attention_dp_size="4", moe_tp_size="1", moe_ep_size="16")
     assert row.decode.layout.label() == "TP1 DP4 EP4"
     row = silicon(tp_size="8", attention_dp_size="2", moe_tp_size="1", moe_ep_size="16")
     assert row.decode.layout.label() == "TP4 DP2 EP8"
@@ -277,17 +312,13 @@ def test_every_row_has_an_answer_or_a_reason_and_none_beats_its_bound(path: Path
 @needs
 def test_errors_stay_where_they_are() -> None:
     """A change that makes the model worse on these rows must be noticed."""
-    for path, limits in (
-        (SILICON, {"aggregated": 0.10, "disaggregated": 0.20}),
-        (FIXED, {"aggregated": 0.11, "disaggregated": 0.23}),
-    ):
+    for path, limits in ((SILICON, {"aggregated": 0.10, "disaggregated": 0.20}), (FIXED, {"aggregated": 0.11, "disaggregated": 0.23})):
         for mode, most in limits.items():
             errors = [
                 abs((p.tpot if path == SILICON else p.tpot_median) / p.row.measured.tpot - 1)  # type: ignore[operator]
                 for p in predictions(path)
-                if p.answered and p.row.mode == mode and p.row.counted and p.row.speculation != "mtp"
-                and p.row.measured.tpot
-            ]  # fmt: skip
+                if p.answered and p.row.mode == mode and p.row.counted and p.row.speculation != "mtp" and p.row.measured.tpot
+            ]
             assert statistics.median(errors) < most
 
 
@@ -360,9 +391,14 @@ POPE = {"paper_or_repo": "Pope et al. 2022 PaLM inference", "gpu": "TPUv4", "not
 def test_longest_contexts_of_pope_et_al(model: str, batch: int, published: float) -> None:
     """Table 1, 30 % of memory on 64 chips; the paper counts 32 GiB to a chip, the catalogue 32 GB."""
     row = POPE | {
-        "model": model, "table": "Table 1", "metric": "max_context_tokens", "num_gpus": "64",
-        "global_batch": str(batch), "precision": "bf16", "value": str(published),
-    }  # fmt: skip
+        "model": model,
+        "table": "Table 1",
+        "metric": "max_context_tokens",
+        "num_gpus": "64",
+        "global_batch": str(batch),
+        "precision": "bf16",
+        "value": str(published),
+    }
     found = palm.estimate(row, default_efficiency())  # type: ignore[arg-type]
     assert found.pred * 2**30 / 1e9 == pytest.approx(published, rel=0.015)
     assert found.most

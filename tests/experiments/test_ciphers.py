@@ -31,8 +31,7 @@ VECTORS = [
     ("simon64", WORDS_64, 0x656B696C20646E75, 0x44C8FC20B9DFA07A),
     ("speck32", 0x1918111009080100, 0x6574694C, 0xA86842F2),
     ("speck64", WORDS_64, 0x3B7265747475432D, 0x8C6FA548454E028B),
-    ("speck128", 0x0F0E0D0C0B0A09080706050403020100, 0x6C617669757165207469206564616D20,
-     0xA65D9851797832657860FEDF5C570D18),
+    ("speck128", 0x0F0E0D0C0B0A09080706050403020100, 0x6C617669757165207469206564616D20, 0xA65D9851797832657860FEDF5C570D18),
     ("present", 0, 0, 0x5579C1387B228445),
     ("present", ONES >> 48, 0, 0xE72C46C0F5945049),
     ("present", 0, ONES >> 64, 0xA112FFC72F68417B),
@@ -43,11 +42,9 @@ VECTORS = [
     ("des", 0x10316E028C8F3B4A, 0, 0x82DCBAFBDEAB6602),
     ("des", 0x7CA110454A1A6E57, 0x01A1D6D039776742, 0x690F5B0D9A26939B),
     ("des", 0x0101010101010101, 1 << 63, 0x95F8A5E5DD31D900),
-    ("aes", 0x000102030405060708090A0B0C0D0E0F, 0x00112233445566778899AABBCCDDEEFF,
-     0x69C4E0D86A7B0430D8CDB78070B4C55A),
-    ("aes", 0x2B7E151628AED2A6ABF7158809CF4F3C, 0x3243F6A8885A308D313198A2E0370734,
-     0x3925841D02DC09FBDC118597196A0B32),
-]  # fmt: skip
+    ("aes", 0x000102030405060708090A0B0C0D0E0F, 0x00112233445566778899AABBCCDDEEFF, 0x69C4E0D86A7B0430D8CDB78070B4C55A),
+    ("aes", 0x2B7E151628AED2A6ABF7158809CF4F3C, 0x3243F6A8885A308D313198A2E0370734, 0x3925841D02DC09FBDC118597196A0B32),
+]
 
 
 @pytest.mark.parametrize(("name", "key", "plain", "secret"), VECTORS)
@@ -135,9 +132,7 @@ def test_a_constant_function_inverts_too() -> None:
 # --- tables --------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("name", "most", "bias"), [("present", 4, 4), ("aes", 4, 16), ("des1", 16, 18), ("des5", 16, 20)]
-)
+@pytest.mark.parametrize(("name", "most", "bias"), [("present", 4, 4), ("aes", 4, 16), ("des1", 16, 18), ("des5", 16, 20)])
 def test_largest_entries_of_known_boxes(name: str, most: int, bias: int) -> None:
     box = sbox(name)
     table, linear = difference_table(box), linear_table(box)

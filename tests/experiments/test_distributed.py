@@ -30,9 +30,7 @@ PATIENCE = 1800.0  # seconds until the two processes are given up
 def work(rank, kept):
     torch.set_num_threads(1)
     os.environ["GLOO_SOCKET_IFNAME"] = "lo"
-    dist.init_process_group(
-        "gloo", init_method=f"file://{kept}/meeting", rank=rank, world_size=2, timeout=timedelta(seconds=PATIENCE)
-    )
+    dist.init_process_group("gloo", init_method=f"file://{kept}/meeting", rank=rank, world_size=2, timeout=timedelta(seconds=PATIENCE))
     net = DistributedDataParallel(network())
     net(batch().chunk(2)[rank]).square().mean().backward()
     torch.save([p.grad for p in net.parameters()], f"{kept}/{rank}.pt")

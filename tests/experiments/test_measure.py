@@ -91,10 +91,7 @@ def test_errors_grow_with_depth_except_in_fixed_point():
 
 def test_twins_learn_alike_and_seeds_differ():
     shape = Shape(layers=2, width=16, heads=2, context=32)
-    runs = {
-        way: [measure.train(way, shape, seed=s, steps=40, batch=4) for s in (0, 1)]
-        for way in ("stored", "reversible")
-    }
+    runs = {way: [measure.train(way, shape, seed=s, steps=40, batch=4) for s in (0, 1)] for way in ("stored", "reversible")}
     found = agreement(runs["stored"], runs["reversible"])
     assert found.within
     assert found.pairs < 0.1 * found.noise

@@ -20,12 +20,11 @@ def sequence(d=8, pairs=6, dropout=0.0, **options):
     torch.manual_seed(0)
     return ReversibleSequence(
         [
-            (nn.Sequential(nn.LayerNorm(d), nn.Linear(d, d), nn.GELU(), nn.Dropout(dropout)),
-             nn.Sequential(nn.Linear(d, d), nn.Tanh()))
+            (nn.Sequential(nn.LayerNorm(d), nn.Linear(d, d), nn.GELU(), nn.Dropout(dropout)), nn.Sequential(nn.Linear(d, d), nn.Tanh()))
             for _ in range(pairs)
         ],
         **options,
-    )  # fmt: skip
+    )
 
 
 def gradients(run, x, module, *more):
@@ -358,7 +357,7 @@ class Made(nn.Module):
         (Capturing(torch.ones(4, requires_grad=True)), torch.randn(2, 8), "gradient would be lost"),
         (nn.utils.parametrizations.spectral_norm(nn.Linear(64, 64)), torch.randn(2, 128), "gives another result"),
     ],
-)  # fmt: skip
+)
 def test_bad_input_is_one_sentence(f, x, words):
     net = ReversibleSequence([(f, nn.Linear(4, 4))])
     with pytest.raises(BadInput, match=words) as caught:

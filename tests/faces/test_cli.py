@@ -121,9 +121,7 @@ def test_dollars_add_up(answer: dict[str, Any]) -> None:
     """Input, cached and output charges sum to the request, and a request to the rent of the replica."""
     c, q, best = answer["best"]["cost"], answer["question"], answer["best"]
     charged = (
-        c["input_mtok"] * q["isl"] * (1 - q["cached"])
-        + (c["cache_read_mtok"] or 0) * q["isl"] * q["cached"]
-        + c["output_mtok"] * q["osl"]
+        c["input_mtok"] * q["isl"] * (1 - q["cached"]) + (c["cache_read_mtok"] or 0) * q["isl"] * q["cached"] + c["output_mtok"] * q["osl"]
     )
     assert charged / 1e6 == pytest.approx(c["request"], rel=1e-6)
     assert c["blended_mtok"] * (q["isl"] + q["osl"]) / 1e6 == pytest.approx(c["request"])
@@ -160,10 +158,25 @@ def test_the_screen_says_what_an_engineer_asks_first(rackmath: Command) -> None:
     assert said.err == ""
     assert "\x1b" not in said.out
     for words in (
-        "cheapest plan", "TTFT", "TPOT", "tok/s/user", "input + output", "output only", "input only", "bound",
-        "$/M input tokens", "$/M output tokens", "blended", "5 to 95 %", "What binds", "Memory per GPU",
-        "Little's law", "Fleet", "Pareto front", "Runner-up",
-    ):  # fmt: skip
+        "cheapest plan",
+        "TTFT",
+        "TPOT",
+        "tok/s/user",
+        "input + output",
+        "output only",
+        "input only",
+        "bound",
+        "$/M input tokens",
+        "$/M output tokens",
+        "blended",
+        "5 to 95 %",
+        "What binds",
+        "Memory per GPU",
+        "Little's law",
+        "Fleet",
+        "Pareto front",
+        "Runner-up",
+    ):
         assert words in said.out, words
 
 
@@ -174,9 +187,13 @@ def test_the_screen_shows_the_numbers_of_the_json(rackmath: Command) -> None:
     best = strict(rackmath(*args, "--json").out)["best"]
     screen = rackmath(*args).out
     for value, unit in (
-        (best["estimate"]["ttft"], "s"), (best["estimate"]["tpot"], "s"), (best["bound"]["tpot"], "s"),
-        (best["estimate"]["tput_per_gpu"], ""), (best["memory"]["weights"], "B"), (best["cost"]["output_mtok"], "$"),
-    ):  # fmt: skip
+        (best["estimate"]["ttft"], "s"),
+        (best["estimate"]["tpot"], "s"),
+        (best["bound"]["tpot"], "s"),
+        (best["estimate"]["tput_per_gpu"], ""),
+        (best["memory"]["weights"], "B"),
+        (best["cost"]["output_mtok"], "$"),
+    ):
         assert show(value, unit) in screen, (value, unit)
     assert best["layout"]["label"] in screen
 
@@ -184,17 +201,10 @@ def test_the_screen_shows_the_numbers_of_the_json(rackmath: Command) -> None:
 @pytest.mark.parametrize("width", [60, 80, 100])
 @pytest.mark.parametrize(
     "args",
-    [
-        ("plan", V3, "--on", RACK, "--min-interactivity", "20"),
-        ("plan", V3, "--on", NODE),
-        ("models", V3),
-        ("machines", RACK),
-    ],
+    [("plan", V3, "--on", RACK, "--min-interactivity", "20"), ("plan", V3, "--on", NODE), ("models", V3), ("machines", RACK)],
     ids=" ".join,
 )
-def test_no_line_is_wider_than_the_terminal(
-    rackmath: Command, monkeypatch: pytest.MonkeyPatch, args: tuple[str, ...], width: int
-) -> None:
+def test_no_line_is_wider_than_the_terminal(rackmath: Command, monkeypatch: pytest.MonkeyPatch, args: tuple[str, ...], width: int) -> None:
     monkeypatch.setenv("COLUMNS", str(width))
     said = rackmath(*args)
     assert max(len(line) for line in said.out.splitlines()) <= width
@@ -541,14 +551,7 @@ def test_csv_of_every_command(rackmath: Command) -> None:
 
 # --- files ----------------------------------------------------------------------------------------------------------
 
-BEGINS = {
-    ".json": b"{",
-    ".csv": b"layout,",
-    ".txt": b"meta-llama/",
-    ".svg": b"<svg",
-    ".png": b"\x89PNG",
-    ".html": b"<!",
-}
+BEGINS = {".json": b"{", ".csv": b"layout,", ".txt": b"meta-llama/", ".svg": b"<svg", ".png": b"\x89PNG", ".html": b"<!"}
 
 
 @pytest.mark.parametrize("suffix", BEGINS)
@@ -601,9 +604,7 @@ def test_the_command_line_starts_without_heavy_imports() -> None:
 
 def test_a_reader_who_leaves_early_is_no_error() -> None:
     code = "from rackmath.faces.cli import main; main()"
-    with subprocess.Popen(
-        [sys.executable, "-c", code, "machines", "--json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    ) as process:
+    with subprocess.Popen([sys.executable, "-c", code, "machines", "--json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout is not None
         assert process.stderr is not None
         process.stdout.close()

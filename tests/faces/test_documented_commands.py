@@ -26,10 +26,15 @@ SLOW = ("--blind", "validate", "lab ", "train ")
 ON = [FILLED["MODEL"], "--on", FILLED["MACHINE"]]
 REST = {
     "bill": ["anthropic/claude-opus-4-6"],
-    "forward": ON, "batch": ON, "memory": ON, "modes": ON, "racks": ["Qwen/Qwen3-30B-A3B", "--on", "8xh100"],
-    "readings": ["anthropic/claude-opus-4-6"], "infer": ["anthropic/claude-opus-4-6", "--draws", "100k"],
+    "forward": ON,
+    "batch": ON,
+    "memory": ON,
+    "modes": ON,
+    "racks": ["Qwen/Qwen3-30B-A3B", "--on", "8xh100"],
+    "readings": ["anthropic/claude-opus-4-6"],
+    "infer": ["anthropic/claude-opus-4-6", "--draws", "100k"],
     "design": ["--experts", "1,8", "--caches", "gqa"],
-}  # fmt: skip
+}
 """What a table leaves out of a line, and what keeps it quick."""
 
 

@@ -51,9 +51,7 @@ def test_a_fault_of_ours_is_one_sentence_and_70(
     assert len(said.err) < 400
 
 
-def test_the_traceback_is_shown_where_it_is_asked_for(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_traceback_is_shown_where_it_is_asked_for(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     for value, shown in (("1", True), ("0", False), ("", False)):
         monkeypatch.setenv("RACKMATH_DEBUG", value)
         assert endings.code_of(_raise(ZeroDivisionError("x"))) == 70
@@ -67,10 +65,8 @@ def test_the_traceback_is_shown_where_it_is_asked_for(
         (Infeasible("does not fit"), 1, "error: does not fit\n"),
         (BadInput(f"{'x' * 500!r} is no name"), 2, f"error: '{'x' * 39}…{'x' * 40}' is no name\n"),
         (BadInput("a\x1b[31m\u202eb\n\x9b c"), 2, "error: a\\x1b[31m\\u202eb\\n\\x9b c\n"),
-        (FileNotFoundError(2, "No such file or directory", "a\x07.csv"), 2,
-         "error: a\\x07.csv: No such file or directory\n"),
-        (OSError(28, "No space left on device"), 2,
-         "error: the output cannot be written: No space left on device\n"),
+        (FileNotFoundError(2, "No such file or directory", "a\x07.csv"), 2, "error: a\\x07.csv: No such file or directory\n"),
+        (OSError(28, "No space left on device"), 2, "error: the output cannot be written: No space left on device\n"),
         (RecursionError(), 2, "error: the input is nested too deeply; give an ordinary one\n"),
         (BrokenPipeError(), 141, ""),
         (KeyboardInterrupt(), 130, ""),
@@ -78,16 +74,14 @@ def test_the_traceback_is_shown_where_it_is_asked_for(
         (SystemExit("said by a library"), 70, ""),
     ],
     ids=lambda x: type(x).__name__ if isinstance(x, BaseException) else "",
-)  # fmt: skip
+)
 def test_codes(error: BaseException, code: int, said: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert endings.code_of(_raise(error)) == code
     assert capsys.readouterr().err == said
 
 
 @pytest.mark.parametrize("width", ["0", "-1", "1", "many", "", "²", "9" * 5000, "100000000"])
-def test_widths_that_no_terminal_has(
-    width: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_widths_that_no_terminal_has(width: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setenv("COLUMNS", width)
     for words in (LECTURE, ("--help",)):
         assert cli.run(list(words)) == 0
@@ -103,9 +97,13 @@ def _shell(redirection: str, *words: str, **environment: str) -> subprocess.Comp
     """A command under a shell, with something done to its streams; the exit code is that of the command."""
     script = f'"$0" -m rackmath "$@" {redirection}'
     return subprocess.run(
-        ["bash", "-c", script, sys.executable, *words], capture_output=True, text=True, timeout=1800, check=False,
+        ["bash", "-c", script, sys.executable, *words],
+        capture_output=True,
+        text=True,
+        timeout=1800,
+        check=False,
         env=os.environ | environment,
-    )  # fmt: skip
+    )
 
 
 def test_the_module_is_the_command() -> None:
@@ -125,9 +123,7 @@ def test_a_reader_who_goes_away_hears_nothing_of_it(words: tuple[str, ...]) -> N
 
 
 @pytest.mark.parametrize(
-    ("redirection", "says"),
-    [(">&-", "standard output is closed"), (">/dev/full", "No space left on device")],
-    ids=["closed", "full"],
+    ("redirection", "says"), [(">&-", "standard output is closed"), (">/dev/full", "No space left on device")], ids=["closed", "full"]
 )
 def test_an_output_that_takes_nothing_is_one_sentence(redirection: str, says: str) -> None:
     for words in (LECTURE, ("machines", "--json")):
@@ -160,9 +156,8 @@ main()
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_an_interrupt_while_a_module_is_imported(name: str, number: signal.Signals, code: int) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", INTERRUPTED_AT, name, str(int(number))], capture_output=True, text=True, timeout=1800,
-        check=False,
-    )  # fmt: skip
+        [sys.executable, "-c", INTERRUPTED_AT, name, str(int(number))], capture_output=True, text=True, timeout=1800, check=False
+    )
     assert (done.returncode, done.stdout, done.stderr) == (code, "", "")
 
 
@@ -176,7 +171,5 @@ def test_an_interrupt_in_the_middle(number: signal.Signals, code: int) -> None:
         "    finally: print('tidied')\n"
         "endings.process(work)"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", script, str(int(number))], capture_output=True, text=True, timeout=1800, check=False
-    )
+    done = subprocess.run([sys.executable, "-c", script, str(int(number))], capture_output=True, text=True, timeout=1800, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (code, "tidied\n", "")

@@ -98,8 +98,13 @@ def test_a_console_shows_escapes_whoever_prints(width: int) -> None:
 
 
 def test_charts_show_escapes(tmp_path: Path) -> None:
-    spec = charts.curve([charts.Series(EVIL, [1, 2], [3, 4]), charts.Series("b\x1b[1m", [1, 2], [3, 5])], title=EVIL,
-                        x=charts.Axis("x\x07"), y=charts.Axis("y"), marks=[charts.Mark("m\x1b[2J", 1.5)])  # fmt: skip
+    spec = charts.curve(
+        [charts.Series(EVIL, [1, 2], [3, 4]), charts.Series("b\x1b[1m", [1, 2], [3, 5])],
+        title=EVIL,
+        x=charts.Axis("x\x07"),
+        y=charts.Axis("y"),
+        marks=[charts.Mark("m\x1b[2J", 1.5)],
+    )
     assert not _raw(charts.draw(spec, 80, 20, False))
     for suffix in ("json", "svg", "html"):
         written = charts.write(spec, tmp_path / f"chart.{suffix}").read_text(encoding="utf-8")
@@ -131,9 +136,7 @@ def renamed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("form", [(), ("--json",), ("--csv",), ("--explain",)], ids=lambda f: f[0] if f else "screen")
 @pytest.mark.parametrize("command", ["plan", "forward", "batch", "memory", "models", "machines", "timeline", "tiers"])
-def test_no_command_hands_it_on(
-    command: str, form: tuple[str, ...], renamed: None, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_no_command_hands_it_on(command: str, form: tuple[str, ...], renamed: None, capsys: pytest.CaptureFixture[str]) -> None:
     words = {"models": [MODEL], "machines": [NODE], "plan": [MODEL, "--on", NODE, *TRAFFIC]}
     assert cli.run([command, *words.get(command, [MODEL, "--on", NODE]), *form]) == 0
     said = capsys.readouterr()
@@ -143,10 +146,19 @@ def test_no_command_hands_it_on(
         assert "\\x1b[31m" in said.out.replace("\n", "").replace(" ", "")
 
 
-@pytest.mark.parametrize("words", [
-    ["plan", MODEL, "--on", f"{NODE},8xh200", *TRAFFIC], ["drains", "--on", NODE], ["racks", MODEL, "--on", NODE],
-    ["tiers", MODEL, "--on", NODE], ["cadence", MODEL, "--on", NODE], ["machines"], ["models"],
-], ids=lambda w: " ".join(w[:2]))  # fmt: skip
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["plan", MODEL, "--on", f"{NODE},8xh200", *TRAFFIC],
+        ["drains", "--on", NODE],
+        ["racks", MODEL, "--on", NODE],
+        ["tiers", MODEL, "--on", NODE],
+        ["cadence", MODEL, "--on", NODE],
+        ["machines"],
+        ["models"],
+    ],
+    ids=lambda w: " ".join(w[:2]),
+)
 @pytest.mark.parametrize("attack", ["[/]", "a[bold]b[/bold]c", "\\", "[link=http://x]y[/link]"])
 def test_brackets_of_others_are_no_markup(
     words: list[str], attack: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -194,12 +206,14 @@ def test_launch_shows_controls_of_a_name_as_escapes(renamed: None, capsys: pytes
 
 
 def test_errors_show_escapes_and_little_text(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    for number, content in enumerate([
-        {"model_type": f"x\x1b]0;t\x07{'y' * 500}"},
-        {"name": "n" * 10_000 + "\u202e", "d_model": 64, "vocab": 100, "groups": "none"},
-        {"name": "x", "d_model": 64, "vocab": 100, "groups": [{"count": 1, "k\x9b" * 300: 2}]},
-        {"name": "x", "d_model": "many\x1b" * 99, "vocab": 100, "groups": []},
-    ]):  # fmt: skip
+    for number, content in enumerate(
+        [
+            {"model_type": f"x\x1b]0;t\x07{'y' * 500}"},
+            {"name": "n" * 10_000 + "\u202e", "d_model": 64, "vocab": 100, "groups": "none"},
+            {"name": "x", "d_model": 64, "vocab": 100, "groups": [{"count": 1, "k\x9b" * 300: 2}]},
+            {"name": "x", "d_model": "many\x1b" * 99, "vocab": 100, "groups": []},
+        ]
+    ):
         path = tmp_path / f"{number}.json"
         path.write_text(json.dumps(content))
         assert cli.run(["plan", str(path), "--on", "8xh100"]) == 2

@@ -79,7 +79,5 @@ def test_a_stopped_scan_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(scan, "everything", lambda: runs)
     scan.scan(float("inf"))
     found = scan.recorded()
-    assert [(r["command"], r["code"], r["wrong"]) for r in found] == [
-        ("law", "0", ""), ("machines", "0", ""), ("models", "0", ""),
-    ]  # fmt: skip
+    assert [(r["command"], r["code"], r["wrong"]) for r in found] == [("law", "0", ""), ("machines", "0", ""), ("models", "0", "")]
     assert "3 of 3 runs (100.0%)" in scan.page(found, len(runs))

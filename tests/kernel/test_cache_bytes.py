@@ -72,9 +72,7 @@ def test_v4_is_planned(name: str) -> None:
         ("dgx-spark", "trtllm", 63.52, 0.005),  # a public log of TensorRT-LLM 1.1.0rc3
     ],
 )
-def test_experts_of_gpt_oss_are_padded_where_an_engine_pads_them(
-    machine: str, engine: str, logged: float, within: float
-) -> None:
+def test_experts_of_gpt_oss_are_padded_where_an_engine_pads_them(machine: str, engine: str, logged: float, within: float) -> None:
     model = catalog.model("openai/gpt-oss-120b")
     held = footprint(model, catalog.machine(machine), model.precision, Layout(), engine_named(engine), 1000.0)
     assert float(held.weights) / 2**30 == pytest.approx(logged, rel=within)
@@ -105,9 +103,7 @@ GIB = 2.0**30
 def admitted(name: str, engine: str, tp: float, context: float, chunk: float) -> float:
     """Bytes that one request of `context` tokens needs on a device while it is prefilled in steps of `chunk`."""
     model, how = catalog.model(name), replace(engine_named(engine), chunk_tokens=chunk)
-    return float(
-        request_bytes(model, model.precision.with_kv("fp8"), Layout(tp=tp), how, context, ahead_of(how, context))
-    )
+    return float(request_bytes(model, model.precision.with_kv("fp8"), Layout(tp=tp), how, context, ahead_of(how, context)))
 
 
 def test_one_request_of_deepseek_v4_needs_what_vllm_says() -> None:
@@ -147,9 +143,7 @@ def test_a_hybrid_rounds_its_state_to_pages() -> None:
     """A log of vLLM: 23 x 10 + 69 pages of 4.125 MiB for 10,240 tokens, of 1,056 tokens each."""
     model = hybrid()
     page = 1056 * 4096
-    held = request_bytes(
-        model, model.precision, Layout(), engine_named("vllm"), np.array([10240.0, 10560.0, 10561.0])
-    )
+    held = request_bytes(model, model.precision, Layout(), engine_named("vllm"), np.array([10240.0, 10560.0, 10561.0]))
     assert np.allclose(held / page, [23 * 10 + 69, 23 * 10 + 69, 23 * 11 + 69])
     apart = request_bytes(model, model.precision, Layout(), engine_named("sglang"), 10240.0)
     assert float(apart) == pytest.approx(float(device_cache_bytes(model, model.precision, Layout(), 10240.0)))
@@ -163,9 +157,7 @@ def test_sequences_hold_whole_blocks(engine: str, tokens: int) -> None:
     assert np.allclose(held, device_cache_bytes(model, model.precision, Layout(tp=2.0), whole))
 
 
-@pytest.mark.parametrize(
-    "name", ["openai/gpt-oss-120b", "google/gemma-3-27b-it", *V4, "Qwen/Qwen3-Next-80B-A3B-Instruct"]
-)
+@pytest.mark.parametrize("name", ["openai/gpt-oss-120b", "google/gemma-3-27b-it", *V4, "Qwen/Qwen3-Next-80B-A3B-Instruct"])
 @pytest.mark.parametrize("engine", ["vllm 0.20", "vllm", "sglang", "trtllm", "typical"])
 def test_blocks_hold_what_is_in_them(name: str, engine: str) -> None:
     """Never less than the entries themselves, more for more tokens, a column as its rows."""

@@ -49,10 +49,7 @@ def test_a_pass_adds_seconds_to_seconds():
     sent = all_reduce(np.array([1e6, 2e6]) * BYTE, _links())
     reduce = Op(name="all-reduce", kind="network", network=sent.time, up=sent.up, out=sent.out)
     t = pass_time(
-        [gemm, reduce],
-        bandwidth=3.35e12 * BYTE / SECOND,
-        efficiency=Efficiency(launch=2e-6 * SECOND),
-        step_overhead=1e-3 * SECOND,
+        [gemm, reduce], bandwidth=3.35e12 * BYTE / SECOND, efficiency=Efficiency(launch=2e-6 * SECOND), step_overhead=1e-3 * SECOND
     )
     for name in ("bound", "estimate", "per_operation", "plain_sum", "compute", "memory", "up", "by_weights"):
         assert getattr(t, name).check("[time]"), name

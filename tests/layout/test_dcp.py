@@ -34,8 +34,7 @@ def reasons(name: str, **cuts: float) -> list[str]:
 
 # vLLM, docs/serving/context_parallel_deployment.md: the cases of its study, and copies that are left
 @pytest.mark.parametrize(
-    ("name", "tp", "dcp", "left"),
-    [(V3, 8, 8, 1), (V3, 8, 1, 8), (KIMI, 16, 16, 1), (KIMI, 16, 8, 2), (QWEN, 8, 2, 1), (QWEN, 8, 1, 2)],
+    ("name", "tp", "dcp", "left"), [(V3, 8, 8, 1), (V3, 8, 1, 8), (KIMI, 16, 16, 1), (KIMI, 16, 8, 2), (QWEN, 8, 2, 1), (QWEN, 8, 1, 2)]
 )
 def test_copies_that_are_left(name: str, tp: float, dcp: float, left: float) -> None:
     model = catalog.model(name)
@@ -54,11 +53,15 @@ def test_deepseek_stores_an_eighth_on_each_of_tp8_dcp8() -> None:
 @pytest.mark.parametrize(
     ("name", "tp", "dcp", "why"),
     [
-        (V3, 8, 16, "copies"), (V3, 8, 3, "copies"), (QWEN, 8, 4, "copies"), (QWEN, 4, 2, "copies"),
-        ("meta-llama/Llama-3.1-70B", 8, 2, "copies"), ("google/gemma-3-27b-it", 32, 2, "window"),
+        (V3, 8, 16, "copies"),
+        (V3, 8, 3, "copies"),
+        (QWEN, 8, 4, "copies"),
+        (QWEN, 4, 2, "copies"),
+        ("meta-llama/Llama-3.1-70B", 8, 2, "copies"),
+        ("google/gemma-3-27b-it", 32, 2, "window"),
         ("meta-llama/Llama-4-Maverick-17B-128E-Instruct", 16, 2, "window"),
     ],
-)  # fmt: skip
+)
 def test_what_engines_refuse(name: str, tp: float, dcp: float, why: str) -> None:
     assert any(why in reason for reason in reasons(name, tp=tp, dcp=dcp))
 
@@ -77,10 +80,7 @@ def test_a_recurrent_state_is_not_shared() -> None:
     model = catalog.model(HYBRID)
     kv = max(s.heads for g in model.groups if g.mixer for s in g.mixer.streams)
     tp = 2 * kv
-    whole, shared = (
-        [float(device_cache_bytes(model, model.precision, Layout(tp=tp, dcp=n), c)) for c in (0.0, 1e5)]
-        for n in (1.0, 2.0)
-    )
+    whole, shared = ([float(device_cache_bytes(model, model.precision, Layout(tp=tp, dcp=n), c)) for c in (0.0, 1e5)] for n in (1.0, 2.0))
     assert whole[0] == shared[0] > 0
     assert (shared[1] - shared[0]) == pytest.approx((whole[1] - whole[0]) / 2)
 
@@ -90,9 +90,7 @@ def test_a_recurrent_state_is_not_shared() -> None:
 
 def ops(dcp: float, work: Pass, name: str = V3) -> dict[str, object]:
     model, machine = catalog.model(name), catalog.machine("8xh200")
-    return {
-        op.name: op for op in operations(model, machine, model.precision, Layout(tp=8.0, dcp=dcp), work, Efficiency())
-    }
+    return {op.name: op for op in operations(model, machine, model.precision, Layout(tp=8.0, dcp=dcp), work, Efficiency())}
 
 
 def test_a_step_reads_an_eighth_with_as_many_flops() -> None:
@@ -145,8 +143,7 @@ def test_a_footprint_is_a_column_too() -> None:
     columns = Layout(tp=np.full(2, 8.0), dcp=np.array([1.0, 2.0]))
     both = footprint(model, machine, model.precision, columns, engine("vllm"), 32768.0)
     each = [
-        float(footprint(model, machine, model.precision, Layout(tp=8.0, dcp=n), engine("vllm"), 32768.0).per_sequence)
-        for n in (1.0, 2.0)
+        float(footprint(model, machine, model.precision, Layout(tp=8.0, dcp=n), engine("vllm"), 32768.0).per_sequence) for n in (1.0, 2.0)
     ]
     assert list(np.broadcast_to(both.per_sequence, 2)) == pytest.approx(each)
     assert each[1] == pytest.approx(each[0] / 2)
@@ -173,12 +170,17 @@ def test_pools_that_prefill_share_no_cache() -> None:
 
 def test_which_engine_shares_which_cache() -> None:
     latent, grouped = catalog.model(V3), catalog.model(QWEN)
-    shares = {name: (shares_cache(engine(name), latent), shares_cache(engine(name), grouped)) for name in
-              ("vllm", "sglang", "trtllm", "llama.cpp", "typical")}  # fmt: skip
+    shares = {
+        name: (shares_cache(engine(name), latent), shares_cache(engine(name), grouped))
+        for name in ("vllm", "sglang", "trtllm", "llama.cpp", "typical")
+    }
     assert shares == {
-        "vllm": (True, True), "sglang": (True, False), "trtllm": (False, False), "llama.cpp": (False, False),
+        "vllm": (True, True),
+        "sglang": (True, False),
+        "trtllm": (False, False),
+        "llama.cpp": (False, False),
         "typical": (True, True),
-    }  # fmt: skip
+    }
 
 
 def test_a_long_context_in_a_hurry_is_planned_with_a_shared_cache() -> None:
@@ -192,8 +194,7 @@ def test_a_long_context_in_a_hurry_is_planned_with_a_shared_cache() -> None:
 
 def test_the_command_that_starts_it() -> None:
     best = plan(V3, "8xh200", isl=120_000, osl=1000, min_interactivity=40, cached=0.9).best
-    texts = {name: command(name, best.question, best.precision, best.layout, 4.0) for name in
-             ("vllm", "sglang", "trtllm")}  # fmt: skip
+    texts = {name: command(name, best.question, best.precision, best.layout, 4.0) for name in ("vllm", "sglang", "trtllm")}
     assert "--decode-context-parallel-size 8" in texts["vllm"].text
     assert "--dcp-size 8" in texts["sglang"].text
     assert any("shared" in said for said in texts["trtllm"].cannot)

@@ -17,15 +17,7 @@ from rackmath.arrays import take
 from rackmath.errors import BadInput
 from rackmath.kernel.counts import Pass
 from rackmath.layout.collectives import links, seconds_per_copy
-from rackmath.layout.experts import (
-    crossing_factor,
-    crossing_ratio,
-    destinations,
-    exchange,
-    imbalance_of,
-    least_layers,
-    placement,
-)
+from rackmath.layout.experts import crossing_factor, crossing_ratio, destinations, exchange, imbalance_of, least_layers, placement
 from rackmath.layout.footprint import device_weight_bytes
 from rackmath.layout.forward import forward
 from rackmath.layout.parallelism import Layout
@@ -39,9 +31,7 @@ from rackmath.world.machine import Machine
 from rackmath.world.precision import Precision
 from rackmath.world.workload import Traffic
 
-V3 = MixtureOfExperts(
-    d_model=7168, n_experts=256, top_k=8, d_expert=2048, n_shared=1, d_shared=2048, node_limit=4, node_groups=8
-).block()
+V3 = MixtureOfExperts(d_model=7168, n_experts=256, top_k=8, d_expert=2048, n_shared=1, d_shared=2048, node_limit=4, node_groups=8).block()
 FREE = dataclasses.replace(V3, node_limit=math.inf, node_groups=0)
 OVERLAP = dataclasses.replace(EFFICIENCY, overlap=1.0)
 
@@ -115,9 +105,7 @@ def test_copies_of_hot_experts_lower_the_imbalance():
     assert imbalance_of(single, 32) == pytest.approx(32)
 
 
-@given(
-    st.lists(st.floats(0, 1e3), min_size=8, max_size=8).filter(lambda x: sum(x) > 1e-6), st.sampled_from([2, 4, 8])
-)
+@given(st.lists(st.floats(0, 1e3), min_size=8, max_size=8).filter(lambda x: sum(x) > 1e-6), st.sampled_from([2, 4, 8]))
 def test_imbalance_lies_between_even_and_all_on_one(loads, devices):
     found = imbalance_of(loads, devices)
     assert 1 <= found <= devices * (1 + 1e-9)
@@ -174,9 +162,18 @@ def test_node_limits_shorten_journeys():
 # --- ways to exchange ---------------------------------------------------------------------------------------------
 
 NODES = Machine(
-    name="nodes", accelerator="x", n_devices=64, domain=8, scaleup_bandwidth=400e9, scaleout_bandwidth=50e9,
-    scaleup_latency=0.0, scaleout_latency=0.0, peak_bf16=1e15, hbm_bandwidth=3e12, hbm_capacity=80e9,
-)  # fmt: skip
+    name="nodes",
+    accelerator="x",
+    n_devices=64,
+    domain=8,
+    scaleup_bandwidth=400e9,
+    scaleout_bandwidth=50e9,
+    scaleup_latency=0.0,
+    scaleout_latency=0.0,
+    peak_bf16=1e15,
+    hbm_bandwidth=3e12,
+    hbm_capacity=80e9,
+)
 
 
 @pytest.mark.parametrize(("racks", "factor"), [(2, 4), (3, 16 / 3), (4, 6), (8, 7)])
@@ -222,9 +219,7 @@ def test_formats_of_dispatch_and_combine():
     ratio = float(narrow.times["hierarchical"]) / float(wide.times["hierarchical"])
     assert ratio == pytest.approx((1 + 4 / 128 + 2) / 4)
     stated = dataclasses.replace(fp8, dispatch=bf16.combine)
-    assert float(_moved(NODES, layout, precision=stated).times["direct"]) == pytest.approx(
-        float(wide.times["direct"])
-    )
+    assert float(_moved(NODES, layout, precision=stated).times["direct"]) == pytest.approx(float(wide.times["direct"]))
 
 
 def test_imbalance_is_a_factor_of_the_exchange():
@@ -238,9 +233,12 @@ def test_imbalance_is_a_factor_of_the_exchange():
 
 
 @given(
-    st.integers(1, 16).map(lambda n: float(2**n)), st.sampled_from([1.0, 8.0, 72.0]), st.floats(1e9, 4e12),
-    st.floats(1e9, 4e11), st.floats(1, 1e4),
-)  # fmt: skip
+    st.integers(1, 16).map(lambda n: float(2**n)),
+    st.sampled_from([1.0, 8.0, 72.0]),
+    st.floats(1e9, 4e12),
+    st.floats(1e9, 4e11),
+    st.floats(1, 1e4),
+)
 def test_no_way_to_exchange_beats_its_bound(devices, domain, up, out, own):
     ep = min(devices, 256.0)
     machine = dataclasses.replace(NODES, domain=domain, scaleup_bandwidth=up, scaleout_bandwidth=out)
@@ -279,9 +277,7 @@ def test_overlap_in_columns_equals_rows(model, machine, precision, tried):
     sizes = np.array(tried)
     whole = forward(model, machine, precision, take(every, rows), Pass(decode=sizes, context=4096.0), OVERLAP)
     for i, batch in enumerate(tried):
-        one = forward(
-            model, machine, precision, take(every, int(rows[i])), Pass(decode=batch, context=4096.0), OVERLAP
-        )
+        one = forward(model, machine, precision, take(every, int(rows[i])), Pass(decode=batch, context=4096.0), OVERLAP)
         assert float(np.broadcast_to(whole.estimate, sizes.shape)[i]) == pytest.approx(float(one.estimate), rel=1e-9)
 
 
@@ -300,14 +296,7 @@ def test_only_exchanged_tokens_are_hidden():
 def _production(efficiency):
     machine, model = catalog.machine("144xh800"), catalog.model("deepseek-ai/DeepSeek-V3")
     served = steady(
-        Replica(
-            model,
-            machine,
-            Precision.uniform("fp8", kv="bf16"),
-            Layout(dp=144.0, ep=144.0),
-            Engine(memory_share=0.95),
-            efficiency,
-        ),
+        Replica(model, machine, Precision.uniform("fp8", kv="bf16"), Layout(dp=144.0, ep=144.0), Engine(memory_share=0.95), efficiency),
         Traffic(isl=4989 - 500, osl=1000, cached=1.0),
         18 * 14_800 / 21,
     )

@@ -81,15 +81,16 @@ def test_where_attention_overtakes_the_weights() -> None:
 def lecture_model(length: float = 200e3) -> Model:
     """About 100B active parameters in dense layers, and one layer with a cache of 1,667 bytes per token at FP8."""
     description = {
-        "name": "lecture", "d_model": 16384, "vocab": 32000, "max_context": 1e7,
+        "name": "lecture",
+        "d_model": 16384,
+        "vocab": 32000,
+        "max_context": 1e7,
         "precision": {"attention": "fp8", "mlp": "fp8", "head": "fp8", "embedding": "fp8", "kv": "fp8"},
         "groups": [
-            {"count": 1, "mixer": {
-                "kind": "gqa", "n_heads": 128, "n_kv_heads": 1, "head_dim": 833, "v_head_dim": 834,
-            }},
+            {"count": 1, "mixer": {"kind": "gqa", "n_heads": 128, "n_kv_heads": 1, "head_dim": 833, "v_head_dim": 834}},
             {"count": 40, "ffn": {"kind": "mlp", "d_ff": 48000}},
         ],
-    }  # fmt: skip
+    }
     return build(description)
 
 
@@ -123,9 +124,20 @@ def test_llama_70b_in_a_whole_rack_at_128k() -> None:
 
 @pytest.mark.parametrize(
     ("name", "milliseconds"),
-    [("lecture", 14.4), ("rubin", 13.1), ("a100", 39), ("h100", 24), ("h200", 29), ("gb200", 23), ("gb300", 36),
-     ("tpu-v5e", 19.5), ("tpu-v5p", 34), ("tpu7x", 26), ("mi300x", 36)],
-)  # fmt: skip
+    [
+        ("lecture", 14.4),
+        ("rubin", 13.1),
+        ("a100", 39),
+        ("h100", 24),
+        ("h200", 29),
+        ("gb200", 23),
+        ("gb300", 36),
+        ("tpu-v5e", 19.5),
+        ("tpu-v5p", 34),
+        ("tpu7x", 26),
+        ("mi300x", 36),
+    ],
+)
 def test_drain_times_of_device_memory(name: str, milliseconds: float) -> None:
     assert drains(catalog.machine(name))[0].drain * 1e3 == pytest.approx(milliseconds, rel=0.03)
 
@@ -206,9 +218,7 @@ def test_square_root_reads_two_blocks_and_stores_everything() -> None:
 
 
 @pytest.mark.parametrize("make", [kinds.dense, kinds.windowed, kinds.square_root, kinds.indexed])
-@pytest.mark.parametrize(
-    "name", [V3, LLAMA, "google/gemma-3-27b-it", "Qwen/Qwen3-Next-80B-A3B-Instruct", "deepseek-ai/DeepSeek-V3.2"]
-)
+@pytest.mark.parametrize("name", [V3, LLAMA, "google/gemma-3-27b-it", "Qwen/Qwen3-Next-80B-A3B-Instruct", "deepseek-ai/DeepSeek-V3.2"])
 def test_kinds_keep_weights_layers_and_recurrent_state(make: Any, name: str) -> None:
     model = catalog.model(name)
     made = make(model)
@@ -459,9 +469,7 @@ def test_extrapolating_says_so() -> None:
 
 
 def test_a_model_without_attention_has_no_other_kind() -> None:
-    recurrent = build(
-        {"name": "m", "d_model": 1024, "vocab": 1000, "groups": [{"count": 4, "ffn": {"kind": "mlp", "d_ff": 4096}}]}
-    )
+    recurrent = build({"name": "m", "d_model": 1024, "vocab": 1000, "groups": [{"count": 4, "ffn": {"kind": "mlp", "d_ff": 4096}}]})
     with pytest.raises(BadInput, match="no attention cache"):
         kinds.square_root(recurrent)
 

@@ -70,9 +70,7 @@ def test_the_figures_are_those_of_the_logs() -> None:
 
 def test_a_log_on_the_command() -> None:
     """The setting of a log as a person states it; terms sum up to the reserve, and all to what the driver shows."""
-    answer = rackmath.memory(
-        LLAMA, on="h100", layout="TP1", engine="vllm@0.19.0", context=8192, sets={"engine.memory_share": 0.95}
-    )
+    answer = rackmath.memory(LLAMA, on="h100", layout="TP1", engine="vllm@0.19.0", context=8192, sets={"engine.memory_share": 0.95})
     held = answer.record["memory"]
     assert held["capacity"] == 79.19 * GIB
     assert held["room"] == pytest.approx(58.11 * GIB, rel=0.03)
@@ -80,13 +78,7 @@ def test_a_log_on_the_command() -> None:
     assert sum(held["terms"].values()) == pytest.approx(held["reserve"])
     assert held["weights"] + held["reserve"] + held["room"] == pytest.approx(held["capacity"])
     narrow = rackmath.memory(
-        LLAMA,
-        on="h100",
-        layout="TP1",
-        engine="vllm@0.19.0",
-        context=8192,
-        kv="fp8",
-        sets={"engine.memory_share": 0.95},
+        LLAMA, on="h100", layout="TP1", engine="vllm@0.19.0", context=8192, kv="fp8", sets={"engine.memory_share": 0.95}
     )
     assert narrow.memory.pool_tokens == pytest.approx(952_032, rel=0.01)
 
@@ -105,12 +97,8 @@ def test_a_sampler_that_sorts_takes_more() -> None:
 
 
 def test_small_devices_take_smaller_steps() -> None:
-    steps = {
-        name: largest_step(engine("vllm@0.19"), catalog.machine(name), 8192.0) for name in ("h100", "a100", "l4")
-    }
-    assert {name: tuple(map(float, step)) for name, step in steps.items()} == {
-        "h100": (8192, 1024), "a100": (2048, 256), "l4": (2048, 256),
-    }  # fmt: skip
+    steps = {name: largest_step(engine("vllm@0.19"), catalog.machine(name), 8192.0) for name in ("h100", "a100", "l4")}
+    assert {name: tuple(map(float, step)) for name, step in steps.items()} == {"h100": (8192, 1024), "a100": (2048, 256), "l4": (2048, 256)}
     assert float(largest_step(engine("vllm@0.6"), catalog.machine("rtx-3090"), 20000.0)[0]) == 20000
 
 
@@ -124,16 +112,18 @@ def test_share_by_rule_on_known_devices() -> None:
 
 def _holds(share: float, chunk: float, name: str = "vllm", tp: float = 1.0) -> Footprint:
     e = replace(engine(name), memory_share=share, step_tokens=chunk)
-    return footprint(
-        catalog.model(LLAMA), catalog.machine("8xh100"), Precision(name="bf16"), Layout(tp=tp), e, 8192.0
-    )
+    return footprint(catalog.model(LLAMA), catalog.machine("8xh100"), Precision(name="bf16"), Layout(tp=tp), e, 8192.0)
 
 
 @settings(max_examples=40, deadline=None)
 @given(
-    st.floats(0.3, 0.98), st.floats(0.3, 0.98), st.floats(512, 65536), st.floats(512, 65536),
-    st.sampled_from(["vllm", "vllm@0.6", "sglang", "trtllm", "typical", "atom"]), st.sampled_from([1.0, 2.0, 8.0]),
-)  # fmt: skip
+    st.floats(0.3, 0.98),
+    st.floats(0.3, 0.98),
+    st.floats(512, 65536),
+    st.floats(512, 65536),
+    st.sampled_from(["vllm", "vllm@0.6", "sglang", "trtllm", "typical", "atom"]),
+    st.sampled_from([1.0, 2.0, 8.0]),
+)
 def test_room_rises_with_the_share_and_falls_with_the_step(
     share: float, other: float, chunk: float, wider: float, name: str, tp: float
 ) -> None:
@@ -173,7 +163,5 @@ def test_seats_fill_the_room_and_no_more(room: float, each: float, prompt: float
 def test_what_people_asked_fits() -> None:
     """Runs that were reported to take place; `plan` said they were short of negative bytes."""
 
-    for name, fmt, isl, osl in (
-        ("Qwen/Qwen3-30B-A3B", "q4_k_m", 2000, 500), ("google/gemma-3-27b-it", "q4_0", 2000, 300),
-    ):  # fmt: skip
+    for name, fmt, isl, osl in (("Qwen/Qwen3-30B-A3B", "q4_k_m", 2000, 500), ("google/gemma-3-27b-it", "q4_0", 2000, 300)):
         assert plan(name, "rtx-4090", precision=fmt, isl=isl, osl=osl).best is not None

@@ -12,15 +12,7 @@ from rackmath.faces import cli
 from rackmath.kernel.counts import Pass
 from rackmath.layout.forward import forward
 from rackmath.layout.parallelism import Layout
-from rackmath.layout.pipeline import (
-    crossing_of,
-    held,
-    hop,
-    per_device,
-    stages_until_cache_leads,
-    token_latency,
-    utilisation,
-)
+from rackmath.layout.pipeline import crossing_of, held, hop, per_device, stages_until_cache_leads, token_latency, utilisation
 from rackmath.search.pipeline import dependencies
 from rackmath.world import catalog
 from rackmath.world.machine import Machine

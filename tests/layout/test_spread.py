@@ -108,9 +108,13 @@ def test_a_token_takes_the_sum_over_both_memories():
 
 @settings(max_examples=60, deadline=None)
 @given(
-    st.sampled_from([QWEN, LLAMA]), st.floats(0, 1), st.floats(0, 1), st.floats(1.0, 4.0),
-    st.sampled_from(["host_bandwidth", "host_compute", "hbm_bandwidth"]), st.booleans(),
-)  # fmt: skip
+    st.sampled_from([QWEN, LLAMA]),
+    st.floats(0, 1),
+    st.floats(0, 1),
+    st.floats(1.0, 4.0),
+    st.sampled_from(["host_bandwidth", "host_compute", "hbm_bandwidth"]),
+    st.booleans(),
+)
 def test_faster_memories_are_never_slower_and_nothing_beats_the_bound(model, a, b, factor, field, prompt):
     n, experts = model.n_layers, spread.expert_layers(model)
     layers = float(round(a * n))
@@ -186,14 +190,7 @@ def test_a_mixture_larger_than_the_card_leaves_as_few_experts_as_it_takes():
     assert best.layout.host_layers == 0
     moved = best.layout.host_experts
     assert 0 < moved < 36
-    less = footprint(
-        best.question.model,
-        best.machine,
-        best.precision,
-        Layout(host_experts=moved - 1),
-        best.question.engine,
-        2500.0,
-    )
+    less = footprint(best.question.model, best.machine, best.precision, Layout(host_experts=moved - 1), best.question.engine, 2500.0)
     assert not bool(less.holds(1.0, best.layout))
     assert (split["gpu_layers"], split["n_cpu_moe"], split["limit"]) == (37.0, moved, "the host")
     assert sum(split["seconds"].values()) == pytest.approx(best.serving.tpot, rel=1e-6)

@@ -17,13 +17,21 @@ from rackmath.world import catalog, described
 from rackmath.world.description import build
 from rackmath.world.override import override
 
-TINY = build({"name": "tiny", "d_model": 4096, "vocab": 128256, "groups": [{"count": 32,
-              "mixer": {"kind": "gqa", "n_heads": 32, "n_kv_heads": 8},
-              "ffn": {"kind": "mlp", "d_ff": 14336}}]})  # fmt: skip
+TINY = build(
+    {
+        "name": "tiny",
+        "d_model": 4096,
+        "vocab": 128256,
+        "groups": [{"count": 32, "mixer": {"kind": "gqa", "n_heads": 32, "n_kv_heads": 8}, "ffn": {"kind": "mlp", "d_ff": 14336}}],
+    }
+)
 BY_HAND = (
-    {"hbm_bandwidth": "8TB/s"}, {"price_per_hour": "$2/h"}, {"price_kind": "reserved"}, {"hbm_capacity": "100GB"},
+    {"hbm_bandwidth": "8TB/s"},
+    {"price_per_hour": "$2/h"},
+    {"price_kind": "reserved"},
+    {"hbm_capacity": "100GB"},
     {"prices.spot": "$1/h", "scaleup_latency": "1us"},
-)  # fmt: skip
+)
 
 TAKING = [name for name in entries() if any(s.record for s in command(name).specs.values())]
 

@@ -74,10 +74,7 @@ def test_below_the_runs_it_widens_too():
 
 
 def test_the_leverage_of_experts_widens_with_compute():
-    spans = [
-        rackmath.law(["tian"], params=n, tokens=20 * n, experts=32).subject.rows[0].worth.span
-        for n in (1e9, 1e10, 1e11, 1e12)
-    ]
+    spans = [rackmath.law(["tian"], params=n, tokens=20 * n, experts=32).subject.rows[0].worth.span for n in (1e9, 1e10, 1e11, 1e12)]
     assert spans[0] is None  # 1.2e20 FLOPs: within its runs
     widths = [math.log(high / low) for low, high in spans[1:]]
     assert widths == sorted(widths)
@@ -101,9 +98,7 @@ def test_growth_beyond_the_edge_holds_other_laboratories_in_9_of_10():
     for mine, other in permutations(DENSE, 2):
         start, end = 1e22, 1e26
         near = optimum(mine, start)
-        edge = drift.Edge(
-            params=float(near.params), tokens=float(near.tokens), flops=start, out=("params", "tokens", "flops")
-        )
+        edge = drift.Edge(params=float(near.params), tokens=float(near.tokens), flops=start, out=("params", "tokens", "flops"))
         bent = drift.wider(law(mine), edge, 2000)
         grown = optimum(bent, end).params / optimum(bent, start).params
         low, high = np.quantile(grown, [0.05, 0.95])
@@ -196,8 +191,10 @@ def test_the_models_named_beside_it_are_routed_so():
     from rackmath.world import catalog
 
     for name, used, experts in (
-        ("deepseek-ai/DeepSeek-V3", 8, 256), ("moonshotai/Kimi-K2-Instruct", 8, 384),
-        ("Qwen/Qwen3-235B-A22B", 8, 128), ("openai/gpt-oss-120b", 4, 128),
-    ):  # fmt: skip
+        ("deepseek-ai/DeepSeek-V3", 8, 256),
+        ("moonshotai/Kimi-K2-Instruct", 8, 384),
+        ("Qwen/Qwen3-235B-A22B", 8, 128),
+        ("openai/gpt-oss-120b", 4, 128),
+    ):
         ffn = next(g.ffn for g in catalog.model(name).groups if g.ffn and g.ffn.n_experts)
         assert (ffn.top_k, ffn.n_experts) == (used, experts)

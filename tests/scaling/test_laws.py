@@ -57,9 +57,8 @@ def test_optimal_tokens_per_parameter(name, ratios):
 
 @pytest.mark.parametrize(
     ("flops", "params", "tokens"),
-    [(1.21e20, 1e9, 20.2e9), (1.23e22, 10e9, 205.1e9), (5.76e23, 67e9, 1.5e12), (3.85e24, 175e9, 3.7e12),
-     (1.27e26, 1e12, 21.2e12)],
-)  # fmt: skip
+    [(1.21e20, 1e9, 20.2e9), (1.23e22, 10e9, 205.1e9), (5.76e23, 67e9, 1.5e12), (3.85e24, 175e9, 3.7e12), (1.27e26, 1e12, 21.2e12)],
+)
 def test_the_refit_agrees_with_approach_1_and_approach_3_does_not(flops, params, tokens):
     """Hoffmann et al., Table 3. The refit meets every row within 16 %; approach 3 is up to 2.1x away."""
     best = optimum("besiroglu", flops)
@@ -222,8 +221,7 @@ def test_sardana_30b():
     i = int(np.argmin(np.abs(best.params - 16e9)))
     assert float(best.tokens[i]) == pytest.approx(3.35e12, rel=0.03)
     assert served[i] / 1.5e9 == pytest.approx(285 * 13, rel=0.05)  # 70 + 215 tokens a request, 13x as dear
-    cost = [float(p) * (6 * float(d) + 2 * served[i]) for p, d in
-            ((plain_.params, plain_.tokens), (best.params[i], best.tokens[i]))]  # fmt: skip
+    cost = [float(p) * (6 * float(d) + 2 * served[i]) for p, d in ((plain_.params, plain_.tokens), (best.params[i], best.tokens[i]))]
     assert 1 - cost[1] / cost[0] == pytest.approx(0.17, abs=0.02)
 
 
@@ -302,9 +300,7 @@ def test_a_column_is_its_rows(name):
     if name in WITH_SPLIT:
         flops = np.array([1e20, 1e22])
         many = optimum(name, flops)
-        assert [float(v) for v in many.params] == pytest.approx(
-            [float(optimum(name, c).params) for c in flops], rel=1e-12
-        )
+        assert [float(v) for v in many.params] == pytest.approx([float(optimum(name, c).params) for c in flops], rel=1e-12)
 
 
 def test_what_nothing_reaches_is_nan_in_a_column():
@@ -464,10 +460,7 @@ SPREAD = [(n, d) for n in (1e8, 1e9, 1e10, 1e11) for d in (1e9, 1e10, 1e11, 1e12
     ("runs", "words"),
     [
         ([(n, d, 2.5) for n, d in SPREAD], "losses range from 2.5 to 2.5"),
-        (
-            [(n, d, 2 + 0.1 * math.log10(n) - 0.05 * math.log10(d)) for n, d in SPREAD],
-            "does not fall with parameters",
-        ),
+        ([(n, d, 2 + 0.1 * math.log10(n) - 0.05 * math.log10(d)) for n, d in SPREAD], "does not fall with parameters"),
         ([(n, 20 * n, 1.8 + 480 / n**0.35) for n in np.geomspace(1e8, 1e11, 12)], "grow together"),
     ],
 )
@@ -492,8 +485,12 @@ def test_every_law_says_where_it_comes_from():
         assert one.standing in ("cross-checked", "checked numerically", "quoted second hand")
         assert all(low < high for low, high in one.box.values())
     assert {n for n, one in laws().items() if one.standing != "quoted second hand"} == {
-        "besiroglu", "besiroglu-outliers", "hoffmann", "tian", *ROUTERS
-    }  # fmt: skip
+        "besiroglu",
+        "besiroglu-outliers",
+        "hoffmann",
+        "tian",
+        *ROUTERS,
+    }
 
 
 def test_outside_the_box():

@@ -116,9 +116,7 @@ def test_no_layout_of_the_same_stages_is_much_faster(model: str, on: str, batch:
 
     def step(layout: Any) -> Any:
         work = Pass(decode=batch / layout.pp, context=8192)
-        return forward(q.model, q.machine, q.precisions[0], layout, work, q.efficiency).estimate * pace(
-            q.model, layout
-        )
+        return forward(q.model, q.machine, q.precisions[0], layout, work, q.efficiency).estimate * pace(q.model, layout)
 
     assert float(step(taken)) <= 1.0301 * np.where(alike, step(every), np.inf).min()
 
@@ -163,9 +161,7 @@ LENGTHS = {
 
 
 @pytest.mark.parametrize("command", LENGTHS)
-def test_a_length_beyond_the_model_is_refused_and_the_error_names_both_ways_out(
-    command: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_length_beyond_the_model_is_refused_and_the_error_names_both_ways_out(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     verb, *rest = command.split()
     words = [verb, *QWEN, *rest, *LENGTHS[command]]
     assert run(words) == 2
@@ -202,10 +198,18 @@ def test_a_length_beyond_the_model_is_refused_and_the_error_names_both_ways_out(
 @pytest.mark.parametrize("key", ["rope_scaling", "rope_parameters"])
 def test_scaled_positions_of_a_config_reach_as_far_as_engines_let_them(key: str, scaling: Any, limit: int) -> None:
     config = {
-        "architectures": ["Qwen3ForCausalLM"], "model_type": "qwen3", "hidden_size": 64, "num_hidden_layers": 2,
-        "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 16, "intermediate_size": 128,
-        "vocab_size": 1000, "max_position_embeddings": 40960, key: scaling,
-    }  # fmt: skip
+        "architectures": ["Qwen3ForCausalLM"],
+        "model_type": "qwen3",
+        "hidden_size": 64,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "head_dim": 16,
+        "intermediate_size": 128,
+        "vocab_size": 1000,
+        "max_position_embeddings": 40960,
+        key: scaling,
+    }
     assert read_model(config).max_context == limit
 
 

@@ -24,13 +24,7 @@ from rackmath.search import disaggregated as search
 from rackmath.search.grid import layouts
 from rackmath.search.pools import decode_of, decode_part, largest_ranks, prefill_layouts, prefill_rows
 from rackmath.search.ratio import ratio
-from rackmath.serving.disaggregated import (
-    batch_for,
-    decode_replica,
-    matched,
-    prefill_replica,
-    transfer,
-)
+from rackmath.serving.disaggregated import batch_for, decode_replica, matched, prefill_replica, transfer
 from rackmath.serving.replica import Replica
 from rackmath.world import catalog
 from rackmath.world.description import build
@@ -42,9 +36,8 @@ from rackmath.world.workload import Objectives, Traffic
 
 QUIET = settings(max_examples=40)
 TRAFFICS = st.builds(
-    Traffic, isl=st.floats(1, 1e5), osl=st.floats(2, 1e4), cached=st.sampled_from([0.0, 0.5]),
-    utilisation=st.floats(0.1, 1),
-)  # fmt: skip
+    Traffic, isl=st.floats(1, 1e5), osl=st.floats(2, 1e4), cached=st.sampled_from([0.0, 0.5]), utilisation=st.floats(0.1, 1)
+)
 H200, RACK = catalog.machine("8xh200"), catalog.machine("gb200-nvl72")
 FP8 = Precision.uniform("fp8", kv="fp8")
 
@@ -65,9 +58,11 @@ def _pools(model, machine, precision, traffic, pick, load, batch, replicas, *, p
 
 
 CHOICES = (
-    st.tuples(st.integers(0, 9999), st.integers(0, 9999)), st.floats(0.05, 0.95), st.integers(1, 5000).map(float),
+    st.tuples(st.integers(0, 9999), st.integers(0, 9999)),
+    st.floats(0.05, 0.95),
+    st.integers(1, 5000).map(float),
     st.tuples(st.integers(1, 20).map(float), st.integers(1, 20).map(float)),
-)  # fmt: skip
+)
 
 
 @QUIET
@@ -335,9 +330,19 @@ def test_long_prompts_bring_context_parallelism_where_ttft_binds():
 
 def test_a_recurrent_state_is_not_split():
     hybrid = build(
-        {"name": "h", "d_model": 1024, "vocab": 1000, "groups": [{"count": 2, "mixer": {
-            "kind": "mamba2", "n_heads": 16, "head_dim": 64, "d_state": 64}, "ffn": {"kind": "mlp", "d_ff": 4096}}]}
-    )  # fmt: skip
+        {
+            "name": "h",
+            "d_model": 1024,
+            "vocab": 1000,
+            "groups": [
+                {
+                    "count": 2,
+                    "mixer": {"kind": "mamba2", "n_heads": 16, "head_dim": 64, "d_state": 64},
+                    "ffn": {"kind": "mlp", "d_ff": 4096},
+                }
+            ],
+        }
+    )
     reasons = [r for r, bad in illegal(hybrid, Layout(cp=2.0)).items() if np.any(bad)]
     assert reasons == ["a recurrent state cannot be split over cp"]
 
@@ -402,9 +407,7 @@ def test_wide_ep_pools_of_deepseek():
     many = dataclasses.replace(catalog.machine("8xh800"), n_devices=144.0)
     model, traffic = deepseek_v3(), Traffic(isl=4989.0, osl=1000.0, cached=0.563)
     first = prefill_replica(Replica(model, many, FP8, Layout(dp=32.0, ep=32.0), TYPICAL, EFFICIENCY), traffic, 0.8)
-    second = decode_replica(
-        Replica(model, many, FP8, Layout(dp=144.0, ep=144.0), TYPICAL, EFFICIENCY), traffic, 12_700.0
-    )
+    second = decode_replica(Replica(model, many, FP8, Layout(dp=144.0, ep=144.0), TYPICAL, EFFICIENCY), traffic, 12_700.0)
     assert bool(first.fits)
     assert bool(second.fits)
     assert 0.02 < float(second.tpot) < 0.1  # they served 20 to 22 tokens per second and user

@@ -84,9 +84,7 @@ def test_a_fleet_of_each_pool():
 
 
 def test_domains_cut():
-    whole, cut = (
-        plan("deepseek-ai/DeepSeek-V3", "gb200-nvl72", min_interactivity=40, max_domain=most) for most in (None, 8)
-    )
+    whole, cut = (plan("deepseek-ai/DeepSeek-V3", "gb200-nvl72", min_interactivity=40, max_domain=most) for most in (None, 8))
     assert float(cut.best.machine.domain) == 8
     assert any("as if they had 8 devices, not 72" in note for note in cut.notes)
     assert float(cut.best.layout.tp) <= 8
@@ -179,8 +177,7 @@ def _commands(layout, batch=1024.0, **changes):
 
 
 def test_every_template_fills_in():
-    for layout in (Layout(), Layout(tp=8.0), Layout(dp=8.0, ep=8.0), Layout(tp=2.0, dp=4.0, ep=4.0, pp=2.0),
-                   Layout(tp=2.0, cp=4.0)):  # fmt: skip
+    for layout in (Layout(), Layout(tp=8.0), Layout(dp=8.0, ep=8.0), Layout(tp=2.0, dp=4.0, ep=4.0, pp=2.0), Layout(tp=2.0, cp=4.0)):
         for pool in ("", "prefill", "decode"):
             for one in _commands(layout, pool=pool).values():
                 assert "{" not in one.text.replace("'{", "").replace('{"', "")
@@ -274,9 +271,7 @@ def test_a_plan_can_decode_speculatively():
     drafted = plan("deepseek-ai/DeepSeek-V3", "gb200-nvl72", draft="mtp", acceptance=0.85, **limits)
     best = drafted.best
     assert float(best.cost.request) < float(plain.cost.request)
-    assert float(best.serving.tpot) * 1.85 == pytest.approx(
-        float(best.batch / best.serving.request_rate) * 1.85 / 999
-    )
+    assert float(best.serving.tpot) * 1.85 == pytest.approx(float(best.batch / best.serving.request_rate) * 1.85 / 999)
     assert any("1.85 tokens kept" in note for note in drafted.notes)
     assert best.serving.tpot_bound <= best.serving.tpot
     with pytest.raises(BadInput, match="one pool"):

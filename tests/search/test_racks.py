@@ -33,9 +33,8 @@ def nodes():
 
 @pytest.mark.parametrize(
     ("machine", "ratio"),
-    [("h100", 9), ("gb200-nvl72", 18), ("gb200-nvl72-cx8", 9), ("gb300-nvl72", 9), ("vera-rubin-nvl72", 9),
-     ("a100", 12), ("h800", 4)],
-)  # fmt: skip
+    [("h100", 9), ("gb200-nvl72", 18), ("gb200-nvl72-cx8", 9), ("gb300-nvl72", 9), ("vera-rubin-nvl72", 9), ("a100", 12), ("h800", 4)],
+)
 def test_link_ratios_section_12(machine, ratio):
     assert link_ratio(catalog.machine(machine)).ratio == pytest.approx(ratio)
 
@@ -44,9 +43,7 @@ def test_every_machine_with_both_links_is_listed():
     found = {r["machine"]: r for r in rackmath.links().rows()}
     for one in catalog.machines():
         machine = catalog.machine(one.name)
-        assert (one.name in found) == bool(
-            machine.scaleup_bandwidth and machine.scaleout_bandwidth and machine.domain > 1
-        )
+        assert (one.name in found) == bool(machine.scaleup_bandwidth and machine.scaleout_bandwidth and machine.domain > 1)
     assert found["rubin-ultra-nvl576"]["domain"] == 144
     assert found["rubin-ultra-nvl576"]["packages_times_dies"] == 576
 
@@ -102,9 +99,7 @@ def test_wide_experts_over_18_nodes_are_feasible_and_priced(nodes):
 
 
 def test_prefill_on_32_devices_is_priced():
-    found = rackmath.racks(
-        V3, on="144xh800", layout="DP32 EP32", phase="prefill", tokens=16384, redundant=32, max_domain=8
-    ).subject
+    found = rackmath.racks(V3, on="144xh800", layout="DP32 EP32", phase="prefill", tokens=16384, redundant=32, max_domain=8).subject
     here = found.cases[0]
     assert (here.domains, found.placed.per_device, here.fits) == (4, 9, True)
     assert float(here.moved.domains) <= 4
@@ -167,9 +162,7 @@ def test_measured_loads_replace_the_default(tmp_path):
 
 @pytest.mark.parametrize("scheme", ["direct", "hierarchical", "scale-out", "all-gather"])
 def test_a_way_to_exchange_can_be_asked_for(nodes, scheme):
-    asked = rackmath.racks(
-        V3, on="144xh800", batch=12_686, context=4989, exchange=scheme, max_domain=8
-    ).subject.cases[0]
+    asked = rackmath.racks(V3, on="144xh800", batch=12_686, context=4989, exchange=scheme, max_domain=8).subject.cases[0]
     assert asked.scheme == scheme
     assert asked.exchange >= nodes.cases[0].exchange
     assert asked.time.estimate >= nodes.cases[0].time.estimate
@@ -239,15 +232,12 @@ def test_a_machine_without_a_network_cannot_hold_a_wide_layout():
 
     for field in ("scaleout_bandwidth", "scaleup_bandwidth"):
         machine = dataclasses.replace(catalog.machine("144xh800"), **{field: 0.0})
-        with pytest.raises(
-            BadInput, match=f"{field.removesuffix('_bandwidth').replace('scale', 'scale-')} bandwidth of 0"
-        ):
+        with pytest.raises(BadInput, match=f"{field.removesuffix('_bandwidth').replace('scale', 'scale-')} bandwidth of 0"):
             rackmath.racks(V3, on=machine)
 
 
 @pytest.mark.parametrize(
-    ("loads", "words"),
-    [([1.0, 2.0], "has 2 numbers"), (["a"] * 256, "list of numbers"), ({"a": 1}, "list of numbers")],
+    ("loads", "words"), [([1.0, 2.0], "has 2 numbers"), (["a"] * 256, "list of numbers"), ({"a": 1}, "list of numbers")]
 )
 def test_bad_loads(loads, words):
     with pytest.raises(BadInput, match=words):

@@ -82,9 +82,7 @@ def test_decoding_goes_on_beside_prefill_only_where_steps_are_mixed() -> None:
 def test_first_come_first_served() -> None:
     rng = np.random.default_rng(0)
     many = Requests(
-        inputs=rng.integers(1, 3000, 200).astype(float),
-        outputs=rng.integers(1, 50, 200).astype(float),
-        arrival=poisson(20, 200),
+        inputs=rng.integers(1, 3000, 200).astype(float), outputs=rng.integers(1, 50, 200).astype(float), arrival=poisson(20, 200)
     )
     served = simulate(many, linear, Scheduler(budget=1024))
     assert np.all(np.diff(served.scheduled) >= 0)
@@ -111,17 +109,19 @@ def test_a_short_cache_pushes_the_youngest_back() -> None:
 some_requests = st.lists(st.tuples(st.integers(1, 400), st.integers(1, 60)), min_size=1, max_size=30)
 
 
-@given(some_requests, st.sampled_from(["mixed", "prefill first"]), st.integers(30, 600), st.integers(1, 40),
-       st.sampled_from([1, 16]), st.sampled_from([0.0, 0.5, 1.0]))  # fmt: skip
-@example(
-    [(280, 17), (25, 25), (1, 46), (123, 23), (111, 19), (116, 19)], "mixed", 30, 4, 16, 0.0
-)  # fmt: skip
+@given(
+    some_requests,
+    st.sampled_from(["mixed", "prefill first"]),
+    st.integers(30, 600),
+    st.integers(1, 40),
+    st.sampled_from([1, 16]),
+    st.sampled_from([0.0, 0.5, 1.0]),
+)
+@example([(280, 17), (25, 25), (1, 46), (123, 23), (111, 19), (116, 19)], "mixed", 30, 4, 16, 0.0)
 def test_every_request_is_answered_once_and_tokens_add_up(
     pairs: list[tuple[int, int]], policy: str, budget: int, sequences: int, block: int, reserve: float
 ) -> None:
-    how = Scheduler(
-        budget=budget, sequences=sequences, kv_tokens=480, block=block, policy=policy, reserve=reserve, overhead=0.01
-    )
+    how = Scheduler(budget=budget, sequences=sequences, kv_tokens=480, block=block, policy=policy, reserve=reserve, overhead=0.01)
     for clients in (None, 4):
         given_ = columns(*pairs)
         arrival = None if clients else np.linspace(0, 0.3, len(pairs))
@@ -209,7 +209,7 @@ def looped(clients: float = 1, step: float = 1.0, **given: float) -> object:
         (lambda: looped(step=np.nan), "step"),
         (lambda: looped(clients=1, spread=1.0), "spread"),
     ],
-)  # fmt: skip
+)
 def test_what_cannot_be_is_refused_in_a_sentence(make: Any, says: str) -> None:
     with pytest.raises(BadInput, match=says) as error:
         make()
@@ -222,15 +222,22 @@ def test_what_cannot_be_is_refused_in_a_sentence(make: Any, says: str) -> None:
 def tables(layout: Layout, context: float = 8000, sequences: float = 256) -> Any:
     machine = catalog.machine("8xh100")
     return machine, pass_times(
-        llama_70b(), machine, Precision.uniform("fp8"), layout, default_efficiency(), sequences=sequences,
-        context=context, budget=8192,
-    )  # fmt: skip
+        llama_70b(), machine, Precision.uniform("fp8"), layout, default_efficiency(), sequences=sequences, context=context, budget=8192
+    )
 
 
-@pytest.mark.parametrize(("n", "context", "prefill", "prompt"), [
-    (1, 1000, 0, 0), (37, 3000, 0, 0), (200, 700, 0, 0), (1, 500, 100, 100), (60, 2000, 3000, 3000),
-    (150, 1000, 8000, 1000), (0, 1, 5000, 5000),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("n", "context", "prefill", "prompt"),
+    [
+        (1, 1000, 0, 0),
+        (37, 3000, 0, 0),
+        (200, 700, 0, 0),
+        (1, 500, 100, 100),
+        (60, 2000, 3000, 3000),
+        (150, 1000, 8000, 1000),
+        (0, 1, 5000, 5000),
+    ],
+)
 def test_tables_give_the_times_of_passes(n: int, context: float, prefill: int, prompt: int) -> None:
     layout = Layout(tp=8)
     machine, table = tables(layout)
@@ -284,11 +291,18 @@ def loops(n: int, prefill_first: bool) -> list[tuple[float, ...]]:
     while len(found) < n:
         clients = int(2 ** rng.uniform(0, 9.5))
         budget = int(2 ** rng.uniform(11, 14))
-        found.append((
-            clients, int(2 ** rng.uniform(6, 13.5)), int(2 ** rng.uniform(6, 10.5)),
-            budget if prefill_first else max(budget, 2 * clients), 1 + rng.uniform(), 10 ** rng.uniform(-5, -2.5),
-            10.0 if rng.uniform() < 0.7 else 4.0, 0.8 if rng.uniform() < 0.7 else 1.0,
-        ))  # fmt: skip
+        found.append(
+            (
+                clients,
+                int(2 ** rng.uniform(6, 13.5)),
+                int(2 ** rng.uniform(6, 10.5)),
+                budget if prefill_first else max(budget, 2 * clients),
+                1 + rng.uniform(),
+                10 ** rng.uniform(-5, -2.5),
+                10.0 if rng.uniform() < 0.7 else 4.0,
+                0.8 if rng.uniform() < 0.7 else 1.0,
+            )
+        )
     return found
 
 
@@ -302,22 +316,14 @@ def test_closed_loops_agree_with_the_simulator(prefill_first: bool) -> None:
             return (0.3 if alone else 1 + (full - 1) * work.decode / clients) + token * work.prefill
 
         served = simulate(
-            closed_loop(isl, osl, int(clients), rounds=rounds, low=low), step,
-            Scheduler(budget=budget, sequences=clients, overhead=0.6, policy="prefill first" if prefill_first else
-                      "mixed"),
-        ).summary()  # fmt: skip
+            closed_loop(isl, osl, int(clients), rounds=rounds, low=low),
+            step,
+            Scheduler(budget=budget, sequences=clients, overhead=0.6, policy="prefill first" if prefill_first else "mixed"),
+        ).summary()
         mean = (1 + low) / 2
         found = closed_loop_ttft(
             LoopUsers(clients=clients, isl=isl * mean, osl=osl * mean, rounds=rounds, spread=(1 - low) / 2 / mean),
-            LoopSteps(
-                step=full,
-                base=1.0,
-                per_token=token,
-                budget=budget,
-                prefill_step=0.3,
-                prefill_first=prefill_first,
-                overhead=0.6,
-            ),
+            LoopSteps(step=full, base=1.0, per_token=token, budget=budget, prefill_step=0.3, prefill_first=prefill_first, overhead=0.6),
         )
         pairs = {"ttft_mean": "ttft_mean", "ttft": "ttft_median", "tpot_mean": "tpot_mean", "rate": "request_rate"}
         for name, theirs in pairs.items():
@@ -336,9 +342,7 @@ def test_clients_without_a_seat_stand_in_line(clients: int, seats: int) -> None:
     def step(work: StepLoad) -> float:
         return 1 + work.decode / clients + 1e-4 * work.prefill
 
-    served = simulate(
-        closed_loop(1024, 300, clients), step, Scheduler(budget=4096, sequences=seats, overhead=0.6)
-    ).summary()
+    served = simulate(closed_loop(1024, 300, clients), step, Scheduler(budget=4096, sequences=seats, overhead=0.6)).summary()
     found = closed_loop_ttft(
         LoopUsers(clients=clients, isl=0.9 * 1024, osl=0.9 * 300),
         LoopSteps(step=2.0, base=1.0, per_token=1e-4, budget=4096, seats=seats, overhead=0.6),
@@ -359,16 +363,7 @@ def test_an_engine_that_seldom_looks_lets_requests_wait(clients: int, poll: int)
         served = simulate(closed_loop(1024, 800, clients), step, how).summary()
         found = closed_loop_ttft(
             LoopUsers(clients=clients, isl=0.9 * 1024, osl=0.9 * 800),
-            LoopSteps(
-                step=2.0,
-                base=1.0,
-                per_token=2e-4,
-                budget=16384,
-                prefill_step=0.3,
-                prefill_first=True,
-                overhead=0.6,
-                poll=poll,
-            ),
+            LoopSteps(step=2.0, base=1.0, per_token=2e-4, budget=16384, prefill_step=0.3, prefill_first=True, overhead=0.6, poll=poll),
         )
         return served["ttft_median"], float(found.ttft[0])
 
@@ -379,13 +374,9 @@ def test_an_engine_that_seldom_looks_lets_requests_wait(clients: int, poll: int)
 
 def test_rows_of_a_column_do_not_touch_each_other() -> None:
     clients = np.array([1.0, 3.0, 17.0, 64.0, 100.0, 700.0])
-    together = closed_loop_ttft(
-        LoopUsers(clients=clients, isl=900, osl=900), LoopSteps(step=0.02, per_token=2e-5, budget=8192)
-    )
+    together = closed_loop_ttft(LoopUsers(clients=clients, isl=900, osl=900), LoopSteps(step=0.02, per_token=2e-5, budget=8192))
     for i, n in enumerate(clients):
-        alone = closed_loop_ttft(
-            LoopUsers(clients=n, isl=900, osl=900), LoopSteps(step=0.02, per_token=2e-5, budget=8192)
-        )
+        alone = closed_loop_ttft(LoopUsers(clients=n, isl=900, osl=900), LoopSteps(step=0.02, per_token=2e-5, budget=8192))
         for name in ("ttft", "ttft_mean", "tpot", "tpot_mean", "rate"):
             assert getattr(together, name)[i] == pytest.approx(getattr(alone, name)[0], rel=1e-9)
 
@@ -393,10 +384,18 @@ def test_rows_of_a_column_do_not_touch_each_other() -> None:
 # --- a log ----------------------------------------------------------------------------------------------------------
 
 MADE_UP = [
-    {"request_id": str(i), "input_toks": str(200 + 50 * i), "output_toks": str(20 + i), "arrival_time": str(100 + i),
-     "queued_ts": "", "run": "RTX4090/Llama-3.1-8B", "ttft_s": "0.1", "tpot_s": "0.02"}
+    {
+        "request_id": str(i),
+        "input_toks": str(200 + 50 * i),
+        "output_toks": str(20 + i),
+        "arrival_time": str(100 + i),
+        "queued_ts": "",
+        "run": "RTX4090/Llama-3.1-8B",
+        "ttft_s": "0.1",
+        "tpot_s": "0.02",
+    }
     for i in range(8)
-]  # fmt: skip
+]
 
 
 def test_a_made_up_log_is_answered_from_arrivals_and_lengths_alone() -> None:
@@ -412,13 +411,7 @@ def test_a_made_up_log_is_answered_from_arrivals_and_lengths_alone() -> None:
 
 
 def test_rows_that_say_nonsense_have_a_reason_and_the_others_an_answer() -> None:
-    wrong = (
-        {"input_toks": "-5"},
-        {"arrival_time": ""},
-        {"input_toks": "1e8"},
-        {"run": "RTX4090"},
-        {"run": "RTX4090/no-such-model-7B"},
-    )
+    wrong = ({"input_toks": "-5"}, {"arrival_time": ""}, {"input_toks": "1e8"}, {"run": "RTX4090"}, {"run": "RTX4090/no-such-model-7B"})
     bad = [{**row, **change} for row, change in zip(MADE_UP, wrong, strict=False)]
     found = vllm_log.answers([*bad, *MADE_UP[5:]])
     assert [a.answered for a in found] == [False] * 5 + [True] * 3
@@ -441,13 +434,11 @@ def test_a_real_log_is_reproduced_where_step_times_are_right() -> None:
     """300 requests of an RTX 4090 whose cache overflows. Scheduling alone is tested: the seconds of a step are read
     off the log's own time series (16.3 ms, 1.5 ms for each GB of cache, 95 us for each prompt token)."""
     rows = of_run(LOG, "RTX4090/Llama-3.1-8B")
-    seen = {name: np.array([float(row[name]) for row in rows]) for name in ("queued_ts", "first_token_ts",
-            "last_token_ts", "input_toks", "output_toks", "ttft_s", "tpot_s")}  # fmt: skip
-    requests = Requests(
-        inputs=seen["input_toks"],
-        outputs=seen["output_toks"],
-        arrival=seen["queued_ts"] - seen["queued_ts"].min(),
-    )
+    seen = {
+        name: np.array([float(row[name]) for row in rows])
+        for name in ("queued_ts", "first_token_ts", "last_token_ts", "input_toks", "output_toks", "ttft_s", "tpot_s")
+    }
+    requests = Requests(inputs=seen["input_toks"], outputs=seen["output_toks"], arrival=seen["queued_ts"] - seen["queued_ts"].min())
 
     def step(work: StepLoad) -> float:
         weights = max(16.3e-3 - 0.75 * 9.5e-5 * work.prefill, 4e-3)  # read once, hidden behind the prompts' products

@@ -21,9 +21,13 @@ from rackmath.world import catalog
 
 def job(model: str = "llama-3.1-8b", machine: str = "64xh100", seqs: float = 512.0, **more: object) -> Job:
     given = {
-        "model": catalog.model(model), "machine": catalog.machine(machine), "recipe": recipe_named("bf16"),
-        "batch": Batch(seq=8192.0, global_batch=seqs), "tokens": 1e12, "constants": constants(),
-    }  # fmt: skip
+        "model": catalog.model(model),
+        "machine": catalog.machine(machine),
+        "recipe": recipe_named("bf16"),
+        "batch": Batch(seq=8192.0, global_batch=seqs),
+        "tokens": 1e12,
+        "constants": constants(),
+    }
     return Job(**(given | more))  # type: ignore[arg-type]
 
 
@@ -213,9 +217,7 @@ def test_seconds_of_routed_layers_can_be_set() -> None:
 
 
 @pytest.mark.parametrize(("machine", "fewer"), [("7xh100", 6), ("gb200-nvl72", 64), ("100000xh100", 65536)])
-def test_what_does_not_divide_says_how_many_devices_would(
-    machine: str, fewer: int, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_what_does_not_divide_says_how_many_devices_would(machine: str, fewer: int, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli(["train", "llama-3.1-8b", "--on", machine]) == 1
     assert f"{fewer:,} devices would divide" in capsys.readouterr().err
     for n, some in ((fewer, True), (int(catalog.machine(machine).n_devices), False)):

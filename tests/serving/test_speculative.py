@@ -39,8 +39,7 @@ LLAMA = catalog.model("meta-llama/Llama-3.1-8B")
 
 
 @pytest.mark.parametrize(
-    ("acceptance", "depth", "published"),
-    [(0.6, 2, 1.96), (0.7, 3, 2.53), (0.8, 2, 2.44), (0.8, 5, 3.69), (0.9, 2, 2.71), (0.9, 10, 6.86)],
+    ("acceptance", "depth", "published"), [(0.6, 2, 1.96), (0.7, 3, 2.53), (0.8, 2, 2.44), (0.8, 5, 3.69), (0.9, 2, 2.71), (0.9, 10, 6.86)]
 )
 def test_expected_tokens_are_those_of_leviathan_et_al(acceptance: float, depth: float, published: float) -> None:
     """Table 1 of arXiv 2211.17192: the improvement in speed where drafts are free."""
@@ -87,9 +86,7 @@ def test_each_further_draft_of_a_model_costs_one_more_pass() -> None:
     small = catalog.model("meta-llama/Llama-3.2-1B")
     work = Pass(decode=8.0, context=1024.0)
     times = [
-        sp.drafting(
-            sp.other_model(small, small.precision, depth=k, acceptance=0.7), H200, Layout(tp=8.0), work, EFFICIENCY
-        )
+        sp.drafting(sp.other_model(small, small.precision, depth=k, acceptance=0.7), H200, Layout(tp=8.0), work, EFFICIENCY)
         for k in (1.0, 2.0, 5.0)
     ]
     one, two, five = (float(t.estimate) for t in times if t is not None)

@@ -239,9 +239,7 @@ def test_a_plan_for_a_fleet_minimises_the_fleet() -> None:
         months.append(float(fleet(rate, layout.gpus, q.machine, q.traffic, need).month_dollars))
     assert ours <= min(months) * (1 + 1e-6)
     assert max(months) > 1.2 * ours  # the choice matters
-    alone = plan(
-        [question("meta-llama/Llama-3.1-70B", "8xh100", traffic=Traffic(isl=4000, osl=1000))[0]], limits
-    ).best
+    alone = plan([question("meta-llama/Llama-3.1-70B", "8xh100", traffic=Traffic(isl=4000, osl=1000))[0]], limits).best
     assert alone is not None
     assert float(alone.cost.request) <= float(best.cost.request) * (1 + 1e-9)
 

@@ -39,15 +39,11 @@ TIMES = [(1, 1, 1), (1, 1.1, 0.9), (1, 1.3, 0.6), (1.2, 0.9, 0.7), (0.5, 1, 1.3)
 # milliseconds of F, B, W and a message for each number of micro-batches) and Table 5 (bubble rates).
 SHAPES = {"1.5": (2304, 24, 3), "6.2": (4096, 32, 4), "14.6": (5120, 40, 3), "28.3": (6144, 48, 2)}
 PROFILED = {
-    ("1.5", 8): {24: (18.522, 18.086, 9.337, 0.601), 32: (18.513, 18.086, 9.331, 0.626),
-                 64: (18.546, 18.097, 9.321, 0.762)},
-    ("6.2", 8): {24: (29.718, 29.444, 19.927, 0.527), 32: (29.802, 29.428, 19.530, 0.577),
-                 64: (29.935, 29.621, 19.388, 0.535)},
-    ("14.6", 16): {48: (11.347, 11.248, 8.132, 0.377), 64: (11.307, 11.254, 8.101, 0.379),
-                   128: (11.325, 11.308, 8.109, 0.378)},
-    ("28.3", 32): {96: (10.419, 10.207, 7.715, 0.408), 128: (10.408, 10.204, 7.703, 0.408),
-                   256: (10.402, 10.248, 7.698, 0.460)},
-}  # fmt: skip
+    ("1.5", 8): {24: (18.522, 18.086, 9.337, 0.601), 32: (18.513, 18.086, 9.331, 0.626), 64: (18.546, 18.097, 9.321, 0.762)},
+    ("6.2", 8): {24: (29.718, 29.444, 19.927, 0.527), 32: (29.802, 29.428, 19.530, 0.577), 64: (29.935, 29.621, 19.388, 0.535)},
+    ("14.6", 16): {48: (11.347, 11.248, 8.132, 0.377), 64: (11.307, 11.254, 8.101, 0.379), 128: (11.325, 11.308, 8.109, 0.378)},
+    ("28.3", 32): {96: (10.419, 10.207, 7.715, 0.408), 128: (10.408, 10.204, 7.703, 0.408), 256: (10.402, 10.248, 7.698, 0.460)},
+}
 RATES = {
     "1f1b": (0.2431, 0.1985, 0.1240, 0.2347, 0.1898, 0.1091, 0.2552, 0.2082, 0.1251, 0.2646, 0.2168, 0.1352),
     "interleaved": (0.1055, 0.0818, 0.0443, 0.0808, 0.0628, 0.0320, 0.1104, 0.0852, 0.0445, 0.1493, 0.1164, 0.0624),
@@ -95,8 +91,7 @@ def test_interleaved_rates_of_zero_bubble_table_5():
         assert 1 - m * (f + b + w) / (step - p * c) == pytest.approx(rate, abs=6e-5)
 
 
-@pytest.mark.parametrize(("model", "m"), [("1.5", 24), ("1.5", 32), ("1.5", 64), ("6.2", 24), ("6.2", 64),
-                                          ("14.6", 48)])  # fmt: skip
+@pytest.mark.parametrize(("model", "m"), [("1.5", 24), ("1.5", 32), ("1.5", 64), ("6.2", 24), ("6.2", 64), ("14.6", 48)])
 def test_automatic_orders_reach_the_rates_of_zero_bubble_table_5(model, m):
     """With the memory of a weight gradient as in Table 1 the simulated ZB-2p has the published rate to the digit."""
     i = next(i for i, row in enumerate(SETTINGS) if row[0] == model and row[2] == m)
@@ -108,8 +103,7 @@ def test_automatic_orders_reach_the_rates_of_zero_bubble_table_5(model, m):
 
 def test_a_barrier_costs_what_zero_bubble_table_10_measures():
     """Throughput with an all-reduce before the update over that without: 0.904, 0.926 and 0.928 measured."""
-    for model, p, m, measured in (("1.5", 8, 24, 13.11 / 14.5), ("6.2", 8, 24, 4.0 / 4.32),
-                                  ("14.6", 16, 48, 1.68 / 1.81)):  # fmt: skip
+    for model, p, m, measured in (("1.5", 8, 24, 13.11 / 14.5), ("6.2", 8, 24, 4.0 / 4.32), ("14.6", 16, 48, 1.68 / 1.81)):
         run = simulate("zb-2p", p, m, 1, times(*PROFILED[model, p][m]), kept=kept_of(model))
         assert run.step / run.makespan == pytest.approx(measured, abs=0.032)
 
@@ -120,12 +114,8 @@ def test_memory_of_the_authors():
         m = 4 * p
         for i in range(1, p + 1):
             assert in_flight("zb-1p", p, m, 1, i - 1, kept=0.4) == pytest.approx(p - i + 1 + (i - 1) * 0.4)
-            assert in_flight("zb-h2", p, m, 1, i - 1, kept=0.4) == pytest.approx(
-                2 * p - 2 * i + 1 + (2 * i - 2) * 0.4
-            )
-        assert [float(in_flight(n, p, m, 2)) for n in ("zb-v", "v-half", "v-min", "dualpipe")] == [
-            p, (p + 2) // 2, (p + 4) // 3, p + 1,
-        ]  # fmt: skip
+            assert in_flight("zb-h2", p, m, 1, i - 1, kept=0.4) == pytest.approx(2 * p - 2 * i + 1 + (2 * i - 2) * 0.4)
+        assert [float(in_flight(n, p, m, 2)) for n in ("zb-v", "v-half", "v-min", "dualpipe")] == [p, (p + 2) // 2, (p + 4) // 3, p + 1]
     assert weight_copies("dualpipe") == 2
     assert {weight_copies(n) for n in SCHEDULES if n != "dualpipe"} == {1}
 
@@ -191,10 +181,18 @@ def test_exact_formulas_are_the_simulation(name):
     assert found > 100
 
 
-@pytest.mark.parametrize(("name", "equal", "near"), [
-    ("interleaved", 1e-9, 0.08), ("zb-2p", 1e-9, 0.06), ("zb-v", 0.02, 0.05), ("v-half", 0.05, 0.10),
-    ("v-min", 0.05, 0.13), ("dualpipe", 1e-9, 0.03), ("dualpipe-v", 1e-9, 0.03),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("name", "equal", "near"),
+    [
+        ("interleaved", 1e-9, 0.08),
+        ("zb-2p", 1e-9, 0.06),
+        ("zb-v", 0.02, 0.05),
+        ("v-half", 0.05, 0.10),
+        ("v-min", 0.05, 0.13),
+        ("dualpipe", 1e-9, 0.03),
+        ("dualpipe-v", 1e-9, 0.03),
+    ],
+)
 def test_other_formulas_stay_within_what_they_promise(name, equal, near):
     for p in (2, 3, 4, 6, 9):
         m, v = 4 * p, 2
@@ -205,12 +203,7 @@ def test_other_formulas_stay_within_what_they_promise(name, equal, near):
         for b, w, c in ((1.2, 0.8, 0.0), (0.9, 1.1, 0.05), (1.1, 0.9, 0.1)):
             hop = 1.5 if name == "interleaved" else c  # its formula is exact for short hops
             run = simulate(name, p, m, v, times(1.0, b, w, hop))
-            assert run.step == pytest.approx(float(step_time(name, p, m, v, (1.0, b, w), hop)), rel=near), (
-                p,
-                b,
-                w,
-                c,
-            )
+            assert run.step == pytest.approx(float(step_time(name, p, m, v, (1.0, b, w), hop)), rel=near), (p, b, w, c)
 
 
 @pytest.mark.parametrize("name", SCHEDULES)
@@ -277,9 +270,7 @@ def test_simulated_steps_are_legal_and_never_beat_the_work(name):
     p, m, v = 4, 12, 2
     uneven = {"F": (1.0, 1.3, 0.8, 1.0), "B": (1.1, 1.0, 1.2, 0.9), "W": (0.9, 0.7, 1.0, 1.4)}
     hop = 0.0 if name.startswith("dualpipe") else 0.15  # a pair's messages leave before its end
-    run = simulate(
-        name, p, m, v, Times(forward=uneven["F"], input_grad=uneven["B"], weight_grad=uneven["W"], hop=hop)
-    )
+    run = simulate(name, p, m, v, Times(forward=uneven["F"], input_grad=uneven["B"], weight_grad=uneven["W"], hop=hop))
     checked(run, [{kind: each[d] for kind, each in uneven.items()} for d in range(p)], hop)
     work = [m * sum(each[d] for each in uneven.values()) for d in range(p)]
     assert run.busy == pytest.approx(work)
@@ -330,15 +321,35 @@ def test_names_and_needs():
         simulate("zb-1p", 8, 7)
 
 
-@pytest.mark.parametrize("words", [
-    ["nope"], ["1f1b", "--stages", "0"], ["1f1b", "--stages", "2.5"], ["1f1b", "--micro-batches", "-3"],
-    ["1f1b", "--forward", "nan"], ["1f1b", "--forward", "inf"], ["1f1b", "--weight", "0"], ["1f1b", "--hop", "-1"],
-    ["interleaved", "--micro-batches", "12"], ["interleaved", "--chunks", "1"], ["zb-2p", "--micro-batches", "8"],
-    ["dualpipe", "--stages", "5"], ["1f1b", "--forward", "1ms"], ["1f1b", "--hop", "3 apples"],
-    ["1f1b", "--kept", "0"], ["1f1b", "--kept", "110%"], ["--stages", "500", "--micro-batches", "500"],
-    ["--stages", "8192", "--micro-batches", "1"], ["--forward", "1e300"], ["--hop", "1e30"], ["--weight", "1e-300"],
-    ["-o", "x.trace.json"], ["1f1b", "-o", "x.trace.json", "--json"], ["1f1b", "-o", "x.pdf"],
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["nope"],
+        ["1f1b", "--stages", "0"],
+        ["1f1b", "--stages", "2.5"],
+        ["1f1b", "--micro-batches", "-3"],
+        ["1f1b", "--forward", "nan"],
+        ["1f1b", "--forward", "inf"],
+        ["1f1b", "--weight", "0"],
+        ["1f1b", "--hop", "-1"],
+        ["interleaved", "--micro-batches", "12"],
+        ["interleaved", "--chunks", "1"],
+        ["zb-2p", "--micro-batches", "8"],
+        ["dualpipe", "--stages", "5"],
+        ["1f1b", "--forward", "1ms"],
+        ["1f1b", "--hop", "3 apples"],
+        ["1f1b", "--kept", "0"],
+        ["1f1b", "--kept", "110%"],
+        ["--stages", "500", "--micro-batches", "500"],
+        ["--stages", "8192", "--micro-batches", "1"],
+        ["--forward", "1e300"],
+        ["--hop", "1e30"],
+        ["--weight", "1e-300"],
+        ["-o", "x.trace.json"],
+        ["1f1b", "-o", "x.trace.json", "--json"],
+        ["1f1b", "-o", "x.pdf"],
+    ],
+)
 def test_bad_input_is_one_sentence(words, capsys):
     assert cli.run(["schedule", *words]) == 2
     told = capsys.readouterr()
@@ -371,8 +382,7 @@ def test_the_command_says_what_was_computed(capsys, tmp_path):
 
 
 def test_the_comparison_lists_what_cannot_run(capsys):
-    assert cli.run(["schedule", "--stages", "5", "--micro-batches", "12", "--forward", "2ms", "--backward", "2ms",
-                    "--weight", "1ms"]) == 0  # fmt: skip
+    assert cli.run(["schedule", "--stages", "5", "--micro-batches", "12", "--forward", "2ms", "--backward", "2ms", "--weight", "1ms"]) == 0
     told = " ".join(capsys.readouterr().out.split())
     assert "not shown: interleaved needs micro-batches in multiples of the stages" in told
     assert "not shown: dualpipe needs an even number of stages" in told
@@ -390,6 +400,4 @@ def test_trees_follow_and_charts_hold_the_same_numbers(name):
         assert len(points) == len([one for one in answer.subject if one.run])
     else:
         bars = [row for row in spec["data"]["values"] if row["kind"] != "idle"]
-        assert sum(row["end"] - row["start"] for row in bars) == pytest.approx(
-            sum(row["busy"] for row in answer.devices)
-        )
+        assert sum(row["end"] - row["start"] for row in bars) == pytest.approx(sum(row["busy"] for row in answer.devices))

@@ -36,14 +36,17 @@ IDEAL = TrainConstants()
 
 
 def gpt(layers: int, width: int, heads: int, vocab: int = 51200) -> Model:
-    group = {
-        "count": layers, "mixer": {"kind": "gqa", "n_heads": heads},
-        "ffn": {"kind": "mlp", "d_ff": 4 * width, "gated": False},
-    }  # fmt: skip
-    return build({
-        "name": f"gpt-{width}", "d_model": width, "vocab": vocab, "tied_embeddings": True,
-        "embedding_parameters": vocab * width, "groups": [group],
-    })  # fmt: skip
+    group = {"count": layers, "mixer": {"kind": "gqa", "n_heads": heads}, "ffn": {"kind": "mlp", "d_ff": 4 * width, "gated": False}}
+    return build(
+        {
+            "name": f"gpt-{width}",
+            "d_model": width,
+            "vocab": vocab,
+            "tied_embeddings": True,
+            "embedding_parameters": vocab * width,
+            "groups": [group],
+        }
+    )
 
 
 GPT3 = gpt(96, 12288, 96)
@@ -79,8 +82,7 @@ def test_palm_counts_attention_in_half_a_point() -> None:
     """46.2 % with attention and 45.7 % without, at 238,300 tokens/s on 6,144 chips."""
     palm = catalog.model("google/palm-540B")
     found_ = [
-        utilisation(float(train_flops(palm, 2048.0, accounting(name))), 238300, 6144, 275e12)
-        for name in ("palm", "palm without attention")
+        utilisation(float(train_flops(palm, 2048.0, accounting(name))), 238300, 6144, 275e12) for name in ("palm", "palm without attention")
     ]
     assert found_ == [pytest.approx(0.462, abs=0.003), pytest.approx(0.457, abs=0.003)]
 
@@ -134,18 +136,21 @@ def test_grouped_heads_and_experts_keep_less() -> None:
     sizes = Batch(seq=4096.0, global_batch=64.0)
     recipe = recipe_named("bf16")
     many, few = (
-        build({"name": "x", "d_model": 4096, "vocab": 1000, "groups": [{"count": 4, "mixer": {"kind": "gqa",
-               "n_heads": 32, "n_kv_heads": kv}, "ffn": {"kind": "mlp", "d_ff": 14336}}]})
+        build(
+            {
+                "name": "x",
+                "d_model": 4096,
+                "vocab": 1000,
+                "groups": [{"count": 4, "mixer": {"kind": "gqa", "n_heads": 32, "n_kv_heads": kv}, "ffn": {"kind": "mlp", "d_ff": 14336}}],
+            }
+        )
         for kv in (32, 8)
-    )  # fmt: skip
-    saved = layer_activations(many, layout_of("TP1"), recipe, sizes) - layer_activations(
-        few, layout_of("TP1"), recipe, sizes
     )
+    saved = layer_activations(many, layout_of("TP1"), recipe, sizes) - layer_activations(few, layout_of("TP1"), recipe, sizes)
     assert float(saved) == pytest.approx(4096 * 2 * 2 * 24 * 128)  # keys and values of 24 heads in 16 bits
     v3 = catalog.model("deepseek-ai/DeepSeek-V3")
     alone, spread = (
-        memory(v3, H100, layout_of(f"PP16 DP64 EP{ep} ZeRO1"), recipe, Batch(seq=4096.0, global_batch=4096.0))
-        for ep in (1, 64)
+        memory(v3, H100, layout_of(f"PP16 DP64 EP{ep} ZeRO1"), recipe, Batch(seq=4096.0, global_batch=4096.0)) for ep in (1, 64)
     )
     assert float(spread.first.weights) < float(alone.first.weights) / 8
 
@@ -179,9 +184,7 @@ def test_korthikanti_table_5_within_5_percent_with_nothing_fitted() -> None:
     for layers, width, heads, words, batch, full, selective in TABLE_5:
         for more, seconds in (("full", full), ("SP selective", selective)):
             sizes = Batch(seq=2048.0, global_batch=float(batch))
-            one = step(
-                gpt(layers, width, heads), A100, layout_of(f"{words} {more}"), OLD, sizes, constants("megatron")
-            )
+            one = step(gpt(layers, width, heads), A100, layout_of(f"{words} {more}"), OLD, sizes, constants("megatron"))
             errors.append(float(one.seconds) / seconds - 1)
     assert np.abs(errors).mean() < 0.05
     assert np.abs(errors).max() < 0.08
@@ -211,9 +214,14 @@ def columns(n: int, model: Model, seed: int = 0) -> TrainLayout:
         return rng.choice(np.array(values, dtype=float), n)
 
     return TrainLayout(
-        tp=some(1, 2, 4, 8), pp=some(1, 2, 4), dp=some(8, 16, 64), ep=some(1, 2, 8) if model.has_experts else 1.0,
-        cp=some(1, 2), micro_batch=some(1, 2), zero=1,
-    )  # fmt: skip
+        tp=some(1, 2, 4, 8),
+        pp=some(1, 2, 4),
+        dp=some(8, 16, 64),
+        ep=some(1, 2, 8) if model.has_experts else 1.0,
+        cp=some(1, 2),
+        micro_batch=some(1, 2),
+        zero=1,
+    )
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -247,8 +255,12 @@ def test_a_faster_machine_is_never_slower(field: str) -> None:
 
 def test_cutting_further_needs_less_memory_a_device() -> None:
     sizes, recipe = Batch(seq=4096.0, global_batch=1024.0), recipe_named("bf16")
-    for words in (("TP1", "TP2", "TP4", "TP8"), ("DP8", "DP8 ZeRO1", "DP8 ZeRO2", "DP8 ZeRO3"),
-                  ("full", "full PP2", "full PP4"), ("CP1", "CP2", "CP4")):  # fmt: skip
+    for words in (
+        ("TP1", "TP2", "TP4", "TP8"),
+        ("DP8", "DP8 ZeRO1", "DP8 ZeRO2", "DP8 ZeRO3"),
+        ("full", "full PP2", "full PP4"),
+        ("CP1", "CP2", "CP4"),
+    ):
         peaks = [float(memory(MODELS["dense"], H100, layout_of(w), recipe, sizes, IDEAL).peak) for w in words]
         assert peaks == sorted(peaks, reverse=True), words
 
@@ -258,9 +270,15 @@ def test_each_constant_makes_a_step_longer() -> None:
     model, recipe = MODELS["latent and routed"], recipe_named("bf16")
     plain = float(step(model, H100, layout, recipe, sizes, IDEAL).seconds)
     for change in (
-        {"layer": 5e-3}, {"routed_layer": 5e-3}, {"kernels": 0.8}, {"attention": 0.5}, {"experts": 0.5},
-        {"imbalance": 0.2}, {"straggler": 0.05}, {"optimizer": 0.1},
-    ):  # fmt: skip
+        {"layer": 5e-3},
+        {"routed_layer": 5e-3},
+        {"kernels": 0.8},
+        {"attention": 0.5},
+        {"experts": 0.5},
+        {"imbalance": 0.2},
+        {"straggler": 0.05},
+        {"optimizer": 0.1},
+    ):
         assert float(step(model, H100, layout, recipe, sizes, replace(IDEAL, **change)).seconds) > plain, change  # type: ignore[arg-type]
     for change in ({"tp": 0.5}, {"ep": 0.5}, {"dp": 0.5}, {"pp": 0.5}):
         assert float(step(model, H100, layout, recipe, sizes, replace(IDEAL, **change)).seconds) < plain, change  # type: ignore[arg-type]
@@ -342,11 +360,28 @@ def test_bad_constants_and_formats() -> None:
 # --- reported runs ------------------------------------------------------------------------------------------------
 
 ROW = {
-    "source": "s", "paper_or_repo": "Korthikanti et al. 2022", "table": "T", "model": "GPT 22B", "layers": "48",
-    "hidden": "6144", "heads": "64", "seq_len": "2048", "global_batch": "4", "micro_batch": "4",
-    "gpu": "A100-SXM-80GB (Selene)", "num_gpus": "8", "tp": "8", "pp": "1", "dp": "1", "recompute": "full",
-    "precision": "mixed fp16", "metric": "iteration_time", "value": "1.42", "unit": "s", "note": "",
-}  # fmt: skip
+    "source": "s",
+    "paper_or_repo": "Korthikanti et al. 2022",
+    "table": "T",
+    "model": "GPT 22B",
+    "layers": "48",
+    "hidden": "6144",
+    "heads": "64",
+    "seq_len": "2048",
+    "global_batch": "4",
+    "micro_batch": "4",
+    "gpu": "A100-SXM-80GB (Selene)",
+    "num_gpus": "8",
+    "tp": "8",
+    "pp": "1",
+    "dp": "1",
+    "recompute": "full",
+    "precision": "mixed fp16",
+    "metric": "iteration_time",
+    "value": "1.42",
+    "unit": "s",
+    "note": "",
+}
 
 
 @pytest.mark.parametrize(
@@ -366,10 +401,7 @@ ROW = {
         ({"paper_or_repo": "Zero Bubble", "model": "GPT 6.2B", "note": "microbatches=0"}, "number of micro-batches"),
         ({"micro_batch": "0"}, "micro_batch = 0 is out of range"),
         ({"note": "schedule=ZB-9x"}, "unknown schedule"),
-        (
-            {"paper_or_repo": "Zero Bubble", "model": "LLAMA3_8B", "micro_batch": ""},
-            "no shape is known for 'LLAMA3_8B'",
-        ),
+        ({"paper_or_repo": "Zero Bubble", "model": "LLAMA3_8B", "micro_batch": ""}, "no shape is known for 'LLAMA3_8B'"),
         ({"metric": "energy", "unit": "MWh"}, "energy is no figure of one step"),
     ],
 )
@@ -414,13 +446,21 @@ def reported(*papers: str) -> list[dict[str, str]]:
 
 
 MOST = {
-    ("Korthikanti 2022", "step"): 0.05, ("Korthikanti 2022", "memory"): 0.04,
-    ("zero bubble 2024", "step"): 0.08, ("zero bubble 2024", "memory"): 0.08,
-    ("Narayanan 2021", "step"): 0.08, ("Megatron-Bridge, dense", "step"): 0.10,
-    ("Megatron-Bridge, routed", "step"): 0.18, ("Megatron-LM README", "step"): 0.05,
-    ("llm-foundry", "step"): 0.12, ("MaxText", "step"): 0.14, ("Llama 3 2024", "step"): 0.14,
-    ("DeepSeek-V3 2024", "step"): 0.17, ("MT-NLG 2022", "step"): 0.24, ("BLOOM 2022", "step"): 0.20,
-}  # fmt: skip
+    ("Korthikanti 2022", "step"): 0.05,
+    ("Korthikanti 2022", "memory"): 0.04,
+    ("zero bubble 2024", "step"): 0.08,
+    ("zero bubble 2024", "memory"): 0.08,
+    ("Narayanan 2021", "step"): 0.08,
+    ("Megatron-Bridge, dense", "step"): 0.10,
+    ("Megatron-Bridge, routed", "step"): 0.18,
+    ("Megatron-LM README", "step"): 0.05,
+    ("llm-foundry", "step"): 0.12,
+    ("MaxText", "step"): 0.14,
+    ("Llama 3 2024", "step"): 0.14,
+    ("DeepSeek-V3 2024", "step"): 0.17,
+    ("MT-NLG 2022", "step"): 0.24,
+    ("BLOOM 2022", "step"): 0.20,
+}
 """Mean absolute errors of sources that nothing was fitted on, or with constants from other models, rounded up."""
 
 
@@ -432,11 +472,7 @@ def test_scores_of_reported_runs() -> None:
     for key, most in MOST.items():
         assert lines[key].errors.mape < most, key
     assert not [a for a in scored if a.broken]
-    memory_errors = [
-        a.said.estimates["value"].pred / a.measured["value"] - 1
-        for a in scored
-        if "memory" in a.said.mode and a.answered
-    ]
+    memory_errors = [a.said.estimates["value"].pred / a.measured["value"] - 1 for a in scored if "memory" in a.said.mode and a.answered]
     assert min(memory_errors) > -0.05
 
 

@@ -70,10 +70,18 @@ def test_ratio(name, number_format, ratio):
 @pytest.mark.parametrize(
     ("name", "milliseconds"),
     [
-        ("a100", 39), ("h100", 24), ("h200", 29), ("gb200", 23), ("lecture", 14.4), ("rubin", 13.1),
-        ("tpu-v5e", 19.5), ("tpu-v5p", 34), ("tpu7x", 26), ("mi300x", 36),
+        ("a100", 39),
+        ("h100", 24),
+        ("h200", 29),
+        ("gb200", 23),
+        ("lecture", 14.4),
+        ("rubin", 13.1),
+        ("tpu-v5e", 19.5),
+        ("tpu-v5p", 34),
+        ("tpu7x", 26),
+        ("mi300x", 36),
     ],
-)  # fmt: skip
+)
 def test_drain(name, milliseconds):
     machine = catalog.machine(name)
     assert machine.box / machine.hbm_bandwidth * 1e3 == pytest.approx(milliseconds, abs=0.5)
@@ -91,13 +99,24 @@ def test_a_memory_has_two_figures():
 @pytest.mark.parametrize(
     ("name", "mebibytes"),
     [
-        ("h100", 79.19 * 1024), ("h200", 143_771), ("b200", 183_359), ("b300", 267.69 * 1024),
-        ("gb300", 276.5 * 1024), ("mi300x", 191.98 * 1024),
-        ("rtx-3090", 23.58 * 1024), ("rtx-4090", 23.53 * 1024), ("rtx-5090", 32_607),
-        ("a100-40gb", 39.39 * 1024), ("l4", 22.06 * 1024), ("t4", 14.56 * 1024), ("dgx-spark", 121.69 * 1024),
-        ("v100-16gb", 15.77 * 1024), ("M4 16GB", 10_922.67), ("M3 Ultra 512GB", 464 * 1024),
+        ("h100", 79.19 * 1024),
+        ("h200", 143_771),
+        ("b200", 183_359),
+        ("b300", 267.69 * 1024),
+        ("gb300", 276.5 * 1024),
+        ("mi300x", 191.98 * 1024),
+        ("rtx-3090", 23.58 * 1024),
+        ("rtx-4090", 23.53 * 1024),
+        ("rtx-5090", 32_607),
+        ("a100-40gb", 39.39 * 1024),
+        ("l4", 22.06 * 1024),
+        ("t4", 14.56 * 1024),
+        ("dgx-spark", 121.69 * 1024),
+        ("v100-16gb", 15.77 * 1024),
+        ("M4 16GB", 10_922.67),
+        ("M3 Ultra 512GB", 464 * 1024),
     ],
-)  # fmt: skip
+)
 def test_capacity_is_what_the_driver_shows(name, mebibytes):
     """Figures of nvidia-smi, PyTorch, ROCm and Metal in public logs, not those on the box."""
     assert catalog.machine(name).hbm_capacity / 2**20 == pytest.approx(mebibytes, rel=1e-3)
@@ -161,9 +180,7 @@ def test_machine_is_sound(name):
         if getattr(machine, field_name) and field_name not in ("n_devices", "price_per_hour"):
             source = machine.sources.get(field_name)
             if source is None:  # only what no file states: the plain defaults of the record
-                assert getattr(machine, field_name) == next(
-                    f.default for f in fields(Machine) if f.name == field_name
-                )
+                assert getattr(machine, field_name) == next(f.default for f in fields(Machine) if f.name == field_name)
                 continue
             assert source.text, field_name
             assert source.date, field_name
@@ -358,9 +375,13 @@ def test_format_in_the_name_is_said():
 
 def test_models_from_files(tmp_path):
     config = {
-        "model_type": "llama", "hidden_size": 256, "num_hidden_layers": 2, "num_attention_heads": 4,
-        "intermediate_size": 512, "vocab_size": 1000,
-    }  # fmt: skip
+        "model_type": "llama",
+        "hidden_size": 256,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "intermediate_size": 512,
+        "vocab_size": 1000,
+    }
     (tmp_path / "config.json").write_text(json.dumps(config))
     assert catalog.model(tmp_path / "config.json").n_layers == 2
     assert catalog.model(str(tmp_path)).n_layers == 2
@@ -447,9 +468,7 @@ def test_user_machine_mistakes(chips, old, new, says):
 def test_user_model(no_user_files):
     folder = no_user_files / "models"
     folder.mkdir()
-    (folder / "mine.toml").write_text(
-        'name = "mine"\nd_model = 256\nvocab = 1000\n[[groups]]\nmixer = { kind = "gqa", n_heads = 4 }\n'
-    )
+    (folder / "mine.toml").write_text('name = "mine"\nd_model = 256\nvocab = 1000\n[[groups]]\nmixer = { kind = "gqa", n_heads = 4 }\n')
     assert catalog.model("mine").d_model == 256
     assert "mine" in [listing.name for listing in catalog.models()]
 
@@ -500,11 +519,7 @@ def test_override_model():
     assert base.groups[1].ffn.top_k == 8
     cache = catalog.override(base, {"precision.kv": "fp8"})
     assert cache.precision.kv.name == "fp8"
-    for change, says in (
-        ({"topk": 4}, "did you mean top_k"),
-        ({"vocab": -1}, "out of range"),
-        ({"top_k": 999}, "above"),
-    ):
+    for change, says in (({"topk": 4}, "did you mean top_k"), ({"vocab": -1}, "out of range"), ({"top_k": 999}, "above")):
         with pytest.raises(BadInput, match=says):
             catalog.override(base, change)
 
@@ -525,11 +540,7 @@ def test_unverified_values_say_so():
     """A text that says a value was recalled, assumed or derived may not call it verified."""
     files = {name: tomllib.loads((shipped.FACTS / "accelerators" / f"{name}.toml").read_text()) for name in DEVICES}
     for name, given_file in (files | {key: cards.described(key) for key in cards.known()}).items():
-        tables = [
-            given_file["source"],
-            *given_file.get("sources", {}).values(),
-            *given_file.get("price", {}).values(),
-        ]
+        tables = [given_file["source"], *given_file.get("sources", {}).values(), *given_file.get("price", {}).values()]
         for source in tables:
             assert source["date"], name
             if any(word in source["text"] for word in ("recalled", "assumed", "a guess", "order of magnitude")):
@@ -596,12 +607,21 @@ NOT_A_MACHINE = {
     "[MAXSUN] MS-Intel Arc Pro B60 Dual 48G Turbo",  # two devices on one card
 }
 NOT_DESCRIBED = {
-    "MAMBA2_GENERIC_1K", "MAMBA2_GENERIC_4K",  # shapes of a kernel sweep
-    "T5-11B", "Meena 2.6B", "GShard-600B (MoE)", "Switch 1500B (MoE)",  # encoder-decoders
-    "GPT3-5B", "GPT3-20B", "Nemotron-8B", "Nemotron-22B",  # shapes stand in the rows of the runs alone
-    "llama3_1-405b_pruned", "whisper",  # another shape than the model's own; an encoder-decoder of speech
-    "GPT 2B (smallest)", "GPT 462B (largest, 6144 GPUs)",  # layers and widths were not given
-}  # fmt: skip
+    "MAMBA2_GENERIC_1K",
+    "MAMBA2_GENERIC_4K",  # shapes of a kernel sweep
+    "T5-11B",
+    "Meena 2.6B",
+    "GShard-600B (MoE)",
+    "Switch 1500B (MoE)",  # encoder-decoders
+    "GPT3-5B",
+    "GPT3-20B",
+    "Nemotron-8B",
+    "Nemotron-22B",  # shapes stand in the rows of the runs alone
+    "llama3_1-405b_pruned",
+    "whisper",  # another shape than the model's own; an encoder-decoder of speech
+    "GPT 2B (smallest)",
+    "GPT 462B (largest, 6144 GPUs)",  # layers and widths were not given
+}
 
 
 def distinct(columns: dict[str, list[str]]) -> set[str]:
@@ -664,9 +684,7 @@ def test_facts_are_those_of_the_table():
                 continue  # without a direct link the table says 1; here the domain is the host, over PCIe
             if field == "hbm_nominal" and "288GB" in machine.accelerator and row["name"][:4] in ("B300", "GB30"):
                 field, scale = "hbm_capacity", 2**30  # the table gives what the driver shows, in GiB
-            assert getattr(machine, field) == pytest.approx(
-                float(row[column]) * scale, rel=6e-3 if scale == 2**30 else 2e-3
-            ), (
+            assert getattr(machine, field) == pytest.approx(float(row[column]) * scale, rel=6e-3 if scale == 2**30 else 2e-3), (
                 row["name"],
                 field,
             )

@@ -24,9 +24,7 @@ MINE: dict[str, Any] = {
     "name": "someone/my-moe",
     "d_model": 4096,
     "vocab": 128256,
-    "groups": [
-        {"count": 4, "mixer": {"kind": "gqa", "n_heads": 32}, "ffn": {"kind": "mlp", "d_ff": 14336}},
-    ],
+    "groups": [{"count": 4, "mixer": {"kind": "gqa", "n_heads": 32}, "ffn": {"kind": "mlp", "d_ff": 14336}}],
 }
 
 
@@ -70,9 +68,7 @@ def test_an_edited_packaged_model_says_that_it_stands_in(models: Path) -> None:
 
 def test_a_broken_file_does_not_hide_the_others(models: Path) -> None:
     (models / "broken.json").write_text("{")
-    (models / "good.toml").write_text(
-        'name = "good-one"\nd_model = 64\nvocab = 10\n[[groups]]\nmixer = {kind = "gqa", n_heads = 4}\n'
-    )
+    (models / "good.toml").write_text('name = "good-one"\nd_model = 64\nvocab = 10\n[[groups]]\nmixer = {kind = "gqa", n_heads = 4}\n')
     assert catalog.model("good-one").d_model == 64
     with pytest.raises(BadInput):
         catalog.model("broken")
@@ -91,9 +87,14 @@ def test_the_page_lists_every_key() -> None:
 # --- number formats a config leaves unsaid --------------------------------------------------------------------------
 
 LLAMA = {
-    "model_type": "llama", "hidden_size": 4096, "num_hidden_layers": 2, "num_attention_heads": 32,
-    "num_key_value_heads": 8, "intermediate_size": 14336, "vocab_size": 1000,
-}  # fmt: skip
+    "model_type": "llama",
+    "hidden_size": 4096,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 32,
+    "num_key_value_heads": 8,
+    "intermediate_size": 14336,
+    "vocab_size": 1000,
+}
 FP8 = {"quantization_config": {"quant_method": "fp8", "weight_block_size": [128, 128]}}
 
 

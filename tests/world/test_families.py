@@ -15,14 +15,7 @@ import rackmath
 from rackmath import shipped
 from rackmath.errors import BadInput
 from rackmath.faces.cli import run
-from rackmath.kernel.counts import (
-    active_parameters,
-    cache_bytes,
-    layer_parameters,
-    parameters,
-    total_parameters,
-    weight_flops,
-)
+from rackmath.kernel.counts import active_parameters, cache_bytes, layer_parameters, parameters, total_parameters, weight_flops
 from rackmath.world.huggingface import describe, families, read_model
 from rackmath.world.huggingface.config import Config
 from rackmath.world.huggingface.formulas import Facts
@@ -34,9 +27,14 @@ PARSED = tomllib.loads(TEXT)
 ROWS = sorted(set(PARSED) - set(RESERVED))
 
 MINE: dict[str, Any] = {
-    "model_type": "mine", "vocab_size": 1000, "hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 4,
-    "num_attention_heads": 4, "num_key_value_heads": 2,
-}  # fmt: skip
+    "model_type": "mine",
+    "vocab_size": 1000,
+    "hidden_size": 64,
+    "intermediate_size": 128,
+    "num_hidden_layers": 4,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+}
 
 
 def written(folder: Path, text: str) -> Path:
@@ -173,12 +171,11 @@ def test_a_bad_row_is_one_sentence(tmp_path: Path, text: str, says: str) -> None
         ("norms = '0 - 1'", {}, "is out of range"),
         ("layers = 'size'", {"size": 10**9}, "num_hidden_layers"),
     ],
-)  # fmt: skip
-def test_a_row_and_a_config_that_do_not_fit(
-    tmp_path: Path, row: str, changes: dict[str, Any], says: str
-) -> None:  # fmt: skip
-    path = written(tmp_path, f"[m]\nnames = ['mine']\nattention = {{}}\n{row}" if "attention" not in row else
-                   f"[m]\nnames = ['mine']\n{row}")  # fmt: skip
+)
+def test_a_row_and_a_config_that_do_not_fit(tmp_path: Path, row: str, changes: dict[str, Any], says: str) -> None:
+    path = written(
+        tmp_path, f"[m]\nnames = ['mine']\nattention = {{}}\n{row}" if "attention" not in row else f"[m]\nnames = ['mine']\n{row}"
+    )
     with using(path), pytest.raises(BadInput, match=says) as caught:
         read_model({**MINE, **changes}, "m")
     assert "\n" not in str(caught.value)
@@ -190,14 +187,37 @@ def test_a_row_and_a_config_that_do_not_fit(
 @pytest.mark.parametrize(
     ("formula", "value"),
     [
-        ("a", 6), ("7", 7), ("a + 2 * b", 10), ("a // 4", 1), ("a / 4", 1.5), ("a % 4", 2), ("-a", -6),
-        ("absent or a", 6), ("zero or a", 6), ("a and b", 2), ("not absent", True), ("a if zero else b", 2),
-        ("a == 6", True), ("a != 6", False), ("a >= 6", True), ("word == 'mqa'", True), ("absent == none", True),
-        ("i in listed", False), ("1 in listed", True), ("i not in absent", True), ("listed[i]", 5), ("b[i]", 2),
-        ("part.inner", 9), ("part.absent", None), ("up(a, 4)", 8), ("ceil(a / 4)", 2), ("max(a, b, n)", 12),
-        ("split(a, b)", 3), ("true", True),
+        ("a", 6),
+        ("7", 7),
+        ("a + 2 * b", 10),
+        ("a // 4", 1),
+        ("a / 4", 1.5),
+        ("a % 4", 2),
+        ("-a", -6),
+        ("absent or a", 6),
+        ("zero or a", 6),
+        ("a and b", 2),
+        ("not absent", True),
+        ("a if zero else b", 2),
+        ("a == 6", True),
+        ("a != 6", False),
+        ("a >= 6", True),
+        ("word == 'mqa'", True),
+        ("absent == none", True),
+        ("i in listed", False),
+        ("1 in listed", True),
+        ("i not in absent", True),
+        ("listed[i]", 5),
+        ("b[i]", 2),
+        ("part.inner", 9),
+        ("part.absent", None),
+        ("up(a, 4)", 8),
+        ("ceil(a / 4)", 2),
+        ("max(a, b, n)", 12),
+        ("split(a, b)", 3),
+        ("true", True),
     ],
-)  # fmt: skip
+)
 def test_what_formulas_come_to(formula: str, value: Any) -> None:
     raw = {"a": 6, "b": 2, "zero": 0, "word": "mqa", "listed": [1, 3, 5], "part": {"inner": 9}}
     assert Facts(Config(raw, "c"), i=2, n=12).value(formula) == value
@@ -263,40 +283,119 @@ def test_what_stands_beside_a_text_model_is_named(name: str, says: str) -> None:
 
 PUBLISHED: list[tuple[dict[str, Any], float, float]] = [
     # LFM2-1.2B: 1.17 billion (its card)
-    ({"model_type": "lfm2", "block_ff_dim": 12288, "block_auto_adjust_ff_dim": True, "block_multiple_of": 256,
-      "conv_L_cache": 3, "hidden_size": 2048, "full_attn_idxs": [2, 5, 8, 10, 12, 14], "num_hidden_layers": 16,
-      "num_attention_heads": 32, "num_key_value_heads": 8, "vocab_size": 65536}, 1.17, 1.17),
+    (
+        {
+            "model_type": "lfm2",
+            "block_ff_dim": 12288,
+            "block_auto_adjust_ff_dim": True,
+            "block_multiple_of": 256,
+            "conv_L_cache": 3,
+            "hidden_size": 2048,
+            "full_attn_idxs": [2, 5, 8, 10, 12, 14],
+            "num_hidden_layers": 16,
+            "num_attention_heads": 32,
+            "num_key_value_heads": 8,
+            "vocab_size": 65536,
+        },
+        1.17,
+        1.17,
+    ),
     # Granite 4.0 H Small: 32 billion, 9 active (its card)
-    ({"model_type": "granitemoehybrid", "hidden_size": 4096, "intermediate_size": 768, "num_local_experts": 72,
-      "shared_intermediate_size": 1536, "num_experts_per_tok": 10, "num_hidden_layers": 40,
-      "num_attention_heads": 32, "num_key_value_heads": 8, "vocab_size": 100352, "tie_word_embeddings": True,
-      "mamba_n_heads": 128, "mamba_d_head": 64, "mamba_d_state": 128, "mamba_expand": 2,
-      "layer_types": (["mamba"] * 5 + ["attention"] + ["mamba"] * 4) * 4}, 32.2, 8.8),
+    (
+        {
+            "model_type": "granitemoehybrid",
+            "hidden_size": 4096,
+            "intermediate_size": 768,
+            "num_local_experts": 72,
+            "shared_intermediate_size": 1536,
+            "num_experts_per_tok": 10,
+            "num_hidden_layers": 40,
+            "num_attention_heads": 32,
+            "num_key_value_heads": 8,
+            "vocab_size": 100352,
+            "tie_word_embeddings": True,
+            "mamba_n_heads": 128,
+            "mamba_d_head": 64,
+            "mamba_d_state": 128,
+            "mamba_expand": 2,
+            "layer_types": (["mamba"] * 5 + ["attention"] + ["mamba"] * 4) * 4,
+        },
+        32.2,
+        8.8,
+    ),
     # MPT-7B: 6.65 billion (its card: 6.7)
-    ({"model_type": "mpt", "d_model": 4096, "n_heads": 32, "n_layers": 32, "expansion_ratio": 4,
-      "vocab_size": 50432}, 6.65, 6.65),
+    ({"model_type": "mpt", "d_model": 4096, "n_heads": 32, "n_layers": 32, "expansion_ratio": 4, "vocab_size": 50432}, 6.65, 6.65),
     # StarCoder: 15.5 billion (arXiv 2305.06161)
-    ({"model_type": "gpt_bigcode", "n_embd": 6144, "n_head": 48, "n_layer": 40, "n_inner": 24576,
-      "n_positions": 8192, "vocab_size": 49152}, 15.5, 15.5),
+    (
+        {
+            "model_type": "gpt_bigcode",
+            "n_embd": 6144,
+            "n_head": 48,
+            "n_layer": 40,
+            "n_inner": 24576,
+            "n_positions": 8192,
+            "vocab_size": 49152,
+        },
+        15.5,
+        15.5,
+    ),
     # Falcon Mamba 7B: 7.27 billion (arXiv 2410.05355)
-    ({"model_type": "falcon_mamba", "hidden_size": 4096, "intermediate_size": 8192, "num_hidden_layers": 64,
-      "state_size": 16, "time_step_rank": 256, "vocab_size": 65024, "tie_word_embeddings": False}, 7.27, 7.0),
+    (
+        {
+            "model_type": "falcon_mamba",
+            "hidden_size": 4096,
+            "intermediate_size": 8192,
+            "num_hidden_layers": 64,
+            "state_size": 16,
+            "time_step_rank": 256,
+            "vocab_size": 65024,
+            "tie_word_embeddings": False,
+        },
+        7.27,
+        7.0,
+    ),
     # Bamba-9B: 9.78 billion (its card)
-    ({"model_type": "bamba", "hidden_size": 4096, "intermediate_size": 14336, "num_hidden_layers": 32,
-      "num_attention_heads": 32, "num_key_value_heads": 8, "vocab_size": 128256, "attn_layer_indices": [9, 18, 27],
-      "mamba_n_heads": 128, "mamba_d_head": "auto", "mamba_d_state": 128, "mamba_expand": 2}, 9.78, 9.25),
+    (
+        {
+            "model_type": "bamba",
+            "hidden_size": 4096,
+            "intermediate_size": 14336,
+            "num_hidden_layers": 32,
+            "num_attention_heads": 32,
+            "num_key_value_heads": 8,
+            "vocab_size": 128256,
+            "attn_layer_indices": [9, 18, 27],
+            "mamba_n_heads": 128,
+            "mamba_d_head": "auto",
+            "mamba_d_state": 128,
+            "mamba_expand": 2,
+        },
+        9.78,
+        9.25,
+    ),
     # RecurrentGemma 2B: 2.68 billion (arXiv 2404.07839)
-    ({"model_type": "recurrent_gemma", "hidden_size": 2560, "intermediate_size": 15360, "num_hidden_layers": 26,
-      "num_attention_heads": 10, "num_key_value_heads": 1, "head_dim": 256, "lru_width": 2560,
-      "vocab_size": 256000, "attention_window_size": 2048,
-      "_block_types": ["recurrent", "recurrent", "attention"]}, 2.68, 2.68),
-]  # fmt: skip
+    (
+        {
+            "model_type": "recurrent_gemma",
+            "hidden_size": 2560,
+            "intermediate_size": 15360,
+            "num_hidden_layers": 26,
+            "num_attention_heads": 10,
+            "num_key_value_heads": 1,
+            "head_dim": 256,
+            "lru_width": 2560,
+            "vocab_size": 256000,
+            "attention_window_size": 2048,
+            "_block_types": ["recurrent", "recurrent", "attention"],
+        },
+        2.68,
+        2.68,
+    ),
+]
 
 
 @pytest.mark.parametrize(("config", "whole", "active"), PUBLISHED, ids=[c["model_type"] for c, _, _ in PUBLISHED])
-def test_published_configs_have_the_size_their_makers_state(
-    config: dict[str, Any], whole: float, active: float
-) -> None:
+def test_published_configs_have_the_size_their_makers_state(config: dict[str, Any], whole: float, active: float) -> None:
     model = read_model(config, "published")
     assert total_parameters(model) / 1e9 == pytest.approx(whole, rel=0.005)
     assert active_parameters(model)["with one"] / 1e9 == pytest.approx(active, rel=0.01)

@@ -18,10 +18,22 @@ from rackmath.world.engine_names import engine
 from rackmath.world.workload import Traffic
 
 LLAMA_70B = {
-    "q8_0": 74.98, "q6_k": 57.89, "q5_k_l": 50.60, "q5_k_m": 49.95, "q5_k_s": 48.66, "q4_k_l": 43.30, "q4_k_m": 42.52,
-    "q4_k_s": 40.35, "q4_0": 40.12, "iq4_xs": 37.90, "q3_k_xl": 38.06, "q3_k_l": 37.14, "q3_k_m": 34.27,
-    "iq3_m": 31.94, "q3_k_s": 30.91,
-}  # fmt: skip
+    "q8_0": 74.98,
+    "q6_k": 57.89,
+    "q5_k_l": 50.60,
+    "q5_k_m": 49.95,
+    "q5_k_s": 48.66,
+    "q4_k_l": 43.30,
+    "q4_k_m": 42.52,
+    "q4_k_s": 40.35,
+    "q4_0": 40.12,
+    "iq4_xs": 37.90,
+    "q3_k_xl": 38.06,
+    "q3_k_l": 37.14,
+    "q3_k_m": 34.27,
+    "iq3_m": 31.94,
+    "q3_k_s": 30.91,
+}
 """GB of the files of one public repository (bartowski, Llama-3.1-70B)."""
 
 FILES = [
@@ -55,15 +67,12 @@ def test_a_tied_table_takes_the_type_of_the_head_and_rows_that_hold_no_whole_blo
 
 
 def test_every_mixture_reads_every_model_and_wider_ones_are_larger():
-    for name in (
-        "deepseek-ai/DeepSeek-V3",
-        "mistralai/Mixtral-8x7B-v0.1",
-        "Qwen/Qwen3.5-9B",
-        "meta-llama/Llama-3.1-8B",
-    ):
+    for name in ("deepseek-ai/DeepSeek-V3", "mistralai/Mixtral-8x7B-v0.1", "Qwen/Qwen3.5-9B", "meta-llama/Llama-3.1-8B"):
         model = catalog.model(name)
-        sizes = [weight_bytes(model, gguf.in_file(model, m)) for m in
-                 ("iq1_s", "iq2_m", "q2_k", "iq3_m", "q4_0", "q4_k_m", "q5_k_m", "q6_k", "q8_0")]  # fmt: skip
+        sizes = [
+            weight_bytes(model, gguf.in_file(model, m))
+            for m in ("iq1_s", "iq2_m", "q2_k", "iq3_m", "q4_0", "q4_k_m", "q5_k_m", "q6_k", "q8_0")
+        ]
         assert np.all(np.diff(sizes) > 0)
         every = [weight_bytes(model, gguf.in_file(model, m)) for m in gguf.GGUF["files"]]
         assert 0 < min(every) < max(every) < weight_bytes(model, catalog.model(name).precision) * 1.1
@@ -84,8 +93,13 @@ def test_a_file_is_named_by_model_or_by_precision():
 def test_logs_of_home_engines_are_met(log):
     most = {"weights": 0.002, "cache": 0.003, "scratch": 0.03, "whole": 0.005}
     for term, error in log.errors.items():
-        loose = {("OL1", "weights"): 0.015, ("LC12", "scratch"): 0.065, ("LC2", "scratch"): 0.08,
-                 ("OL5", "cache"): 0.01, ("MX3", "whole"): 0.04}.get((log.id, term), most[term])  # fmt: skip
+        loose = {
+            ("OL1", "weights"): 0.015,
+            ("LC12", "scratch"): 0.065,
+            ("LC2", "scratch"): 0.08,
+            ("OL5", "cache"): 0.01,
+            ("MX3", "whole"): 0.04,
+        }.get((log.id, term), most[term])
         if log.why and term == "weights":
             loose = 0.05
         assert abs(error) < loose, f"{term}: {log.predicted[term]:.3f} for {log.logged[term]:.3f} GiB"
@@ -142,8 +156,7 @@ def test_a_closed_loop_closes_over_whole_users(users: int):
 
 
 def test_more_users_are_slower_each_and_faster_together():
-    plans = [plan("Qwen/Qwen3-8B", "rtx-4090", precision="q4_k_m", isl=500, osl=300, users=n).best
-             for n in (1, 2, 4, 8)]  # fmt: skip
+    plans = [plan("Qwen/Qwen3-8B", "rtx-4090", precision="q4_k_m", isl=500, osl=300, users=n).best for n in (1, 2, 4, 8)]
     each = [float(p.serving.interactivity) for p in plans]
     together = [float(p.serving.output_tput) for p in plans]
     assert each == sorted(each, reverse=True)
@@ -164,10 +177,7 @@ def test_the_context_that_fits_fills_the_card():
     best = plan("google/gemma-3-27b-it", "rtx-4090", precision="q4_0", isl=2000, osl=300).best
     longest = longest_context(best)
     assert plan("google/gemma-3-27b-it", "rtx-4090", precision="q4_0", isl=longest - 300, osl=300).best is not None
-    assert (
-        plan("google/gemma-3-27b-it", "rtx-4090", precision="q4_0", isl=longest + 300, osl=300, gpu_layers=99).best
-        is None
-    )
+    assert plan("google/gemma-3-27b-it", "rtx-4090", precision="q4_0", isl=longest + 300, osl=300, gpu_layers=99).best is None
 
 
 # --- what is taken where nothing is said ----------------------------------------------------------------------------
@@ -187,8 +197,7 @@ def test_the_context_that_fits_fills_the_card():
     ],
 )
 def test_home_machines_and_files_run_llama_cpp(machine: str, precision: str | None, named: str | None, expected: str):
-    q, _ = question("Qwen/Qwen3-8B", machine, traffic=Traffic(isl=100, osl=100), precision=precision, engine=named,
-                    personal=True)  # fmt: skip
+    q, _ = question("Qwen/Qwen3-8B", machine, traffic=Traffic(isl=100, osl=100), precision=precision, engine=named, personal=True)
     assert q.engine.name == expected
 
 

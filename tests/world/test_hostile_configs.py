@@ -19,9 +19,14 @@ from rackmath.world.huggingface.methods import METHODS as METHODS_READ
 from rackmath.world.model import Model
 
 LLAMA: dict[str, Any] = {
-    "model_type": "llama", "vocab_size": 1000, "hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 4,
-    "num_attention_heads": 4, "num_key_value_heads": 2,
-}  # fmt: skip
+    "model_type": "llama",
+    "vocab_size": 1000,
+    "hidden_size": 64,
+    "intermediate_size": 128,
+    "num_hidden_layers": 4,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+}
 
 
 def refused(raw: Any) -> str:
@@ -95,8 +100,10 @@ def test_what_is_no_file(tmp_path: Path) -> None:
         ({"tie_word_embeddings": "yes"}, "is not true or false"),
         ({"model_type": "mixtral", "num_local_experts": 4, "num_experts_per_tok": 5}, "num_experts_per_tok = 5"),
         ({"model_type": "olmo2", "layer_types": ["full_attention"]}, "lists 1 entries"),
-        ({"model_type": "gpt_oss", "num_local_experts": 4, "num_experts_per_tok": 2, "layer_types": [{}] * 4},
-         "is not a kind of attention"),
+        (
+            {"model_type": "gpt_oss", "num_local_experts": 4, "num_experts_per_tok": 2, "layer_types": [{}] * 4},
+            "is not a kind of attention",
+        ),
         ({"model_type": "olmo2", "layer_types": "full_attention"}, "is not a list"),
         ({"model_type": "nemotron-nas"}, "lacks 'block_configs'"),
         ({"model_type": "nemotron-nas", "block_configs": [1, 2, 3, 4]}, "is not an object"),
@@ -108,8 +115,10 @@ def test_what_is_no_file(tmp_path: Path) -> None:
         ({"quantization_config": {"quant_method": "gptq", "bits": 33}}, "bits = 33.0 is not a width"),
         ({"quantization_config": {"quant_method": "gptq", "dynamic": {"+:up": 8}}}, "maps a pattern to no mapping"),
         ({"quantization_config": {"quant_method": "auto-round", "extra_config": {"m": 8}}}, "maps a module to no"),
-        ({"quantization_config": {"quant_method": "quark", "global_quant_config": {"weight": {"dtype": "x"}}}},
-         "dtype = 'x' is not a format"),
+        (
+            {"quantization_config": {"quant_method": "quark", "global_quant_config": {"weight": {"dtype": "x"}}}},
+            "dtype = 'x' is not a format",
+        ),
         ({"quantization_config": {"quant_method": "torchao", "quant_type": "int7"}}, "'int7' is not a type"),
         ({"quantization_config": {"quant_method": "hqq", "quant_config": {}}}, "has no weight_quant_params"),
         ({"quantization_config": {"quant_method": "exl2"}}, "lacks 'bits'"),
@@ -119,7 +128,7 @@ def test_what_is_no_file(tmp_path: Path) -> None:
         ({"quantization_config": {"quantized_layers": {"a": 1}}}, "names no quant_algo"),
         ({"quantization_config": {"config_groups": {"g": {"weights": {"num_bits": 4.5}}}}}, "not a whole number"),
     ],
-)  # fmt: skip
+)
 def test_nonsense_values(changes: dict[str, Any], says: str) -> None:
     assert says in refused({**LLAMA, **changes})
 
@@ -141,24 +150,18 @@ BASES = [found["config"] for found in RECORDED["defaults"].values() if "config" 
 KEYS = sorted({key for base in BASES for key in base})
 
 nonsense = st.one_of(
-    st.none(), st.booleans(), st.text(max_size=5), st.floats(), st.integers(-10, 300),
+    st.none(),
+    st.booleans(),
+    st.text(max_size=5),
+    st.floats(),
+    st.integers(-10, 300),
     st.sampled_from([0, 1, 2, 7, 64, 4096, 10**9, 10**20, 1e300, math.nan, math.inf, -1, [], {}, [1], "x"]),
-    st.lists(st.integers(0, 3), max_size=4), st.dictionaries(st.text(max_size=3), st.integers(), max_size=2),
-)  # fmt: skip
+    st.lists(st.integers(0, 3), max_size=4),
+    st.dictionaries(st.text(max_size=3), st.integers(), max_size=2),
+)
 
 module_names = st.sampled_from(
-    [
-        "lm_head",
-        "gate",
-        "model.layers.0.self_attn*",
-        "re:.*mlp.*",
-        "re:(",
-        "*",
-        "",
-        "[",
-        "model.layers.99999.x",
-        "re:[",
-    ]
+    ["lm_head", "gate", "model.layers.0.self_attn*", "re:.*mlp.*", "re:(", "*", "", "[", "model.layers.99999.x", "re:["]
 )
 METHODS = (*sorted(METHODS_READ), "compressed-tensors", "modelopt_mixed", "", "?")
 
@@ -170,15 +173,25 @@ quantisation = st.fixed_dictionaries(
         "bits": nonsense,
         "weight_block_size": nonsense,
         "ignore": st.one_of(nonsense, st.lists(module_names, max_size=4)),
-        "quantized_layers": st.one_of(
-            nonsense, st.dictionaries(module_names, st.just({"quant_algo": "FP8"}), max_size=3)
-        ),
+        "quantized_layers": st.one_of(nonsense, st.dictionaries(module_names, st.just({"quant_algo": "FP8"}), max_size=3)),
         "config_groups": st.one_of(
             nonsense,
             st.fixed_dictionaries(
-                {"group_0": st.fixed_dictionaries({"weights": st.fixed_dictionaries({}, optional={
-                    "num_bits": st.sampled_from([4, 8, 16, "x"]), "type": st.sampled_from(["int", "float", 3]),
-                    "group_size": nonsense})}, optional={"targets": st.one_of(nonsense, st.lists(module_names))})}
+                {
+                    "group_0": st.fixed_dictionaries(
+                        {
+                            "weights": st.fixed_dictionaries(
+                                {},
+                                optional={
+                                    "num_bits": st.sampled_from([4, 8, 16, "x"]),
+                                    "type": st.sampled_from(["int", "float", 3]),
+                                    "group_size": nonsense,
+                                },
+                            )
+                        },
+                        optional={"targets": st.one_of(nonsense, st.lists(module_names))},
+                    )
+                }
             ),
         ),
         "dynamic": st.one_of(nonsense, st.dictionaries(module_names, nonsense, max_size=3)),
@@ -186,23 +199,59 @@ quantisation = st.fixed_dictionaries(
         "modules_in_block_to_quantize": nonsense,
         "global_quant_config": st.one_of(nonsense, st.fixed_dictionaries({"weight": nonsense})),
         "layer_quant_config": nonsense,
-        "quant_type": st.one_of(nonsense, st.fixed_dictionaries({"default": st.fixed_dictionaries(
-            {"_type": st.sampled_from(["Int4WeightOnlyConfig", "IntxWeightOnlyConfig", "FqnToConfig", "AWQConfig",
-                                       "MXDynamicActivationMXWeightConfig", "?"])},
-            optional={"_data": st.one_of(nonsense, st.fixed_dictionaries({}, optional={
-                "group_size": nonsense, "fqn_to_config": nonsense, "weight_dtype": nonsense, "granularity": nonsense,
-                "base_config": nonsense, "block_size": nonsense}))})})),
+        "quant_type": st.one_of(
+            nonsense,
+            st.fixed_dictionaries(
+                {
+                    "default": st.fixed_dictionaries(
+                        {
+                            "_type": st.sampled_from(
+                                [
+                                    "Int4WeightOnlyConfig",
+                                    "IntxWeightOnlyConfig",
+                                    "FqnToConfig",
+                                    "AWQConfig",
+                                    "MXDynamicActivationMXWeightConfig",
+                                    "?",
+                                ]
+                            )
+                        },
+                        optional={
+                            "_data": st.one_of(
+                                nonsense,
+                                st.fixed_dictionaries(
+                                    {},
+                                    optional={
+                                        "group_size": nonsense,
+                                        "fqn_to_config": nonsense,
+                                        "weight_dtype": nonsense,
+                                        "granularity": nonsense,
+                                        "base_config": nonsense,
+                                        "block_size": nonsense,
+                                    },
+                                ),
+                            )
+                        },
+                    )
+                }
+            ),
+        ),
         "quant_type_kwargs": nonsense,
         "quant_config": st.one_of(nonsense, st.dictionaries(module_names, st.just({"nbits": 4}), max_size=2)),
-        "sparsity_config": st.one_of(nonsense, st.fixed_dictionaries(
-            {"format": st.sampled_from(["dense", "sparse-24-bitmask", "sparse-bitmask"])},
-            optional={"global_sparsity": nonsense, "ignore": nonsense})),
+        "sparsity_config": st.one_of(
+            nonsense,
+            st.fixed_dictionaries(
+                {"format": st.sampled_from(["dense", "sparse-24-bitmask", "sparse-bitmask"])},
+                optional={"global_sparsity": nonsense, "ignore": nonsense},
+            ),
+        ),
         "group_size": nonsense,
         "num_codebooks": nonsense,
         "nbits_per_codebook": nonsense,
         "in_group_size": nonsense,
-        "config_for_layers": st.one_of(nonsense, st.dictionaries(module_names, st.fixed_dictionaries(
-            {"vector_lens": nonsense, "num_centroids": nonsense}), max_size=2)),
+        "config_for_layers": st.one_of(
+            nonsense, st.dictionaries(module_names, st.fixed_dictionaries({"vector_lens": nonsense, "num_centroids": nonsense}), max_size=2)
+        ),
         "shapes": st.one_of(nonsense, st.dictionaries(st.just("a.dense_weights.shape"), nonsense)),
         "module_quant_configs": st.one_of(nonsense, st.dictionaries(module_names, nonsense, max_size=2)),
         "module_config_overrides": st.one_of(nonsense, st.dictionaries(module_names, nonsense, max_size=2)),
@@ -221,7 +270,7 @@ quantisation = st.fixed_dictionaries(
         "kv_cache_scheme": nonsense,
         "kv_cache_quant_algo": st.sampled_from(["FP8", "INT9", None]),
     },
-)  # fmt: skip
+)
 
 
 @settings(max_examples=600)

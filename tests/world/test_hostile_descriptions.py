@@ -35,20 +35,49 @@ SEEDS = range(10_000 if EVERY else 300)
 USED = 1 if EVERY else 12  # every so-manieth accepted model is put to commands
 
 BASES = [
-    "deepseek-ai/DeepSeek-V3", "meta-llama/Llama-3.1-8B", "google/gemma-3-27b-it", "openai/gpt-oss-20b",
-    "Qwen/Qwen3-Next-80B-A3B-Instruct", "deepseek-ai/DeepSeek-V3.2", "nvidia/NVIDIA-Nemotron-3-Nano-30B-A3B-BF16",
-]  # fmt: skip
+    "deepseek-ai/DeepSeek-V3",
+    "meta-llama/Llama-3.1-8B",
+    "google/gemma-3-27b-it",
+    "openai/gpt-oss-20b",
+    "Qwen/Qwen3-Next-80B-A3B-Instruct",
+    "deepseek-ai/DeepSeek-V3.2",
+    "nvidia/NVIDIA-Nemotron-3-Nano-30B-A3B-BF16",
+]
 BAD: list[Any] = [
-    0, -1, 1.5, 1e300, 10**400, math.inf, -math.inf, math.nan, True, False, None, "", "x", "inf", [], {}, [1],
-    {"a": 1}, ["gqa"], "\x1b[31m", "x" * 5000, 10**9, 4097, 1e-300, 2, 1,
-]  # fmt: skip
+    0,
+    -1,
+    1.5,
+    1e300,
+    10**400,
+    math.inf,
+    -math.inf,
+    math.nan,
+    True,
+    False,
+    None,
+    "",
+    "x",
+    "inf",
+    [],
+    {},
+    [1],
+    {"a": 1},
+    ["gqa"],
+    "\x1b[31m",
+    "x" * 5000,
+    10**9,
+    4097,
+    1e-300,
+    2,
+    1,
+]
 
 TINY = {
-    "name": "tiny", "d_model": 64, "vocab": 100,
-    "groups": [
-        {"count": 2, "mixer": {"kind": "gqa", "n_heads": 4, "n_kv_heads": 2}, "ffn": {"kind": "mlp", "d_ff": 128}},
-    ],
-}  # fmt: skip
+    "name": "tiny",
+    "d_model": 64,
+    "vocab": 100,
+    "groups": [{"count": 2, "mixer": {"kind": "gqa", "n_heads": 4, "n_kv_heads": 2}, "ffn": {"kind": "mlp", "d_ff": 128}}],
+}
 
 
 def changed(path: str, value: Any) -> dict[str, Any]:
@@ -209,17 +238,32 @@ def test_any_price_list_engine_and_result_is_read_or_one_sentence(tmp_path: Path
     from rackmath.world.saved import built
 
     lists = {
-        "model": "a/b", "input_mtok": 1.0, "output_mtok": 5.0, "cache_read_mtok": 0.1, "context_window": 200000,
+        "model": "a/b",
+        "input_mtok": 1.0,
+        "output_mtok": 5.0,
+        "cache_read_mtok": 0.1,
+        "context_window": 200000,
         "long": [{"above_input_tokens": 100000, "input_mtok": 2, "output_mtok": 9}],
-        "mode": [{"name": "fast", "speed": 2, "input_mtok": 6, "output_mtok": 30}], "measured": {"ttft": "1s"},
-    }  # fmt: skip
+        "mode": [{"name": "fast", "speed": 2, "input_mtok": 6, "output_mtok": 30}],
+        "measured": {"ttft": "1s"},
+    }
     engine = {"base": "vllm", "factors": {"step": 1.2, "memory": 0.9}, "source": {"file": "x", "points": 3}}
     run = {
-        "date": "20250101-000000", "backend": "vllm", "model_id": "meta-llama/Llama-3.1-8B", "num_prompts": 100,
-        "request_rate": "inf", "max_concurrency": 16, "duration": 60.0, "completed": 100,
-        "total_input_tokens": 100000, "total_output_tokens": 20000, "mean_ttft_ms": 100.0, "median_ttft_ms": 90.0,
-        "mean_tpot_ms": 12.0, "median_tpot_ms": 11.0,
-    }  # fmt: skip
+        "date": "20250101-000000",
+        "backend": "vllm",
+        "model_id": "meta-llama/Llama-3.1-8B",
+        "num_prompts": 100,
+        "request_rate": "inf",
+        "max_concurrency": 16,
+        "duration": 60.0,
+        "completed": 100,
+        "total_input_tokens": 100000,
+        "total_output_tokens": 20000,
+        "mean_ttft_ms": 100.0,
+        "median_ttft_ms": 90.0,
+        "mean_tpot_ms": 12.0,
+        "median_tpot_ms": 11.0,
+    }
     path = tmp_path / "x.json"
     for seed in range(3000 if EVERY else 300):
         rng = random.Random(seed)

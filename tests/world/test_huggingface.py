@@ -19,12 +19,19 @@ from rackmath.world.model import Model
 
 BUILDABLE = sorted(name for name, found in RECORDED["configs"].items() if "counts" in found)
 REFUSED = {
-    "blip": "encoder of BERT's kind", "git": "encoder of BERT's kind", "blt": "how many bytes make a patch",
-    "deepseek_ocr2": "lacks 'num_experts_per_tok'", "diffusion_gemma": "denoises blocks of tokens",
-    "evolla": "protein encoder's output", "gemma4_unified_assistant": "drafts for a Gemma 4",
-    "pi0": "an action expert", "qwen4_exp": "embeddings of n-grams", "qwen4_exp_text": "embeddings of n-grams",
-    "inkling2_loop": "loop_layer_index_start", "inkling2_loop_text": "loop_layer_index_start",
-}  # fmt: skip
+    "blip": "encoder of BERT's kind",
+    "git": "encoder of BERT's kind",
+    "blt": "how many bytes make a patch",
+    "deepseek_ocr2": "lacks 'num_experts_per_tok'",
+    "diffusion_gemma": "denoises blocks of tokens",
+    "evolla": "protein encoder's output",
+    "gemma4_unified_assistant": "drafts for a Gemma 4",
+    "pi0": "an action expert",
+    "qwen4_exp": "embeddings of n-grams",
+    "qwen4_exp_text": "embeddings of n-grams",
+    "inkling2_loop": "loop_layer_index_start",
+    "inkling2_loop_text": "loop_layer_index_start",
+}
 """Families of the library that are refused, each with the fact that is missing."""
 
 DEFAULTS = sorted(name for name, found in RECORDED["defaults"].items() if "counts" in found)
@@ -69,9 +76,27 @@ def test_every_other_family_of_the_library_is_answered() -> None:
 def test_the_record_covers_the_families() -> None:
     kinds = {found["model_type"] for found in RECORDED["defaults"].values()}
     assert kinds >= {
-        "gemma2", "gemma3_text", "jamba", "olmo", "olmo2", "falcon", "opt", "bloom", "gpt2", "gptj", "minimax",
-        "glm4_moe", "llama4_text", "gpt_oss", "phi", "phi3", "phimoe", "mixtral", "qwen3_moe", "gemma4_text",
-    }  # fmt: skip
+        "gemma2",
+        "gemma3_text",
+        "jamba",
+        "olmo",
+        "olmo2",
+        "falcon",
+        "opt",
+        "bloom",
+        "gpt2",
+        "gptj",
+        "minimax",
+        "glm4_moe",
+        "llama4_text",
+        "gpt_oss",
+        "phi",
+        "phi3",
+        "phimoe",
+        "mixtral",
+        "qwen3_moe",
+        "gemma4_text",
+    }
     assert len(BUILDABLE) >= 100
 
 
@@ -117,11 +142,7 @@ def test_what_transformers_cannot_build_agrees_with_what_is_known() -> None:
 @needs_configs
 @pytest.mark.parametrize(
     ("name", "per_token"),
-    [
-        ("meta-llama--Meta-Llama-3.1-70B.json", 327_680),
-        ("Qwen--Qwen3-235B-A22B.json", 192_512),
-        ("deepseek-ai--DeepSeek-V3.json", 70_272),
-    ],
+    [("meta-llama--Meta-Llama-3.1-70B.json", 327_680), ("Qwen--Qwen3-235B-A22B.json", 192_512), ("deepseek-ai--DeepSeek-V3.json", 70_272)],
 )
 def test_cache_per_token_in_bf16(name: str, per_token: int) -> None:
     model = read(name)
@@ -136,9 +157,7 @@ def test_windows_and_chunks_end_what_is_attended() -> None:
     global_layer = next(g.mixer for g in gemma.groups if g.mixer and g.mixer.streams[0].window > 1024)
     assert "v" not in {m.name for m in global_layer.matrices}  # keys serve as values
     gpt_oss = read("openai--gpt-oss-120b.json")
-    assert {s.window: g.count for g in gpt_oss.groups if g.mixer for s in g.mixer.streams} == {
-        128: 18, float("inf"): 18,
-    }  # fmt: skip
+    assert {s.window: g.count for g in gpt_oss.groups if g.mixer for s in g.mixer.streams} == {128: 18, float("inf"): 18}
     llama4 = read("meta-llama--Llama-4-Maverick-17B-128E-Instruct.json")
     assert sum(g.count for g in llama4.groups if g.mixer and g.mixer.streams[0].chunk == 8192) == 36
     assert sum(g.count for g in llama4.groups if g.ffn and g.ffn.n_experts == 128) == 24
@@ -155,31 +174,16 @@ def test_late_layers_of_gemma_read_an_earlier_cache() -> None:
     ("name", "formats"),
     [
         ("openai--gpt-oss-120b.json", {"experts": "mxfp4"}),
-        (
-            "deepseek-ai--DeepSeek-V3.json",
-            dict.fromkeys(("attention", "mlp", "experts", "shared_experts"), "fp8_block"),
-        ),
+        ("deepseek-ai--DeepSeek-V3.json", dict.fromkeys(("attention", "mlp", "experts", "shared_experts"), "fp8_block")),
         ("nvidia--Llama-3.1-70B-Instruct-FP8.json", {"attention": "fp8", "mlp": "fp8", "kv": "fp8"}),
         ("moonshotai--Kimi-K2.5.json", {"experts": "w4a16_g32"}),
         ("llama-4-scout-17b-16e-instruct-fp8-dynamic.json", {"experts": "fp8", "shared_experts": "fp8"}),
-        (
-            "nvidia--MiniMax-M3-NVFP4.json",
-            {"attention": "mxfp8", "mlp": "mxfp8", "shared_experts": "mxfp8", "experts": "nvfp4"},
-        ),
+        ("nvidia--MiniMax-M3-NVFP4.json", {"attention": "mxfp8", "mlp": "mxfp8", "shared_experts": "mxfp8", "experts": "nvfp4"}),
         ("nvidia--Gemma-4-26B-A4B-NVFP4.json", {"experts": "nvfp4", "kv": "fp8"}),
         ("nvidia--Gemma-4-31B-IT-NVFP4.json", {"mlp": "nvfp4", "kv": "fp8"}),
-        (
-            "nvidia--DeepSeek-V4-Flash-NVFP4.json",
-            {"attention": "fp8_block", "shared_experts": "fp8_block", "experts": "nvfp4"},
-        ),
-        (
-            "nvidia--Qwen3-235B-A22B-NVFP4.json",
-            {"attention": "nvfp4", "experts": "nvfp4", "kv": "fp8"},
-        ),
-        (
-            "nvidia--Qwen3.6-27B-NVFP4.json",
-            {"attention": "fp8", "mlp": "nvfp4_w4a16", "head": "nvfp4_w4a16", "kv": "fp8"},
-        ),
+        ("nvidia--DeepSeek-V4-Flash-NVFP4.json", {"attention": "fp8_block", "shared_experts": "fp8_block", "experts": "nvfp4"}),
+        ("nvidia--Qwen3-235B-A22B-NVFP4.json", {"attention": "nvfp4", "experts": "nvfp4", "kv": "fp8"}),
+        ("nvidia--Qwen3.6-27B-NVFP4.json", {"attention": "fp8", "mlp": "nvfp4_w4a16", "head": "nvfp4_w4a16", "kv": "fp8"}),
         ("meta-llama--Meta-Llama-3.1-8B.json", {}),
     ],
 )
@@ -209,9 +213,14 @@ def test_a_mixed_component_says_so() -> None:
 
 
 TINY: dict[str, Any] = {
-    "model_type": "llama", "vocab_size": 1000, "hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 4,
-    "num_attention_heads": 4, "num_key_value_heads": 2,
-}  # fmt: skip
+    "model_type": "llama",
+    "vocab_size": 1000,
+    "hidden_size": 64,
+    "intermediate_size": 128,
+    "num_hidden_layers": 4,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+}
 
 
 @pytest.mark.parametrize(
@@ -224,11 +233,7 @@ TINY: dict[str, Any] = {
         ({"quant_method": "fp8", "modules_to_not_convert": ["self_attn"]}, "fp8", "bf16"),
         ({"quant_method": "fp8", "ignored_layers": ["re:.*mlp.*"]}, "bf16", "fp8"),
         ({"quant_method": "fp8", "ignore": ["model.layers.0.mlp*"]}, "75% fp8 + 25% bf16", "fp8"),
-        (
-            {"quant_method": "fp8", "ignore": [f"model.layers.{i}.mlp.*" for i in range(3)]},
-            "75% bf16 + 25% fp8",
-            "fp8",
-        ),
+        ({"quant_method": "fp8", "ignore": [f"model.layers.{i}.mlp.*" for i in range(3)]}, "75% bf16 + 25% fp8", "fp8"),
         ({"quant_algo": "W4A8_AWQ"}, "w4a8", "w4a8"),
     ],
 )
@@ -255,9 +260,7 @@ def test_patterns_count_layers() -> None:
 
 def test_draft_layers_are_no_part_of_the_total() -> None:
     raw = RECORDED["defaults"]["glm-4.5-air-style"]["config"]
-    with_draft, without = (
-        build(describe({**raw, "num_nextn_predict_layers": n}, name="air")) for n in (1, 0)
-    )  # fmt: skip
+    with_draft, without = (build(describe({**raw, "num_nextn_predict_layers": n}, name="air")) for n in (1, 0))
     assert counts(with_draft) == counts(without)
     assert sum(layer_parameters(with_draft.draft).values()) > 2e9
     assert not without.draft

@@ -37,92 +37,232 @@ BF16 = Precision(name="bf16")
 FP8 = Precision(name="fp8", kv=FORMATS["fp8"])
 
 DEFAULTS = (
-    "deepseek-v2-style", "deepseek-v2-236b", "deepseek_v3", "deepseek-v3-biases-style", "glm4_moe_lite",
-    "glm-dsa-shared-indexer-style", "qwen3_next", "qwen3-next-mixed-style", "kimi-linear-48b", "nemotron_h",
-    "nemotron-h-biases-style", "jamba", "jamba-1.5-large-style", "minimax", "minimax-m1-style",
-)  # fmt: skip
+    "deepseek-v2-style",
+    "deepseek-v2-236b",
+    "deepseek_v3",
+    "deepseek-v3-biases-style",
+    "glm4_moe_lite",
+    "glm-dsa-shared-indexer-style",
+    "qwen3_next",
+    "qwen3-next-mixed-style",
+    "kimi-linear-48b",
+    "nemotron_h",
+    "nemotron-h-biases-style",
+    "jamba",
+    "jamba-1.5-large-style",
+    "minimax",
+    "minimax-m1-style",
+)
 OURS = ("deepseek", "kimi", "glm", "minimax_m3", "mimo_v2", "step3", "qwen3_next", "qwen3_5", "nemotron_h")
 
 # --- the facts of some models, as their config.json states them -------------------------------------------------
 
 V3: dict[str, Any] = {
-    "model_type": "deepseek_v3", "hidden_size": 7168, "num_hidden_layers": 61, "intermediate_size": 18432,
-    "vocab_size": 129280, "num_attention_heads": 128, "q_lora_rank": 1536, "kv_lora_rank": 512,
-    "qk_nope_head_dim": 128, "qk_rope_head_dim": 64, "v_head_dim": 128, "first_k_dense_replace": 3,
-    "n_routed_experts": 256, "num_experts_per_tok": 8, "moe_intermediate_size": 2048, "n_shared_experts": 1,
-    "n_group": 8, "topk_group": 4, "num_nextn_predict_layers": 1,
-}  # fmt: skip
+    "model_type": "deepseek_v3",
+    "hidden_size": 7168,
+    "num_hidden_layers": 61,
+    "intermediate_size": 18432,
+    "vocab_size": 129280,
+    "num_attention_heads": 128,
+    "q_lora_rank": 1536,
+    "kv_lora_rank": 512,
+    "qk_nope_head_dim": 128,
+    "qk_rope_head_dim": 64,
+    "v_head_dim": 128,
+    "first_k_dense_replace": 3,
+    "n_routed_experts": 256,
+    "num_experts_per_tok": 8,
+    "moe_intermediate_size": 2048,
+    "n_shared_experts": 1,
+    "n_group": 8,
+    "topk_group": 4,
+    "num_nextn_predict_layers": 1,
+}
 V32 = {**V3, "model_type": "deepseek_v32", "index_topk": 2048, "index_n_heads": 64, "index_head_dim": 128}
 V4_PRO: dict[str, Any] = {
-    "model_type": "deepseek_v4", "hidden_size": 7168, "num_hidden_layers": 61, "vocab_size": 129280,
-    "num_attention_heads": 128, "num_key_value_heads": 1, "head_dim": 512, "qk_rope_head_dim": 64,
-    "q_lora_rank": 1536, "o_lora_rank": 1024, "o_groups": 16, "sliding_window": 128, "index_topk": 1024,
-    "index_n_heads": 64, "index_head_dim": 128, "compress_ratios": [128, *[128, 4] * 30, 0],
-    "n_routed_experts": 384, "num_experts_per_tok": 6, "moe_intermediate_size": 3072, "n_shared_experts": 1,
-    "num_hash_layers": 3, "hc_mult": 4, "num_nextn_predict_layers": 1,
-}  # fmt: skip
+    "model_type": "deepseek_v4",
+    "hidden_size": 7168,
+    "num_hidden_layers": 61,
+    "vocab_size": 129280,
+    "num_attention_heads": 128,
+    "num_key_value_heads": 1,
+    "head_dim": 512,
+    "qk_rope_head_dim": 64,
+    "q_lora_rank": 1536,
+    "o_lora_rank": 1024,
+    "o_groups": 16,
+    "sliding_window": 128,
+    "index_topk": 1024,
+    "index_n_heads": 64,
+    "index_head_dim": 128,
+    "compress_ratios": [128, *[128, 4] * 30, 0],
+    "n_routed_experts": 384,
+    "num_experts_per_tok": 6,
+    "moe_intermediate_size": 3072,
+    "n_shared_experts": 1,
+    "num_hash_layers": 3,
+    "hc_mult": 4,
+    "num_nextn_predict_layers": 1,
+}
 GLM52 = {
-    **V32, "model_type": "glm_moe_dsa", "hidden_size": 6144, "num_hidden_layers": 78, "intermediate_size": 12288,
-    "vocab_size": 154880, "num_attention_heads": 64, "q_lora_rank": 2048, "qk_nope_head_dim": 192,
-    "v_head_dim": 256, "index_n_heads": 32, "n_group": 1, "topk_group": 1,
+    **V32,
+    "model_type": "glm_moe_dsa",
+    "hidden_size": 6144,
+    "num_hidden_layers": 78,
+    "intermediate_size": 12288,
+    "vocab_size": 154880,
+    "num_attention_heads": 64,
+    "q_lora_rank": 2048,
+    "qk_nope_head_dim": 192,
+    "v_head_dim": 256,
+    "index_n_heads": 32,
+    "n_group": 1,
+    "topk_group": 1,
     "indexer_types": [*["full"] * 3, *[*["shared"] * 3, "full"] * 18, *["shared"] * 3],
-}  # fmt: skip
+}
 K3: dict[str, Any] = {
-    "model_type": "kimi_linear", "hidden_size": 7168, "num_hidden_layers": 93, "intermediate_size": 33792,
-    "vocab_size": 163840, "num_attention_heads": 96, "q_lora_rank": 1536, "kv_lora_rank": 512,
-    "qk_nope_head_dim": 128, "qk_rope_head_dim": 64, "v_head_dim": 128, "mla_use_output_gate": True,
+    "model_type": "kimi_linear",
+    "hidden_size": 7168,
+    "num_hidden_layers": 93,
+    "intermediate_size": 33792,
+    "vocab_size": 163840,
+    "num_attention_heads": 96,
+    "q_lora_rank": 1536,
+    "kv_lora_rank": 512,
+    "qk_nope_head_dim": 128,
+    "qk_rope_head_dim": 64,
+    "v_head_dim": 128,
+    "mla_use_output_gate": True,
     "linear_attn_config": {
-        "full_attn_layers": [*range(4, 93, 4), 93], "num_heads": 96, "head_dim": 128, "short_conv_kernel_size": 4,
+        "full_attn_layers": [*range(4, 93, 4), 93],
+        "num_heads": 96,
+        "head_dim": 128,
+        "short_conv_kernel_size": 4,
         "use_full_rank_gate": True,
     },
-    "first_k_dense_replace": 1, "num_experts": 896, "num_experts_per_token": 16, "num_shared_experts": 2,
-    "moe_intermediate_size": 3072, "routed_expert_hidden_size": 3584, "latent_moe_use_norm": True,
+    "first_k_dense_replace": 1,
+    "num_experts": 896,
+    "num_experts_per_token": 16,
+    "num_shared_experts": 2,
+    "moe_intermediate_size": 3072,
+    "routed_expert_hidden_size": 3584,
+    "latent_moe_use_norm": True,
     "attn_res_block_size": 12,
-}  # fmt: skip
+}
 QWEN3_NEXT: dict[str, Any] = {
-    "model_type": "qwen3_next", "hidden_size": 2048, "num_hidden_layers": 48, "vocab_size": 151936,
-    "num_attention_heads": 16, "num_key_value_heads": 2, "head_dim": 256, "full_attention_interval": 4,
-    "linear_num_key_heads": 16, "linear_num_value_heads": 32, "linear_key_head_dim": 128,
-    "linear_value_head_dim": 128, "linear_conv_kernel_dim": 4, "num_experts": 512, "num_experts_per_tok": 10,
-    "moe_intermediate_size": 512, "shared_expert_intermediate_size": 512,
-}  # fmt: skip
+    "model_type": "qwen3_next",
+    "hidden_size": 2048,
+    "num_hidden_layers": 48,
+    "vocab_size": 151936,
+    "num_attention_heads": 16,
+    "num_key_value_heads": 2,
+    "head_dim": 256,
+    "full_attention_interval": 4,
+    "linear_num_key_heads": 16,
+    "linear_num_value_heads": 32,
+    "linear_key_head_dim": 128,
+    "linear_value_head_dim": 128,
+    "linear_conv_kernel_dim": 4,
+    "num_experts": 512,
+    "num_experts_per_tok": 10,
+    "moe_intermediate_size": 512,
+    "shared_expert_intermediate_size": 512,
+}
 NANO: dict[str, Any] = {
-    "model_type": "nemotron_h", "hidden_size": 2688, "vocab_size": 131072, "intermediate_size": 1856,
-    "hybrid_override_pattern": "MEMEM*EMEMEM*EMEMEM*EMEMEM*EMEMEM*EMEMEMEM*EMEMEMEME", "num_attention_heads": 32,
-    "num_key_value_heads": 2, "head_dim": 128, "mamba_num_heads": 64, "mamba_head_dim": 64, "ssm_state_size": 128,
-    "n_groups": 8, "conv_kernel": 4, "mamba_ssm_cache_dtype": "float32", "n_routed_experts": 128,
-    "num_experts_per_tok": 6, "moe_intermediate_size": 1856, "n_shared_experts": 1,
+    "model_type": "nemotron_h",
+    "hidden_size": 2688,
+    "vocab_size": 131072,
+    "intermediate_size": 1856,
+    "hybrid_override_pattern": "MEMEM*EMEMEM*EMEMEM*EMEMEM*EMEMEM*EMEMEMEM*EMEMEMEME",
+    "num_attention_heads": 32,
+    "num_key_value_heads": 2,
+    "head_dim": 128,
+    "mamba_num_heads": 64,
+    "mamba_head_dim": 64,
+    "ssm_state_size": 128,
+    "n_groups": 8,
+    "conv_kernel": 4,
+    "mamba_ssm_cache_dtype": "float32",
+    "n_routed_experts": 128,
+    "num_experts_per_tok": 6,
+    "moe_intermediate_size": 1856,
+    "n_shared_experts": 1,
     "moe_shared_expert_intermediate_size": 3712,
-}  # fmt: skip
+}
 M3: dict[str, Any] = {
-    "model_type": "minimax_m3", "hidden_size": 6144, "num_hidden_layers": 60, "vocab_size": 200064,
-    "num_attention_heads": 64, "num_key_value_heads": 4, "head_dim": 128, "intermediate_size": 3072,
-    "dense_intermediate_size": 12288, "shared_intermediate_size": 3072, "num_local_experts": 128,
-    "num_experts_per_tok": 4, "n_shared_experts": 1, "moe_layer_freq": [0] * 3 + [1] * 57,
+    "model_type": "minimax_m3",
+    "hidden_size": 6144,
+    "num_hidden_layers": 60,
+    "vocab_size": 200064,
+    "num_attention_heads": 64,
+    "num_key_value_heads": 4,
+    "head_dim": 128,
+    "intermediate_size": 3072,
+    "dense_intermediate_size": 12288,
+    "shared_intermediate_size": 3072,
+    "num_local_experts": 128,
+    "num_experts_per_tok": 4,
+    "n_shared_experts": 1,
+    "moe_layer_freq": [0] * 3 + [1] * 57,
     "sparse_attention_config": {
-        "use_sparse_attention": True, "sparse_index_dim": 128, "sparse_num_index_heads": 4,
-        "sparse_topk_blocks": 16, "sparse_block_size": 128, "sparse_attention_freq": [0] * 3 + [1] * 57,
+        "use_sparse_attention": True,
+        "sparse_index_dim": 128,
+        "sparse_num_index_heads": 4,
+        "sparse_topk_blocks": 16,
+        "sparse_block_size": 128,
+        "sparse_attention_freq": [0] * 3 + [1] * 57,
     },
-}  # fmt: skip
+}
 STEP: dict[str, Any] = {
-    "model_type": "step3p7", "hidden_size": 4096, "num_hidden_layers": 45, "vocab_size": 128896,
-    "num_attention_heads": 64, "num_key_value_heads": 8, "head_dim": 128, "intermediate_size": 11264,
-    "sliding_window": 512, "layer_types": [*["full_attention", *["sliding_attention"] * 3] * 11, "full_attention"],
-    "num_experts": 288, "num_experts_per_tok": 8, "moe_intermediate_size": 1280, "share_expert_dim": 1280,
-    "first_k_dense_replace": 3, "num_nextn_predict_layers": 3,
-}  # fmt: skip
+    "model_type": "step3p7",
+    "hidden_size": 4096,
+    "num_hidden_layers": 45,
+    "vocab_size": 128896,
+    "num_attention_heads": 64,
+    "num_key_value_heads": 8,
+    "head_dim": 128,
+    "intermediate_size": 11264,
+    "sliding_window": 512,
+    "layer_types": [*["full_attention", *["sliding_attention"] * 3] * 11, "full_attention"],
+    "num_experts": 288,
+    "num_experts_per_tok": 8,
+    "moe_intermediate_size": 1280,
+    "share_expert_dim": 1280,
+    "first_k_dense_replace": 3,
+    "num_nextn_predict_layers": 3,
+}
 MIMO: dict[str, Any] = {
-    "model_type": "mimo_v2_flash", "hidden_size": 4096, "num_hidden_layers": 48, "vocab_size": 152576,
-    "num_attention_heads": 64, "num_key_value_heads": 4, "head_dim": 192, "v_head_dim": 128,
-    "intermediate_size": 16384, "sliding_window": 128, "swa_num_key_value_heads": 8, "swa_head_dim": 192,
-    "swa_v_head_dim": 128, "hybrid_layer_pattern": [0, *[1] * 4, *[0, 1, 1, 1, 1, 1] * 7, 0],
-    "moe_layer_freq": [0] + [1] * 47, "n_routed_experts": 256, "num_experts_per_tok": 8,
+    "model_type": "mimo_v2_flash",
+    "hidden_size": 4096,
+    "num_hidden_layers": 48,
+    "vocab_size": 152576,
+    "num_attention_heads": 64,
+    "num_key_value_heads": 4,
+    "head_dim": 192,
+    "v_head_dim": 128,
+    "intermediate_size": 16384,
+    "sliding_window": 128,
+    "swa_num_key_value_heads": 8,
+    "swa_head_dim": 192,
+    "swa_v_head_dim": 128,
+    "hybrid_layer_pattern": [0, *[1] * 4, *[0, 1, 1, 1, 1, 1] * 7, 0],
+    "moe_layer_freq": [0] + [1] * 47,
+    "n_routed_experts": 256,
+    "num_experts_per_tok": 8,
     "moe_intermediate_size": 2048,
-}  # fmt: skip
+}
 EVERY = {
-    "V3": V3, "V3.2": V32, "V4-Pro": V4_PRO, "GLM-5.2": GLM52, "K3": K3, "Qwen3-Next": QWEN3_NEXT, "Nano": NANO,
-    "M3": M3, "Step-3.7": STEP, "MiMo-V2": MIMO,
-}  # fmt: skip
+    "V3": V3,
+    "V3.2": V32,
+    "V4-Pro": V4_PRO,
+    "GLM-5.2": GLM52,
+    "K3": K3,
+    "Qwen3-Next": QWEN3_NEXT,
+    "Nano": NANO,
+    "M3": M3,
+    "Step-3.7": STEP,
+    "MiMo-V2": MIMO,
+}
 
 
 def model(config: dict[str, Any]) -> Model:
@@ -324,11 +464,7 @@ def test_nemotron_latent_experts_dispatch_the_narrow_vector() -> None:
     m = model({**NANO, "moe_latent_size": 512, "num_nextn_predict_layers": 1, "mtp_hybrid_override_pattern": "*E"})
     moe = next(g.ffn for g in m.groups if g.ffn)
     assert (moe.d_dispatch, sum(w.parameters for w in moe.expert)) == (512, 2 * 512 * 1856)
-    assert [(g.mixer is not None, g.ffn is not None) for g in m.draft] == [
-        (False, True),
-        (True, False),
-        (False, True),
-    ]
+    assert [(g.mixer is not None, g.ffn is not None) for g in m.draft] == [(False, True), (True, False), (False, True)]
 
 
 def test_kimi_k3_state_and_latent_cache() -> None:
@@ -339,10 +475,7 @@ def test_kimi_k3_state_and_latent_cache() -> None:
 
 
 def test_jamba_and_minimax_m1_states() -> None:
-    for name, layers, each in (
-        ("jamba", 28, 8192 * 16 * 4 + 3 * 8192 * 2),
-        ("minimax-m1-style", 70, 64 * 128 * 128 * 4),
-    ):
+    for name, layers, each in (("jamba", 28, 8192 * 16 * 4 + 3 * 8192 * 2), ("minimax-m1-style", 70, 64 * 128 * 128 * 4)):
         recorded = ORACLE["defaults"][name]
         m = build(describe({"model_type": recorded["model_type"], **recorded["config"]}, name=name))
         assert state_bytes(m) == pytest.approx(layers * each)

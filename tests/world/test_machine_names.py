@@ -55,16 +55,25 @@ def test_an_instance_is_a_machine_or_a_family_of_instances(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "field", "value"),
     [  # figures of the maker, against the rates by which a card's are worked out
-        ("rtx-4070-super", "peak_bf16", 71e12), ("rtx-4080-super", "peak_bf16", 104.4e12),
-        ("rtx-5070-ti", "peak_fp4", 703e12), ("rtx-5060-ti-16gb", "peak_fp4", 379.5e12),
-        ("rtx-2080-ti", "peak_bf16", 53.8e12), ("titan-rtx", "peak_bf16", 130.5e12),
-        ("rx-7900-xtx", "peak_bf16", 122.8e12), ("rx-9070-xt", "peak_bf16", 195e12),
-        ("rx-9070-xt", "peak_fp8", 389e12), ("rtx-a5000", "peak_bf16", 111.1e12),
-        ("rtx-pro-5000", "peak_fp4", 1.07e15), ("a10g", "peak_bf16", 70e12), ("p100", "peak_bf16", 19.05e12),
-        ("mi50-32gb", "peak_int8", 53.6e12), ("v100-pcie", "peak_bf16", 112e12),
-        ("max-1550", "peak_bf16", 839e12), ("strix-halo", "hbm_bandwidth", 256e9),
+        ("rtx-4070-super", "peak_bf16", 71e12),
+        ("rtx-4080-super", "peak_bf16", 104.4e12),
+        ("rtx-5070-ti", "peak_fp4", 703e12),
+        ("rtx-5060-ti-16gb", "peak_fp4", 379.5e12),
+        ("rtx-2080-ti", "peak_bf16", 53.8e12),
+        ("titan-rtx", "peak_bf16", 130.5e12),
+        ("rx-7900-xtx", "peak_bf16", 122.8e12),
+        ("rx-9070-xt", "peak_bf16", 195e12),
+        ("rx-9070-xt", "peak_fp8", 389e12),
+        ("rtx-a5000", "peak_bf16", 111.1e12),
+        ("rtx-pro-5000", "peak_fp4", 1.07e15),
+        ("a10g", "peak_bf16", 70e12),
+        ("p100", "peak_bf16", 19.05e12),
+        ("mi50-32gb", "peak_int8", 53.6e12),
+        ("v100-pcie", "peak_bf16", 112e12),
+        ("max-1550", "peak_bf16", 839e12),
+        ("strix-halo", "hbm_bandwidth", 256e9),
     ],
-)  # fmt: skip
+)
 def test_values_of_a_card(name: str, field: str, value: float) -> None:
     assert getattr(catalog.machine(name), field) == pytest.approx(value, rel=0.012)
 
@@ -94,9 +103,7 @@ def test_cards_stand_once() -> None:
     assert not files & set(cards.known())
 
 
-@given(
-    st.sampled_from(sorted(text for text, means in NAMES.items() if not means.startswith("?"))), st.integers(2, 64)
-)
+@given(st.sampled_from(sorted(text for text, means in NAMES.items() if not means.startswith("?"))), st.integers(2, 64))
 def test_a_count_before_a_name_multiplies_it(text: str, n: int) -> None:
     one = catalog.machine(text)
     if one.n_devices == 1:

@@ -12,8 +12,27 @@ from rackmath.errors import BadInput
 from rackmath.world.huggingface.modules import MOST_PATTERNS, Modules
 from rackmath.world.huggingface.patterns import safe
 
-PIECES = [".*", ".+", "model", r"\.", "layers", "[0-3]", r"\d+", "1", "self_attn", "(?:q|k|o)_proj", "mlp",
-          "(gate|gate_up)", "_proj", "experts", "(?!.*experts)", "^", "$", r"[a-z_]+", "13"]  # fmt: skip
+PIECES = [
+    ".*",
+    ".+",
+    "model",
+    r"\.",
+    "layers",
+    "[0-3]",
+    r"\d+",
+    "1",
+    "self_attn",
+    "(?:q|k|o)_proj",
+    "mlp",
+    "(gate|gate_up)",
+    "_proj",
+    "experts",
+    "(?!.*experts)",
+    "^",
+    "$",
+    r"[a-z_]+",
+    "13",
+]
 PARTS = ("self_attn.q_proj", "self_attn.o_proj", "mlp.gate_proj", "mlp.gate_up_proj", "mlp.experts.0.up_proj")
 NAMES = [f"model.layers.{i}.{part}" for i in (0, 3, 13, 21) for part in PARTS]
 
@@ -49,9 +68,7 @@ def test_layers_a_name_covers(pattern: str, layers: set[int]) -> None:
     assert Modules.of([pattern], n_layers=8).layers(["mlp.up_proj"]) == layers
 
 
-@pytest.mark.parametrize(
-    "pattern", ["(a+)+$", "(.*)*", "(a|b*)*c", r"\w*" * 9, "(", "[", "a" * 3000, r"(a)\1", "a**"]
-)
+@pytest.mark.parametrize("pattern", ["(a+)+$", "(.*)*", "(a|b*)*c", r"\w*" * 9, "(", "[", "a" * 3000, r"(a)\1", "a**"])
 def test_what_may_not_end_is_not_run(pattern: str) -> None:
     assert safe(pattern) is None
 

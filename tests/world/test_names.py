@@ -75,9 +75,15 @@ MEANT = [
     ("price", "glm", "zai/GLM-5.3"),
     ("price", "mistral", "mistral/mistral-large-4"),
 ]
-CLOSED = {"gpt-4o": "openai/gpt-oss-120b", "gpt-5": "openai/gpt-oss-120b", "o3": "openai/gpt-oss-120b",
-          "claude": "deepseek-ai/DeepSeek-V4-Pro", "sonnet-4.5": "deepseek-ai/DeepSeek-V4-Pro",
-          "gemini-2.5-pro": "google/gemma-4-31B-it", "grok-4": "xai-org/grok-1"}  # fmt: skip
+CLOSED = {
+    "gpt-4o": "openai/gpt-oss-120b",
+    "gpt-5": "openai/gpt-oss-120b",
+    "o3": "openai/gpt-oss-120b",
+    "claude": "deepseek-ai/DeepSeek-V4-Pro",
+    "sonnet-4.5": "deepseek-ai/DeepSeek-V4-Pro",
+    "gemini-2.5-pro": "google/gemma-4-31B-it",
+    "grok-4": "xai-org/grok-1",
+}
 LOOK_UP = {"model": catalog.find_model, "machine": catalog.machine, "price": pricelist.price_list}
 
 
@@ -87,10 +93,7 @@ def test_a_word_is_read_as_the_newest_and_most_used_that_bears_it(word: str) -> 
 
 
 def test_the_answer_says_what_a_word_was_read_as() -> None:
-    assert (
-        "'llama-70b' was read as meta-llama/Llama-3.3-70B-Instruct"
-        in rackmath.forward("llama-70b", on="8xh100").subject.notes
-    )
+    assert "'llama-70b' was read as meta-llama/Llama-3.3-70B-Instruct" in rackmath.forward("llama-70b", on="8xh100").subject.notes
 
 
 @pytest.mark.parametrize(("kind", "word", "first"), MEANT)
@@ -116,9 +119,13 @@ def test_gpt_4o_reads_its_own_price_list() -> None:
 
 @pytest.mark.parametrize(
     ("kind", "word", "first"),
-    [("model", "deepseek-ai/DeepSeek-V33", "deepseek-ai/DeepSeek-V3"), ("machine", "h1000", "h100"),
-     ("model", "gemma-27b", "google/gemma-3-27b-it"), ("price", "llama-405b", "meta-llama/Llama-3.3-70B-Instruct")],
-)  # fmt: skip
+    [
+        ("model", "deepseek-ai/DeepSeek-V33", "deepseek-ai/DeepSeek-V3"),
+        ("machine", "h1000", "h100"),
+        ("model", "gemma-27b", "google/gemma-3-27b-it"),
+        ("price", "llama-405b", "meta-llama/Llama-3.3-70B-Instruct"),
+    ],
+)
 def test_a_slip_of_the_pen_is_held_against_the_letters(kind: str, word: str, first: str) -> None:
     with pytest.raises(BadInput) as error:
         LOOK_UP[kind](word)

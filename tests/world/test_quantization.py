@@ -12,14 +12,28 @@ from rackmath.world.model import Model
 from rackmath.world.precision import format_named
 
 LLAMA: dict[str, Any] = {
-    "model_type": "llama", "vocab_size": 128256, "hidden_size": 4096, "intermediate_size": 14336,
-    "num_hidden_layers": 32, "num_attention_heads": 32, "num_key_value_heads": 8,
-}  # fmt: skip
+    "model_type": "llama",
+    "vocab_size": 128256,
+    "hidden_size": 4096,
+    "intermediate_size": 14336,
+    "num_hidden_layers": 32,
+    "num_attention_heads": 32,
+    "num_key_value_heads": 8,
+}
 QWEN: dict[str, Any] = {
-    "model_type": "qwen3_moe", "vocab_size": 151936, "hidden_size": 2048, "intermediate_size": 6144,
-    "moe_intermediate_size": 768, "num_hidden_layers": 48, "num_attention_heads": 32, "num_key_value_heads": 4,
-    "head_dim": 128, "num_experts": 128, "num_experts_per_tok": 8, "decoder_sparse_step": 1,
-}  # fmt: skip
+    "model_type": "qwen3_moe",
+    "vocab_size": 151936,
+    "hidden_size": 2048,
+    "intermediate_size": 6144,
+    "moe_intermediate_size": 768,
+    "num_hidden_layers": 48,
+    "num_attention_heads": 32,
+    "num_key_value_heads": 4,
+    "head_dim": 128,
+    "num_experts": 128,
+    "num_experts_per_tok": 8,
+    "decoder_sparse_step": 1,
+}
 LINEAR, TABLE = 32 * (4096 * (2 * 4096 + 2 * 1024) + 3 * 4096 * 14336), 128256 * 4096
 
 
@@ -37,18 +51,17 @@ def quantised(section: dict[str, Any], base: dict[str, Any] = LLAMA) -> Model:
         ({"quant_method": "gptq", "bits": 4, "group_size": 64, "sym": False}, 4 + 16 / 64 + 4 / 64),
         ({"quant_method": "awq", "bits": 4, "group_size": 128, "zero_point": True}, 4 + 16 / 128 + 4 / 128),
         ({"quant_method": "exl2", "bits": 4.25}, 4.25),
+        ({"quant_method": "hqq", "quant_config": {"weight_quant_params": {"nbits": 4, "group_size": 64}}}, 4 + 32 / 64),
         (
-            {"quant_method": "hqq", "quant_config": {"weight_quant_params": {"nbits": 4, "group_size": 64}}},
-            4 + 32 / 64,
-        ),
-        (
-            {"quant_method": "quark", "exclude": ["lm_head"],
-             "global_quant_config": {"weight": {"dtype": "fp4", "qscheme": "per_group", "group_size": 32}}},
+            {
+                "quant_method": "quark",
+                "exclude": ["lm_head"],
+                "global_quant_config": {"weight": {"dtype": "fp4", "qscheme": "per_group", "group_size": 32}},
+            },
             4 + 8 / 32,
         ),
         (
-            {"quant_method": "torchao", "quant_type": {"default": {"_type": "Int4WeightOnlyConfig",
-             "_data": {"group_size": 128}}}},
+            {"quant_method": "torchao", "quant_type": {"default": {"_type": "Int4WeightOnlyConfig", "_data": {"group_size": 128}}}},
             4 + 32 / 128,
         ),
         ({"quant_method": "bitnet", "modules_to_not_convert": ["lm_head"]}, 2),
@@ -57,7 +70,7 @@ def quantised(section: dict[str, Any], base: dict[str, Any] = LLAMA) -> Model:
         ({"quant_method": "auto-round", "bits": 2, "group_size": 32, "sym": True}, 2 + 16 / 32),
     ],
     ids=lambda v: v.get("quant_method") if isinstance(v, dict) else None,
-)  # fmt: skip
+)
 def test_bits_scales_and_zeros_over_the_linear_weights(section: dict[str, Any], bits: float) -> None:
     """16 bits elsewhere, as the tools' own documentation counts; nothing is left to say."""
     model = quantised(section)
@@ -87,9 +100,12 @@ def test_the_output_head_has_bits_of_its_own() -> None:
 def test_gptq_dynamic_leaves_out_and_widens() -> None:
     """Attention out, down_proj in 8 bits: about 22.7 GB."""
     section = {
-        "quant_method": "gptq", "bits": 4, "group_size": 128, "sym": True,
+        "quant_method": "gptq",
+        "bits": 4,
+        "group_size": 128,
+        "sym": True,
         "dynamic": {"-:.*mlp.gate.*": {}, "-:.*self_attn.*": {}, "+:.*down_proj.*": {"bits": 8}},
-    }  # fmt: skip
+    }
     model = quantised(section, QWEN)
     assert weight_bytes(model) == pytest.approx(22.7e9, rel=0.01)
     assert model.precision.attention.name == "bf16"
@@ -104,18 +120,35 @@ def test_gptq_dynamic_leaves_out_and_widens() -> None:
         ({"quant_method": "gptq", "bits": 4, "dynamic": {r"-:((model)+)+\.layers\.[0-3]": {}}}, 0),  # not understood
         ({"quant_method": "gptq", "bits": 4, "dynamic": {rf"-:model\.layers\.{i}\..*": {} for i in range(4)}}, 4),
         ({"quant_method": "gptq", "bits": 4, "sym": True, "dynamic": {r"-:.*layers\.\d+\.mlp.*": {}}}, 32),
-        ({"quant_method": "awq", "bits": 4, "zero_point": False,
-          "modules_to_not_convert": [f"model.layers.{i}.mlp" for i in range(4)]}, 4),
-        ({"quant_method": "auto-round", "bits": 4, "group_size": 128, "sym": True,
-          "extra_config": {f"model.layers.{i}.mlp.{p}_proj": {"bits": 16} for i in range(4)
-                           for p in ("up", "gate", "down")}}, 4),
-        ({"quant_method": "quark", "exclude": [f"model.layers.{i}.mlp.*" for i in range(4)] + ["lm_head"],
-          "global_quant_config": {"weight": {"dtype": "int4", "group_size": 128}}}, 4),
-        ({"quant_method": "compressed-tensors",
-          "ignore": ["lm_head", *(f"re:.*layers\\.{i}\\.mlp.*" for i in range(4))],
-          "config_groups": {"group_0": {"targets": ["Linear"], "weights": {"num_bits": 4, "group_size": 128}}}}, 4),
+        ({"quant_method": "awq", "bits": 4, "zero_point": False, "modules_to_not_convert": [f"model.layers.{i}.mlp" for i in range(4)]}, 4),
+        (
+            {
+                "quant_method": "auto-round",
+                "bits": 4,
+                "group_size": 128,
+                "sym": True,
+                "extra_config": {f"model.layers.{i}.mlp.{p}_proj": {"bits": 16} for i in range(4) for p in ("up", "gate", "down")},
+            },
+            4,
+        ),
+        (
+            {
+                "quant_method": "quark",
+                "exclude": [f"model.layers.{i}.mlp.*" for i in range(4)] + ["lm_head"],
+                "global_quant_config": {"weight": {"dtype": "int4", "group_size": 128}},
+            },
+            4,
+        ),
+        (
+            {
+                "quant_method": "compressed-tensors",
+                "ignore": ["lm_head", *(f"re:.*layers\\.{i}\\.mlp.*" for i in range(4))],
+                "config_groups": {"group_0": {"targets": ["Linear"], "weights": {"num_bits": 4, "group_size": 128}}},
+            },
+            4,
+        ),
     ],
-)  # fmt: skip
+)
 def test_layers_left_out_are_in_16_bits(section: dict[str, Any], eighth: int) -> None:
     model = quantised(section)
     share = eighth / 32
@@ -144,16 +177,32 @@ def test_groups_of_compressed_tensors_and_layers_of_quark() -> None:
     [
         ({"quant_method": "gptq", "bits": 4, "secret_bits": {"mlp": 8}}, "'secret_bits'"),
         ({"quant_method": "fp8", "layer_overrides": [1]}, "'layer_overrides'"),
-        ({"quant_method": "quark", "global_quant_config": {"weight": {"dtype": "fp4"}},
-          "layer_type_quant_config": {"Conv1d": {"weight": {"dtype": "int8"}}}}, "'layer_type_quant_config'"),
-        ({"quant_method": "compressed-tensors", "config_groups": {"g": {"targets": ["Linear"], "exceptions": ["mlp"],
-          "weights": {"num_bits": 4}}}}, "'exceptions'"),
-        ({"quant_method": "compressed-tensors", "config_groups": {"g": {"targets": ["Linear"],
-          "weights": {"num_bits": 4, "outliers": 3}}}}, "'outliers'"),
+        (
+            {
+                "quant_method": "quark",
+                "global_quant_config": {"weight": {"dtype": "fp4"}},
+                "layer_type_quant_config": {"Conv1d": {"weight": {"dtype": "int8"}}},
+            },
+            "'layer_type_quant_config'",
+        ),
+        (
+            {
+                "quant_method": "compressed-tensors",
+                "config_groups": {"g": {"targets": ["Linear"], "exceptions": ["mlp"], "weights": {"num_bits": 4}}},
+            },
+            "'exceptions'",
+        ),
+        (
+            {
+                "quant_method": "compressed-tensors",
+                "config_groups": {"g": {"targets": ["Linear"], "weights": {"num_bits": 4, "outliers": 3}}},
+            },
+            "'outliers'",
+        ),
         ({"quant_method": "gptq", "bits": 4, "dynamic": {"+:.*nothing_here.*": {"bits": 8}}}, "nothing_here"),
         ({"quant_method": "gptq", "bits": 4, "dynamic": {"+:(a+)+": {"bits": 8}}}, "(a+)+"),
     ],
-)  # fmt: skip
+)
 def test_what_is_not_understood_is_said(section: dict[str, Any], says: str) -> None:
     (note,) = quantised(section).notes
     assert says in note

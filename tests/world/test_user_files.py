@@ -45,9 +45,7 @@ HOW = ("pipe", "folder", "device", "nowhere", "pipe behind a link", "empty", "NU
 
 @pytest.mark.parametrize("how", HOW)
 @pytest.mark.parametrize("place", ["models/bad.toml", "models/bad.json", "machines/bad.toml", "machines/h100.toml"])
-def test_a_broken_file_is_left_out_with_a_warning(
-    home: Path, place: str, how: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_broken_file_is_left_out_with_a_warning(home: Path, place: str, how: str, capsys: pytest.CaptureFixture[str]) -> None:
     (home / "models" / "good.toml").write_text(GOOD)
     (home / "machines" / "box.toml").write_text(BOX)
     spoil(home / place, how)
@@ -129,11 +127,19 @@ def test_a_byte_order_mark_and_other_line_ends_are_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "a" + ".a" * 200_000 + " = 1", '"a"' + '."a"' * 100_000 + " = 1", "[" + "a." * 100_000 + "a]",
-        "a = " + "[" * 200_000, "a = " + "{a=" * 50_000, "a = " + "9" * 5000, "a = " + "9" * 400,
-        "a = " + "[" * 40 + "]" * 40, "a" * 900_000, "a = 1\na = 2", "[a]\nb = 1\n[a]\nc = 1",
+        "a" + ".a" * 200_000 + " = 1",
+        '"a"' + '."a"' * 100_000 + " = 1",
+        "[" + "a." * 100_000 + "a]",
+        "a = " + "[" * 200_000,
+        "a = " + "{a=" * 50_000,
+        "a = " + "9" * 5000,
+        "a = " + "9" * 400,
+        "a = " + "[" * 40 + "]" * 40,
+        "a" * 900_000,
+        "a = 1\na = 2",
+        "[a]\nb = 1\n[a]\nc = 1",
     ],
-)  # fmt: skip
+)
 def test_toml_that_is_none_is_one_sentence(text: str) -> None:
     with pytest.raises(BadInput) as caught:
         parse_toml(text, "x.toml")
@@ -141,8 +147,7 @@ def test_toml_that_is_none_is_one_sentence(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text",
-    ["[" * 200_000, '{"a":' * 200_000, "[" * 40 + "]" * 40, "9" * 5000, "9" * 400, '{"a": 1, "b": {"a": 2, "a": 3}}'],
+    "text", ["[" * 200_000, '{"a":' * 200_000, "[" * 40 + "]" * 40, "9" * 5000, "9" * 400, '{"a": 1, "b": {"a": 2, "a": 3}}']
 )
 def test_json_that_is_none_is_one_sentence(text: str) -> None:
     with pytest.raises(BadInput) as caught:

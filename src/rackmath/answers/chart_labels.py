@@ -7,16 +7,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from .scale import (
-    HEIGHT,
-    LINE,
-    WIDTH,
-    Ink,
-    Scale,
-    beside,
-    rule_rows,
-    text_width,
-)
+from .scale import HEIGHT, LINE, WIDTH, Ink, Scale, beside, rule_rows, text_width
 
 Spec = dict[str, Any]
 
@@ -36,12 +27,7 @@ def rule_places(rules: Sequence[Mark], across: Scale) -> list[tuple[int, bool]]:
 
 
 def labelled_marks(
-    shown: list[Mark],
-    rules: list[Mark],
-    places: list[tuple[int, bool]],
-    across: Scale,
-    up: Scale,
-    rows: dict[str, list[Spec]],
+    shown: list[Mark], rules: list[Mark], places: list[tuple[int, bool]], across: Scale, up: Scale, rows: dict[str, list[Spec]]
 ) -> list[Spec]:
     """The rows of the marks with the place of each label, chosen so that it covers neither lines nor labels."""
     ink = Ink(_sampled(rows, across, up))

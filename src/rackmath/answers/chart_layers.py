@@ -5,12 +5,7 @@ from __future__ import annotations
 from itertools import cycle
 from typing import Any
 
-from .scale import (
-    HEIGHT,
-    WIDTH,
-    Axis,
-    text_width,
-)
+from .scale import HEIGHT, WIDTH, Axis, text_width
 
 Spec = dict[str, Any]
 

@@ -20,20 +20,7 @@ from ..errors import BadInput, did_you_mean
 from ..units import show
 from .chart_labels import Mark, labelled_marks, rule_places
 from .chart_layers import layers_of
-from .scale import (
-    HEIGHT,
-    LINE,
-    PREFIXED,
-    WIDTH,
-    Axis,
-    Scale,
-    number,
-    scale_of,
-    tick_labels,
-    ticks,
-    trim,
-    usable,
-)
+from .scale import HEIGHT, LINE, PREFIXED, WIDTH, Axis, Scale, number, scale_of, tick_labels, ticks, trim, usable
 from .theme import config
 
 __all__ = ["Axis", "Mark", "Series", "curve", "dress", "number", "scatter", "sketch"]
@@ -130,9 +117,7 @@ def _exact(value: float, axis: Axis) -> str:
     return f"{trim(show(value))} {axis.unit}".strip()
 
 
-def sketch(
-    series: Sequence[Series], *, title: str, x: Axis, y: Axis, marks: Sequence[Mark] = (), auto: str = "line"
-) -> Spec:
+def sketch(series: Sequence[Series], *, title: str, x: Axis, y: Axis, marks: Sequence[Mark] = (), auto: str = "line") -> Spec:
     """A chart as a terminal needs it: points, limits, ticks and marks. `dress` makes the picture of it.
 
     >>> bare = sketch([Series("a", [1, 2], [3, 4])], title="t", x=Axis("x"), y=Axis("y"))

@@ -127,8 +127,7 @@ class Lanes:
         return {"domain": [0, self.span * scale], "nice": False}
 
     def _where(self) -> Spec:
-        return {"field": "lane", "type": "nominal", "sort": list(self.lanes), "title": None,
-                "scale": {"paddingInner": 0.25}}  # fmt: skip
+        return {"field": "lane", "type": "nominal", "sort": list(self.lanes), "title": None, "scale": {"paddingInner": 0.25}}
 
     def _texts(self, written: list[tuple[str, float, str]], scale: float) -> Spec:
         at = {"x": {"field": "at", "type": "quantitative", "scale": self._time(scale)}, "y": self._where()}
@@ -145,12 +144,7 @@ class Lanes:
         for lane, bars in self.lanes.items():
             runs: list[tuple[str, float, float]] = []
             for bar in bars:
-                if (
-                    bar.label
-                    and runs
-                    and runs[-1][0] == bar.label
-                    and abs(runs[-1][2] - bar.start) < 1e-9 * self.span
-                ):
+                if bar.label and runs and runs[-1][0] == bar.label and abs(runs[-1][2] - bar.start) < 1e-9 * self.span:
                     runs[-1] = (bar.label, runs[-1][1], bar.end)
                 elif bar.label:
                     runs.append((bar.label, bar.start, bar.end))

@@ -51,36 +51,43 @@ class Map:
 
     def record(self) -> dict[str, Any]:
         """The axes, and whose name holds where."""
-        return {"x": [self.x.low, self.x.high], "y": [self.y.low, self.y.high], "names": list(self.names),
-                "cells": [list(row) for row in self.cells]}  # fmt: skip
+        return {
+            "x": [self.x.low, self.x.high],
+            "y": [self.y.low, self.y.high],
+            "names": list(self.names),
+            "cells": [list(row) for row in self.cells],
+        }
 
     @property
     def spec(self) -> Spec:
         """One area for each region, with its name inside."""
         frame = sketch([], title=self.title, x=self.x, y=self.y)
-        colour = {"field": "series", "type": "nominal", "sort": None, "scale": {"domain": list(self.names)},
-                  "legend": None}  # fmt: skip
+        colour = {"field": "series", "type": "nominal", "sort": None, "scale": {"domain": list(self.names)}, "legend": None}
         layers: list[Spec] = [
             {
                 "name": "regions",
                 "mark": {"type": "area", "orient": "horizontal", "opacity": 0.75, "clip": True, "line": False},
-                "encoding": {"x2": {"field": "x2"}, "color": colour, "detail": {"field": "run"},
-                             "tooltip": {"field": "series", "type": "nominal", "title": "here"}},
+                "encoding": {
+                    "x2": {"field": "x2"},
+                    "color": colour,
+                    "detail": {"field": "run"},
+                    "tooltip": {"field": "series", "type": "nominal", "title": "here"},
+                },
             },
             *(self._label(i, row, column) for i, row, column in centres(self.cells)),
-        ]  # fmt: skip
+        ]
         names = ", ".join(self.names[i] for i in self.present)
-        return dress(frame | {
-            "description": f"{self.title}: {self.y.heading} against {self.x.heading}; regions: {names}",
-            "datasets": {"points": list(self._points()), "marks": []},
-            "layer": layers,
-        })  # fmt: skip
+        return dress(
+            frame
+            | {
+                "description": f"{self.title}: {self.y.heading} against {self.x.heading}; regions: {names}",
+                "datasets": {"points": list(self._points()), "marks": []},
+                "layer": layers,
+            }
+        )
 
     def _place(self, row: float, column: float) -> tuple[float, float]:
-        return (
-            self.across.value(column / len(self.cells[0])),
-            self.up.value(row / max(1, len(self.cells) - 1)),
-        )
+        return (self.across.value(column / len(self.cells[0])), self.up.value(row / max(1, len(self.cells) - 1)))
 
     def _points(self) -> Iterator[Spec]:
         """A row for each region at each y; a region that comes again further up is an area of its own."""

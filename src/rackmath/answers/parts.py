@@ -79,8 +79,7 @@ class Figures:
     def columns(self) -> tuple[bool, bool, bool, bool]:
         """Whether any figure has an interval, a bound, an objective and a note."""
         f = self.figures
-        return (any(x.low is not None for x in f), any(x.bound is not None for x in f),
-                any(x.objective for x in f), any(x.note for x in f))  # fmt: skip
+        return (any(x.low is not None for x in f), any(x.bound is not None for x in f), any(x.objective for x in f), any(x.note for x in f))
 
     def record(self) -> Record:
         """Each value under its key; ends of the interval and the bound beside it."""

@@ -15,9 +15,21 @@ LINE = 1.35 * FONT  # height of a line of text at that size
 PREFIXED = ("s", "B", "B/s", "bytes", "FLOP", "FLOP/s", "W", "Wh", "J")  # units written with each number
 
 
-TIMES = ((0.001, "1 ms"), (0.01, "10 ms"), (0.1, "0.1 s"), (1.0, "1 s"), (10.0, "10 s"), (60.0, "1 min"),
-         (300.0, "5 min"), (3600.0, "1 h"), (21600.0, "6 h"), (86400.0, "1 d"), (604800.0, "1 wk"),
-         (30 * 86400.0, "30 d"), (365.25 * 86400.0, "1 y"))  # fmt: skip
+TIMES = (
+    (0.001, "1 ms"),
+    (0.01, "10 ms"),
+    (0.1, "0.1 s"),
+    (1.0, "1 s"),
+    (10.0, "10 s"),
+    (60.0, "1 min"),
+    (300.0, "5 min"),
+    (3600.0, "1 h"),
+    (21600.0, "6 h"),
+    (86400.0, "1 d"),
+    (604800.0, "1 wk"),
+    (30 * 86400.0, "30 d"),
+    (365.25 * 86400.0, "1 y"),
+)
 """Ticks of a time axis that spans from moments to months."""
 
 
@@ -104,11 +116,7 @@ class Scale:
         return self.low + (self.high - self.low) * place
 
     def holds(self, value: float) -> bool:
-        return (
-            self.low * (1 - 1e-9) <= value <= self.high * (1 + 1e-9)
-            if self.log
-            else -1e-9 <= self.place(value) <= 1 + 1e-9
-        )
+        return self.low * (1 - 1e-9) <= value <= self.high * (1 + 1e-9) if self.log else -1e-9 <= self.place(value) <= 1 + 1e-9
 
 
 def scale_of(axis: Axis, values: list[float], pad: float) -> Scale:
@@ -130,10 +138,7 @@ def scale_of(axis: Axis, values: list[float], pad: float) -> Scale:
             low = 0.0
         if low >= high:
             room = abs(low) / 2 or 1.0
-            low, high = (
-                (low if axis.low is not None else high - room),
-                (high if axis.high is not None else low + room),
-            )
+            low, high = ((low if axis.low is not None else high - room), (high if axis.high is not None else low + room))
         ends = Scale(low, high, False)
     start = 0.0 if axis.low is not None or (not axis.log and low == 0.0) else -pad
     return Scale(ends.value(start), ends.value(1.0 if axis.high is not None else 1.0 + pad), axis.log)

@@ -37,14 +37,7 @@ def config(theme: str) -> Spec:
         "font": "Inter, system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif",
         "padding": 16,
         "view": {"stroke": None},
-        "title": {
-            "anchor": "start",
-            "frame": "group",
-            "fontSize": 16,
-            "fontWeight": 600,
-            "offset": 12,
-            "color": of["ink"],
-        },
+        "title": {"anchor": "start", "frame": "group", "fontSize": 16, "fontWeight": 600, "offset": 12, "color": of["ink"]},
         "axis": {
             "labelColor": of["soft"],
             "labelFontSize": 11.5,

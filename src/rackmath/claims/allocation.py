@@ -15,9 +15,8 @@ LAWS = ("besiroglu", "hoffmann")
 
 def _problem(x: Values, name: str = LAWS[0]) -> Problem:
     return Problem(
-        law=law(name), rate=x["rate"], months=x["months"], active=x["active"], rl_flops=x["rl_flops"],
-        efficiency=x["efficiency"],
-    )  # fmt: skip
+        law=law(name), rate=x["rate"], months=x["months"], active=x["active"], rl_flops=x["rl_flops"], efficiency=x["efficiency"]
+    )
 
 
 def _over_trained(claim: Claim, x: Values) -> Outcome:
@@ -33,8 +32,7 @@ def _over_trained(claim: Claim, x: Values) -> Outcome:
     return by_conditions(
         ours,
         {
-            f"{x['said_tokens'] / 1e12:.0f} T tokens over {RULE_OF_THUMB:.0f} per parameter are {said:.0f}x":
-            near(claim, said),
+            f"{x['said_tokens'] / 1e12:.0f} T tokens over {RULE_OF_THUMB:.0f} per parameter are {said:.0f}x": near(claim, said),
             f"the traffic were not rounded down first (it gives {traffic:.0f}x)": near(claim, traffic),
             f"a share of {share:.0%} asked for it (it is the optimum at {ours:.0f}x what the law finds best, or"
             f" {by_law[LAWS[1]]:.0f}x by the older law)": any(near(claim, v) for v in by_law.values()),
@@ -42,9 +40,8 @@ def _over_trained(claim: Claim, x: Values) -> Outcome:
         Part(name="by the traffic, not rounded", value=traffic, unit="x"),
         Part(name="by the rumoured tokens", value=rumour, unit="x"),
         *(part for name, t in found.items() for part in _ranged(f"by a share of {share:.0%}, {name}", t, share)),
-        *(Part(name=f"share that asks for {claim.lecture:.0f}x, {name}", value=v, unit="share")
-          for name, v in needed.items()),
-    )  # fmt: skip
+        *(Part(name=f"share that asks for {claim.lecture:.0f}x, {name}", value=v, unit="share") for name, v in needed.items()),
+    )
 
 
 def _ranged(name: str, of: Tension, share: float) -> tuple[Part, ...]:
@@ -59,9 +56,11 @@ def _ranged(name: str, of: Tension, share: float) -> tuple[Part, ...]:
 def _served(claim: Claim, x: Values) -> Outcome:
     ours = float(_problem({**x, "active": 1e9, "rl_flops": 3.0, "efficiency": 1.0}).served)
     return by_distance(
-        claim, ours, f"{x['rate'] / 1e6:.0f} M tokens a second for {x['months'] * 30:.0f} days are"
+        claim,
+        ours,
+        f"{x['rate'] / 1e6:.0f} M tokens a second for {x['months'] * 30:.0f} days are"
         f" {ours / 1e12:.0f} T; the rounding takes away {1 - (claim.lecture or 0) / ours:.0%}",
-    )  # fmt: skip
+    )
 
 
 def _rl(claim: Claim, x: Values) -> Outcome:
@@ -83,7 +82,7 @@ def _rl(claim: Claim, x: Values) -> Outcome:
         Part(name="an RL token over one of pre-training, least", value=least, unit="x"),
         Part(name="the same, most", value=most, unit="x"),
         Part(name="inefficiency of decode-heavy work", value=slow, unit="x"),
-    )  # fmt: skip
+    )
 
 
 def _equal_tokens(claim: Claim, x: Values) -> Outcome:
@@ -91,10 +90,12 @@ def _equal_tokens(claim: Claim, x: Values) -> Outcome:
     rl, served = float(split.tokens / split.rl_tokens), float(split.tokens / split.served)
     ours = max(rl, served)
     return by_distance(
-        claim, ours, f"at equal cost D_pre = {rl:.3g} D_RL = {served:.3g} D_inf, whatever the model's size",
+        claim,
+        ours,
+        f"at equal cost D_pre = {rl:.3g} D_RL = {served:.3g} D_inf, whatever the model's size",
         Part(name="pre-training over RL tokens", value=rl, unit="x"),
         Part(name="pre-training over tokens served", value=served, unit="x"),
-    )  # fmt: skip
+    )
 
 
 ALLOCATION: Mapping[str, Compute] = {"25": _over_trained, "26": _served, "27": _rl, "28": _equal_tokens}

@@ -36,14 +36,14 @@ def _fast_mode(claim: Claim, x: Values) -> Outcome:
         {
             f"a {fit.batch_ratio:.3g} times smaller batch gives the speed (cache reads took {share:.2g} times the"
             " weights')": fit.memory_bound.feasible,
-            "input were not dearer too (prefill is bound by compute: a smaller batch cannot explain its price)":
-            x["input_price_ratio"] <= 1.05,
+            "input were not dearer too (prefill is bound by compute: a smaller batch cannot explain its price)": x["input_price_ratio"]
+            <= 1.05,
         },
         Part(name="batch ratio", value=fit.batch_ratio, unit="x"),
         Part(name="cache over weight reads before", value=share, unit="x"),
         Part(name="largest possible speed-up", value=fit.memory_bound.largest_speed, unit="x"),
         _margin(x["input_price"], x["cost"]),
-    )  # fmt: skip
+    )
 
 
 def _multiplies(claim: Claim, x: Values) -> Outcome:
@@ -64,12 +64,7 @@ def _r(name: str, peak: str, weight_bytes: float) -> float:
 def _balance(claim: Claim, x: Values) -> Outcome:
     ours = float(balance_batch(x["r"], x["total"], x["active"]))
     sparsity = x["total"] / x["active"]
-    return _by_distance(
-        claim,
-        ours,
-        f"total over active parameters is {sparsity:.3g}",
-        Part(name="sparsity", value=sparsity, unit="x"),
-    )
+    return _by_distance(claim, ours, f"total over active parameters is {sparsity:.3g}", Part(name="sparsity", value=sparsity, unit="x"))
 
 
 def _tokens(claim: Claim, x: Values) -> Outcome:
@@ -90,9 +85,11 @@ def _above_balance(claim: Claim, x: Values) -> Outcome:
     ours = flying / x["balance"]
     verdict: Verdict = "holds" if 2 <= ours <= 3 else "does not hold"
     return Outcome(
-        ours=ours, verdict=verdict, because=f"DeepSeek had {flying:,.0f} sequences in flight",
+        ours=ours,
+        verdict=verdict,
+        because=f"DeepSeek had {flying:,.0f} sequences in flight",
         parts=(Part(name="in flight", value=flying, unit="sequences"),),
-    )  # fmt: skip
+    )
 
 
 def _larger_of_two(claim: Claim, x: Values) -> Outcome:
@@ -185,12 +182,11 @@ def _output_price(claim: Claim, x: Values) -> Outcome:
         {
             f"output costs more than input ({ours:.3g}x, a decode utilisation of {mfu:.0%})": ours > 1.05,
             f"cache reads alone explained it at {x['context']:,.0f} tokens (they take {alone:.2g}x the compute if"
-            f" they balance at {x['balance_context']:,.0f}; the rest is weights, margin or other machines)":
-            alone >= ours,
+            f" they balance at {x['balance_context']:,.0f}; the rest is weights, margin or other machines)": alone >= ours,
         },
         Part(name="decode MFU implied", value=mfu, unit="share"),
         _margin(x["input_price"], x["cost"]),
-    )  # fmt: skip
+    )
 
 
 def _tiers(claim: Claim, x: Values) -> Outcome:
@@ -204,14 +200,12 @@ def _tiers(claim: Claim, x: Values) -> Outcome:
     return _by_conditions(
         disk,
         {
-            f"flash drains in about {x['flash_claimed']:.0f} s (this one in {flash:,.0f} s)":
-            agrees(flash, x["flash_claimed"]),
-            f"a disk drains in about {x['disk_claimed'] / 3600:.2g} h (this one in {disk / 3600:.1f} h)":
-            agrees(disk, x["disk_claimed"]),
+            f"flash drains in about {x['flash_claimed']:.0f} s (this one in {flash:,.0f} s)": agrees(flash, x["flash_claimed"]),
+            f"a disk drains in about {x['disk_claimed'] / 3600:.2g} h (this one in {disk / 3600:.1f} h)": agrees(disk, x["disk_claimed"]),
         },
         Part(name="flash drain", value=flash, unit="s"),
         Part(name="disk drain", value=disk, unit="s"),
-    )  # fmt: skip
+    )
 
 
 def _bytes_per_token(claim: Claim, x: Values) -> Outcome:

@@ -24,18 +24,16 @@ def _routed(claim: Claim, x: Values) -> Outcome:
     return by_conditions(
         ours,
         {
-            f"the best router is worth about {claim.lecture:.3g}x the active parameters (S-BASE {ours:.3g})":
-            near(claim, ours),
+            f"the best router is worth about {claim.lecture:.3g}x the active parameters (S-BASE {ours:.3g})": near(claim, ours),
             f"the other routers were too (they are worth {others})": all(near(claim, v) for v in worth.values()),
             f"the total were {x['claimed_total']:.0f}x (experts replace the MLP of one layer in {x['every']:.0f}, so"
-            f" it is {total:.3g}x, {total * x['params'] / 1e9:.2g}B)":
-            abs(total / x["claimed_total"] - 1) <= claim.tolerance,
+            f" it is {total:.3g}x, {total * x['params'] / 1e9:.2g}B)": abs(total / x["claimed_total"] - 1) <= claim.tolerance,
         },
         Part(name="total over active parameters", value=total, unit="x"),
         Part(name="the figure's dense model", value=x["dense"] / x["params"], unit="x"),
         *(Part(name=f"worth with {router}", value=value, unit="x") for router, value in worth.items()),
         *_far(x["large"], x["experts"]),
-    )  # fmt: skip
+    )
 
 
 def _worth(name: str, params: float, experts: float) -> float:
@@ -55,8 +53,7 @@ def _far(params: float, experts: float) -> tuple[Part, ...]:
         found.append(Part(name=at, value=value, unit="x"))
         if wide is not None:
             ends = np.quantile(effective_params(wide, params, experts, tokens) / params, [0.05, 0.95])
-            found += [Part(name=f"{at}, {share} %", value=float(end), unit="x")
-                      for share, end in zip((5, 95), ends, strict=True)]  # fmt: skip
+            found += [Part(name=f"{at}, {share} %", value=float(end), unit="x") for share, end in zip((5, 95), ends, strict=True)]
     return tuple(found)
 
 

@@ -33,15 +33,15 @@ def _reversible(claim: Claim, x: Values) -> Outcome:
             f"stored activations do not grow ({ours:.2f}x at {x['depth_growth']:.0f}x the depth,"
             f" {x['stored_growth']:.1f}x without inverting)": near(claim, ours) and x["stored_growth"] > 2,
             f"a step takes about 4/3 as long ({step:.2f}x)": abs(step / STEP - 1) <= 0.15,
-            f"training ends alike (losses {x['twin_difference']:.1g} apart, seeds ±{x['twin_noise']:.2g})":
-            x["twin_difference"] <= x["twin_noise"],
+            f"training ends alike (losses {x['twin_difference']:.1g} apart, seeds ±{x['twin_noise']:.2g})": x["twin_difference"]
+            <= x["twin_noise"],
             f"48 layers invert exactly in integers and nearly in floats ({x['error_fp32']:.0e} off in FP32,"
             f" {x['error_fp16']:.0e} in FP16)": x["error_fixed"] == 0 and x["error_fp32"] < 1e-3,
         },
         Part(name="time of a step over an ordinary one", value=step, unit="x"),
         Part(name="growth of stored activations without inverting", value=x["stored_growth"], unit="x"),
         Part(name="error of the rebuilt input, 48 layers, FP16", value=x["error_fp16"]),
-    )  # fmt: skip
+    )
 
 
 def _differential(claim: Claim, x: Values) -> Outcome:
@@ -49,8 +49,8 @@ def _differential(claim: Claim, x: Values) -> Outcome:
     return by_conditions(
         one / own,
         {
-            f"one difference found the cipher's way changes answers as random ones do not ({one:.0%} against"
-            f" {chance:.0%})": one >= 3 * chance,
+            f"one difference found the cipher's way changes answers as random ones do not ({one:.0%} against {chance:.0%})": one
+            >= 3 * chance,
             f"it does at least half of what each image's own gradient does ({own:.0%})": one >= own / 2,
             f"it carries over to images it was not chosen on ({x['differential_chosen']:.0%} there,"
             f" {x['differential_unseen']:.0%} on others)": x["differential_unseen"] >= x["differential_chosen"] / 2,
@@ -58,7 +58,7 @@ def _differential(claim: Claim, x: Values) -> Outcome:
         Part(name="answers changed by one difference for all", value=one, unit="share"),
         Part(name="answers changed by each image's own gradient sign", value=own, unit="share"),
         Part(name="answers changed by random signs", value=chance, unit="share"),
-    )  # fmt: skip
+    )
 
 
 NETWORKS: Mapping[str, Compute] = {"29": _mixing, "30": _reversible, "32": _differential}

@@ -31,7 +31,7 @@ def _cache_leads(claim: Claim, x: Values) -> Outcome:
         Part(name=f"weights per device at {at:g} stages", value=float(held), unit="bytes"),
         Part(name="cache per device", value=float(kept), unit="bytes"),
         Part(name="bytes per token that would do", value=needed, unit="bytes"),
-    )  # fmt: skip
+    )
 
 
 def _weights_not_cache(claim: Claim, x: Values) -> Outcome:
@@ -44,8 +44,7 @@ def _weights_not_cache(claim: Claim, x: Values) -> Outcome:
         claim,
         ours,
         f"with {stages:g} stages and {growth:g}x the users a device holds {saved:.3g}x the weights and {ours:.3g}x"
-        " the cache"
-        + ("" if growth == stages else "; only users that grow with the stages keep the cache as it was"),
+        " the cache" + ("" if growth == stages else "; only users that grow with the stages keep the cache as it was"),
         Part(name="weights with stages over without", value=saved, unit="x"),
         Part(name="cache if users stay as they are", value=1 / stages, unit="x"),
     )
@@ -81,15 +80,13 @@ def _bubble(claim: Claim, x: Values) -> Outcome:
     return by_conditions(
         plain,
         {
-            f"forward passes that all end before the first backward pass leave {plain:.0%} of a step idle":
-            plain > x["noticed"],
-            f"weight gradients fill it ({filled:.0%} is left where the memory of twice the micro-batches is there)":
-            filled < x["noticed"],
+            f"forward passes that all end before the first backward pass leave {plain:.0%} of a step idle": plain > x["noticed"],
+            f"weight gradients fill it ({filled:.0%} is left where the memory of twice the micro-batches is there)": filled < x["noticed"],
         },
         Part(name="idle under 1F1B, which only saves memory", value=_idle("1f1b", x), unit="share"),
         Part(name="idle under ZB-1p, at the memory of 1F1B", value=_idle("zb-1p", x), unit="share"),
         Part(name="idle under ZB-2p", value=filled, unit="share"),
-    )  # fmt: skip
+    )
 
 
 def _not_wise(claim: Claim, x: Values) -> Outcome:
@@ -101,13 +98,10 @@ def _not_wise(claim: Claim, x: Values) -> Outcome:
         {
             f"the weights fit one rack without stages ({share:.0%} of its memory)": share < 1,
             f"stages leave the cache of a device as it is ({held[1] / held[0]:.3g}x)": held[1] >= held[0] * 0.99,
-            f"training idles even where weight gradients fill the bubble at no more memory ({idle:.0%})":
-            idle > x["noticed"],
+            f"training idles even where weight gradients fill the bubble at no more memory ({idle:.0%})": idle > x["noticed"],
         },
         Part(name="racks of weights", value=share, unit="racks"),
-    )  # fmt: skip
+    )
 
 
-PIPELINES: Mapping[str, Compute] = {
-    "9": _cache_leads, "14": _weights_not_cache, "15": _latency, "T3": _bubble, "T4": _not_wise,
-}  # fmt: skip
+PIPELINES: Mapping[str, Compute] = {"9": _cache_leads, "14": _weights_not_cache, "15": _latency, "T3": _bubble, "T4": _not_wise}

@@ -18,15 +18,15 @@ def _exchange_in_rack(claim: Claim, x: Values) -> Outcome:
     return by_conditions(
         domains,
         {
-            f"{experts:.0f} experts divide evenly over {used:.0f} devices of a rack ({each:.3g} each)":
-            each == int(each) and used <= x["rack"],
+            f"{experts:.0f} experts divide evenly over {used:.0f} devices of a rack ({each:.3g} each)": each == int(each)
+            and used <= x["rack"],
             f"no service ran its experts beyond one domain (DeepSeek's {x['served_on']:.0f} devices lie in"
             f" {domains} domains of {x['served_domain']:.0f}, so it is a preference, not a limit)": domains <= 1,
         },
         Part(name="experts per device", value=each),
         Part(name="distinct devices of a token", value=float(distinct_groups(used, experts, x["top_k"]))),
         Part(name="all-to-all over two racks, at least", value=float(crossing_factor(2, x["link_ratio"])), unit="x"),
-    )  # fmt: skip
+    )
 
 
 def _link_ratio(claim: Claim, x: Values) -> Outcome:
@@ -34,10 +34,7 @@ def _link_ratio(claim: Claim, x: Values) -> Outcome:
     found = {name: x[f"{name}_up"] / x[f"{name}_out"] for name in ("H100", "GB200", "Rubin")}
     return by_conditions(
         sorted(found.values())[1],
-        {
-            f"{name} had about {claim.lecture:.0f} (it has {ratio:.3g})": near(claim, ratio)
-            for name, ratio in found.items()
-        },
+        {f"{name} had about {claim.lecture:.0f} (it has {ratio:.3g})": near(claim, ratio) for name, ratio in found.items()},
         *(Part(name=name, value=ratio, unit="x") for name, ratio in found.items()),
     )
 
@@ -48,14 +45,14 @@ def _domain_sizes(claim: Claim, x: Values) -> Outcome:
     return by_conditions(
         packages,
         {
-            f"Hopper joins 8 packages and Blackwell 72 (they join {x['hopper']:.0f} and {x['blackwell']:.0f})":
-            x["hopper"] == 8 and x["blackwell"] == 72,
+            f"Hopper joins 8 packages and Blackwell 72 (they join {x['hopper']:.0f} and {x['blackwell']:.0f})": x["hopper"] == 8
+            and x["blackwell"] == 72,
             f"the third joined over 500 packages ({x['last_dies']:.0f} dies are {packages:.0f} packages of Rubin"
             f" Ultra, {grown:.2g}x Blackwell's; Rubin itself joins {x['rubin']:.0f})": near(claim, packages),
         },
         Part(name="packages over Blackwell's", value=grown, unit="x"),
         Part(name="packages that Rubin joins", value=x["rubin"]),
-    )  # fmt: skip
+    )
 
 
 def _boundary(claim: Claim, x: Values) -> Outcome:
@@ -69,19 +66,13 @@ def _boundary(claim: Claim, x: Values) -> Outcome:
     return by_conditions(
         ours,
         {
-            f"{x['top_k']:.0f} experts x {x['layers']:.0f} layers x 2 = {board:.0f} exceed {x['threshold']:.0f}":
-            board > x["threshold"],
+            f"{x['top_k']:.0f} experts x {x['layers']:.0f} layers x 2 = {board:.0f} exceed {x['threshold']:.0f}": board > x["threshold"],
             f"the exchanges took longer than the hop (they take {ours:.2g}x with {distinct:.3g} distinct devices, the"
             f" bytes sent and links {links:.3g} apart; {needed:.0f} layers a stage would do)": ours >= 1,
         },
         Part(name=f"at links {x['threshold']:.0f} apart, every expert elsewhere", value=at_eight, unit="x"),
         Part(name="fewest layers in a stage", value=needed),
-    )  # fmt: skip
+    )
 
 
-RACKS: Mapping[str, Compute] = {
-    "10": _exchange_in_rack,
-    "11": _link_ratio,
-    "12": _domain_sizes,
-    "16": _boundary,
-}
+RACKS: Mapping[str, Compute] = {"10": _exchange_in_rack, "11": _link_ratio, "12": _domain_sizes, "16": _boundary}

@@ -29,9 +29,7 @@ def evaluate(claim: Claim, sets: Mapping[str, str | float] | None = None) -> Fin
         return Finding(claim=claim, inputs=(), outcome=_said("sourced, not computed", claim.sourced))
     compute = COMPUTED.get(claim.number)
     if compute is None:
-        return Finding(
-            claim=claim, inputs=(), outcome=_said("not yet computed", "its part of the library is not built")
-        )
+        return Finding(claim=claim, inputs=(), outcome=_said("not yet computed", "its part of the library is not built"))
     inputs = tuple(_input(name, row, changes.get(name)) for name, row in claim.inputs.items())
     values = {i.name: i.value for i in inputs}
     try:

@@ -20,17 +20,7 @@ from ..answers.ranges import Point, Range, Ranges
 from ..answers.text import cell
 from ..decisions.allocation import machine as allocation_machine
 from ..decisions.allocation import split as allocation
-from ..decisions.allocation.case import (
-    ROUNDED,
-    Allocation,
-    active_of,
-    allocation_of,
-    check_size,
-    ends_of,
-    rate,
-    shares_of,
-    with_preset,
-)  # fmt: skip
+from ..decisions.allocation.case import ROUNDED, Allocation, active_of, allocation_of, check_size, ends_of, rate, shares_of, with_preset
 from ..decisions.allocation.ranges import Ends, Swing
 from ..errors import BadInput
 from ..questions.common import NO_EXTRAPOLATE, FormerExtrapolate, PriceKind
@@ -60,43 +50,30 @@ class Allocate:
     """How much there is to split, under which law and rule, and what the parts cost."""
 
     budget: Annotated[
-        float | None,
-        Field(help="Dollars for all three: 100MUSD.", unit="$", above=0, most=1e18, metavar="DOLLARS", panel=MUCH),
+        float | None, Field(help="Dollars for all three: 100MUSD.", unit="$", above=0, most=1e18, metavar="DOLLARS", panel=MUCH)
     ] = None
-    flops: Annotated[
-        float | None, count("Or FLOP of training that the whole may take: 5e26.", above=0, most=1e33, panel=MUCH)
-    ] = None
+    flops: Annotated[float | None, count("Or FLOP of training that the whole may take: 5e26.", above=0, most=1e33, panel=MUCH)] = None
     traffic: Annotated[Any, words("Tokens served: 50M/s, 16B/min.", "TOKENS/S", panel=MUCH)] = None
     months: Annotated[
-        float | None,
-        count("Months of that traffic, 2 if not given.", above=0, most=1e6, panel=MUCH),
-        needs("traffic", "preset"),
+        float | None, count("Months of that traffic, 2 if not given.", above=0, most=1e6, panel=MUCH), needs("traffic", "preset")
     ] = None
-    active: Annotated[
-        float | None, count("Active parameters; solved if not given.", above=0, most=1e33, panel=MUCH)
-    ] = None
+    active: Annotated[float | None, count("Active parameters; solved if not given.", above=0, most=1e33, panel=MUCH)] = None
     preset: Annotated[str | None, one_of("lecture: its own case.", "lecture", panel=MUCH)] = None
     law: Annotated[str, words("The scaling law.", "NAME", complete="laws")] = "besiroglu"
     mode: Annotated[str, one_of("The rule that intervals are of.", *allocation.MODES)] = "optimum"
     extrapolate: FormerExtrapolate = False
-    shares: Annotated[
-        Any,
-        words("Pre-training, RL and inference to begin from: 50/25/25. Equal if not given.", "P/R/I", panel=COSTS),
-    ] = None
-    rl_flops: Annotated[
-        float | None,
-        count("FLOP per parameter and RL token, 2 to 6; 3 if not given.", least=1, most=20, panel=COSTS),
-    ] = None
-    efficiency: Annotated[
-        float | None, _share("Utilisation of decode-heavy work over training's; 0.3 if not given.", 0.001, 10)
-    ] = None
+    shares: Annotated[Any, words("Pre-training, RL and inference to begin from: 50/25/25. Equal if not given.", "P/R/I", panel=COSTS)] = (
+        None
+    )
+    rl_flops: Annotated[float | None, count("FLOP per parameter and RL token, 2 to 6; 3 if not given.", least=1, most=20, panel=COSTS)] = (
+        None
+    )
+    efficiency: Annotated[float | None, _share("Utilisation of decode-heavy work over training's; 0.3 if not given.", 0.001, 10)] = None
     ship: Annotated[float, _share("Probability that the model is served.", 1e-6)] = 1
     input_share: Annotated[float, _share("Input among the tokens served.", 0, 0.9999)] = 0
     cached_share: Annotated[float, _share("Cached among that input."), needs("input_share")] = 0
     input_weight: Annotated[
-        float | None,
-        _share("Cost of an input token over an output token's; 0.2 if not given.", 0, 10, "RATIO"),
-        needs("input_share"),
+        float | None, _share("Cost of an input token over an output token's; 0.2 if not given.", 0, 10, "RATIO"), needs("input_share")
     ] = None
     cached_weight: Annotated[
         float | None, _share("The same of a cached token; 0.02 if not given.", 0, 10, "RATIO"), needs("cached_share")
@@ -104,19 +81,27 @@ class Allocate:
     mfu: Annotated[float | None, _share("MFU of training; 0.4 if not given.", 0.001)] = None
     ranges: Annotated[
         dict[str, Any],
-        Field(help="Ends of an input: efficiency=0.2..0.5. Repeatable.", flag="--range", metavar="KEY=LOW..HIGH",
-              panel=COSTS, example="efficiency=0.2..0.5"),
-    ] = field(default_factory=dict)  # fmt: skip
+        Field(
+            help="Ends of an input: efficiency=0.2..0.5. Repeatable.",
+            flag="--range",
+            metavar="KEY=LOW..HIGH",
+            panel=COSTS,
+            example="efficiency=0.2..0.5",
+        ),
+    ] = field(default_factory=dict)
     on: Annotated[
         Any,
-        words("Find MFU, efficiency and weights for this machine by search. H100 hours, usual rates if not given.",
-              "MACHINE", flag="--on", complete="machines", panel=COSTS),
-    ] = None  # fmt: skip
+        words(
+            "Find MFU, efficiency and weights for this machine by search. H100 hours, usual rates if not given.",
+            "MACHINE",
+            flag="--on",
+            complete="machines",
+            panel=COSTS,
+        ),
+    ] = None
     isl: Annotated[float, tokens("Prompt tokens of a request.", most=1e8, panel=REQUESTS), needs("on")] = 8192
     osl: Annotated[float, tokens("Tokens a request makes.", most=1e8, panel=REQUESTS), needs("on")] = 1024
-    min_interactivity: Annotated[
-        float, speed("Tokens per second and user, at least.", panel=REQUESTS), needs("on")
-    ] = 20
+    min_interactivity: Annotated[float, speed("Tokens per second and user, at least.", panel=REQUESTS), needs("on")] = 20
     price: Annotated[PriceKind, needs("on")] = None
 
 
@@ -197,27 +182,41 @@ def _given(a: Allocation) -> str:
 # --- blocks ---------------------------------------------------------------------------------------------------------
 
 ROWS = (
-    ("active parameters", "params", "parameters"), ("tokens trained on", "tokens", "parameters"),
-    ("RL tokens", "rl_tokens", "parameters"), ("tokens served", "served_tokens", "parameters"),
-    ("tokens per parameter", "tokens_per_param", "number"), ("over 20 per parameter", "over_20_per_param", "x"),
-    ("over the law's own", "over_law", "x"), ("share of pre-training", "share_pre", "percent"),
-    ("share of RL", "share_rl", "percent"), ("share of inference", "share_inference", "percent"),
-    ("FLOP of training", "flops", "power"), ("cost", "dollars", "dollars"), ("loss", "loss", "number5"),
-)  # fmt: skip
+    ("active parameters", "params", "parameters"),
+    ("tokens trained on", "tokens", "parameters"),
+    ("RL tokens", "rl_tokens", "parameters"),
+    ("tokens served", "served_tokens", "parameters"),
+    ("tokens per parameter", "tokens_per_param", "number"),
+    ("over 20 per parameter", "over_20_per_param", "x"),
+    ("over the law's own", "over_law", "x"),
+    ("share of pre-training", "share_pre", "percent"),
+    ("share of RL", "share_rl", "percent"),
+    ("share of inference", "share_inference", "percent"),
+    ("FLOP of training", "flops", "power"),
+    ("cost", "dollars", "dollars"),
+    ("loss", "loss", "number5"),
+)
 """Rows of the table of rules: words, key of the record, unit."""
 
 
 def _blocks(a: Allocation) -> Iterator[Block]:
     if a.outside:
-        yield Say(f"*Extrapolated:* {a.problem.law.name} was not fitted here ({'; '.join(a.outside)}); intervals grow"
-                  " with the distance from those runs")  # fmt: skip
+        yield Say(
+            f"*Extrapolated:* {a.problem.law.name} was not fitted here ({'; '.join(a.outside)}); intervals grow"
+            " with the distance from those runs"
+        )
     yield from _rules(a)
     if math.isfinite(a.best.total):
         yield _chosen(a)
         price = float(a.problem.flop_price)
         parts = {"pre-training": a.best.pre, "RL": a.best.rl, "inference": a.best.inference}
-        yield Bar(key="", unit="dollars", parts={name: float(flops) * price for name, flops in parts.items()},
-                  title="Cost of each part", aside=f"of {cell(float(a.best.dollars), 'dollars')}")  # fmt: skip
+        yield Bar(
+            key="",
+            unit="dollars",
+            parts={name: float(flops) * price for name, flops in parts.items()},
+            title="Cost of each part",
+            aside=f"of {cell(float(a.best.dollars), 'dollars')}",
+        )
     if a.tensions:
         yield from _tension(a)
     if a.swings:
@@ -228,24 +227,31 @@ def _blocks(a: Allocation) -> Iterator[Block]:
 def _rules(a: Allocation) -> Iterator[Block]:
     records = {mode: split(s) for mode, s in a.splits.items()}
     shown: list[dict[str, Any]] = [
-        {"what": name, "unit": unit} | {mode: _known(r[key]) for mode, r in records.items()}
-        for name, key, unit in ROWS
+        {"what": name, "unit": unit} | {mode: _known(r[key]) for mode, r in records.items()} for name, key, unit in ROWS
     ]
     rows = [{"mode": mode} | r for mode, r in records.items()]
     extra = ("share_rl", "share_inference")
     flat = [{key: value for key, value in row.items() if key not in extra} for row in rows]
     columns = (Column("what", ""), *(Column(mode, mode, "row") for mode in records))
-    yield Table(key="rules", title="Four rules", aside="for the same tokens served", columns=columns, rows=rows,
-                shown=shown, flat=flat)  # fmt: skip
+    yield Table(key="rules", title="Four rules", aside="for the same tokens served", columns=columns, rows=rows, shown=shown, flat=flat)
     if a.solved:
-        yield Say("The size was not given: it is the one for which the equal split is the optimum, so all agree. Give"
-                  " --active to see them differ.", faint=True)  # fmt: skip
+        yield Say(
+            "The size was not given: it is the one for which the equal split is the optimum, so all agree. Give"
+            " --active to see them differ.",
+            faint=True,
+        )
         return
-    yield Say("optimum: the least cost at the equal split's loss; exponent: its approximation by power laws;"
-              " same-cost: the least loss for the same money", faint=True)  # fmt: skip
+    yield Say(
+        "optimum: the least cost at the equal split's loss; exponent: its approximation by power laws;"
+        " same-cost: the least loss for the same money",
+        faint=True,
+    )
     if not math.isfinite(a.splits["exponent"].total):
-        yield Say("exponent: no answer. Training does not get cheaper with size here: the equal split trains on fewer"
-                  " tokens than suit its parameters.", faint=True)  # fmt: skip
+        yield Say(
+            "exponent: no answer. Training does not get cheaper with size here: the equal split trains on fewer"
+            " tokens than suit its parameters.",
+            faint=True,
+        )
 
 
 def _known(value: Any) -> float | str:
@@ -259,14 +265,22 @@ def _chosen(a: Allocation) -> Figures:
         low, high = spans[key]
         same = not high > low * 1.001
         value = float(getattr(s, key))
-        return Figure(key=key, label=label, value=value, unit=unit, low=None if same else low,
-                      high=None if same else high)  # fmt: skip
+        return Figure(key=key, label=label, value=value, unit=unit, low=None if same else low, high=None if same else high)
 
-    rows = (("active parameters", "params", "parameters"), ("tokens trained on", "tokens", "parameters"),
-            ("tokens per parameter", "tokens_per_param", "number"), ("over 20 per parameter", "over_rule", "x"),
-            ("share of pre-training", "share", "percent"), ("cost", "dollars", "dollars"))  # fmt: skip
-    return Figures(key="", figures=tuple(figure(*row) for row in rows), title=f"Mode {a.mode}",
-                   aside="the rule that intervals and sensitivities are of")  # fmt: skip
+    rows = (
+        ("active parameters", "params", "parameters"),
+        ("tokens trained on", "tokens", "parameters"),
+        ("tokens per parameter", "tokens_per_param", "number"),
+        ("over 20 per parameter", "over_rule", "x"),
+        ("share of pre-training", "share", "percent"),
+        ("cost", "dollars", "dollars"),
+    )
+    return Figures(
+        key="",
+        figures=tuple(figure(*row) for row in rows),
+        title=f"Mode {a.mode}",
+        aside="the rule that intervals and sensitivities are of",
+    )
 
 
 def _tension(a: Allocation) -> Iterator[Block]:
@@ -275,9 +289,10 @@ def _tension(a: Allocation) -> Iterator[Block]:
         "By traffic: *{over:x}* 20 tokens per parameter, {tokens:parameters} tokens over {usual:parameters}, if all"
         " parts cost the same. By the law, a share of pre-training is the optimum only at",
         {"over": float(start.over_rule), "tokens": float(start.tokens), "usual": 20 * float(start.params)},
-        key="by_traffic", title="Over-training, estimated twice",
+        key="by_traffic",
+        title="Over-training, estimated twice",
         aside=f"at {cell(float(start.params), 'parameters')} active parameters",
-    )  # fmt: skip
+    )
     rows: list[dict[str, Any]] = []
     for share in first.by_share:
         at = {t.law.name: _factor(t.by_share[share], t.by_share_ends.get(share)) for t in a.tensions}
@@ -289,10 +304,8 @@ def _tension(a: Allocation) -> Iterator[Block]:
         at = {t.law.name: _part(t.needed[factor], t.needed_ends.get(factor)) for t in a.tensions}
         rows.append({"what": f"share that asks for {said}"} | at)
     rows.append({"what": "the law's own tokens per parameter"} | {t.law.name: t.balanced for t in a.tensions})
-    yield Table(key="", columns=(Column("what", ""), *(Column(t.law.name, t.law.name, "number") for t in a.tensions)),
-                rows=rows)  # fmt: skip
-    yield Say("Equal shares and over-training by traffic are two estimates; both hold only where the numbers meet.",
-              faint=True)  # fmt: skip
+    yield Table(key="", columns=(Column("what", ""), *(Column(t.law.name, t.law.name, "number") for t in a.tensions)), rows=rows)
+    yield Say("Equal shares and over-training by traffic are two estimates; both hold only where the numbers meet.", faint=True)
 
 
 def _factor(value: float, ends: Ends | None) -> str:
@@ -308,18 +321,26 @@ def _part(value: float, ends: Ends | None) -> str:
 def _tornado(a: Allocation) -> Ranges:
     value = float(a.best.tokens_per_param)
     return Ranges(
-        title="Sensitivity", aside=f"tokens per parameter, {cell(value, 'number')}, one input at a time",
-        rows=tuple(_swing(s) for s in a.swings), at=value, axis=Axis("Tokens per parameter", log=True),
+        title="Sensitivity",
+        aside=f"tokens per parameter, {cell(value, 'number')}, one input at a time",
+        rows=tuple(_swing(s) for s in a.swings),
+        at=value,
+        axis=Axis("Tokens per parameter", log=True),
         kinds={"at the low end": "ring", "at the high end": "circle"},
         columns=(Column("moved", "from, to", optional=1), Column("low", "answer", "number", to="high")),
         picture=f"Sensitivity of the rule {a.mode}: one input at a time",
-    )  # fmt: skip
+    )
 
 
 def _swing(s: Swing) -> Range:
     points = (Point("at the low end", s.low), Point("at the high end", s.high))
-    return Range(name=NAMES.get(s.name, s.name), low=min(s.low, s.high), high=max(s.low, s.high), points=points,
-                 cells={"moved": ends_text(s), "low": s.low, "high": s.high})  # fmt: skip
+    return Range(
+        name=NAMES.get(s.name, s.name),
+        low=min(s.low, s.high),
+        high=max(s.low, s.high),
+        points=points,
+        cells={"moved": ends_text(s), "low": s.low, "high": s.high},
+    )
 
 
 def _cost(a: Allocation) -> dict[str, Any]:
@@ -353,9 +374,7 @@ def _remarks(a: Allocation) -> Iterator[str]:
     if a.outside:
         drawn += f"its exponents beyond its runs ({drift.DRIFT:.0%} to either side from their edge on), "
     names = ", ".join(NAMES[n] for n in a.ranges if n in ("rl_flops", "efficiency", "mfu", "per_hour"))
-    yield f"intervals draw {drawn}{names}" + (
-        "" if p.law.sample is not None else f"; {p.law.name} was published without draws"
-    )
+    yield f"intervals draw {drawn}{names}" + ("" if p.law.sample is not None else f"; {p.law.name} was published without draws")
     if p.rate is not None and float(p.ship) < 1:
         yield f"tokens served are expected ones: the model ships with probability {float(p.ship):.0%}"
     if a.rates is not None:

@@ -102,16 +102,18 @@ def _landmarks(c: BatchCurve) -> Figures:
         _figure("floor", c.floor, "s", floor + (" once every expert is in use" if experts else "")),
         _figure("", c.floor_alone, "s", "with the experts of one token only (batch 1)"),
         _figure("R", c.r, "number", "multiplies per weight fetched: (peak / 2) x bytes per weight / bandwidth"),
-        _figure("balance point B*", c.balance, "whole",
-                "R x total / active parameters: reading and multiplying weights tie"),
-        _figure("B* with the cache", c.balance_with_cache, "whole",
-                f"reading the cache at {at} tokens counted" if math.isfinite(c.balance_with_cache) else beyond),
-        _figure("L*", c.balance_context, "tokens",
-                "tokens at which reading the cache takes as long as multiplying the weights"),
+        _figure("balance point B*", c.balance, "whole", "R x total / active parameters: reading and multiplying weights tie"),
+        _figure(
+            "B* with the cache",
+            c.balance_with_cache,
+            "whole",
+            f"reading the cache at {at} tokens counted" if math.isfinite(c.balance_with_cache) else beyond,
+        ),
+        _figure("L*", c.balance_context, "tokens", "tokens at which reading the cache takes as long as multiplying the weights"),
         _figure("capacity limit", c.capacity, "whole", "sequences whose cache fills the memory"),
         _recommended(c),
         *_alone(c),
-    ]  # fmt: skip
+    ]
     if not experts:
         del figures[1]
     return Figures(key="", head="", figures=tuple(figures))
@@ -130,9 +132,8 @@ def _recommended(c: BatchCurve) -> Figure:
         best = f" (two to three times B* would be {2 * c.balance:,.0f} to {3 * c.balance:,.0f})"
         why = "all that fits" + (best if math.isfinite(c.balance) else "")
     return Figure(
-        key="recommended", label="recommended batch", value=low, to=None if low == high else high, unit="whole",
-        note=why, strong=True,
-    )  # fmt: skip
+        key="recommended", label="recommended batch", value=low, to=None if low == high else high, unit="whole", note=why, strong=True
+    )
 
 
 def _alone(c: BatchCurve) -> list[Figure]:
@@ -159,29 +160,39 @@ def _time_chart(c: BatchCurve) -> dict[str, Any]:
     """Seconds per decode step against batch, with the floor."""
     x = c.batch.tolist()
     return curve(
-        [Series("estimate", x, _over(c, c.time.estimate)),
-         Series("bound", x, _over(c, c.time.bound), look="dashed"),
-         Series("all weights read once", x, _over(c, c.floor), look="dashed")],
+        [
+            Series("estimate", x, _over(c, c.time.estimate)),
+            Series("bound", x, _over(c, c.time.bound), look="dashed"),
+            Series("all weights read once", x, _over(c, c.floor), look="dashed"),
+        ],
         title="Time of a decode step",
-        x=Axis("Batch (sequences)", log=True), y=Axis("Time per step", "s", log=True), marks=_marks(c),
-    )  # fmt: skip
+        x=Axis("Batch (sequences)", log=True),
+        y=Axis("Time per step", "s", log=True),
+        marks=_marks(c),
+    )
 
 
 def _cost_chart(c: BatchCurve) -> dict[str, Any]:
     """Dollars per million output tokens against batch."""
     x = c.batch.tolist()
     return curve(
-        [Series("estimate", x, _over(c, c.cost_mtok)),
-         Series("bound", x, _over(c, c.bound_cost_mtok), look="dashed")],
+        [Series("estimate", x, _over(c, c.cost_mtok)), Series("bound", x, _over(c, c.bound_cost_mtok), look="dashed")],
         title="Cost of output tokens, decoding only",
-        x=Axis("Batch (sequences)", log=True), y=Axis("Cost", "$/M output tokens", log=True), marks=_marks(c),
-    )  # fmt: skip
+        x=Axis("Batch (sequences)", log=True),
+        y=Axis("Cost", "$/M output tokens", log=True),
+        marks=_marks(c),
+    )
 
 
 def _rows(c: BatchCurve, paid: bool) -> list[dict[str, Any]]:
     """One row for each batch."""
-    columns = {"batch": c.batch, "tpot": c.time.estimate, "tpot_bound": c.time.bound,
-               "output_mtok": c.cost_mtok, "output_mtok_bound": c.bound_cost_mtok}  # fmt: skip
+    columns = {
+        "batch": c.batch,
+        "tpot": c.time.estimate,
+        "tpot_bound": c.time.bound,
+        "output_mtok": c.cost_mtok,
+        "output_mtok_bound": c.bound_cost_mtok,
+    }
     lists = {name: _over(c, column) for name, column in columns.items()}
     rows = []
     for i in range(len(c.batch)):
@@ -205,20 +216,30 @@ def _table(c: BatchCurve, rows: list[dict[str, Any]], paid: bool) -> Table:
     known = (Column("tpot_low", passes.BETWEEN, "s", to="tpot_high"),) if rows[0]["tpot_low"] is not None else ()
     cost = (Column("output_mtok", "$/M output", "$"), Column("output_mtok_bound", "bound $", "$", optional=1))
     return Table(
-        key="curve", title="The curve in numbers", rows=rows, shown=shown,
-        columns=(Column("batch", "batch", "count"), Column("tpot", "step", "s"), *known,
-                 Column("tpot_bound", "bound", "s"), Column("interactivity", "tok/s/user", "number", optional=2),
-                 *(cost if paid else ())),
-        faint=frozenset(over), marks=dict.fromkeys(over, "no room"),
-    )  # fmt: skip
+        key="curve",
+        title="The curve in numbers",
+        rows=rows,
+        shown=shown,
+        columns=(
+            Column("batch", "batch", "count"),
+            Column("tpot", "step", "s"),
+            *known,
+            Column("tpot_bound", "bound", "s"),
+            Column("interactivity", "tok/s/user", "number", optional=2),
+            *(cost if paid else ()),
+        ),
+        faint=frozenset(over),
+        marks=dict.fromkeys(over, "no room"),
+    )
 
 
 def _terms(c: BatchCurve) -> Term:
     """The floor, R, the balance points and the capacity limit."""
     q, model, precision = c.question, c.question.model, c.precision
     bandwidth = of_machine(q.machine, "hbm_bandwidth", "memory bandwidth")
-    weights = Term(name="weights a pass reads", value=weights_read(q, c.layout, precision), unit="B",
-                   note="all a device holds but the input embedding")  # fmt: skip
+    weights = Term(
+        name="weights a pass reads", value=weights_read(q, c.layout, precision), unit="B", note="all a device holds but the input embedding"
+    )
     read = quotient("weights read once", "s", weights, bandwidth)
     floor = stated("product", "floor", c.floor, "s", read, count("pp", float(c.layout.pp)))
     main = weight_format(model, precision)
@@ -227,22 +248,27 @@ def _terms(c: BatchCurve) -> Term:
     peak = of_machine(q.machine, field, f"peak {main.compute.upper()}")
     each = Term(name="bytes per weight", value=main.bytes, source=f"format {main.name}")
     half = count("2", 2.0, "a multiply-add is two FLOPs")
-    r = stated("quotient", "R", c.r, "", product("peak x bytes", "", peak, each), half, bandwidth,
-               note="multiplies per weight fetched")  # fmt: skip
-    multiply = quotient(
-        "multiplying a token", "s", Term(name="FLOPs per token", value=weight_flops(model), unit="FLOP"), peak
+    r = stated("quotient", "R", c.r, "", product("peak x bytes", "", peak, each), half, bandwidth, note="multiplies per weight fetched")
+    multiply = quotient("multiplying a token", "s", Term(name="FLOPs per token", value=weight_flops(model), unit="FLOP"), peak)
+    streamed = Term(
+        name="weights streamed",
+        value=streamed_bytes(model, precision),
+        unit="B",
+        note="one copy without the input embedding",
+        source=model.source,
     )
-    streamed = Term(name="weights streamed", value=streamed_bytes(model, precision), unit="B",
-                    note="one copy without the input embedding", source=model.source)  # fmt: skip
     all_weights = quotient("all weights", "s", streamed, bandwidth)
-    balance = stated("quotient", "B*", c.balance, "", all_weights, multiply,
-                     note="R x total / active parameters, in the formats they are kept in")  # fmt: skip
-    room = count(
-        "sequences per rank", c.capacity / float(c.layout.dp), "free memory / cache of a sequence, rounded down"
+    balance = stated(
+        "quotient", "B*", c.balance, "", all_weights, multiply, note="R x total / active parameters, in the formats they are kept in"
     )
+    room = count("sequences per rank", c.capacity / float(c.layout.dp), "free memory / cache of a sequence, rounded down")
     capacity = stated("product", "capacity limit", c.capacity, "", room, count("dp", float(c.layout.dp)))
-    l_star = Term(name="L*", value=c.balance_context, unit="tokens",
-                  note="context whose cache takes as long to read as the active weights to multiply")  # fmt: skip
+    l_star = Term(
+        name="L*",
+        value=c.balance_context,
+        unit="tokens",
+        note="context whose cache takes as long to read as the active weights to multiply",
+    )
     return Term(
         name=f"decoding {model.name} on {q.machine.name}, {c.layout.label()}",
         children=(floor, r, balance, _with_cache(c, all_weights, multiply, bandwidth), l_star, capacity),
@@ -251,8 +277,12 @@ def _terms(c: BatchCurve) -> Term:
 
 def _with_cache(c: BatchCurve, all_weights: Term, multiply: Term, bandwidth: Term) -> Term:
     """The balance point where reading the cache counts."""
-    entries = Term(name="cache read per token", value=float(read_bytes(c.question.model, c.context, c.precision)),
-                   unit="B", note=f"at {c.context:,.0f} tokens")  # fmt: skip
+    entries = Term(
+        name="cache read per token",
+        value=float(read_bytes(c.question.model, c.context, c.precision)),
+        unit="B",
+        note=f"at {c.context:,.0f} tokens",
+    )
     spare = difference("left per token", "s", multiply, quotient("reading its cache", "s", entries, bandwidth))
     if math.isfinite(c.balance_with_cache):
         return stated("quotient", "B* with the cache", c.balance_with_cache, "", all_weights, spare)

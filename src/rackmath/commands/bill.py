@@ -67,9 +67,8 @@ class BillQuestion(SinglePrices):
     """Which list, which requests, and what machines they might run on instead."""
 
     name: Annotated[
-        Any, words("A model of the price lists (rackmath prices), or a file.", "[PRICELIST]", argument=True,
-                   complete="lists")
-    ] = None  # fmt: skip
+        Any, words("A model of the price lists (rackmath prices), or a file.", "[PRICELIST]", argument=True, complete="lists")
+    ] = None
     input: Annotated[float | None, _counted("Input tokens of a request, cached and written ones among them.")] = None
     cached: Annotated[float, _counted("Those of them found in the cache.")] = 0
     written: Annotated[float, _counted("Those of them written to the cache.")] = 0
@@ -79,38 +78,36 @@ class BillQuestion(SinglePrices):
         words(
             "A file of requests instead (.csv, .jsonl, .json): input, cached, written, output, and where they differ"
             " mode, ttl, stored; or usage objects of an API.",
-            "FILE", complete="files", panel=REQUEST,
-        ),
-    ] = None  # fmt: skip
-    mode: Annotated[str, one_of("The mode they are sent in.", "standard", *MODES, panel=REQUEST)] = "standard"
-    ttl: Annotated[
-        float,
-        Field(help="How long written tokens are kept: 5min or 1h.", unit="s", above=0, most=LONG, metavar="TIME",
-              panel=REQUEST),
-    ] = SHORT  # fmt: skip
-    stored: Annotated[
-        float,
-        Field(help="How long they are stored, where storage is charged by the hour: 2h.", unit="s", least=0,
-              most=1e9, metavar="TIME", panel=REQUEST),
-    ] = 0  # fmt: skip
-    on_date: Annotated[str | None, words("The list of this day: 2026-03-01.", "DAY", panel=CHOICES)] = None
-    source: Annotated[str, one_of("snapshot, or genai-prices (the installed package).", *SOURCES, panel=CHOICES)] = (
-        "snapshot"
-    )
-    on: Annotated[
-        Any,
-        Field(
-            help="Machines to compare with: 8xh200.", flag="--on", metavar="MACHINE", complete="machines", panel=OWN
+            "FILE",
+            complete="files",
+            panel=REQUEST,
         ),
     ] = None
+    mode: Annotated[str, one_of("The mode they are sent in.", "standard", *MODES, panel=REQUEST)] = "standard"
+    ttl: Annotated[
+        float, Field(help="How long written tokens are kept: 5min or 1h.", unit="s", above=0, most=LONG, metavar="TIME", panel=REQUEST)
+    ] = SHORT
+    stored: Annotated[
+        float,
+        Field(
+            help="How long they are stored, where storage is charged by the hour: 2h.",
+            unit="s",
+            least=0,
+            most=1e9,
+            metavar="TIME",
+            panel=REQUEST,
+        ),
+    ] = 0
+    on_date: Annotated[str | None, words("The list of this day: 2026-03-01.", "DAY", panel=CHOICES)] = None
+    source: Annotated[str, one_of("snapshot, or genai-prices (the installed package).", *SOURCES, panel=CHOICES)] = "snapshot"
+    on: Annotated[Any, Field(help="Machines to compare with: 8xh200.", flag="--on", metavar="MACHINE", complete="machines", panel=OWN)] = (
+        None
+    )
     against: Annotated[
         Any,
-        Field(
-            help="The model on them. The list's own, where its weights are open.", metavar="MODEL", complete="models",
-            panel=OWN,
-        ),
+        Field(help="The model on them. The list's own, where its weights are open.", metavar="MODEL", complete="models", panel=OWN),
         needs("on"),
-    ] = None  # fmt: skip
+    ] = None
     min_interactivity: Annotated[MinInteractivity, needs("on")] = 20
     max_ttft: Annotated[MaxTtft, needs("on")] = None
     precision: Annotated[WeightFormat, needs("on")] = None
@@ -145,9 +142,15 @@ def answer(q: BillQuestion) -> Answer:
     chosen, more = _own(q, prices, asked)
     met, between = (None, (None, None)) if chosen is None else _met(chosen, paid, int(q.spare))
     found = Billed(
-        prices=prices, requests=asked, bill=paid, modes=_modes(prices, asked), plan=chosen, spare=int(q.spare),
-        break_even=met, between=between,
-    )  # fmt: skip
+        prices=prices,
+        requests=asked,
+        bill=paid,
+        modes=_modes(prices, asked),
+        plan=chosen,
+        spare=int(q.spare),
+        break_even=met,
+        between=between,
+    )
     many = len(asked) > 1
     return Answer(
         title=Say("The bill of *{model}* on *{day}*", {"model": prices.model, "day": prices.day}),
@@ -182,9 +185,14 @@ def _modes(prices: PriceList, asked: Usage) -> tuple[tuple[str, Bill], ...]:
     found = []
     for mode in prices.modes:
         other = usage(
-            asked.input.tolist(), asked.cached.tolist(), asked.written.tolist(), asked.output.tolist(), mode=mode,
-            lifetime=asked.lifetime.tolist(), stored=asked.stored.tolist(),
-        )  # fmt: skip
+            asked.input.tolist(),
+            asked.cached.tolist(),
+            asked.written.tolist(),
+            asked.output.tolist(),
+            mode=mode,
+            lifetime=asked.lifetime.tolist(),
+            stored=asked.stored.tolist(),
+        )
         found.append((mode, bill(prices, other)))
     return tuple(found)
 
@@ -198,18 +206,11 @@ def _own(q: BillQuestion, prices: PriceList, asked: Usage) -> tuple[Plan | None,
     isl, osl = float(asked.input.mean()), float(asked.output.mean())
     if isl < 1 or osl < 1:
         raise BadInput("machines are compared at one input and one output token or more in the mean request")
-    traffic = Traffic(
-        isl=isl, osl=osl, cached=float(asked.cached.sum() / asked.input.sum()), utilisation=q.utilisation
-    )
+    traffic = Traffic(isl=isl, osl=osl, cached=float(asked.cached.sum() / asked.input.sum()), utilisation=q.utilisation)
     on = paid_for(q.on, q.price)
-    asking, notes = question(
-        q.against or prices.weights, on, traffic=traffic, precision=q.precision, kv=q.kv, engine=q.engine,
-        sets=q.sets,
-    )  # fmt: skip
+    asking, notes = question(q.against or prices.weights, on, traffic=traffic, precision=q.precision, kv=q.kv, engine=q.engine, sets=q.sets)
     notes += within(asking.model, isl + osl, "input or output", extrapolate=q.extrapolate)
-    limits = Objectives(
-        max_ttft=math.inf if q.max_ttft is None else q.max_ttft, max_tpot=max_tpot_of(None, q.min_interactivity)
-    )
+    limits = Objectives(max_ttft=math.inf if q.max_ttft is None else q.max_ttft, max_tpot=max_tpot_of(None, q.min_interactivity))
     answered = plan([asking], limits)
     if answered.best is None:
         raise Infeasible(f"no plan of {asking.model.name} serves such requests: {'; '.join(answered.reasons)}")
@@ -229,12 +230,18 @@ def _met(p: Plan, paid: Bill, spare: int) -> tuple[VolumeBreakEven, breakeven.En
 def _rows(b: Bill) -> list[Record]:
     return [
         {
-            "mode": c.mode, "above_input_tokens": c.above_input_tokens, "part": c.part, "requests": c.requests,
-            "tokens": c.tokens, "price": c.price, "dollars": c.dollars,
-            "share": c.dollars / b.dollars if b.dollars else None, "instead": c.instead,
+            "mode": c.mode,
+            "above_input_tokens": c.above_input_tokens,
+            "part": c.part,
+            "requests": c.requests,
+            "tokens": c.tokens,
+            "price": c.price,
+            "dollars": c.dollars,
+            "share": c.dollars / b.dollars if b.dollars else None,
+            "instead": c.instead,
         }
         for c in b.charges
-    ]  # fmt: skip
+    ]
 
 
 def _data(f: Billed) -> Record:
@@ -246,9 +253,7 @@ def _data(f: Billed) -> Record:
         "dollars_per_request": f.bill.dollars / len(u),
         "requests": len(u),
         "tokens": {name: float(getattr(u, name).sum()) for name in ("input", "fresh", "cached", "written", "output")},
-        "break_even": None
-        if f.break_even is None or f.plan is None
-        else breakeven.record(f.break_even, f.plan, f.between),
+        "break_even": None if f.break_even is None or f.plan is None else breakeven.record(f.break_even, f.plan, f.between),
     }
 
 
@@ -272,8 +277,7 @@ def _subtitle(u: Usage) -> str:
     modes = ", ".join(dict.fromkeys(u.mode.tolist()))
     if len(u) > 1:
         return f"{plural(len(u), 'request')} · {modes}"
-    held = [f"{cell(float(n[0]), 'tokens')} {word}" for n, word in ((u.cached, "cached"), (u.written, "written"))
-            if n[0]]  # fmt: skip
+    held = [f"{cell(float(n[0]), 'tokens')} {word}" for n, word in ((u.cached, "cached"), (u.written, "written")) if n[0]]
     inside, out = f" ({', '.join(held)})" if held else "", cell(float(u.output[0]), "tokens")
     return f"{cell(float(u.input[0]), 'tokens')} tokens in{inside} · {out} out · {modes}"
 
@@ -286,12 +290,20 @@ def _blocks(f: Billed) -> Iterator[Block]:
     long = next(iter(lengths)) if len(lengths) == 1 else 0.0
     shown = [row | {"above_input_tokens": row["above_input_tokens"] or None} for row in rows]
     yield Table(
-        key="parts", rows=rows, shown=shown, total={"part": "total", "dollars": f.bill.dollars},
-        columns=(Column("part", "part"), *which, Column("tokens", "tokens", "tokens"),
-                 Column("price", "$/M", "listed"), Column("dollars", "dollars", "exact"),
-                 Column("share", "share", "percent", optional=1)),
+        key="parts",
+        rows=rows,
+        shown=shown,
+        total={"part": "total", "dollars": f.bill.dollars},
+        columns=(
+            Column("part", "part"),
+            *which,
+            Column("tokens", "tokens", "tokens"),
+            Column("price", "$/M", "listed"),
+            Column("dollars", "dollars", "exact"),
+            Column("share", "share", "percent", optional=1),
+        ),
         marks={i: "as plain input" for i, row in enumerate(rows) if row["instead"]},
-    )  # fmt: skip
+    )
     if long:
         yield Say("The prices are those of inputs above {long:tokens} tokens.", {"long": long}, faint=True)
     if any(row["part"] == STORAGE for row in rows):
@@ -310,19 +322,26 @@ def _blocks(f: Billed) -> Iterator[Block]:
 def _in_modes(f: Billed) -> Table:
     base = f.modes[0][1].dollars
     rows = [
-        {"mode": mode, "dollars": b.dollars, "over_standard": b.dollars / base if base else None,
-         "instead": any(c.instead for c in b.charges), "long": not _unpriced(f, mode)}
+        {
+            "mode": mode,
+            "dollars": b.dollars,
+            "over_standard": b.dollars / base if base else None,
+            "instead": any(c.instead for c in b.charges),
+            "long": not _unpriced(f, mode),
+        }
         for mode, b in f.modes
-    ]  # fmt: skip
+    ]
     marks = {i: "a part as plain input" for i, row in enumerate(rows) if row["instead"]}
     marks |= {i: "no price of such length listed" for i, row in enumerate(rows) if not row["long"]}
     own = f.requests.mode[0]
     return Table(
-        key="modes", title="In every mode", rows=rows, marks=marks,
-        columns=(Column("mode", "mode"), Column("dollars", "dollars", "exact"),
-                 Column("over_standard", "over standard", "x")),
+        key="modes",
+        title="In every mode",
+        rows=rows,
+        marks=marks,
+        columns=(Column("mode", "mode"), Column("dollars", "dollars", "exact"), Column("over_standard", "over standard", "x")),
         strong=next((i for i, row in enumerate(rows) if row["mode"] == own), None),
-    )  # fmt: skip
+    )
 
 
 def _against_length(f: Billed) -> dict[str, Any]:
@@ -341,10 +360,12 @@ def _against_length(f: Billed) -> dict[str, Any]:
         look = "line" if mode == u.mode[0] else "dashed"
         series.append(Series(mode, x.tolist(), bill(f.prices, at).each.tolist(), look=look))
     return curve(
-        series, title="A request at other lengths", x=Axis("Input tokens", log=True),
+        series,
+        title="A request at other lengths",
+        x=Axis("Input tokens", log=True),
         y=Axis("Dollars a request", "$", log=True),
         marks=[Mark("the mean" if len(u) > 1 else "this one", round(mean))],
-    )  # fmt: skip
+    )
 
 
 def _unpriced(f: Billed, mode: str) -> bool:
@@ -357,12 +378,13 @@ def _terms(f: Billed) -> Term:
     """Each part as millions of tokens times its price, and the break-even as a month over a request."""
     parts = [
         product(
-            f"{c.part}{'' if c.mode == 'standard' else ', ' + c.mode}", "$",
+            f"{c.part}{'' if c.mode == 'standard' else ', ' + c.mode}",
+            "$",
             count("million tokens" + (" and hours" if c.part == STORAGE else ""), c.dollars / c.price),
             Term(name="price", value=c.price, unit="$", source=_source(f.prices, c.mode, c.above_input_tokens)),
         )
         for c in f.bill.charges
-    ]  # fmt: skip
+    ]
     whole = total("the bill", "$", *parts)
     b = f.break_even
     if b is None or b.never:

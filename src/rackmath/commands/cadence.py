@@ -41,7 +41,7 @@ from ..questions.common import (
     PriceKind,
     Settings,
     WeightFormat,
-)  # fmt: skip
+)
 from ..questions.fields import Field, count, needs, seconds, speed
 from ..questions.layouts import layout_taken
 from ..questions.resolve import asked_of
@@ -69,39 +69,47 @@ class Departures:
 
     model: ModelName = None
     on: MachineName = None
-    rate: Annotated[
-        float | None,
-        speed("Requests per second of one replica: 4/s.", metavar="RATE", panel=TRAIN),
-    ] = None
+    rate: Annotated[float | None, speed("Requests per second of one replica: 4/s.", metavar="RATE", panel=TRAIN)] = None
     occupancy: Annotated[
         float | None,
         Field(
-            help="Mean share of the seats taken, in place of a rate. 0.8 if neither.", unit="share", above=0, most=1,
-            metavar="SHARE", panel=TRAIN,
+            help="Mean share of the seats taken, in place of a rate. 0.8 if neither.",
+            unit="share",
+            above=0,
+            most=1,
+            metavar="SHARE",
+            panel=TRAIN,
         ),
-    ] = None  # fmt: skip
+    ] = None
     isl: Annotated[InputTokens, WITH_MODEL] = 8192
     osl: OutputTokens = 1024
     osl_cv: Annotated[
         float,
         Field(
-            help="Spread of output lengths: standard deviation over mean, 0 to 1.41.", unit="share", least=0,
-            most=math.sqrt(MOST_VARIED), metavar="SHARE", panel=TRAFFIC,
+            help="Spread of output lengths: standard deviation over mean, 0 to 1.41.",
+            unit="share",
+            least=0,
+            most=math.sqrt(MOST_VARIED),
+            metavar="SHARE",
+            panel=TRAFFIC,
         ),
-    ] = 0.0  # fmt: skip
+    ] = 0.0
     step: Annotated[float | None, seconds("Fix the step time: 20ms.", panel=TRAIN)] = None
     seats: Annotated[
-        int | None,
-        count(
-            "Use so many seats only. As many as fit if not given.", least=1, most=MOST_SEATS, whole=True, panel=TRAIN
-        ),
+        int | None, count("Use so many seats only. As many as fit if not given.", least=1, most=MOST_SEATS, whole=True, panel=TRAIN)
     ] = None
     list_output: Annotated[
         float | None,
         Field(
-            help="A listed price in dollars per million output tokens, for the margin.", unit="$", above=0, most=1e9,
-            metavar="PRICE", panel=TRAFFIC,
-        ), WITH_MODEL] = None  # fmt: skip
+            help="A listed price in dollars per million output tokens, for the margin.",
+            unit="$",
+            above=0,
+            most=1e9,
+            metavar="PRICE",
+            panel=TRAFFIC,
+        ),
+        WITH_MODEL,
+    ] = None
     layout: Annotated[LayoutWords, WITH_MODEL] = None
     precision: Annotated[WeightFormat, WITH_MODEL] = None
     kv: Annotated[CacheFormat, WITH_MODEL] = None
@@ -168,9 +176,14 @@ def _at_load(q: Departures) -> AtLoad:
             f" {found.now.load / found.replicas:.0%} each"
         )
     return AtLoad(
-        train=found, asked=asked, layout=layout, precision=how, context=q.isl + q.osl / 2, list_mtok=q.list_output,
+        train=found,
+        asked=asked,
+        layout=layout,
+        precision=how,
+        context=q.isl + q.osl / 2,
+        list_mtok=q.list_output,
         notes=tuple(dict.fromkeys(notes)),
-    )  # fmt: skip
+    )
 
 
 def _replica(q: Departures) -> tuple[Any, Question, Layout, Precision, list[str]]:
@@ -219,11 +232,20 @@ def _data(a: AtLoad) -> dict[str, Any]:
 def _row(t: Train, c: Load) -> dict[str, Any]:
     """One load of the train."""
     return {
-        "load": c.load, "rate": c.rate, "occupancy": c.occupancy, "aboard": c.aboard, "step": c.step,
-        "step_full": c.step_full, "first_token_mean": c.first_mean, "first_token_p50": c.first_p50,
-        "first_token_p90": c.first_p90, "first_token_p99": c.first_p99, "seat_wait_share": c.wait_share,
-        "seat_wait_mean": c.wait_mean, "output_mtok": t.mtok(c) if t.replica_hour else None,
-    }  # fmt: skip
+        "load": c.load,
+        "rate": c.rate,
+        "occupancy": c.occupancy,
+        "aboard": c.aboard,
+        "step": c.step,
+        "step_full": c.step_full,
+        "first_token_mean": c.first_mean,
+        "first_token_p50": c.first_p50,
+        "first_token_p90": c.first_p90,
+        "first_token_p99": c.first_p99,
+        "seat_wait_share": c.wait_share,
+        "seat_wait_mean": c.wait_mean,
+        "output_mtok": t.mtok(c) if t.replica_hour else None,
+    }
 
 
 def _margin(a: AtLoad) -> float | None:
@@ -271,14 +293,15 @@ def _waits(t: Train) -> Figures:
         ("p50", "  50th percentile", now.first_p50, ""),
         ("p90", "  90th percentile", now.first_p90, ""),
         ("p99", "  99th percentile", now.first_p99, ""),
-        ("worst", "longest, seat free", now.first_worst_free,
-         "2 T: a step has just begun; longer as more seats are taken"),
-    )  # fmt: skip
+        ("worst", "longest, seat free", now.first_worst_free, "2 T: a step has just begun; longer as more seats are taken"),
+    )
     return Figures(
-        key="", head="", title="Time to the first token", aside="of a prefilled request",
-        figures=tuple(Figure(key=k, label=name, value=v, unit="s", note=why, strong=k in ("step", "mean"))
-                      for k, name, v, why in rows),
-    )  # fmt: skip
+        key="",
+        head="",
+        title="Time to the first token",
+        aside="of a prefilled request",
+        figures=tuple(Figure(key=k, label=name, value=v, unit="s", note=why, strong=k in ("step", "mean")) for k, name, v, why in rows),
+    )
 
 
 def _load(t: Train) -> Figures:
@@ -286,14 +309,15 @@ def _load(t: Train) -> Figures:
     wait = "nobody waits for a seat" if now.wait_share < 1e-6 else f"{show(now.wait_mean, 's')} for a seat on average"
     most = f"load {now.load:.1%} of the {show(now.rate / now.load)} /s at full occupancy"
     return Figures(
-        key="", head="", title="Load",
+        key="",
+        head="",
+        title="Load",
         figures=(
             Figure(key="rate", label="rate", value=now.rate, unit="/s", note=most),
-            Figure(key="occupancy", label="occupancy", value=now.occupancy, unit="share",
-                   note="mean share of the seats taken"),
+            Figure(key="occupancy", label="occupancy", value=now.occupancy, unit="share", note="mean share of the seats taken"),
             Figure(key="full", label="wait for a seat", value=now.wait_share, unit="share", note=wait),
         ),
-    )  # fmt: skip
+    )
 
 
 def _cost(a: AtLoad) -> Figures:
@@ -321,10 +345,7 @@ def _table(t: Train) -> Table:
         Column("seat_wait_share", "wait", "share", optional=1),
     ]
     paid = [Column("output_mtok", "$/M output", "$")] if t.replica_hour else []
-    return Table(
-        key="curve", title="The curve in numbers", columns=(*columns, *paid), rows=rows,
-        shown=[rows[i] for i in nearest],
-    )  # fmt: skip
+    return Table(key="curve", title="The curve in numbers", columns=(*columns, *paid), rows=rows, shown=[rows[i] for i in nearest])
 
 
 def _wait_chart(t: Train) -> dict[str, Any]:
@@ -346,13 +367,12 @@ def _cost_chart(t: Train) -> dict[str, Any]:
     some = [k for k in t.curve if k.load >= 0.05]
     x = [k.load for k in some]
     return sketch(
-        [Series("at the load", x, [t.mtok(k) for k in some]),
-         Series("full occupancy", x, [t.full_mtok] * len(x), look="dashed")],
+        [Series("at the load", x, [t.mtok(k) for k in some]), Series("full occupancy", x, [t.full_mtok] * len(x), look="dashed")],
         title="Cost of output tokens, empty seats paid",
         x=Axis("Load (rate over that at full occupancy)", "share", low=0.0, high=1.0),
         y=Axis("Cost", "$/M output tokens", log=True),
         marks=[Mark(f"{money(t.mtok(t.now))}/M", t.now.load, t.mtok(t.now))],
-    )  # fmt: skip
+    )
 
 
 # --- terms --------------------------------------------------------------------------------------------------------
@@ -364,20 +384,17 @@ def _terms(a: AtLoad) -> Term:
     rate = given("rate of requests", now.rate, "/s")
     steps = given("steps a seat is held", now.steps)
     seats = number("seats", now.seats, "sequences whose cache fits, or as given")
-    full = Term(name="step, all seats taken", value=now.step_full, unit="s",
-                note="explain forward shows its terms" if q else "given")  # fmt: skip
+    full = Term(name="step, all seats taken", value=now.step_full, unit="s", note="explain forward shows its terms" if q else "given")
     busy = product("seats busy at full occupancy", "", rate, steps, full)
     step = Term(name="step T", value=now.step, unit="s", note="at the mean batch")
-    aboard = Term(
-        name="mean batch", value=now.aboard,
-        note="birth and death with t(n) at batch n: weights prod(rate x steps x t(i) / i)",
-    )  # fmt: skip
+    aboard = Term(name="mean batch", value=now.aboard, note="birth and death with t(n) at batch n: weights prod(rate x steps x t(i) / i)")
     seat = Term(
-        name="wait for a seat, mean", value=now.wait_mean, unit="s",
+        name="wait for a seat, mean",
+        value=now.wait_mean,
+        unit="s",
         note="M/D/c by Spitzer's identity, blended with M/M/c by the spread of output lengths",
-    )  # fmt: skip
-    ride = Term(name="wait for a step, and the step", value=now.first_mean - now.wait_mean, unit="s",
-                note="1.5 steps, met on arrival")  # fmt: skip
+    )
+    ride = Term(name="wait for a step, and the step", value=now.first_mean - now.wait_mean, unit="s", note="1.5 steps, met on arrival")
     nodes = [
         stated("quotient", "load", now.load, "share", busy, seats),
         stated("quotient", "occupancy", now.occupancy, "share", aboard, seats),
@@ -388,8 +405,9 @@ def _terms(a: AtLoad) -> Term:
     for name, value in (("50 %", now.first_p50), ("90 %", now.first_p90), ("99 %", now.first_p99)):
         nodes.append(Term(name=f"first token, {name} within", value=value, unit="s"))
     if q is not None and a.layout is not None and t.replica_hour:
-        hour = product("replica", "$/h", number("devices", float(a.layout.gpus)),
-                       of_machine(q.machine, "price_per_hour", "price of a device"))  # fmt: skip
+        hour = product(
+            "replica", "$/h", number("devices", float(a.layout.gpus)), of_machine(q.machine, "price_per_hour", "price of a device")
+        )
         per_second = quotient("replica per second", "$", hour, number("seconds per hour", 3600.0))
         out = product("output tokens per second", "tok/s", rate, steps)
         each = quotient("dollars per token", "$", per_second, out)

@@ -67,9 +67,7 @@ class Calibrate:
         ),
     ]
     model: Annotated[str | None, words("The model that was served.", "MODEL", complete="models", panel=RUN)] = None
-    on: Annotated[str | None, words("The machine it ran on: 8xh100.", "MACHINE", complete="machines", panel=RUN)] = (
-        None
-    )
+    on: Annotated[str | None, words("The machine it ran on: 8xh100.", "MACHINE", complete="machines", panel=RUN)] = None
     engine: Annotated[
         str | None,
         words(
@@ -80,25 +78,18 @@ class Calibrate:
         ),
     ] = None
     tp: Annotated[int | None, number("Tensor-parallel ranks.", least=1, most=1e6, whole=True, panel=RUN)] = None
-    dp: Annotated[int | None, number("Attention-data-parallel ranks.", least=1, most=1e6, whole=True, panel=RUN)] = (
-        None
-    )
+    dp: Annotated[int | None, number("Attention-data-parallel ranks.", least=1, most=1e6, whole=True, panel=RUN)] = None
     ep: Annotated[int | None, number("Expert-parallel ranks.", least=1, most=1e6, whole=True, panel=RUN)] = None
     pp: Annotated[int | None, number("Pipeline stages.", least=1, most=1e6, whole=True, panel=RUN)] = None
-    precision: Annotated[
-        str | None, words("Format of the weights: fp8, ... As published if not given.", "FORMAT", panel=RUN)
-    ] = None
-    kv: Annotated[
-        str | None, words("Format of the cache: fp8, ... As published if not given.", "FORMAT", panel=RUN)
-    ] = None
+    precision: Annotated[str | None, words("Format of the weights: fp8, ... As published if not given.", "FORMAT", panel=RUN)] = None
+    kv: Annotated[str | None, words("Format of the cache: fp8, ... As published if not given.", "FORMAT", panel=RUN)] = None
     isl: Annotated[float | None, tokens("Mean input tokens of a request.", above=0, panel=RUN)] = None
     osl: Annotated[float | None, tokens("Mean output tokens of a request.", above=0, panel=RUN)] = None
     concurrency: Annotated[float | None, number("Requests that were inside at once.", above=0, panel=RUN)] = None
     save: Annotated[
         str | None,
         words(
-            "Keep the fit as an engine of this name in ~/.config/rackmath (or $RACKMATH_HOME); --engine NAME uses it"
-            " in every command.",
+            "Keep the fit as an engine of this name in ~/.config/rackmath (or $RACKMATH_HOME); --engine NAME uses it in every command.",
             "NAME",
             panel=OUTPUT,
         ),
@@ -111,10 +102,16 @@ def answer(q: Calibrate) -> Answer:
     _check_save(q)
     sizes = {"tp": q.tp, "dp": q.dp, "ep": q.ep, "pp": q.pp}
     given = Given(
-        model=q.model, machine=q.on, engine=q.engine, precision=q.precision, kv=q.kv,
+        model=q.model,
+        machine=q.on,
+        engine=q.engine,
+        precision=q.precision,
+        kv=q.kv,
         layout={name: float(size) for name, size in sizes.items() if size is not None},
-        isl=q.isl, osl=q.osl, concurrency=q.concurrency,
-    )  # fmt: skip
+        isl=q.isl,
+        osl=q.osl,
+        concurrency=q.concurrency,
+    )
     found = fits.calibrate(q.files, given)
     return laid_out(found, None if q.save is None else engine_file.save(found, q.save, force=q.force))
 
@@ -137,8 +134,9 @@ def laid_out(found: Calibration, saved: Path | None = None) -> Answer:
     layouts = list(dict.fromkeys(p.point.run.row.decode.layout.label() for p in found.points))
     files = found.files[0] if len(found.files) == 1 else f"{len(found.files)} files"
     return Answer(
-        title=Say("*{files}*: {runs} of {tools}", {"files": files, "runs": plural(len(found.points), "run"),
-                                                   "tools": ", ".join(chosen.tools)}),
+        title=Say(
+            "*{files}*: {runs} of {tools}", {"files": files, "runs": plural(len(found.points), "run"), "tools": ", ".join(chosen.tools)}
+        ),
         subtitle=f"{_few(models)} on {chosen.machine.name}, {_few(layouts)}, from the constants of {chosen.base}",
         blocks=tuple(_blocks(found, saved)),
         table=lambda: [_point(p) for p in found.points],
@@ -146,7 +144,7 @@ def laid_out(found: Calibration, saved: Path | None = None) -> Answer:
         terms=lambda: _terms(found, saved),
         notes=tuple(chosen.notes),
         subject=found,
-    )  # fmt: skip
+    )
 
 
 def _few(names: list[str]) -> str:
@@ -174,10 +172,16 @@ def _data(found: Calibration, saved: Path | None) -> dict[str, Any]:
 def _point(p: FittedPoint) -> dict[str, Any]:
     row = p.point.run.row
     found: dict[str, Any] = {
-        "run": p.point.run.where, "tool": p.point.run.tool, "model": p.point.model.name,
-        "machine": p.point.machine.name, "layout": row.decode.layout.label(), "weights": p.point.precision.name,
-        "concurrency": row.concurrency, "isl": row.isl, "osl": row.osl,
-    }  # fmt: skip
+        "run": p.point.run.where,
+        "tool": p.point.run.tool,
+        "model": p.point.model.name,
+        "machine": p.point.machine.name,
+        "layout": row.decode.layout.label(),
+        "weights": p.point.precision.name,
+        "concurrency": row.concurrency,
+        "isl": row.isl,
+        "osl": row.osl,
+    }
     for name in QUANTITIES:
         seen = getattr(p, name)
         for part in ("measured", *WHEN):
@@ -188,9 +192,7 @@ def _point(p: FittedPoint) -> dict[str, Any]:
 def _errors_of(p: FittedPoint) -> dict[str, Any]:
     """Predicted over measured, less one, before and after."""
     return {
-        f"{name}_error_{when}": None
-        if (seen := getattr(p, name)) is None
-        else getattr(seen, when) / seen.measured - 1
+        f"{name}_error_{when}": None if (seen := getattr(p, name)) is None else getattr(seen, when) / seen.measured - 1
         for name in QUANTITIES
         for when in ("before", "after")
     }
@@ -214,8 +216,7 @@ def _blocks(found: Calibration, saved: Path | None) -> Iterator[Block]:
     if saved is None:
         yield Say("Nothing was written. --save NAME keeps this fit as an engine of your own.", title="Use")
     else:
-        yield Say("Saved as the engine *{name}*: --engine {name} uses it in every command.", {"name": saved.stem},
-                  title="Use")  # fmt: skip
+        yield Say("Saved as the engine *{name}*: --engine {name} uses it in every command.", {"name": saved.stem}, title="Use")
         yield Say("{file}", {"file": str(saved)}, faint=True)
 
 
@@ -225,32 +226,45 @@ def _errors(found: Calibration) -> Table:
         for quantity, scores in found.scores.items()
         for when, e in scores.items()
     ]
-    columns = (Column("name", ""), Column("n", "points", "whole"), Column("bias", "bias", "change"),
-               Column("median", "median", "share"), Column("mape", "MAPE", "share"),
-               Column("p90", "p90", "share", optional=1), Column("within_20", "in 20%", "percent"))  # fmt: skip
+    columns = (
+        Column("name", ""),
+        Column("n", "points", "whole"),
+        Column("bias", "bias", "change"),
+        Column("median", "median", "share"),
+        Column("mape", "MAPE", "share"),
+        Column("p90", "p90", "share", optional=1),
+        Column("within_20", "in 20%", "percent"),
+    )
     strong = next((i for i, row in enumerate(rows) if row["after"]), None)
-    return Table(key="", title="Errors", aside="predicted over measured, less one", rows=rows, columns=columns,
-                 strong=strong)  # fmt: skip
+    return Table(key="", title="Errors", aside="predicted over measured, less one", rows=rows, columns=columns, strong=strong)
 
 
 def _constants(found: Calibration) -> Table:
     rows = [
-        {"name": c.name, "before": c.before, "after": c.after, "factor": c.factor, "prior_width": c.prior,
-         "width": c.width, "seen": c.seen}
+        {"name": c.name, "before": c.before, "after": c.after, "factor": c.factor, "prior_width": c.prior, "width": c.width, "seen": c.seen}
         for c in found.constants
-    ]  # fmt: skip
+    ]
     shown = [
         row | {"name": CONSTANTS[c.name], "unit": _unit(c), "prior": _width(c.prior), "left": _width(c.width)}
         for row, c in zip(rows, found.constants, strict=True)
     ]
-    columns = (Column("name", ""), Column("before", "before", "row", optional=1),
-               Column("after", "after", "row", optional=2), Column("factor", "factor", "x2"),
-               Column("prior", "prior", "number"), Column("left", "posterior", "number"))  # fmt: skip
+    columns = (
+        Column("name", ""),
+        Column("before", "before", "row", optional=1),
+        Column("after", "after", "row", optional=2),
+        Column("factor", "factor", "x2"),
+        Column("prior", "prior", "number"),
+        Column("left", "posterior", "number"),
+    )
     return Table(
-        key="constants", title="Constants", aside="width of the prior, and of the posterior after these runs",
-        rows=rows, shown=shown, columns=columns,
+        key="constants",
+        title="Constants",
+        aside="width of the prior, and of the posterior after these runs",
+        rows=rows,
+        shown=shown,
+        columns=columns,
         faint=frozenset(i for i, c in enumerate(found.constants) if not c.seen),
-    )  # fmt: skip
+    )
 
 
 def _unit(c: FittedConstant) -> str:
@@ -272,15 +286,25 @@ def _points(found: Calibration) -> Table:
     few = len(points) <= MOST_POINTS
     if not few:
         points = sorted(points, key=_off, reverse=True)[: MOST_POINTS // 2]
-    columns = [Column("concurrency", "users", "count"), Column("isl", "in", "whole"), Column("osl", "out", "whole"),
-               Column("layout", "layout", optional=1)]  # fmt: skip
+    columns = [
+        Column("concurrency", "users", "count"),
+        Column("isl", "in", "whole"),
+        Column("osl", "out", "whole"),
+        Column("layout", "layout", optional=1),
+    ]
     for name, head in QUANTITIES.items():
-        columns += [Column(f"{name}_measured", head, "s"), Column(f"{name}_error_before", "before", "signed"),
-                    Column(f"{name}_error_after", "after", "signed")]  # fmt: skip
+        columns += [
+            Column(f"{name}_measured", head, "s"),
+            Column(f"{name}_error_before", "before", "signed"),
+            Column(f"{name}_error_after", "after", "signed"),
+        ]
     return Table(
-        key="", title="Runs" if few else "Runs furthest off", aside="measured, then the error before and after",
-        rows=[_point(p) | _errors_of(p) for p in points], columns=tuple(columns),
-    )  # fmt: skip
+        key="",
+        title="Runs" if few else "Runs furthest off",
+        aside="measured, then the error before and after",
+        rows=[_point(p) | _errors_of(p) for p in points],
+        columns=tuple(columns),
+    )
 
 
 def _off(p: FittedPoint) -> float:
@@ -293,10 +317,7 @@ def _chart(found: Calibration) -> Chart:
     seen = [(p, s) for p in found.points if (s := getattr(p, name)) is not None]
     labels = [p.point.run.where for p, _ in seen]
     measured = [s.measured for _, s in seen]
-    series = [
-        Series(WHEN[when], measured, [getattr(s, when) for _, s in seen], labels=labels)
-        for when in ("before", "after")
-    ]
+    series = [Series(WHEN[when], measured, [getattr(s, when) for _, s in seen], labels=labels) for when in ("before", "after")]
     every = [v for s in series for v in (*s.x, *s.y)]
     ends = [min(every), max(every)]
     spec = scatter(
@@ -333,7 +354,4 @@ def _terms(found: Calibration, saved: Path | None) -> Term:
         for when, e in by.items()
     )
     name = saved.stem if saved else f"{found.chosen.base}, calibrated"
-    return Term(
-        name=name,
-        children=(Term(name="constants", children=tuple(constants)), Term(name="errors", children=scores)),
-    )
+    return Term(name=name, children=(Term(name="constants", children=tuple(constants)), Term(name="errors", children=scores)))

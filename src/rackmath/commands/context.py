@@ -41,57 +41,36 @@ DRAWN = 200
 class Context(OnMachine):
     """How long contexts become, what else attention might be, and the two prices of an offer."""
 
-    max_context: Annotated[
-        float | None, tokens("Longest context drawn: 128k. The model's own limit if not given.", least=2)
-    ] = None
-    max_tpot: Annotated[
-        float | None, seconds("Time per output token the batch must keep: 40ms.", panel=OBJECTIVES)
-    ] = None
-    min_interactivity: Annotated[
-        float | None,
-        speed("Tokens per second each user must get: 20.", panel=OBJECTIVES),
-    ] = None
-    batch: Annotated[float | None, count("At most so many sequences decode together.", least=1, panel=OBJECTIVES)] = (
-        None
-    )
-    kinds: Annotated[
-        tuple[str, ...], words("Kinds beside the model's own: dense, window, sqrt, top-k.", "WORDS", panel=KIND)
-    ] = kinds.NAMES
-    window: Annotated[float, tokens("Tokens a local layer keeps.", panel=KIND), needs("kinds", among=("window",))] = (
-        4096
-    )
-    local: Annotated[
-        float, count("Local layers for each global one.", panel=KIND), needs("kinds", among=("window",))
-    ] = 5
-    top_k: Annotated[
-        float, tokens("Tokens a query reads, with an indexer.", panel=KIND), needs("kinds", among=("top-k",))
-    ] = 2048
-    index_dim: Annotated[
-        float, count("Width of the indexer's keys.", least=1, panel=KIND), needs("kinds", among=("top-k",))
-    ] = 128
+    max_context: Annotated[float | None, tokens("Longest context drawn: 128k. The model's own limit if not given.", least=2)] = None
+    max_tpot: Annotated[float | None, seconds("Time per output token the batch must keep: 40ms.", panel=OBJECTIVES)] = None
+    min_interactivity: Annotated[float | None, speed("Tokens per second each user must get: 20.", panel=OBJECTIVES)] = None
+    batch: Annotated[float | None, count("At most so many sequences decode together.", least=1, panel=OBJECTIVES)] = None
+    kinds: Annotated[tuple[str, ...], words("Kinds beside the model's own: dense, window, sqrt, top-k.", "WORDS", panel=KIND)] = kinds.NAMES
+    window: Annotated[float, tokens("Tokens a local layer keeps.", panel=KIND), needs("kinds", among=("window",))] = 4096
+    local: Annotated[float, count("Local layers for each global one.", panel=KIND), needs("kinds", among=("window",))] = 5
+    top_k: Annotated[float, tokens("Tokens a query reads, with an indexer.", panel=KIND), needs("kinds", among=("top-k",))] = 2048
+    index_dim: Annotated[float, count("Width of the indexer's keys.", least=1, panel=KIND), needs("kinds", among=("top-k",))] = 128
     threshold: Annotated[
-        float | None,
-        tokens(
-            "Context above which a second price holds. 200k, or a quarter of the range, if not given.", panel=OFFER
-        ),
+        float | None, tokens("Context above which a second price holds. 200k, or a quarter of the range, if not given.", panel=OFFER)
     ] = None
     step: Annotated[
         float,
-        Field(help="How much dearer it is above the threshold: 50%, 100%.", unit="share", least=0, most=1e6,
-              metavar="SHARE", panel=OFFER),
-    ] = 0.5  # fmt: skip
+        Field(help="How much dearer it is above the threshold: 50%, 100%.", unit="share", least=0, most=1e6, metavar="SHARE", panel=OFFER),
+    ] = 0.5
     list_price: Annotated[
         float | None,
-        Field(help="A listed price per million output tokens: $12. Margins over it are shown.", unit="$", above=0,
-              most=1e9, metavar="PRICE", panel=OFFER),
-    ] = None  # fmt: skip
+        Field(
+            help="A listed price per million output tokens: $12. Margins over it are shown.",
+            unit="$",
+            above=0,
+            most=1e9,
+            metavar="PRICE",
+            panel=OFFER,
+        ),
+    ] = None
     layout: Annotated[
         str | None,
-        words(
-            "Such as 'TP8 DP4 EP32 PP2'. If not given, the one with the cheapest tokens at the threshold.",
-            "LAYOUT",
-            panel=CHOICES,
-        ),
+        words("Such as 'TP8 DP4 EP32 PP2'. If not given, the one with the cheapest tokens at the threshold.", "LAYOUT", panel=CHOICES),
     ] = None
     price: PriceKind = None
 
@@ -101,8 +80,9 @@ def answer(q: Context) -> Answer:
     a, notes = _answered(q)
     c = a.curves
     return Answer(
-        title=Say("Decoding *{model}* on *{machine}* against context",
-                  {"model": c.question.model.name, "machine": c.question.machine.name}),
+        title=Say(
+            "Decoding *{model}* on *{machine}* against context", {"model": c.question.model.name, "machine": c.question.machine.name}
+        ),
         subtitle=f"{c.layout.label()}, {setting.formats(c.precision)} · {_policy(c.policy)}",
         blocks=tuple(_blocks(q, a)),
         table=lambda: _rows(a),
@@ -110,7 +90,7 @@ def answer(q: Context) -> Answer:
         terms=lambda: context_terms.of_context(a),
         notes=notes,
         subject=a,
-    )  # fmt: skip
+    )
 
 
 def _answered(q: Context) -> tuple[TwoPrices, tuple[str, ...]]:
@@ -120,9 +100,7 @@ def _answered(q: Context) -> tuple[TwoPrices, tuple[str, ...]]:
     notes += within(of.model, end, "max_context", extrapolate=q.extrapolate)
     border = 200e3 if end >= 400e3 else max(end / 4, min(SHORTEST, end / 2))
     border = border if q.threshold is None else q.threshold
-    policy = Policy(
-        max_tpot=max_tpot_of(q.max_tpot, q.min_interactivity), batch=math.inf if q.batch is None else q.batch
-    )
+    policy = Policy(max_tpot=max_tpot_of(q.max_tpot, q.min_interactivity), batch=math.inf if q.batch is None else q.batch)
     models = kinds.variants(of.model, asked, window=q.window, local=q.local, top_k=q.top_k, index_dim=q.index_dim)
     used = of.precisions[0]
     chosen = layout_taken(q.layout, of, lambda: preferred_layout(of, used, border, policy), notes)
@@ -133,9 +111,7 @@ def _answered(q: Context) -> tuple[TwoPrices, tuple[str, ...]]:
 def _policy(p: Policy) -> str:
     """The batch policy in words."""
     most = f", at most {cell(p.batch, 'count')}" if p.batch < math.inf else ""
-    return f"as many sequences as memory holds{most}" + (
-        f", within {show(p.max_tpot, 's')} per token" if p.max_tpot < math.inf else ""
-    )
+    return f"as many sequences as memory holds{most}" + (f", within {show(p.max_tpot, 's')} per token" if p.max_tpot < math.inf else "")
 
 
 def _paid(a: TwoPrices) -> bool:
@@ -143,10 +119,16 @@ def _paid(a: TwoPrices) -> bool:
 
 
 COLUMNS = {
-    "capacity": "capacity", "batch": "batch", "tpot": "tpot", "tpot_bound": "tpot_bound", "output_mtok": "cost_mtok",
-    "output_mtok_bound": "bound_cost_mtok", "output_mtok_limit": "limit_mtok", "stored_bytes": "stored",
+    "capacity": "capacity",
+    "batch": "batch",
+    "tpot": "tpot",
+    "tpot_bound": "tpot_bound",
+    "output_mtok": "cost_mtok",
+    "output_mtok_bound": "bound_cost_mtok",
+    "output_mtok_limit": "limit_mtok",
+    "stored_bytes": "stored",
     "read_bytes": "read",
-}  # fmt: skip
+}
 """Columns of a kind in the record, and what the curve calls them."""
 
 
@@ -205,14 +187,20 @@ def _blocks(q: Context, a: TwoPrices) -> Iterator[Block]:
     yield _thresholds(a)
     yield _cost_table(a) if paid else _pace_table(a)
     if paid:
-        yield Say("limit: any number of sequences, memory without end, attention FLOPs dropped; only multiplying the"
-                  " weights and reading the cache are left", faint=True)  # fmt: skip
+        yield Say(
+            "limit: any number of sequences, memory without end, attention FLOPs dropped; only multiplying the"
+            " weights and reading the cache are left",
+            faint=True,
+        )
     yield _bytes(a)
     if paid:
         yield Chart(spec=_pace_chart(a), lines=14)
     yield _step(a)
-    yield Say("limit: the lecture's idealised cost, flat to L* and then proportional to what is read. Ratios of"
-              " decoding cost; a listed price also carries prefill, margin and idle time.", faint=True)  # fmt: skip
+    yield Say(
+        "limit: the lecture's idealised cost, flat to L* and then proportional to what is read. Ratios of"
+        " decoding cost; a listed price also carries prefill, margin and idle time.",
+        faint=True,
+    )
     if paid and a.listed is not None:
         yield _margins(a)
         yield Say("over decoding cost at full use of the machine: the real margin is smaller", faint=True)
@@ -242,15 +230,19 @@ def _or(value: float, word: str) -> float | str:
 def _thresholds(a: TwoPrices) -> Table:
     each = a.curves.curves
     full = f"B* = {cell(round(a.curves.balance), 'count')} sequences fill HBM"
-    names = {"L*: cache read = weights multiplied": "balance_context",
-             "attention FLOPs = weight FLOPs": "flops_context", full: "full_context"}  # fmt: skip
-    rows: list[dict[str, Any]] = [
-        {"what": said} | {k.kind: _or(getattr(k, of), "never") for k in each} for said, of in names.items()
-    ]
+    names = {
+        "L*: cache read = weights multiplied": "balance_context",
+        "attention FLOPs = weight FLOPs": "flops_context",
+        full: "full_context",
+    }
+    rows: list[dict[str, Any]] = [{"what": said} | {k.kind: _or(getattr(k, of), "never") for k in each} for said, of in names.items()]
     return Table(
-        key="", title="Where the context begins to matter", aside="tokens", rows=rows,
+        key="",
+        title="Where the context begins to matter",
+        aside="tokens",
+        rows=rows,
         columns=(Column("what", ""), *(Column(k.kind, k.kind, "whole") for k in each)),
-    )  # fmt: skip
+    )
 
 
 def _picks(a: TwoPrices, most: int) -> list[int]:
@@ -271,34 +263,57 @@ def _cost_table(a: TwoPrices) -> Table:
     c, picks = a.curves, _picks(a, 9)
     own, others = c.own, c.curves[1:]
     rows = [
-        {"context": c.context[i], "batch": _or(own.batch[i], "none"), "step": _or(own.tpot[i], "-"),
-         "own": _or(own.cost_mtok[i], "-"), "bound": _or(own.bound_cost_mtok[i], "-"), "limit": own.limit_mtok[i]}
+        {
+            "context": c.context[i],
+            "batch": _or(own.batch[i], "none"),
+            "step": _or(own.tpot[i], "-"),
+            "own": _or(own.cost_mtok[i], "-"),
+            "bound": _or(own.bound_cost_mtok[i], "-"),
+            "limit": own.limit_mtok[i],
+        }
         | {f"kind {k.kind}": _or(k.cost_mtok[i], "-") for k in others}
         for i in picks
-    ]  # fmt: skip
+    ]
     return Table(
-        key="", title="$/M output tokens", aside="own, its bound and the lecture's limit; then the other kinds",
-        rows=rows, strong=_at(a, picks),
-        columns=(Column("context", "context", "count"), Column("batch", "batch", "count"),
-                 Column("step", "step", "s", optional=1), Column("own", "own", "$"), Column("bound", "bound", "$"),
-                 Column("limit", "limit", "$", optional=2), *(Column(f"kind {k.kind}", k.kind, "$") for k in others)),
-    )  # fmt: skip
+        key="",
+        title="$/M output tokens",
+        aside="own, its bound and the lecture's limit; then the other kinds",
+        rows=rows,
+        strong=_at(a, picks),
+        columns=(
+            Column("context", "context", "count"),
+            Column("batch", "batch", "count"),
+            Column("step", "step", "s", optional=1),
+            Column("own", "own", "$"),
+            Column("bound", "bound", "$"),
+            Column("limit", "limit", "$", optional=2),
+            *(Column(f"kind {k.kind}", k.kind, "$") for k in others),
+        ),
+    )
 
 
 def _pace_table(a: TwoPrices) -> Table:
     c, picks = a.curves, _picks(a, 9)
     own, others = c.own, c.curves[1:]
     rows = [
-        {"context": c.context[i], "batch": _or(own.batch[i], "none"), "own": _or(own.tpot[i], "-"),
-         "bound": _or(own.tpot_bound[i], "-")} | {f"kind {k.kind}": _or(k.tpot[i], "-") for k in others}
+        {"context": c.context[i], "batch": _or(own.batch[i], "none"), "own": _or(own.tpot[i], "-"), "bound": _or(own.tpot_bound[i], "-")}
+        | {f"kind {k.kind}": _or(k.tpot[i], "-") for k in others}
         for i in picks
-    ]  # fmt: skip
+    ]
     return Table(
-        key="", title="Time per output token", aside="own and its bound; then the other kinds", rows=rows,
+        key="",
+        title="Time per output token",
+        aside="own and its bound; then the other kinds",
+        rows=rows,
         strong=_at(a, picks),
-        columns=(Column("context", "context", "count"), Column("batch", "batch", "count"), Column("own", "own", "s"),
-                 Column("bound", "bound", "s"), *(Column(f"kind {k.kind}", k.kind, "s") for k in others)),
-    )  # fmt: skip
+        columns=(
+            Column("context", "context", "count"),
+            Column("batch", "batch", "count"),
+            Column("own", "own", "s"),
+            Column("bound", "bound", "s"),
+            *(Column(f"kind {k.kind}", k.kind, "s") for k in others),
+        ),
+    )
 
 
 def _bytes(a: TwoPrices) -> Table:
@@ -309,10 +324,13 @@ def _bytes(a: TwoPrices) -> Table:
             rows.append({"what": said} | {str(i): float(column[i]) for i in picks})
     columns = [Column(str(i), cell(float(a.curves.context[i]), "whole"), "B") for i in picks]
     return Table(
-        key="", title="Cache of one sequence", rows=rows,
+        key="",
+        title="Cache of one sequence",
+        rows=rows,
         aside="all layers, one copy; sparse reads do not shrink what is stored",
-        columns=(Column("what", ""), *columns), faint=frozenset(range(1, len(rows), 2)),
-    )  # fmt: skip
+        columns=(Column("what", ""), *columns),
+        faint=frozenset(range(1, len(rows), 2)),
+    )
 
 
 def _step(a: TwoPrices) -> Table:
@@ -325,15 +343,28 @@ def _step(a: TwoPrices) -> Table:
     rows = []
     for k in a.curves.curves:
         found, limit = a.steps[k.kind], a.limit_steps[k.kind]
-        rows.append({"kind": k.kind, "needed": _or(found.needed, "-"), "covers_to": reach(found),
-                     "limit": _or(limit.needed, "-"), "limit_covers_to": reach(limit)})  # fmt: skip
+        rows.append(
+            {
+                "kind": k.kind,
+                "needed": _or(found.needed, "-"),
+                "covers_to": reach(found),
+                "limit": _or(limit.needed, "-"),
+                "limit_covers_to": reach(limit),
+            }
+        )
     return Table(
-        key="", title=f"One price to {cell(border, 'whole')} tokens, another above",
-        aside="the first covers the dearest length below it", rows=rows,
-        columns=(Column("kind", ""), Column("needed", f"{last} costs", "x2"),
-                 Column("covers_to", f"+{a.step:.0%} covers to", "whole"), Column("limit", "limit", "x2"),
-                 Column("limit_covers_to", "covers to", "whole")),
-    )  # fmt: skip
+        key="",
+        title=f"One price to {cell(border, 'whole')} tokens, another above",
+        aside="the first covers the dearest length below it",
+        rows=rows,
+        columns=(
+            Column("kind", ""),
+            Column("needed", f"{last} costs", "x2"),
+            Column("covers_to", f"+{a.step:.0%} covers to", "whole"),
+            Column("limit", "limit", "x2"),
+            Column("limit_covers_to", "covers to", "whole"),
+        ),
+    )
 
 
 def _margins(a: TwoPrices) -> Table:
@@ -347,11 +378,16 @@ def _margins(a: TwoPrices) -> Table:
     ]
     above = cell(float(a.list_mtok or 0) * (1 + a.step), "$")
     return Table(
-        key="", title="Implied gross margin", rows=rows,
+        key="",
+        title="Implied gross margin",
+        rows=rows,
         aside=f"listed at {cell(a.list_mtok, '$')}, {above} above the threshold",
-        columns=(Column("context", "context", "count"), Column("listed", "listed", "$"),
-                 *(Column(f"kind {kind}", kind, "share") for kind in margins)),
-    )  # fmt: skip
+        columns=(
+            Column("context", "context", "count"),
+            Column("listed", "listed", "$"),
+            *(Column(f"kind {kind}", kind, "share") for kind in margins),
+        ),
+    )
 
 
 def _thin(column: Any) -> list[float]:
@@ -363,8 +399,9 @@ def _thin(column: Any) -> list[float]:
 
 def _marks(a: TwoPrices, *, cost: bool) -> list[Mark]:
     own, x = a.curves.own, a.curves.context
-    found = {"L*": own.balance_context, "attention FLOPs = weights": own.flops_context,
-             "B* fills HBM": own.full_context} | ({"threshold": a.curves.threshold} if cost else {})  # fmt: skip
+    found = {"L*": own.balance_context, "attention FLOPs = weights": own.flops_context, "B* fills HBM": own.full_context} | (
+        {"threshold": a.curves.threshold} if cost else {}
+    )
     return [Mark(name, at) for name, at in found.items() if x[0] <= at <= x[-1]]
 
 
@@ -379,18 +416,31 @@ AXIS = Axis("Context (tokens)", log=True)
 def _cost_chart(a: TwoPrices) -> dict[str, Any]:
     """Dollars per million output tokens against context."""
     x, own = _thin(a.curves.context), a.curves.own
-    series = [*_lines(a, "cost_mtok"), Series("own, bound", x, _thin(own.bound_cost_mtok), look="dashed"),
-              Series("own, lecture's limit", x, _thin(own.limit_mtok), look="dashed")]  # fmt: skip
-    return curve(series, title="Cost of output tokens, decoding only", x=AXIS,
-                 y=Axis("Cost", "$/M output tokens", log=True), marks=_marks(a, cost=True))  # fmt: skip
+    series = [
+        *_lines(a, "cost_mtok"),
+        Series("own, bound", x, _thin(own.bound_cost_mtok), look="dashed"),
+        Series("own, lecture's limit", x, _thin(own.limit_mtok), look="dashed"),
+    ]
+    return curve(
+        series,
+        title="Cost of output tokens, decoding only",
+        x=AXIS,
+        y=Axis("Cost", "$/M output tokens", log=True),
+        marks=_marks(a, cost=True),
+    )
 
 
 def _pace_chart(a: TwoPrices) -> dict[str, Any]:
     """Seconds per output token against context."""
     x, own = _thin(a.curves.context), a.curves.own
     series = [*_lines(a, "tpot"), Series("own, bound", x, _thin(own.tpot_bound), look="dashed")]
-    return curve(series, title=f"Time per output token, {_policy(a.curves.policy)}", x=AXIS,
-                 y=Axis("TPOT", "s", log=True), marks=_marks(a, cost=False))  # fmt: skip
+    return curve(
+        series,
+        title=f"Time per output token, {_policy(a.curves.policy)}",
+        x=AXIS,
+        y=Axis("TPOT", "s", log=True),
+        marks=_marks(a, cost=False),
+    )
 
 
 def _bytes_chart(a: TwoPrices, of: str, title: str) -> dict[str, Any]:

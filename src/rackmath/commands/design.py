@@ -49,34 +49,26 @@ Record = dict[str, Any]
 class DesignInput:
     """Which quality is to be reached, for which traffic, and by which family."""
 
-    quality_of: Annotated[
-        Any, words("The model whose loss is to be reached.", "MODEL", complete="models", panel=ASKED)
-    ]
+    quality_of: Annotated[Any, words("The model whose loss is to be reached.", "MODEL", complete="models", panel=ASKED)]
     traffic: Annotated[Any, words("Tokens served, input and output: 50M/s.", "TOKENS/S", panel=ASKED)]
     on: MachineName
     months: Annotated[float, count("Months of that traffic.", least=0.01, most=600, panel=ASKED)] = 12
     tokens: Annotated[
-        float | None,
-        count("Tokens the model was trained on, where they are not known.", least=1e6, most=1e17, panel=ASKED),
+        float | None, count("Tokens the model was trained on, where they are not known.", least=1e6, most=1e17, panel=ASKED)
     ] = None
     law: Annotated[str, words("Law of parameters and tokens.", "NAME", complete="laws")] = "besiroglu"
     routed: Annotated[str, words("Law of what experts are worth.", "NAME", complete="laws")] = "tian"
     extrapolate: Extrapolate = False
-    caches: Annotated[
-        tuple[str, ...], words("gqa, mla, windowed, with commas.", "KINDS", choices=KINDS, panel=FAMILY)
-    ] = KINDS
+    caches: Annotated[tuple[str, ...], words("gqa, mla, windowed, with commas.", "KINDS", choices=KINDS, panel=FAMILY)] = KINDS
     experts: Annotated[
         tuple[int, ...],
-        count("Experts over those a token uses, with commas; 1: dense.", least=1, most=MOST_EXPANSION, whole=True,
-              panel=FAMILY),
-    ] = (1, 8, 32)  # fmt: skip
+        count("Experts over those a token uses, with commas; 1: dense.", least=1, most=MOST_EXPANSION, whole=True, panel=FAMILY),
+    ] = (1, 8, 32)
     isl: Annotated[float, tokens("Prompt tokens of a request.", most=1e8, panel=TRAFFIC)] = 8192
     osl: Annotated[float, tokens("Tokens a request makes.", least=2, most=1e8, panel=TRAFFIC)] = 1024
     cached: Annotated[float, share("Prompt tokens that lie in the cache.", panel=TRAFFIC)] = 0.5
     min_interactivity: Annotated[float, speed("Tokens per second and user, at least.", panel=OBJECTIVES)] = 20
-    precision: Annotated[
-        str | None, words("Format of the weights as served: fp8, nvfp4, ...", "FORMAT", panel=CHOICES)
-    ] = None
+    precision: Annotated[str | None, words("Format of the weights as served: fp8, nvfp4, ...", "FORMAT", panel=CHOICES)] = None
     price: PriceKind = None
 
 
@@ -86,8 +78,7 @@ def answer(q: DesignInput) -> Answer:
     n = d.need
     months = f"{n.months:g} month{'' if n.months == 1 else 's'}"
     return Answer(
-        title=Say("The quality of *{model}* for the least dollars, on *{machine}*",
-                  {"model": n.model.name, "machine": n.machine.name}),
+        title=Say("The quality of *{model}* for the least dollars, on *{machine}*", {"model": n.model.name, "machine": n.machine.name}),
         subtitle=f"loss {d.loss:.4g} ({show(n.tokens, 'tokens')}, {n.law.name}) · {show(n.rate, 'tok/s')} for"
         f" {months} · {float(n.traffic.isl):,.0f} in, {float(n.traffic.cached):.0%} cached,"
         f" {float(n.traffic.osl):,.0f} out · {cell(float(n.machine.price_per_hour), '$')} per GPU-hour",
@@ -97,13 +88,12 @@ def answer(q: DesignInput) -> Answer:
         terms=lambda: _terms(d),
         notes=notes,
         remarks=(
-            f"serving runs in {n.precision.name}, training in bf16; quality is not charged for it, nor RL or failed"
-            " runs",
+            f"serving runs in {n.precision.name}, training in bf16; quality is not charged for it, nor RL or failed runs",
             f"training tokens of {n.model.name}: {source}",
             *(f"{many} of the family: {reason}" for reason, many in d.fell_out.items()),
         ),
         subject=d,
-    )  # fmt: skip
+    )
 
 
 def _design(q: DesignInput) -> tuple[Found, str, tuple[str, ...]]:
@@ -140,10 +130,19 @@ def _record(d: Found, source: str) -> Record:
     n, rows = d.need, [_row(c) | _ends(ends) for c, ends in zip(d.candidates, d.ends, strict=True)]
     return {
         "need": {
-            "quality_of": n.model.name, "tokens": n.tokens, "tokens_source": source, "law": n.law.name,
-            "routed_law": n.routed.name, "machine": n.machine.name, "rate": n.rate, "months": n.months,
-            "isl": n.traffic.isl, "osl": n.traffic.osl, "cached": n.traffic.cached,
-            "max_tpot": n.objectives.max_tpot, "precision": n.precision.name,
+            "quality_of": n.model.name,
+            "tokens": n.tokens,
+            "tokens_source": source,
+            "law": n.law.name,
+            "routed_law": n.routed.name,
+            "machine": n.machine.name,
+            "rate": n.rate,
+            "months": n.months,
+            "isl": n.traffic.isl,
+            "osl": n.traffic.osl,
+            "cached": n.traffic.cached,
+            "max_tpot": n.objectives.max_tpot,
+            "precision": n.precision.name,
             "price_per_gpu_hour": float(n.machine.price_per_hour),
         },
         "loss": d.loss,
@@ -154,19 +153,29 @@ def _record(d: Found, source: str) -> Record:
         "experts_worth": d.worths,
         "fell_out": dict(d.fell_out),
         "weak": list(d.weak),
-    }  # fmt: skip
+    }
 
 
 def _row(c: Candidate) -> Record:
     """A candidate in one row."""
     return {
-        "model": c.model.name, "active": c.active, "experts_over_used": c.member.expansion if c.member else None,
-        "kv": c.member.kv if c.member else None, "effective": c.effective, "tokens": c.tokens,
-        "tokens_per_param": c.tokens / c.active, "training_dollars": c.training, "serving_dollars": c.serving,
-        "dollars": c.total, "mfu": c.run.mfu, "training_layout": c.run.layout.label(),
-        "serving_layout": c.plan.layout.label(), "output_mtok": float(c.plan.cost.output_mtok),
-        "input_mtok": float(c.plan.cost.input_mtok), "interactivity": 1 / float(c.plan.serving.tpot),
-    }  # fmt: skip
+        "model": c.model.name,
+        "active": c.active,
+        "experts_over_used": c.member.expansion if c.member else None,
+        "kv": c.member.kv if c.member else None,
+        "effective": c.effective,
+        "tokens": c.tokens,
+        "tokens_per_param": c.tokens / c.active,
+        "training_dollars": c.training,
+        "serving_dollars": c.serving,
+        "dollars": c.total,
+        "mfu": c.run.mfu,
+        "training_layout": c.run.layout.label(),
+        "serving_layout": c.plan.layout.label(),
+        "output_mtok": float(c.plan.cost.output_mtok),
+        "input_mtok": float(c.plan.cost.input_mtok),
+        "interactivity": 1 / float(c.plan.serving.tpot),
+    }
 
 
 def _ends(ends: tuple[float, float]) -> Record:
@@ -181,16 +190,23 @@ def _blocks(d: Found) -> Iterator[Block]:
     yield Say(
         "*{dollars:dollars}* (" + between(*d.ends[0], "dollars") + "): {tokens:parameters} tokens of training"
         " ({per:whole} per active parameter) cost {training:dollars}, serving {serving:dollars}",
-        {"dollars": best.total, "tokens": best.tokens, "per": best.tokens / best.active, "training": best.training,
-         "serving": best.serving}, title="Cheapest", aside=best.member.label if best.member else best.model.name,
-    )  # fmt: skip
+        {
+            "dollars": best.total,
+            "tokens": best.tokens,
+            "per": best.tokens / best.active,
+            "training": best.training,
+            "serving": best.serving,
+        },
+        title="Cheapest",
+        aside=best.member.label if best.member else best.model.name,
+    )
     yield Bar(key="", parts={"training": best.training, "serving": best.serving}, unit="dollars")
     if d.reference is not None:
         yield Say(
             n.model.name + " itself: {dollars:dollars}, of it training {training:dollars}: *{saved:percent}* saved",
-            {"dollars": d.reference.total, "training": d.reference.training,
-             "saved": 1 - best.total / d.reference.total}, key="saving",
-        )  # fmt: skip
+            {"dollars": d.reference.total, "training": d.reference.training, "saved": 1 - best.total / d.reference.total},
+            key="saving",
+        )
     yield from _kinds(d)
     yield from _experts(d)
     yield Chart(spec=_chart(d), lines=18)
@@ -203,15 +219,23 @@ def _kinds(d: Found) -> Iterator[Block]:
     never = "; ∞: in some draws no number of tokens reaches the loss" if np.any(np.isinf(d.ends)) else ""
     itself = None if d.reference is None else {"kind": d.need.model.name.rpartition("/")[2]} | _row(d.reference)
     yield Table(
-        key="kinds", title="The best of each kind", aside=f"{len(d.candidates)} of this quality", rows=rows,
-        columns=(Column("kind", ""), Column("active", "active", "parameters"),
-                 Column("tokens", "tokens", "parameters", optional=2),
-                 Column("training_dollars", "training", "dollars", optional=4),
-                 Column("serving_dollars", "serving", "dollars", optional=3), Column("dollars", "total", "dollars"),
-                 Column("dollars_low", "5 to 95 %", "dollars", to="dollars_high"),
-                 Column("cheapest_in", "cheapest in", "percent"), Column("output_mtok", "$/M out", "$", optional=1)),
+        key="kinds",
+        title="The best of each kind",
+        aside=f"{len(d.candidates)} of this quality",
+        rows=rows,
+        columns=(
+            Column("kind", ""),
+            Column("active", "active", "parameters"),
+            Column("tokens", "tokens", "parameters", optional=2),
+            Column("training_dollars", "training", "dollars", optional=4),
+            Column("serving_dollars", "serving", "dollars", optional=3),
+            Column("dollars", "total", "dollars"),
+            Column("dollars_low", "5 to 95 %", "dollars", to="dollars_high"),
+            Column("cheapest_in", "cheapest in", "percent"),
+            Column("output_mtok", "$/M out", "$", optional=1),
+        ),
         total=itself,
-    )  # fmt: skip
+    )
     yield Say(f"cheapest in: share of draws of the laws in which one of this kind is the cheapest{never}", faint=True)
 
 
@@ -242,9 +266,8 @@ def _experts(d: Found) -> Iterator[Block]:
         row("all parameters", "parameters", lambda one: float(total_parameters(one.model))),
         row("served by", "", lambda one: one.plan.layout.label()),
         row("sequences per device", "number", lambda one: float(one.plan.batch / one.plan.layout.gpus)),
-        *(row(f"a step: {RESOURCES[key]}", "percent", lambda one, key=key: _part(one, key))
-          for key in routed.plan.serving.shares),
-    ]  # fmt: skip
+        *(row(f"a step: {RESOURCES[key]}", "percent", lambda one, key=key: _part(one, key)) for key in routed.plan.serving.shares),
+    ]
     columns = (Column("what", ""), *(Column(name, one.kind, "row") for name, one in pair.items()))
     yield Table(key="experts", title="Do experts pay?", aside=said, columns=columns, rows=rows)
     yield from _because(d, routed)
@@ -259,8 +282,7 @@ def _part(one: Candidate, key: str) -> float:
 def _because(d: Found, routed: Candidate) -> Iterator[Block]:
     """What experts are worth by each law, why laws differ, and what laboratories do."""
     worths = ", ".join(f"{name} *{{{name}:x}}*" for name in d.worths)
-    yield Say("What experts are worth over {active:parameters} active: " + worths + ".",
-              {"active": routed.active, **d.worths})  # fmt: skip
+    yield Say("What experts are worth over {active:parameters} active: " + worths + ".", {"active": routed.active, **d.worths})
     if {"tian", "clark-s-base"} <= set(d.worths):
         yield Say(
             "All of Clark's models had 130 B tokens, so its large routed ones were starved and the gain ends near a"
@@ -280,8 +302,14 @@ def _chart(d: Found) -> Record:
     for kind in dict.fromkeys(one.kind for one in d.candidates):
         if kind.endswith(kv):
             of = sorted((one for one in d.candidates if one.kind == kind), key=lambda one: one.active)
-            series.append(Series(kind, [one.active for one in of], [one.total / 1e6 for one in of],
-                                 labels=[f"{show(one.tokens, 'tokens')}" for one in of]))  # fmt: skip
+            series.append(
+                Series(
+                    kind,
+                    [one.active for one in of],
+                    [one.total / 1e6 for one in of],
+                    labels=[f"{show(one.tokens, 'tokens')}" for one in of],
+                )
+            )
     marks = [Mark("cheapest", d.best.active, d.best.total / 1e6)]
     if d.reference is not None:
         marks.append(Mark(d.need.model.name.rpartition("/")[2], d.reference.active, d.reference.total / 1e6))
@@ -297,17 +325,26 @@ def _chart(d: Found) -> Record:
 def _terms(d: Found) -> Term:
     """The cheapest candidate as terms."""
     n, best = d.need, d.best
-    per_token = quotient("training of a token", "$",
-                         Term(name="a run of 1e12 tokens", value=best.run.dollars, unit="$"),
-                         number("tokens of that run", best.run.job.tokens))  # fmt: skip
+    per_token = quotient(
+        "training of a token",
+        "$",
+        Term(name="a run of 1e12 tokens", value=best.run.dollars, unit="$"),
+        number("tokens of that run", best.run.job.tokens),
+    )
     trained_on = Term(name="tokens that reach the loss", value=best.tokens, unit="tokens", source=n.law.source)
-    length = stated("sum", "tokens of a request", float(n.traffic.isl + n.traffic.osl), "",
-                    number("in", float(n.traffic.isl)), number("out", float(n.traffic.osl)))  # fmt: skip
-    served = product("tokens served", "tokens", number("tokens per second", n.rate), number("months", n.months),
-                     number("seconds of a month", MONTH))  # fmt: skip
+    length = stated(
+        "sum",
+        "tokens of a request",
+        float(n.traffic.isl + n.traffic.osl),
+        "",
+        number("in", float(n.traffic.isl)),
+        number("out", float(n.traffic.osl)),
+    )
+    served = product(
+        "tokens served", "tokens", number("tokens per second", n.rate), number("months", n.months), number("seconds of a month", MONTH)
+    )
     requests = stated("quotient", "requests", n.requests, "", served, length)
-    request = Term(name="a request", value=float(best.plan.cost.request), unit="$",
-                   note=f"cheapest plan: {best.plan.layout.label()}")  # fmt: skip
+    request = Term(name="a request", value=float(best.plan.cost.request), unit="$", note=f"cheapest plan: {best.plan.layout.label()}")
     training = stated("product", "training", best.training, "$", per_token, trained_on)
     serving = stated("product", "serving", best.serving, "$", request, requests)
     total = stated("sum", "cost", best.total, "$", training, serving)

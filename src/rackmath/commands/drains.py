@@ -25,9 +25,15 @@ from ..world import catalog
 from ..world.machine import Source
 
 NAMED = {
-    "a100": "A100", "h100": "H100", "h200": "H200", "gb200": "GB200", "gb300": "GB300", "rubin": "Rubin",
-    "mi300x": "MI300X", "tpu7x": "TPU7x",
-}  # fmt: skip
+    "a100": "A100",
+    "h100": "H100",
+    "h200": "H200",
+    "gb200": "GB200",
+    "gb300": "GB300",
+    "rubin": "Rubin",
+    "mi300x": "MI300X",
+    "tpu7x": "TPU7x",
+}
 """Devices named in the picture."""
 
 
@@ -35,9 +41,7 @@ NAMED = {
 class Drains:
     """Which machines."""
 
-    on: Annotated[
-        Any, Field(help="One machine. All if not given.", flag="--on", metavar="MACHINE", complete="machines")
-    ] = None
+    on: Annotated[Any, Field(help="One machine. All if not given.", flag="--on", metavar="MACHINE", complete="machines")] = None
 
 
 def answer(q: Drains) -> Answer:
@@ -64,27 +68,30 @@ def _blocks(found: tuple[Drain, ...]) -> Iterator[Block]:
     many = len(near) > 1
     sources = {s: i for i, s in enumerate(dict.fromkeys(s for d in [*near, *tiers] for s in d.sources), 1)}
     yield Chart(spec=_devices_chart(near), lines=16) if many else Chart(spec=_tiers_chart([*near, *tiers]), lines=0)
-    size = (
-        Column("capacity", "capacity", "B"),
-        Column("bandwidth", "bandwidth", "B/s"),
-        Column("drain", "drain", "s"),
-    )
+    size = (Column("capacity", "capacity", "B"), Column("bandwidth", "bandwidth", "B/s"), Column("drain", "drain", "s"))
     yield Table(
-        key="drains", title="Device memory", aside="per device; the number in brackets is the source below",
-        rows=[memories.row(d) for d in found], shown=[memories.row(d) for d in near],
+        key="drains",
+        title="Device memory",
+        aside="per device; the number in brackets is the source below",
+        rows=[memories.row(d) for d in found],
+        shown=[memories.row(d) for d in near],
         columns=(Column("machine", "machine"), Column("tier", "memory"), *size),
         marks={i: _cited(d, sources) for i, d in enumerate(near)},
-    )  # fmt: skip
+    )
     if tiers:
         counted = (Column("machines", "machines", "whole"),) if many else ()
         aside = "a device's share" + ("; machines with such a tier" if many else "")
         yield Table(
-            key="tiers", title="Memory tiers behind it", aside=aside,
-            rows=[{"tier": d.tier, "capacity": d.capacity, "bandwidth": d.bandwidth, "drain": d.drain, "machines": n}
-                  for d, n in tiers.items()],
+            key="tiers",
+            title="Memory tiers behind it",
+            aside=aside,
+            rows=[
+                {"tier": d.tier, "capacity": d.capacity, "bandwidth": d.bandwidth, "drain": d.drain, "machines": n}
+                for d, n in tiers.items()
+            ],
             columns=(Column("tier", "tier"), *size, *counted),
             marks={i: _cited(d, sources) for i, d in enumerate(tiers)},
-        )  # fmt: skip
+        )
     for source, i in sources.items():
         date = f" ({source.date})" if source.date else ""
         said = f"[{i}] {source.text}{date}{'' if source.verified else ', unverified'}"
@@ -116,9 +123,10 @@ def _tiers_chart(every: list[Drain]) -> dict[str, Any]:
     return scatter(
         [Series("tiers", [d.capacity for d in every], [d.drain for d in every], labels=[d.tier for d in every])],
         title=f"Drain time of every memory of {every[0].machine}",
-        x=Axis("Capacity per device", "B", log=True), y=Axis("Drain time", "s", log=True),
+        x=Axis("Capacity per device", "B", log=True),
+        y=Axis("Drain time", "s", log=True),
         marks=[Mark(f"{d.tier}: {cell(d.drain, 's')}", d.capacity, d.drain) for d in every],
-    )  # fmt: skip
+    )
 
 
 def _devices_chart(near: list[Drain]) -> dict[str, Any]:
@@ -128,9 +136,12 @@ def _devices_chart(near: list[Drain]) -> dict[str, Any]:
         if d.tier.startswith("HBM"):
             groups.setdefault(d.tier[:4].replace("HBM", "HBM ").strip(), []).append(d)
     return scatter(
-        [Series(name, [d.capacity for d in groups[name]], [d.drain for d in groups[name]],
-                labels=[d.machine for d in groups[name]]) for name in sorted(groups)],
+        [
+            Series(name, [d.capacity for d in groups[name]], [d.drain for d in groups[name]], labels=[d.machine for d in groups[name]])
+            for name in sorted(groups)
+        ],
         title="Drain time of high-bandwidth memory",
-        x=Axis("Capacity per device", "B", log=True), y=Axis("Drain time", "s"),
+        x=Axis("Capacity per device", "B", log=True),
+        y=Axis("Drain time", "s"),
         marks=[Mark(NAMED[d.machine], d.capacity, d.drain) for d in near if d.machine in NAMED],
-    )  # fmt: skip
+    )

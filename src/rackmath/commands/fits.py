@@ -25,19 +25,7 @@ from ..questions.fields import count, needs_no, specs, tokens
 from ..questions.layouts import parse_layout
 from ..questions.lines import line, words
 from ..questions.resolve import asked_of
-from ..search.fits import (
-    TIMES,
-    Demand,
-    Held,
-    Remedy,
-    demand,
-    fits_with_host,
-    holds,
-    longest_context,
-    most_users,
-    remedies,
-    users_at,
-)
+from ..search.fits import TIMES, Demand, Held, Remedy, demand, fits_with_host, holds, longest_context, most_users, remedies, users_at
 from ..search.preferred import Policy, preferred_layout
 from ..units import plural
 from ..views import memories, setting
@@ -54,9 +42,7 @@ class FitsQuestion(OnMachine):
     """So many users, with a context each, on a machine."""
 
     users: Annotated[int, count("Users at once.", least=1, whole=True, panel=ASKED)] = 1
-    context: Annotated[
-        float | None, tokens("Tokens that each user can have in memory: 128k. 8192 if not given.", panel=ASKED)
-    ] = None
+    context: Annotated[float | None, tokens("Tokens that each user can have in memory: 128k. 8192 if not given.", panel=ASKED)] = None
     tp: Annotated[
         int | None,
         count("Cut over so many devices by tensor parallelism.", least=1, most=1e6, whole=True, panel=CHOICES),
@@ -65,12 +51,14 @@ class FitsQuestion(OnMachine):
     dcp: Annotated[
         int | None,
         count(
-            "Share the cache over so many ranks of tensor parallelism that hold copies of it: decode context"
-            " parallelism.",
-            least=1, most=1e6, whole=True, panel=CHOICES,
+            "Share the cache over so many ranks of tensor parallelism that hold copies of it: decode context parallelism.",
+            least=1,
+            most=1e6,
+            whole=True,
+            panel=CHOICES,
         ),
         needs_no("layout"),
-    ] = None  # fmt: skip
+    ] = None
     layout: LayoutWords = None
     price: PriceKind = None
 
@@ -86,11 +74,10 @@ def answer(q: FitsQuestion) -> Answer:
     of, m = asked.question, held
     return Answer(
         title=Say("*{model}* on *{machine}*", {"model": of.model.name, "machine": of.machine.name}),
-        subtitle=" · ".join((
-            f"{plural(asked.users, 'user')} of {cell(asked.context, 'tokens')} tokens",
-            setting.formats(asked.precision),
-            m.layout.label(),
-        )) + "".join(setting.under(of.engine)),
+        subtitle=" · ".join(
+            (f"{plural(asked.users, 'user')} of {cell(asked.context, 'tokens')} tokens", setting.formats(asked.precision), m.layout.label())
+        )
+        + "".join(setting.under(of.engine)),
         blocks=tuple(_blocks(m, most, furthest, ways, named=named or len(np.asarray(asked.layouts.tp)) == 1)),
         table="remedies",
         data=_data(m, most, furthest) | {"with_host": spills},
@@ -98,7 +85,7 @@ def answer(q: FitsQuestion) -> Answer:
         notes=notes,
         exit_code=0 if m.fits else 1,
         subject=m,
-    )  # fmt: skip
+    )
 
 
 def _demand(q: FitsQuestion) -> tuple[Demand, bool, tuple[str, ...]]:
@@ -119,10 +106,7 @@ def _with_host(q: FitsQuestion, asked: Demand) -> str:
     shared = ("model", "on", "precision", "kv", "engine", "sets", "users")
     given = " ".join(w for key in shared for w in words(known[key], getattr(q, key), default=key == "users"))
     isl = max(asked.context - 1, 1.0)
-    return (
-        "with experts or layers left in the host's memory it runs, slower: rackmath plan"
-        f" {given} --isl {isl:.0f} --osl 1"
-    )
+    return f"with experts or layers left in the host's memory it runs, slower: rackmath plan {given} --isl {isl:.0f} --osl 1"
 
 
 def _preferred(asked: Demand) -> Layout | None:
@@ -221,19 +205,24 @@ def _verdict(m: Held) -> Frame:
     """Yes or no first, then the words of vLLM's log."""
     each = "each GPU" if float(m.layout.gpus) > 1 else "the GPU"
     values = {
-        "spare": m.spare, "short": m.short_by, "pool": m.pool_tokens, "concurrency": m.max_concurrency,
-        "context": m.demand.context, "replicas": m.replicas,
-    }  # fmt: skip
+        "spare": m.spare,
+        "short": m.short_by,
+        "pool": m.pool_tokens,
+        "concurrency": m.max_concurrency,
+        "context": m.demand.context,
+        "replicas": m.replicas,
+    }
     verdict = "*Yes*: {spare:GiB} of headroom on " if m.fits else "*No*: {short:GiB} short on "
     inside = " in each of {replicas:whole} replicas" if m.replicas > 1 else ""
     return Frame(
-        head="it fits" if m.fits else "it does not fit", good=m.fits,
+        head="it fits" if m.fits else "it does not fit",
+        good=m.fits,
         says=(
             Say(verdict + each, values),
             Say("GPU KV cache size: {pool:whole} tokens" + inside, values),
             Say("Maximum concurrency for {context:whole} tokens per request: {concurrency:x2}", values),
         ),
-    )  # fmt: skip
+    )
 
 
 def _memory(m: Held) -> Iterator[Block]:
@@ -248,12 +237,17 @@ def _memory(m: Held) -> Iterator[Block]:
     more = ", one {admitted:B} while prefilled" if m.admitted > float(m.holds.per_sequence) else ""
     values = {f"t{i}": value for i, value in enumerate(kept.values())}
     yield Say(
-        "caches: {rank:whole} of {context:whole} tokens, {each:B} each" + more
-        + ". reserved by the {engine} engine: " + terms,
-        values | {"rank": m.rank, "admitted": m.admitted, "context": m.demand.context,
-                  "each": float(m.holds.per_sequence), "engine": f"{engine.name} {engine.version}".strip()},
+        "caches: {rank:whole} of {context:whole} tokens, {each:B} each" + more + ". reserved by the {engine} engine: " + terms,
+        values
+        | {
+            "rank": m.rank,
+            "admitted": m.admitted,
+            "context": m.demand.context,
+            "each": float(m.holds.per_sequence),
+            "engine": f"{engine.name} {engine.version}".strip(),
+        },
         faint=True,
-    )  # fmt: skip
+    )
 
 
 def _picture(m: Held) -> dict[str, Any]:
@@ -265,9 +259,10 @@ def _picture(m: Held) -> dict[str, Any]:
     return curve(
         [Series("users that fit", x.tolist(), users.tolist())],
         title=f"Users that fit: {asked.question.model.name} on {asked.question.machine.name}, {m.layout.label()}",
-        x=Axis("Context (tokens)", log=True), y=Axis("Users", log=True),
+        x=Axis("Context (tokens)", log=True),
+        y=Axis("Users", log=True),
         marks=[Mark("asked", asked.context, asked.users)],
-    )  # fmt: skip
+    )
 
 
 def _further(m: Held, most: float, furthest: float, *, named: bool) -> Say:
@@ -276,10 +271,15 @@ def _further(m: Held, most: float, furthest: float, *, named: bool) -> Say:
     longest_known = " (what the model was made for)" if furthest >= longest(asked.question.model) else ""
     each = "one user" if asked.users == 1 else "{users:whole} users"
     return Say(
-        "Up to *{most:whole} users* with {context:whole} tokens, or " + each
-        + " with *{furthest:whole} tokens*" + (" each" if asked.users > 1 else "") + longest_known,
-        values, title="How far it goes", aside="" if named else "on whichever layout holds most",
-    )  # fmt: skip
+        "Up to *{most:whole} users* with {context:whole} tokens, or "
+        + each
+        + " with *{furthest:whole} tokens*"
+        + (" each" if asked.users > 1 else "")
+        + longest_known,
+        values,
+        title="How far it goes",
+        aside="" if named else "on whichever layout holds most",
+    )
 
 
 def _to_make_it_fit(ways: list[Record]) -> Iterator[Block]:
@@ -289,8 +289,15 @@ def _to_make_it_fit(ways: list[Record]) -> Iterator[Block]:
         yield Say(f"Nothing that was tried: {tried}.", {"most": TIMES[-1]}, key="tried", title=title)
         return
     yield Table(
-        key="remedies", title=title, aside="each row alone; narrower formats may change answers", rows=ways,
-        columns=(Column("options", "option"), Column("change", "which is"), Column("spare", "headroom", "GiB"),
-                 Column("most_users", "users", "count", optional=1)),
-    )  # fmt: skip
+        key="remedies",
+        title=title,
+        aside="each row alone; narrower formats may change answers",
+        rows=ways,
+        columns=(
+            Column("options", "option"),
+            Column("change", "which is"),
+            Column("spare", "headroom", "GiB"),
+            Column("most_users", "users", "count", optional=1),
+        ),
+    )
     yield Say("For example: {command}", {"command": ways[0]["command"]})

@@ -61,8 +61,7 @@ def answer(q: Forward) -> Answer:
     p = _pass(q)
     return Answer(
         title=_title(p),
-        subtitle=" · ".join([f"{p.layout.label()}, {formats(p.precision)}", _load(p)])
-        + setting.adapters(p.question.model),
+        subtitle=" · ".join([f"{p.layout.label()}, {formats(p.precision)}", _load(p)]) + setting.adapters(p.question.model),
         blocks=(_times(p), _use(p), _shares(p), _operations(p), _roofline(p), _memory(p)),
         table="terms",
         data=_data(p),
@@ -114,10 +113,16 @@ def _times(p: Any) -> Figures:
     figures = [Figure(key=key, label=name, value=float(v), unit="s", note=why) for key, name, v, why in rows]
     figures.append(
         Figure(
-            key="estimate", label="estimate", value=float(t.estimate), unit="s", low=low, high=high, strong=True,
+            key="estimate",
+            label="estimate",
+            value=float(t.estimate),
+            unit="s",
+            low=low,
+            high=high,
+            strong=True,
             note="achieved shares of peak, launches, step overhead",
         )
-    )  # fmt: skip
+    )
     return Figures(key="time", head="seconds", against="bound", figures=tuple(figures), aside=_reason(span, low))
 
 
@@ -161,10 +166,12 @@ def _roofline(p: Any) -> Chart:
         corner = peak / bandwidth
         series.append(Series(name, [low, corner, high], [low * bandwidth, peak, peak], look="line"))
     spec = curve(
-        series, title=f"Operations under the roofline of {on.name}", x=Axis("FLOPs per byte moved", log=True),
+        series,
+        title=f"Operations under the roofline of {on.name}",
+        x=Axis("FLOPs per byte moved", log=True),
         y=Axis("Achieved rate per device", "FLOP/s", log=True),
         marks=[Mark(name, x, y) for name, (x, y) in list(found.items())[:MOST_MARKS]],
-    )  # fmt: skip
+    )
     return Chart(title="Roofline", aside="under the slope memory binds, under the roof computing", spec=spec)
 
 
@@ -186,13 +193,22 @@ def _operations(p: Any) -> Table:
         row |= {name: row[name] or None for name in ("flops", "bytes") if name in row}
     t = p.time
     return Table(
-        key="terms", title="Operations", aside="all layers together, slowest first", rows=rows, shown=shown,
-        columns=(Column("operation", "operation"), Column("layers", "layers", "whole", optional=1),
-                 Column("flops", "FLOPs", "FLOP", optional=2), Column("bytes", "bytes", "B"),
-                 Column("seconds", "seconds", "s"), Column("share", "share", "share"), Column("binds", "binds")),
-        total={"operation": "sum", "flops": float(t.flops), "bytes": float(t.bytes), "seconds": float(t.estimate),
-               "share": 1.0},
-    )  # fmt: skip
+        key="terms",
+        title="Operations",
+        aside="all layers together, slowest first",
+        rows=rows,
+        shown=shown,
+        columns=(
+            Column("operation", "operation"),
+            Column("layers", "layers", "whole", optional=1),
+            Column("flops", "FLOPs", "FLOP", optional=2),
+            Column("bytes", "bytes", "B"),
+            Column("seconds", "seconds", "s"),
+            Column("share", "share", "share"),
+            Column("binds", "binds"),
+        ),
+        total={"operation": "sum", "flops": float(t.flops), "bytes": float(t.bytes), "seconds": float(t.estimate), "share": 1.0},
+    )
 
 
 def _pass(q: Forward) -> ForwardPass:
@@ -201,9 +217,7 @@ def _pass(q: Forward) -> ForwardPass:
         raise BadInput("batch and prefill are both 0: the pass is empty; give at least one token")
     model, sets = lora_model(q.model, q.lora, q.sets)
     traffic = Traffic(isl=max(q.context, 1.0), osl=1)
-    asked, notes = question(
-        model, q.on, traffic=traffic, precision=q.precision, kv=q.kv, engine=q.engine, sets=sets, personal=True
-    )
+    asked, notes = question(model, q.on, traffic=traffic, precision=q.precision, kv=q.kv, engine=q.engine, sets=sets, personal=True)
     given = "context" if q.context >= q.prefill else "prefill"
     notes += within(asked.model, max(q.context, q.prefill), given, extrapolate=q.extrapolate)
     formats_used = asked.precisions[0]
@@ -234,13 +248,7 @@ def _data(p: ForwardPass) -> dict[str, Any]:
         "precision": setting.precision(p.precision),
         "lora": setting.lora(p.question.model),
         "work": {f.name: getattr(p.work, f.name) for f in fields(p.work)},
-        "time": {
-            "compute": t.compute,
-            "memory": t.memory,
-            "network": max(float(t.up), float(t.out)),
-            "flops": t.flops,
-            "bytes": t.bytes,
-        },
+        "time": {"compute": t.compute, "memory": t.memory, "network": max(float(t.up), float(t.out)), "flops": t.flops, "bytes": t.bytes},
         "interval": span,
         "binding": binding(t),
         "shares": dict(t.shares),

@@ -63,40 +63,32 @@ class Infer(SinglePrices):
     """Which list, and what is known beside it."""
 
     name: Annotated[
-        Any, words("A model of the price lists (rackmath prices), or a file.", "[PRICELIST]", argument=True,
-                   complete="lists")
-    ] = None  # fmt: skip
-    speed: Annotated[
-        float | None,
-        Field(help="Measured output speed of a user: 55 tok/s.", unit="1/s", above=0, most=1e9, metavar="SPEED",
-              panel=KNOWN),
-    ] = None  # fmt: skip
-    ttft: Annotated[
-        float | None,
-        Field(help="Measured time to first token: 900ms.", unit="s", above=0, most=1e9, metavar="TIME", panel=KNOWN),
+        Any, words("A model of the price lists (rackmath prices), or a file.", "[PRICELIST]", argument=True, complete="lists")
     ] = None
-    know: Annotated[
-        dict[str, Any], Field(help=KNOW, metavar="NAME=VALUE", panel=KNOWN, example="active_params=37e9")
-    ] = default(default_factory=dict)
+    speed: Annotated[
+        float | None, Field(help="Measured output speed of a user: 55 tok/s.", unit="1/s", above=0, most=1e9, metavar="SPEED", panel=KNOWN)
+    ] = None
+    ttft: Annotated[
+        float | None, Field(help="Measured time to first token: 900ms.", unit="s", above=0, most=1e9, metavar="TIME", panel=KNOWN)
+    ] = None
+    know: Annotated[dict[str, Any], Field(help=KNOW, metavar="NAME=VALUE", panel=KNOWN, example="active_params=37e9")] = default(
+        default_factory=dict
+    )
     prior: Annotated[
         dict[str, Any],
-        Field(help="Another prior, its 5 to 95 %: active_params=100e9..600e9. Repeat it.", metavar="NAME=LOW..HIGH",
-              panel=KNOWN, example="active_params=100e9..600e9"),
-    ] = default(default_factory=dict)  # fmt: skip
+        Field(
+            help="Another prior, its 5 to 95 %: active_params=100e9..600e9. Repeat it.",
+            metavar="NAME=LOW..HIGH",
+            panel=KNOWN,
+            example="active_params=100e9..600e9",
+        ),
+    ] = default(default_factory=dict)
     on_date: Annotated[str | None, words("The list of this day: 2026-03-01.", "DAY", panel=CHOICES)] = None
-    source: Annotated[str, one_of("snapshot, or genai-prices (the installed package).", *SOURCES, panel=CHOICES)] = (
-        "snapshot"
-    )
+    source: Annotated[str, one_of("snapshot, or genai-prices (the installed package).", *SOURCES, panel=CHOICES)] = "snapshot"
     seller: Annotated[str | None, one_of(SELLER, "host", "maker", panel=KNOWN)] = None
-    anonymous: Annotated[
-        bool, flag("Leave out what is known of this seller's machines (Google: TPUs, ...).", panel=KNOWN)
-    ] = False
-    draws: Annotated[float, count("Draws from the prior.", least=FEWEST_DRAWS, most=MOST_DRAWS, panel=CHOICES)] = (
-        2_000_000
-    )
-    seed: Annotated[
-        int, count("Start of the random numbers.", most=2**32 - 1, whole=True, metavar="NUMBER", panel=CHOICES)
-    ] = 1
+    anonymous: Annotated[bool, flag("Leave out what is known of this seller's machines (Google: TPUs, ...).", panel=KNOWN)] = False
+    draws: Annotated[float, count("Draws from the prior.", least=FEWEST_DRAWS, most=MOST_DRAWS, panel=CHOICES)] = 2_000_000
+    seed: Annotated[int, count("Start of the random numbers.", most=2**32 - 1, whole=True, metavar="NUMBER", panel=CHOICES)] = 1
     blind: Annotated[bool, flag("Run the blind test on open-weight models instead.", panel=CHOICES)] = False
 
 
@@ -149,9 +141,7 @@ def _inferred(q: Infer) -> Inferred:
         raise BadInput("speed is given both as known and as measured; give one of them")
     prices = list_meant(q.name, q.listed, q.on_date, q.source, q.unit)
     prices = replace(
-        prices,
-        output_speed=prices.output_speed if q.speed is None else q.speed,
-        ttft=prices.ttft if q.ttft is None else q.ttft,
+        prices, output_speed=prices.output_speed if q.speed is None else q.speed, ttft=prices.ttft if q.ttft is None else q.ttft
     )
     known = {k: _known(k, v) for k, v in q.know.items()}
     of = believing({k: _range(k, v) for k, v in q.prior.items()})
@@ -169,9 +159,16 @@ def _inferred(q: Infer) -> Inferred:
             without = read(seen, known=known, of=of, markups=markups, draws=few, seed=q.seed)
     given, priors = ({k: str(v) for k, v in pairs.items()} for pairs in (q.know, q.prior))
     return Inferred(
-        prices=prices, seller=who, inference=found, beliefs=taken, known=given, priors=priors,
-        truth=_truth(prices.weights), sold=sold, without=without,
-    )  # fmt: skip
+        prices=prices,
+        seller=who,
+        inference=found,
+        beliefs=taken,
+        known=given,
+        priors=priors,
+        truth=_truth(prices.weights),
+        sold=sold,
+        without=without,
+    )
 
 
 def _truth(weights: str) -> dict[str, float]:
@@ -355,10 +352,7 @@ def _notes(found: Inferred) -> list[str]:
         " were tested blind: docs/concepts/infer.md",
     ]
     if found.prices.provider in OTHER_MACHINES:
-        said.append(
-            f"{found.prices.provider} serves from on-chip memory, and no such machine is in the prior: read as if"
-            " from GPUs"
-        )
+        said.append(f"{found.prices.provider} serves from on-chip memory, and no such machine is in the prior: read as if from GPUs")
     if found.truth:
         said.append("the weights are open, so the truth is shown beside; it was not used unless given with --know")
     return said
@@ -380,8 +374,7 @@ def _data(found: Inferred) -> Record:
         "unknowns": {k: record(p, found.truth.get(k)) for k, p in r.unknowns.items()},
         "intervals": rows(r, found.truth),
         "choices": {
-            k: {"prior": dict(o.prior), "posterior": dict(o.posterior), "bits": o.bits, "known": o.known}
-            for k, o in r.odds.items()
+            k: {"prior": dict(o.prior), "posterior": dict(o.posterior), "bits": o.bits, "known": o.known} for k, o in r.odds.items()
         },
         "draws": r.draws,
         "effective_draws": r.effective,
@@ -393,8 +386,12 @@ def _sold(found: Inferred) -> Record | None:
     if s is None:
         return None
     about = {"seller": s.name, "says": s.says, "firm": s.firm, "source": s.source, "date": s.date}
-    without = None if r is None else {
-        "hardware": dict(r.odds["hardware"].posterior),
-        "unknowns": {k: dict(zip(QUANTILES, p.posterior, strict=True)) for k, p in r.unknowns.items()},
-    }  # fmt: skip
+    without = (
+        None
+        if r is None
+        else {
+            "hardware": dict(r.odds["hardware"].posterior),
+            "unknowns": {k: dict(zip(QUANTILES, p.posterior, strict=True)) for k, p in r.unknowns.items()},
+        }
+    )
     return about | {"absent": list(s.absent), "without": without}

@@ -49,15 +49,8 @@ COLUMNS = {
 """What a question is answered with; the interval is that of its `HEAD`."""
 
 TITLES = {"params": "params", "tokens": "tokens", "tokens_per_param": "tok/param", "flops": "FLOPs", "loss": "loss"}
-UNITS = {
-    "params": "parameters",
-    "tokens": "parameters",
-    "tokens_per_param": "number",
-    "flops": "power",
-    "loss": "number4",
-}
-ENDS = {"tokens": " tokens", "flops": " FLOPs", "tokens_per_param": " tok/param", "experts": " experts",
-        "sparsity": " sparsity"}  # fmt: skip
+UNITS = {"params": "parameters", "tokens": "parameters", "tokens_per_param": "number", "flops": "power", "loss": "number4"}
+ENDS = {"tokens": " tokens", "flops": " FLOPs", "tokens_per_param": " tok/param", "experts": " experts", "sparsity": " sparsity"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,39 +60,22 @@ class LawInput:
     names: Annotated[
         tuple[str, ...],
         words(
-            "Laws to ask: besiroglu, hoffmann, clark-s-base, ... All that answer if none is named.", "NAME",
-            argument=True, complete="laws",
+            "Laws to ask: besiroglu, hoffmann, clark-s-base, ... All that answer if none is named.", "NAME", argument=True, complete="laws"
         ),
-    ] = ()  # fmt: skip
-    params: Annotated[
-        float | None, count("Parameters, as the law counts them: 70B.", above=0, most=1e33, panel=ASKED)
-    ] = None
+    ] = ()
+    params: Annotated[float | None, count("Parameters, as the law counts them: 70B.", above=0, most=1e33, panel=ASKED)] = None
     tokens: Annotated[float | None, count("Tokens trained on: 1.4T.", above=0, most=1e33, panel=ASKED)] = None
     flops: Annotated[float | None, count("Training budget, 6 N D: 5.76e23.", above=0, most=1e33, panel=ASKED)] = None
-    loss: Annotated[
-        float | None,
-        count("Loss to reach, in nats per token.", above=0, most=1e33, metavar="NATS", panel=ASKED),
-    ] = None
-    experts: Annotated[
-        float | None, count("Experts of a routed layer (clark-...).", above=0, most=1e33, panel=ROUTED)
-    ] = None
-    granularity: Annotated[
-        float | None, count("Into how many an expert is cut (krajewski-moe).", above=0, most=1e33, panel=ROUTED)
-    ] = None
+    loss: Annotated[float | None, count("Loss to reach, in nats per token.", above=0, most=1e33, metavar="NATS", panel=ASKED)] = None
+    experts: Annotated[float | None, count("Experts of a routed layer (clark-...).", above=0, most=1e33, panel=ROUTED)] = None
+    granularity: Annotated[float | None, count("Into how many an expert is cut (krajewski-moe).", above=0, most=1e33, panel=ROUTED)] = None
     sparsity: Annotated[float | None, share("Share of experts that rest: 0.9 (abnar).", panel=ROUTED)] = None
-    unique: Annotated[
-        float | None,
-        count("Tokens that are new; the rest repeats (muennighoff).", above=0, most=1e33, panel=ROUTED),
-    ] = None
+    unique: Annotated[float | None, count("Tokens that are new; the rest repeats (muennighoff).", above=0, most=1e33, panel=ROUTED)] = None
     extrapolate: FormerExtrapolate = False
     printed: Annotated[bool, flag("Use the rounded coefficients of the paper, where they differ.")] = False
-    fit: Annotated[
-        str | None, words("Fit a law to runs: columns N, D, loss.", "CSV", complete="files", panel=FIT)
-    ] = None
+    fit: Annotated[str | None, words("Fit a law to runs: columns N, D, loss.", "CSV", complete="files", panel=FIT)] = None
     resamples: Annotated[
-        int,
-        count("Fits of resampled runs behind the intervals.", least=20, most=10_000, whole=True, panel=FIT),
-        needs("fit"),
+        int, count("Fits of resampled runs behind the intervals.", least=20, most=10_000, whole=True, panel=FIT), needs("fit")
     ] = 200
 
 
@@ -109,10 +85,7 @@ def answer(q: LawInput) -> Answer:
     notes = _notes(a) if a.asked is not None else a.laws[0].notes if len(a.laws) == 1 and a.fitted is None else ()
     data: dict[str, Any] = {"fit": None if a.fitted is None else views.fitted(a.fitted)}
     if a.asked is not None:
-        data |= {
-            "asks": a.asked.kind,
-            "silent": [{"law": one.law.name, "why": one.why, "reason": one.reason} for one in a.silent],
-        }
+        data |= {"asks": a.asked.kind, "silent": [{"law": one.law.name, "why": one.why, "reason": one.reason} for one in a.silent]}
     title, subtitle, blocks = _screen(a)
     chart = law_curves.spec(a)
     return Answer(
@@ -130,8 +103,7 @@ def answer(q: LawInput) -> Answer:
 def _answers(q: LawInput) -> LawAnswers:
     """Words to laws, and what they answer."""
     given = {key: getattr(q, key) for key in ("params", "tokens", "flops", "loss") if getattr(q, key) is not None}
-    inputs = {key: float(value) for key in ("experts", "granularity", "sparsity", "unique")
-              if (value := getattr(q, key)) is not None}  # fmt: skip
+    inputs = {key: float(value) for key in ("experts", "granularity", "sparsity", "unique") if (value := getattr(q, key)) is not None}
     fitted = None if q.fit is None else fit(read(q.fit), name=Path(q.fit).stem, resamples=q.resamples)
     named = [law(name) for name in q.names]
     chosen = named or ([] if fitted else list(laws().values()))
@@ -151,8 +123,7 @@ def _screen(a: LawAnswers) -> tuple[Say, str, list[Block]]:
         subtitle = a.fitted.law.family.formula
     if a.asked is not None:
         told = ", ".join(
-            f"{WORDS.get(key, key)} {amount(float(v), 'tokens' if key == 'unique' else key)}"
-            for key, v in a.asked.inputs.items()
+            f"{WORDS.get(key, key)} {amount(float(v), 'tokens' if key == 'unique' else key)}" for key, v in a.asked.inputs.items()
         )
         told = "" if a.asked.kind == "worth" else told
         blocks = list(_worth(a) if a.asked.kind == "worth" else _table(a, _title(a.asked) if top else ""))
@@ -172,8 +143,7 @@ def _screen(a: LawAnswers) -> tuple[Say, str, list[Block]]:
 def _kept(found: tuple[Law, ...], **of: Any) -> Table:
     """The table of laws of the record, with what a person is shown of it."""
     shown = {"columns": (), "shown": ()} | of
-    return Table(key="laws", rows=[views.law(one) for one in found],
-                 flat=[views.flat_law(one) for one in found], **shown)  # fmt: skip
+    return Table(key="laws", rows=[views.law(one) for one in found], flat=[views.flat_law(one) for one in found], **shown)
 
 
 def _list(found: tuple[Law, ...], title: str = "") -> list[Block]:
@@ -182,8 +152,12 @@ def _list(found: tuple[Law, ...], title: str = "") -> list[Block]:
         others = [key for key in one.box if key != "params"]
         ends = {"params": _ends(one, "params"), "others": _ends(one, others[0]) if others else ""}
         rows.append({"law": f"{one.name}{'°' if one.sample is not None else ''}", "title": one.title} | ends)
-    columns = (Column("law", "law"), Column("params", "parameters", "parameters"), Column("others", "and"),
-               Column("title", "what", optional=1))  # fmt: skip
+    columns = (
+        Column("law", "law"),
+        Column("params", "parameters", "parameters"),
+        Column("others", "and"),
+        Column("title", "what", optional=1),
+    )
     say = "° has an interval. rackmath law NAME shows one; --params, --tokens, --flops, --loss ask."
     return [_kept(found, title=title, columns=columns, shown=rows), Say(say, faint=True)]
 
@@ -202,9 +176,13 @@ def _one(one: Law) -> list[Block]:
         rows.append(("N* grows as", f"C^{float(one.exponent):.3f}"))
     rows += [(f"refuses {key}", why) for key, why in one.refuses.items()]
     rows += [("source", f"{one.source} ({one.date})"), ("standing", one.standing)]
-    about = _kept((one,), title="What it is about", headless=True,
-                  columns=(Column("what", ""), Column("said", "")),
-                  shown=[{"what": what, "said": said} for what, said in rows])  # fmt: skip
+    about = _kept(
+        (one,),
+        title="What it is about",
+        headless=True,
+        columns=(Column("what", ""), Column("said", "")),
+        shown=[{"what": what, "said": said} for what, said in rows],
+    )
     return [_coefficients(one), about]
 
 
@@ -212,10 +190,15 @@ def _coefficients(one: Law) -> Table:
     rows = []
     for key, value in one.coefficients.items():
         low, high = one.intervals.get(key, (None, None))
-        rows.append({"key": key, "value": float(value), "error": one.errors.get(key), "low": low, "high": high,
-                     "printed": one.printed.get(key)})  # fmt: skip
-    columns = (Column("value", "value", "number6"), Column("error", "std. error", "number4"),
-               Column("low", "95 %", "number6", to="high"), Column("printed", "as printed", "number6"))  # fmt: skip
+        rows.append(
+            {"key": key, "value": float(value), "error": one.errors.get(key), "low": low, "high": high, "printed": one.printed.get(key)}
+        )
+    columns = (
+        Column("value", "value", "number6"),
+        Column("error", "std. error", "number4"),
+        Column("low", "95 %", "number6", to="high"),
+        Column("printed", "as printed", "number6"),
+    )
     held = tuple(k for k in columns if any(row[k.key] is not None for row in rows))
     return Table(key="", title="Coefficients", columns=(Column("key", ""), *held), rows=rows)
 
@@ -225,17 +208,23 @@ def _fit(one: FittedLaw) -> list[Block]:
     for key in NAMES:
         low, high = one.interval(key)
         rows.append({"key": key, "value": float(one.law.coefficients[key]), "low": low, "high": high})
-    columns = (Column("key", ""), Column("value", "value", "number6"),
-               Column("low", "5 to 95 %", "number4", to="high"))  # fmt: skip
+    columns = (Column("key", ""), Column("value", "value", "number6"), Column("low", "5 to 95 %", "number4", to="high"))
     far, box = distances(one), one.law.box
     held = "; ".join(f"{WORDS[key]} {amount(a, key)} to {amount(b, key)}" for key, (a, b) in box.items())
     blocks: list[Block] = [
-        Table(key="", title="Coefficients", columns=columns, rows=rows,
-              aside=f"intervals from {plural(one.resamples, 'fit')} of resampled runs"),
-        Say("N* grows as C^{exponent:.3f}. The law meets half of the runs within {median:.2%} of their loss, all"
-            " within {largest:.2%}.", {"exponent": float(one.law.exponent or math.nan), **far}),
+        Table(
+            key="",
+            title="Coefficients",
+            columns=columns,
+            rows=rows,
+            aside=f"intervals from {plural(one.resamples, 'fit')} of resampled runs",
+        ),
+        Say(
+            "N* grows as C^{exponent:.3f}. The law meets half of the runs within {median:.2%} of their loss, all within {largest:.2%}.",
+            {"exponent": float(one.law.exponent or math.nan), **far},
+        ),
         Say(f"Runs: {held}.", faint=True),
-    ]  # fmt: skip
+    ]
     if one.law.coefficients["E"] < 0.01 * one.runs.loss.min():
         blocks.append(Say("*The runs do not show a floor E*; add larger ones before trusting an extrapolation."))
     return blocks
@@ -275,8 +264,7 @@ def _name(row: LawRow) -> str:
 
 
 def _answered(a: LawAnswers, **of: Any) -> Table:
-    return Table(key="answers", rows=[views.answered(row) for row in a.rows],
-                 flat=[views.flat_answer(row) for row in a.rows], **of)  # fmt: skip
+    return Table(key="answers", rows=[views.answered(row) for row in a.rows], flat=[views.flat_answer(row) for row in a.rows], **of)
 
 
 def _known(value: float, endless: str = "–") -> float | str:
@@ -316,9 +304,14 @@ def _worth(a: LawAnswers) -> Iterator[Block]:
         shown.append({"law": _name(row), "low": low, "high": high} | cells)
     held = any(row["low"] is not None for row in shown)
     spans = [Column("low", "5 to 95 %", "parameters", to="high")] if held else []
-    columns = (Column("law", "law"), Column("effective_params", "worth", "parameters"), *spans,
-               Column("effective_over_active", "of the active", "x2"), Column("loss", "loss", "number4"),
-               Column("cutoff_params", "gain ends at", "parameters"))  # fmt: skip
+    columns = (
+        Column("law", "law"),
+        Column("effective_params", "worth", "parameters"),
+        *spans,
+        Column("effective_over_active", "of the active", "x2"),
+        Column("loss", "loss", "number4"),
+        Column("cutoff_params", "gain ends at", "parameters"),
+    )
     yield _answered(a, columns=columns, shown=shown)
     w, n = a.rows[0].worth, float(a.rows[0].point.params)
     assert w is not None
@@ -365,8 +358,7 @@ def _alone(one: Law, *, far: bool) -> list[str]:
     if one.sample is not None:
         return list(one.notes)
     none = "no interval of its own, only that of the extrapolation" if far else "no interval"
-    return [f"{one.name} has {none}: neither its runs nor a covariance were published; {' and '.join(drawn())} have"
-            " one", *one.notes]  # fmt: skip
+    return [f"{one.name} has {none}: neither its runs nor a covariance were published; {' and '.join(drawn())} have one", *one.notes]
 
 
 def _spread(a: LawAnswers) -> list[str]:
@@ -375,9 +367,7 @@ def _spread(a: LawAnswers) -> list[str]:
     if asked is None or len(a.rows) < 2 or asked.kind == "worth":
         return []
     if "loss" in (HEAD[asked.kind], *asked.given):
-        return [
-            "losses are of different texts and tokenizers: compare laws of one data set only (besiroglu, hoffmann)"
-        ]
+        return ["losses are of different texts and tokenizers: compare laws of one data set only (besiroglu, hoffmann)"]
     found = a.disagreement
     if found is None:
         return []

@@ -36,17 +36,10 @@ LEAST_DISTANCE = 0.005
 class Lecture:
     """Which claim, and with which inputs."""
 
-    number: Annotated[
-        str | None, words("The number of a claim, like 4 or T1; none lists all.", "[CLAIM]", argument=True)
-    ] = None
+    number: Annotated[str | None, words("The number of a claim, like 4 or T1; none lists all.", "[CLAIM]", argument=True)] = None
     sets: Annotated[
         dict[str, Any],
-        Field(
-            help="Replace an input of the claim. Repeatable.",
-            flag="--set",
-            metavar="INPUT=VALUE",
-            example="batch=2000",
-        ),
+        Field(help="Replace an input of the claim. Repeatable.", flag="--set", metavar="INPUT=VALUE", example="batch=2000"),
         needs("number"),
     ] = default(default_factory=dict)
 
@@ -232,17 +225,23 @@ def _beside(f: Finding) -> Ranges | None:
     if not claim.lecture or not ours > 0 or math.isclose(claim.lecture, ours, rel_tol=LEAST_DISTANCE):
         return None
     far = not 0.1 < ours / claim.lecture < 10
-    near: dict[str, Any] = {} if claim.rule else {
-        "low": claim.lecture * (1 - min(claim.tolerance, 0.99)), "high": claim.lecture * (1 + claim.tolerance),
-    }  # fmt: skip
+    near: dict[str, Any] = (
+        {} if claim.rule else {"low": claim.lecture * (1 - min(claim.tolerance, 0.99)), "high": claim.lecture * (1 + claim.tolerance)}
+    )
     unit, told = _unit(claim.unit)
     rows = (
         Range(name="the lecture", points=(Point("lecture", claim.lecture),), **near),
         Range(name="ours", points=(Point(f.outcome.verdict, ours),)),
     )
     axis = Axis(claim.title + (f" ({told})" if told else ""), "" if unit == "number" else unit, log=far)
-    return Ranges(key="axis", picture=f"Claim {claim.number}: {claim.title}", rows=rows, axis=axis, kinds=SIGNS,
-                  interval="" if claim.rule else "within the tolerance")  # fmt: skip
+    return Ranges(
+        key="axis",
+        picture=f"Claim {claim.number}: {claim.title}",
+        rows=rows,
+        axis=axis,
+        kinds=SIGNS,
+        interval="" if claim.rule else "within the tolerance",
+    )
 
 
 def _distance(f: Finding) -> str:

@@ -22,10 +22,9 @@ from ..world import catalog
 class Links:
     """Which machines."""
 
-    on: Annotated[
-        str | None,
-        words("One machine. All that have both links if not given.", "MACHINE", flag="--on", complete="machines"),
-    ] = None
+    on: Annotated[str | None, words("One machine. All that have both links if not given.", "MACHINE", flag="--on", complete="machines")] = (
+        None
+    )
 
 
 def answer(q: Links) -> Answer:

@@ -48,9 +48,18 @@ LABELS = {
 }
 
 LISTED = (
-    "peak_bf16", "peak_fp8", "peak_fp4", "peak_int8", "hbm_nominal", "hbm_capacity", "hbm_bandwidth",
-    "scaleup_bandwidth", "scaleout_bandwidth", "power", "price_per_hour",
-)  # fmt: skip
+    "peak_bf16",
+    "peak_fp8",
+    "peak_fp4",
+    "peak_int8",
+    "hbm_nominal",
+    "hbm_capacity",
+    "hbm_bandwidth",
+    "scaleup_bandwidth",
+    "scaleout_bandwidth",
+    "power",
+    "price_per_hour",
+)
 """Values of a machine in the listing."""
 
 UNITS = {"bytes": "B", "bytes/s": "B/s", "count": "number"}
@@ -63,9 +72,7 @@ PRICES = ("on_demand", "reserved", "spot", "owned")
 class Machines:
     """Which machine."""
 
-    name: Annotated[
-        str | None, words("One machine. All if not given.", "NAME", argument=True, complete="machines")
-    ] = None
+    name: Annotated[str | None, words("One machine. All if not given.", "NAME", argument=True, complete="machines")] = None
 
 
 def answer(q: Machines) -> Answer:
@@ -91,10 +98,7 @@ def _listing() -> Answer:
     return Answer(
         title=Say("*{machines} machines*", {"machines": len(rows)}),
         subtitle="Peak, memory and price of one device; domain: devices that the scale-up fabric joins.",
-        blocks=(
-            Table(key="machines", columns=columns, rows=rows),
-            Say("rackmath machines NAME shows one of them.", faint=True),
-        ),
+        blocks=(Table(key="machines", columns=columns, rows=rows), Say("rackmath machines NAME shows one of them.", faint=True)),
         table="machines",
         data={"count": len(rows)},
     )
@@ -104,12 +108,7 @@ def _columns(m: Machine) -> dict[str, Any]:
     """Values of one device in SI units; None where unknown."""
     about = {"name": m.name, "vendor": m.vendor, "year": m.year or None}
     size = {"devices": m.n_devices, "domain": m.domain}
-    return (
-        about
-        | size
-        | {f: float(getattr(m, f)) or None for f in LISTED}
-        | {"price_kind": m.price_kind, "accelerator": m.accelerator}
-    )
+    return about | size | {f: float(getattr(m, f)) or None for f in LISTED} | {"price_kind": m.price_kind, "accelerator": m.accelerator}
 
 
 # --- one of them ----------------------------------------------------------------------------------------------------
@@ -119,8 +118,7 @@ def _one(m: Machine) -> Answer:
     many = "{devices:whole} x " if m.n_devices > 1 else ""
     about = (m.vendor, str(m.year) if m.year else "", m.memory_type, m.generation)
     return Answer(
-        title=Say("*{name}*  " + many + "{accelerator}",
-                  {"name": m.name, "devices": float(m.n_devices), "accelerator": m.accelerator}),
+        title=Say("*{name}*  " + many + "{accelerator}", {"name": m.name, "devices": float(m.n_devices), "accelerator": m.accelerator}),
         subtitle=" · ".join(word for word in about if word),
         blocks=tuple(_blocks(m)),
         table="values",
@@ -128,7 +126,7 @@ def _one(m: Machine) -> Answer:
         terms=lambda: terms(m),
         notes=m.notes,
         subject=m,
-    )  # fmt: skip
+    )
 
 
 def _data(m: Machine) -> dict[str, Any]:
@@ -171,12 +169,10 @@ def _blocks(m: Machine) -> Iterator[Block]:
         where = f"[{sources.index((r['source'], r['date'], r['verified'])) + 1}]" if r["source"] else ""
         doubt = " unverified" if r["verified"] is False else ""
         unit = DIMENSIONS[r["name"]]
-        figures.append(
-            Figure(key=r["name"], label=LABELS[r["name"]], value=r["value"], unit=UNITS.get(unit, unit),
-                   note=where + doubt)
-        )  # fmt: skip
-    yield Figures(key="", title="Values", aside="per device; the number in brackets is the source below",
-                  figures=tuple(figures), head="value")  # fmt: skip
+        figures.append(Figure(key=r["name"], label=LABELS[r["name"]], value=r["value"], unit=UNITS.get(unit, unit), note=where + doubt))
+    yield Figures(
+        key="", title="Values", aside="per device; the number in brackets is the source below", figures=tuple(figures), head="value"
+    )
     yield from _derived(m)
     if m.tiers:
         yield _tiers(m)
@@ -198,17 +194,31 @@ def _derived(m: Machine) -> Iterator[Block]:
 
 def _tiers(m: Machine) -> Table:
     rows = [
-        {"name": t.name, "capacity": t.capacity, "bandwidth": t.bandwidth, "latency": t.latency,
-         "price_per_byte_month": t.price_per_byte_month, "drain_seconds": t.capacity / t.bandwidth,
-         "price_per_gb_month": None if t.price_per_byte_month is None else t.price_per_byte_month * 1e9}
+        {
+            "name": t.name,
+            "capacity": t.capacity,
+            "bandwidth": t.bandwidth,
+            "latency": t.latency,
+            "price_per_byte_month": t.price_per_byte_month,
+            "drain_seconds": t.capacity / t.bandwidth,
+            "price_per_gb_month": None if t.price_per_byte_month is None else t.price_per_byte_month * 1e9,
+        }
         for t in m.tiers
-    ]  # fmt: skip
+    ]
     return Table(
-        key="tiers", title="Memory behind it", aside="a device's share", rows=rows,
-        columns=(Column("name", "tier"), Column("capacity", "capacity", "B"), Column("bandwidth", "bandwidth", "B/s"),
-                 Column("latency", "latency", "s", optional=1), Column("price_per_gb_month", "$/GB-month", "$"),
-                 Column("drain_seconds", "drain", "s")),
-    )  # fmt: skip
+        key="tiers",
+        title="Memory behind it",
+        aside="a device's share",
+        rows=rows,
+        columns=(
+            Column("name", "tier"),
+            Column("capacity", "capacity", "B"),
+            Column("bandwidth", "bandwidth", "B/s"),
+            Column("latency", "latency", "s", optional=1),
+            Column("price_per_gb_month", "$/GB-month", "$"),
+            Column("drain_seconds", "drain", "s"),
+        ),
+    )
 
 
 def terms(m: Machine) -> Term:
@@ -217,12 +227,23 @@ def terms(m: Machine) -> Term:
     bandwidth = leaves["hbm_bandwidth"]
     half = count("2", 2.0, "a multiply-add is two FLOPs")
     each = [
-        stated("quotient", f"R in {name.upper()}", value, "",
-               product("peak x bytes", "", leaves[f"peak_{name}"],
-                       Term(name="bytes per weight", value=FORMATS[name].bytes, source=f"format {name}")),
-               half, bandwidth, note="multiplies per weight fetched")
+        stated(
+            "quotient",
+            f"R in {name.upper()}",
+            value,
+            "",
+            product(
+                "peak x bytes",
+                "",
+                leaves[f"peak_{name}"],
+                Term(name="bytes per weight", value=FORMATS[name].bytes, source=f"format {name}"),
+            ),
+            half,
+            bandwidth,
+            note="multiplies per weight fetched",
+        )
         for name, value in ratios(m).items()
-    ]  # fmt: skip
+    ]
     drain = quotient("drain time", "s", leaves["hbm_nominal"], bandwidth)
     listed = Term(name="values", children=tuple(leaves.values()))
     return Term(name=m.name, children=(listed, *each, drain))

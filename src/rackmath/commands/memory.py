@@ -37,12 +37,9 @@ class MemoryQuestion(OnMachine):
     """Which contexts the users have, and how the model is cut."""
 
     model: Annotated[Any, model("drain times of machines alone: rackmath drains")]
-    context: Annotated[
-        float | None, tokens("Tokens of the users that displaced ones are counted in. 8192 if not given.")
-    ] = None
+    context: Annotated[float | None, tokens("Tokens of the users that displaced ones are counted in. 8192 if not given.")] = None
     contexts: Annotated[
-        tuple[float, ...] | None,
-        tokens("Rows of the table: 8k,32k,128k. Powers of two to the model's limit if not given."),
+        tuple[float, ...] | None, tokens("Rows of the table: 8k,32k,128k. Powers of two to the model's limit if not given.")
     ] = None
     layout: LayoutWords = None
     price: PriceKind = None
@@ -123,8 +120,9 @@ def _blocks(m: ServingMemory) -> Iterator[Block]:
         "lost: users fewer than one row above. displaces: users of {reference:count} tokens whose room one user"
         " takes. ideal: all HBM, one copy of the weights, no reserve. A step longer than the drain time computes"
         " longer than it reads, or reads below peak.",
-        {"reference": m.reference}, faint=True,
-    )  # fmt: skip
+        {"reference": m.reference},
+        faint=True,
+    )
 
 
 def _landmarks(m: ServingMemory) -> Figures:
@@ -134,38 +132,41 @@ def _landmarks(m: ServingMemory) -> Figures:
     size, rate = cell(float(machine.box), "B"), cell(float(machine.hbm_bandwidth), "B/s")
     rows = [
         ("drain time C / M", m.drain, "s", f"{size} at {rate}: the longest useful read of a step"),
-        ("weights' share of HBM", m.share, "share",
-         f"on this layout; {cell(m.share_once, 'share')} if no device held a copy"),
+        ("weights' share of HBM", m.share, "share", f"on this layout; {cell(m.share_once, 'share')} if no device held a copy"),
         ("floor of a step", m.floor, "s", f"the weights read once; {once} if no device held a copy"),
         ("balance point B*", m.balance, "whole", "sequences: reading and multiplying the weights tie"),
-        ("B* fills HBM at", m.full_context, "tokens", "tokens each; beyond it too few share the weights"
-         if math.isfinite(m.full_context) else "at no length: the cache stops growing first"),
-        ("MFU, HBM full at B*", m.mfu_full, "share",
-         f"{computing} of computing in {cell(m.drain, 's')}: the weights' share"),
-    ]  # fmt: skip
+        (
+            "B* fills HBM at",
+            m.full_context,
+            "tokens",
+            "tokens each; beyond it too few share the weights"
+            if math.isfinite(m.full_context)
+            else "at no length: the cache stops growing first",
+        ),
+        ("MFU, HBM full at B*", m.mfu_full, "share", f"{computing} of computing in {cell(m.drain, 's')}: the weights' share"),
+    ]
     if not m.full_context > 0:
         del rows[4]
     for d in m.drains[1:]:
         rows.append((d.tier, d.drain, "s", f"{cell(d.capacity, 'B')} at {cell(d.bandwidth, 'B/s')}: drain time"))
-    figures = (
-        Figure(key=name, label=name, value=float(value), unit=unit, note=why) for name, value, unit, why in rows
-    )
+    figures = (Figure(key=name, label=name, value=float(value), unit=unit, note=why) for name, value, unit, why in rows)
     return Figures(key="", head="", figures=tuple(figures))
 
 
 def _held(m: ServingMemory) -> Iterator[Block]:
     """The memory of one device: weights, room, and what the engine keeps, term by term."""
     capacity, box = float(m.holds.capacity), float(m.question.machine.box)
-    shown = f"{cell(capacity, 'B')} as the driver shows it" + (
-        f", {cell(box, 'B')} on the box" if box != capacity else ""
-    )
+    shown = f"{cell(capacity, 'B')} as the driver shows it" + (f", {cell(box, 'B')} on the box" if box != capacity else "")
     parts = {"weights": float(m.holds.weights), "room for the cache": max(m.room, 0.0), "reserve": m.reserve}
     yield Bar(key="", title="Memory per GPU", aside=shown, parts=parts, unit="B", whole=capacity)
     engine = f"{m.question.engine.name} {m.question.engine.version}".strip()
     kept = {name: value for name, value in m.terms.items() if value > 0}
     terms = " + ".join(f"{name} {{t{i}:B}}" for i, name in enumerate(kept))
-    yield Say("reserved by the {engine} engine = " + terms,
-              {"engine": engine} | {f"t{i}": value for i, value in enumerate(kept.values())}, faint=True)  # fmt: skip
+    yield Say(
+        "reserved by the {engine} engine = " + terms,
+        {"engine": engine} | {f"t{i}": value for i, value in enumerate(kept.values())},
+        faint=True,
+    )
     if m.room > 0:
         last = "; the last stage has {last:B}" if float(m.holds.room) < m.room * 0.999 else ""
         values = {"pool": m.pool_tokens, "reference": m.reference, "last": float(m.holds.room)}
@@ -178,10 +179,17 @@ def _rows(m: ServingMemory) -> list[dict[str, Any]]:
     u = m.users
     paid = setting.known_price(m.question.machine) is not None
     columns = {
-        "context": u.context, "bytes_per_user": u.per_user, "users": u.users, "users_ideal": u.ideal,
-        "displaces": u.displaced, "fill": u.fill, "tpot": u.step, "tpot_bound": u.bound, "mfu": u.mfu,
+        "context": u.context,
+        "bytes_per_user": u.per_user,
+        "users": u.users,
+        "users_ideal": u.ideal,
+        "displaces": u.displaced,
+        "fill": u.fill,
+        "tpot": u.step,
+        "tpot_bound": u.bound,
+        "mfu": u.mfu,
         "user_hour": u.user_hour if paid else np.full(len(u.context), np.nan),
-    }  # fmt: skip
+    }
     rows: list[dict[str, Any]] = []
     for i in range(len(u.context)):
         row: dict[str, Any] = {name: float(column[i]) for name, column in columns.items()}
@@ -195,15 +203,24 @@ def _table(m: ServingMemory) -> Table:
     void = dict.fromkeys(("tpot", "tpot_bound", "mfu", "user_hour"), "-")
     cost = (Column("user_hour", "$/user·h", "$"),) if setting.known_price(m.question.machine) is not None else ()
     return Table(
-        key="users", title="Users that fit, and their step when the memory is full", rows=rows,
+        key="users",
+        title="Users that fit, and their step when the memory is full",
+        rows=rows,
         shown=[row if row["users"] >= 1 else row | void for row in rows],
-        columns=(Column("context", "context", "count"), Column("bytes_per_user", "one user", "B"),
-                 Column("users", "users", "count"), Column("users_lost", "lost", "count", optional=1),
-                 Column("users_ideal", "ideal", "count"), Column("displaces", "displaces", "number", optional=2),
-                 Column("tpot", "step", "s"), Column("tpot_bound", "bound", "s"),
-                 Column("mfu", "MFU", "percent", optional=3), *cost),
+        columns=(
+            Column("context", "context", "count"),
+            Column("bytes_per_user", "one user", "B"),
+            Column("users", "users", "count"),
+            Column("users_lost", "lost", "count", optional=1),
+            Column("users_ideal", "ideal", "count"),
+            Column("displaces", "displaces", "number", optional=2),
+            Column("tpot", "step", "s"),
+            Column("tpot_bound", "bound", "s"),
+            Column("mfu", "MFU", "percent", optional=3),
+            *cost,
+        ),
         faint=frozenset(i for i, row in enumerate(rows) if not row["users"] >= 1),
-    )  # fmt: skip
+    )
 
 
 def _users_chart(m: ServingMemory) -> dict[str, Any]:
@@ -211,11 +228,16 @@ def _users_chart(m: ServingMemory) -> dict[str, Any]:
     u, x = m.users, m.users.context.tolist()
     marks = [Mark("B* fills HBM", m.full_context)] if x[0] <= m.full_context <= x[-1] else []
     return curve(
-        [Series("users that fit", x, u.users.tolist()),
-         Series("ideal: all HBM, weights once", x, u.ideal.tolist(), look="dashed"),
-         Series("B*, to amortise the weights", [x[0], x[-1]], [m.balance] * 2, look="dashed")],
-        title="Users that fit", x=Axis("Context (tokens)", log=True), y=Axis("Users", log=True), marks=marks,
-    )  # fmt: skip
+        [
+            Series("users that fit", x, u.users.tolist()),
+            Series("ideal: all HBM, weights once", x, u.ideal.tolist(), look="dashed"),
+            Series("B*, to amortise the weights", [x[0], x[-1]], [m.balance] * 2, look="dashed"),
+        ],
+        title="Users that fit",
+        x=Axis("Context (tokens)", log=True),
+        y=Axis("Users", log=True),
+        marks=marks,
+    )
 
 
 def _step_chart(m: ServingMemory) -> dict[str, Any]:
@@ -223,10 +245,13 @@ def _step_chart(m: ServingMemory) -> dict[str, Any]:
     u, x = m.users, m.users.context.tolist()
     ends = [x[0], x[-1]]
     return curve(
-        [Series("estimate", x, u.step.tolist()),
-         Series("bound", x, u.bound.tolist(), look="dashed"),
-         Series("drain time", ends, [m.drain] * 2, look="dashed"),
-         Series("floor: weights read once", ends, [m.floor] * 2, look="dashed")],
-        title="A decode step when the memory is full", x=Axis("Context (tokens)", log=True),
+        [
+            Series("estimate", x, u.step.tolist()),
+            Series("bound", x, u.bound.tolist(), look="dashed"),
+            Series("drain time", ends, [m.drain] * 2, look="dashed"),
+            Series("floor: weights read once", ends, [m.floor] * 2, look="dashed"),
+        ],
+        title="A decode step when the memory is full",
+        x=Axis("Context (tokens)", log=True),
         y=Axis("Time per step", "s", log=True),
-    )  # fmt: skip
+    )

@@ -41,10 +41,9 @@ BF16 = Precision(name="bf16")
 class Models:
     """Which model."""
 
-    name: Annotated[
-        Any,
-        words("One model, or the path of a config.json. All if not given.", "NAME", argument=True, complete="models"),
-    ] = None
+    name: Annotated[Any, words("One model, or the path of a config.json. All if not given.", "NAME", argument=True, complete="models")] = (
+        None
+    )
     family: Annotated[FamilyFile, needs("name")] = None
 
 
@@ -71,10 +70,7 @@ def _listing() -> Answer:
     return Answer(
         title=Say("*{count} models*", {"count": len(rows)}),
         subtitle="Active: parameters a token is multiplied by, output head included. KV: in 16 bits.",
-        blocks=(
-            Table(key="models", columns=columns, rows=rows),
-            Say("rackmath models NAME shows one of them.", faint=True),
-        ),
+        blocks=(Table(key="models", columns=columns, rows=rows), Say("rackmath models NAME shows one of them.", faint=True)),
         table="models",
         data={"count": len(rows)},
     )
@@ -104,8 +100,7 @@ def _one(m: Model) -> Answer:
     tied = "tied embeddings" if m.tied_embeddings else "separate output head"
     return Answer(
         title=Say("*{name}*  {family}", {"name": m.name, "family": m.family}),
-        subtitle=f"{m.n_layers:.0f} layers · d_model {m.d_model:,.0f} · vocabulary {m.vocab:,.0f} ({tied})"
-        f" · {context}",
+        subtitle=f"{m.n_layers:.0f} layers · d_model {m.d_model:,.0f} · vocabulary {m.vocab:,.0f} ({tied}) · {context}",
         blocks=tuple(_blocks(m)),
         table="components",
         data={
@@ -140,11 +135,20 @@ def _blocks(m: Model) -> Iterator[Block]:
         if r["parameters"]
     ]
     yield Table(
-        key="components", title="Parameters", aside="by component, in the format they are published in",
-        rows=rows, shown=shown, total={"component": "all", "parameters": every, "bytes": weight_bytes(m)},
-        columns=(Column("component", "component"), Column("parameters", "parameters", "whole"),
-                 Column("share", "share", "share"), Column("format", "format"), Column("bytes", "bytes", "B")),
-    )  # fmt: skip
+        key="components",
+        title="Parameters",
+        aside="by component, in the format they are published in",
+        rows=rows,
+        shown=shown,
+        total={"component": "all", "parameters": every, "bytes": weight_bytes(m)},
+        columns=(
+            Column("component", "component"),
+            Column("parameters", "parameters", "whole"),
+            Column("share", "share", "share"),
+            Column("format", "format"),
+            Column("bytes", "bytes", "B"),
+        ),
+    )
     active = {name.replace(" ", "_"): value for name, value in active_parameters(m).items()}
     yield Say(
         "Active per token: *{with_both:parameters}* with both embeddings · *{with_one:parameters}* with the output"
@@ -154,8 +158,12 @@ def _blocks(m: Model) -> Iterator[Block]:
     )
     if m.draft:
         extra = sum(layer_parameters(m.draft).values())
-        yield Say("and {mtp_parameters:params} in multi-token-prediction layers, not run in plain decoding",
-                  {"mtp_parameters": extra}, key="active_parameters", faint=True)  # fmt: skip
+        yield Say(
+            "and {mtp_parameters:params} in multi-token-prediction layers, not run in plain decoding",
+            {"mtp_parameters": extra},
+            key="active_parameters",
+            faint=True,
+        )
     yield _cache(m)
     yield _layers(m)
 
@@ -163,38 +171,42 @@ def _blocks(m: Model) -> Iterator[Block]:
 def _cache(m: Model) -> Figures:
     published = f"KV bytes per token, as published ({m.precision.kv.name})"
     figures = [
-        Figure(key="kv_bytes_per_token_bf16", label="KV bytes per token, BF16", value=kv_bytes_per_token(m, BF16),
-               unit="whole"),
+        Figure(key="kv_bytes_per_token_bf16", label="KV bytes per token, BF16", value=kv_bytes_per_token(m, BF16), unit="whole"),
         Figure(key="kv_bytes_per_token", label=published, value=kv_bytes_per_token(m), unit="whole"),
-    ]  # fmt: skip
+    ]
     if state_bytes(m):
         label = "recurrent state per sequence"
         figures.append(Figure(key="state_bytes", label=label, value=state_bytes(m), unit="B"))
     crossing = context_of_equal_flops(m)
     known = math.isfinite(crossing)
     figures.append(
-        Figure(key="context_of_equal_flops", label="context where attention FLOPs equal weight FLOPs",
-               value=round(crossing) if known else None, unit="whole", note="tokens" if known else "never")
-    )  # fmt: skip
+        Figure(
+            key="context_of_equal_flops",
+            label="context where attention FLOPs equal weight FLOPs",
+            value=round(crossing) if known else None,
+            unit="whole",
+            note="tokens" if known else "never",
+        )
+    )
     return Figures(key="cache", title="Cache", figures=tuple(figures), head="")
 
 
 def _layers(m: Model) -> Table:
     rows = [_group(g) for g in m.groups]
-    shown = [{"count": r["count"], "name": r["name"], "mixer": _mixer(g), "ffn": _ffn(g)}
-             for r, g in zip(rows, m.groups, strict=True)]  # fmt: skip
+    shown = [{"count": r["count"], "name": r["name"], "mixer": _mixer(g), "ffn": _ffn(g)} for r, g in zip(rows, m.groups, strict=True)]
     named = (Column("name", "kind"),) if any(g.name for g in m.groups) else ()
-    columns = (*named, Column("mixer", "attention or state"), Column("ffn", "feed-forward"),
-               Column("count", "layers", "whole"))  # fmt: skip
+    columns = (*named, Column("mixer", "attention or state"), Column("ffn", "feed-forward"), Column("count", "layers", "whole"))
     return Table(key="layers", title="Layers", rows=rows, shown=shown, columns=columns)
 
 
 def _group(g: LayerGroup) -> dict[str, Any]:
     """A group of layers in numbers; what it caches is an entry of so many elements for every `stride` tokens."""
     names = ("name", "elements", "stride", "window", "chunk", "top_k", "stored")
-    ffn = {"kind": None} if g.ffn is None else {
-        name: getattr(g.ffn, name) for name in ("kind", "n_experts", "top_k", "n_shared", "d_expert", "d_dense")
-    }  # fmt: skip
+    ffn = (
+        {"kind": None}
+        if g.ffn is None
+        else {name: getattr(g.ffn, name) for name in ("kind", "n_experts", "top_k", "n_shared", "d_expert", "d_dense")}
+    )
     return {
         "count": g.count,
         "name": g.name,
@@ -243,17 +255,15 @@ def terms(m: Model) -> Term:
     """Parameters by component, layer group and matrix; active parameters; weights and cache in bytes."""
     counted = parameters(m)
     parts = {
-        part: stated("sum", part.replace("_", " "), counted[part], "params", *_component(m, part))
-        for part in counted
-        if counted[part]
+        part: stated("sum", part.replace("_", " "), counted[part], "params", *_component(m, part)) for part in counted if counted[part]
     }
     every = stated("sum", "parameters", total_parameters(m), "params", *parts.values())
     active = active_parameters(m)
     idle = [
-        product(f"group {i}", "params", count("layers", g.count),
-                count("idle experts", g.ffn.n_experts - g.ffn.top_k), _expert(g.ffn))
-        for i, g in enumerate(m.groups) if g.ffn and g.ffn.n_experts
-    ]  # fmt: skip
+        product(f"group {i}", "params", count("layers", g.count), count("idle experts", g.ffn.n_experts - g.ffn.top_k), _expert(g.ffn))
+        for i, g in enumerate(m.groups)
+        if g.ffn and g.ffn.n_experts
+    ]
     unused = total("experts a token does not use", "params", *idle) if idle else count("idle experts", 0.0)
     tables = [parts[name] for name in ("embedding", "head") if name in parts]
     none = stated("difference", "active, no embedding", active["with none"], "params", every, *tables, unused)
@@ -262,15 +272,18 @@ def terms(m: Model) -> Term:
     one = stated("sum", "active, with the head", active["with one"], "params", none, one_table)
     both = stated("sum", "active, with both embeddings", active["with both"], "params", none, *tables)
     weights = stated(
-        "sum", "weights", weight_bytes(m), "B",
+        "sum",
+        "weights",
+        weight_bytes(m),
+        "B",
         *(product(part.replace("_", " "), "B", node, _format(m, part)) for part, node in parts.items()),
-    )  # fmt: skip
+    )
     cache = stated("sum", "KV bytes per token", kv_bytes_per_token(m), "B", *_stored(m))
     state = [
-        product(f"group {i}", "B", count("layers", g.count), count("elements", g.mixer.state_elements),
-                count("bytes", g.mixer.state_bytes))
-        for i, g in enumerate(m.groups) if g.mixer and g.mixer.state_elements
-    ]  # fmt: skip
+        product(f"group {i}", "B", count("layers", g.count), count("elements", g.mixer.state_elements), count("bytes", g.mixer.state_bytes))
+        for i, g in enumerate(m.groups)
+        if g.mixer and g.mixer.state_elements
+    ]
     more = (total("recurrent state per sequence", "B", *state),) if state else ()
     return Term(name=m.name, source=m.source, children=(every, none, one, both, weights, cache, *more))
 
@@ -332,7 +345,5 @@ def _stored(m: Model) -> list[Term]:
                 each = Term(name="bytes", value=size, source=f"format {entry_format(s, m.precision).name}")
                 every = (count("entries per token", 1 / s.stride),) if s.stride != 1 else ()
                 name = f"{s.name} {g.name or f'group {i}'}"
-                found.append(
-                    product(name, "B", count("layers", g.count), count("elements", s.elements), each, *every)
-                )
+                found.append(product(name, "B", count("layers", g.count), count("elements", s.elements), each, *every))
     return found

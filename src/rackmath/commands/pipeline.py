@@ -43,38 +43,26 @@ class Pipeline(OnMachine):
     batch: Annotated[
         float | None,
         number(
-            "Sequences of a micro-batch, where those stay and users grow with the stages. B*, or as many as fit, if"
-            " not given.",
-            least=1,
+            "Sequences of a micro-batch, where those stay and users grow with the stages. B*, or as many as fit, if not given.", least=1
         ),
     ] = None
     users: Annotated[
         float | None,
-        number(
-            "Sequences in all, where those stay and micro-batches shrink. Those of the fewest stages if not given.",
-            least=1,
-        ),
+        number("Sequences in all, where those stay and micro-batches shrink. Those of the fewest stages if not given.", least=1),
     ] = None
     micro_batches: Annotated[
         int | None,
         number(
-            "Micro-batches under way at once. As many as there are stages if not given; with fewer, stages stand"
-            " idle.",
+            "Micro-batches under way at once. As many as there are stages if not given; with fewer, stages stand idle.",
             least=1,
             most=1e6,
             whole=True,
         ),
     ] = None
-    stages: Annotated[
-        int | None, number("Look at no more stages than this.", least=1, most=4096, whole=True, panel=CHOICES)
-    ] = None
+    stages: Annotated[int | None, number("Look at no more stages than this.", least=1, most=4096, whole=True, panel=CHOICES)] = None
     layout: Annotated[
         str | None,
-        words(
-            "The devices of one stage, such as 'TP8' or 'TP1 DP64 EP64'. Within one domain if not given.",
-            "LAYOUT",
-            panel=CHOICES,
-        ),
+        words("The devices of one stage, such as 'TP8' or 'TP1 DP64 EP64'. Within one domain if not given.", "LAYOUT", panel=CHOICES),
     ] = None
     price: PriceKind = None
 
@@ -84,8 +72,7 @@ def answer(q: Pipeline) -> Answer:
     p, notes = _stages(q)
     asked, at = p.question, cell(p.context, "count")
     return Answer(
-        title=Say("*{model}* in pipeline stages on *{machine}*",
-                  {"model": asked.model.name, "machine": asked.machine.name}),
+        title=Say("*{model}* in pipeline stages on *{machine}*", {"model": asked.model.name, "machine": asked.machine.name}),
         subtitle=f"a stage is {p.stage.label()}, {setting.formats(p.precision)} · {at} tokens a sequence",
         blocks=tuple(_blocks(p)),
         table="rows",
@@ -93,16 +80,22 @@ def answer(q: Pipeline) -> Answer:
         terms=lambda: _terms(p),
         notes=notes,
         subject=p,
-    )  # fmt: skip
+    )
 
 
 def _stages(q: Pipeline) -> tuple[Pipelines, tuple[str, ...]]:
     asked, notes = asked_of(q, Traffic(isl=q.context, osl=1))
     notes += within(asked.model, q.context, "context", extrapolate=q.extrapolate)
     found = pipelines(
-        asked, asked.precisions[0], context=q.context, batch=q.batch, users=q.users, most=q.stages,
-        stage=None if q.layout is None else _one(parse_layout(q.layout, asked)), micro_batches=q.micro_batches,
-    )  # fmt: skip
+        asked,
+        asked.precisions[0],
+        context=q.context,
+        batch=q.batch,
+        users=q.users,
+        most=q.stages,
+        stage=None if q.layout is None else _one(parse_layout(q.layout, asked)),
+        micro_batches=q.micro_batches,
+    )
     notes += dependencies(asked.model)
     machine, beyond = asked.machine, found.stages[found.gpus > asked.machine.n_devices]
     if len(beyond):
@@ -152,9 +145,14 @@ def _rows(p: Pipelines) -> list[dict[str, Any]]:
     for i, stages in enumerate(p.stages):
         buys, costs = buys_and_costs(p, i)
         row: dict[str, Any] = {
-            "stages": stages, "layers": p.layers[i], "gpus": p.gpus[i], "weights": p.weights[i],
-            "users_max": p.users_max[i], "holds": bool(p.holds[i]), "crossing": float(crossing[i]),
-        }  # fmt: skip
+            "stages": stages,
+            "layers": p.layers[i],
+            "gpus": p.gpus[i],
+            "weights": p.weights[i],
+            "users_max": p.users_max[i],
+            "holds": bool(p.holds[i]),
+            "crossing": float(crossing[i]),
+        }
         for prefix, r in (("micro_batch", p.by_micro_batch), ("users", p.by_users)):
             row |= {f"fixed_{prefix}_{name}": value for name, value in _reading(p, r, i).items()}
         found.append(row | {"buys": buys, "costs": costs})
@@ -176,17 +174,18 @@ def _blocks(p: Pipelines) -> Iterator[Block]:
     m = p.micro_batches
     batch, users = cell(p.batch, "count"), cell(p.fixed_users, "count")
     yield Say("*{verdict}*", {"verdict": verdict(p)}, title="The fewest stages")
-    many, grow = (
-        ("Micro-batches", "users grow with the stages") if m is None else (f"{m:,} micro-batches", "so do users")
-    )
+    many, grow = ("Micro-batches", "users grow with the stages") if m is None else (f"{m:,} micro-batches", "so do users")
     yield _table(p, "micro_batch", p.by_micro_batch, f"{many} of {batch} stay: {grow}")
     shrink = ": micro-batches shrink" if m is None else ""
     yield _table(p, "users", p.by_users, f"{users} users stay{shrink}")
     yield _busy(p)
     yield Table(
-        key="", title="What stages buy and cost", aside=f"against P = {p.baseline}", rows=_rows(p),
+        key="",
+        title="What stages buy and cost",
+        aside=f"against P = {p.baseline}",
+        rows=_rows(p),
         columns=(Column("stages", "P", "whole"), Column("buys", "buys"), Column("costs", "costs")),
-    )  # fmt: skip
+    )
     yield Say("users or $/token: more users to fill them, or with the same users that much dearer", faint=True)
     yield Chart(spec=_memory_chart(p), lines=12)
     yield Chart(spec=_time_chart(p), lines=12)
@@ -224,9 +223,13 @@ def _table(p: Pipelines, fixed: str, r: StageCurves, title: str) -> Table:
     if setting.known_price(p.question.machine) is not None:
         columns.append(Column(key + "output_mtok", "$/Mtok", "$"))
     return Table(
-        key="", title=title, aside="per GPU, decoding", columns=tuple(columns), rows=_rows(p),
+        key="",
+        title=title,
+        aside="per GPU, decoding",
+        columns=tuple(columns),
+        rows=_rows(p),
         faint=frozenset(np.flatnonzero(~r.fits).tolist()),
-    )  # fmt: skip
+    )
 
 
 def _edge(p: Pipelines) -> Say:
@@ -235,13 +238,11 @@ def _edge(p: Pipelines) -> Say:
     title, aside = "The edge of a domain", f"one hop of a micro-batch takes {cell(p.hop, 's')}"
     if not float(machine.scaleout_bandwidth) > 0:
         return Say("{machine} has no network beyond its domain", {"machine": machine.name}, title=title, aside=aside)
-    values = {"targets": _first(x.targets), "ratio": x.link_ratio, "per_layer": _first(x.per_layer),
-              "needed": _first(x.layers_needed)}  # fmt: skip
+    values = {"targets": _first(x.targets), "ratio": x.link_ratio, "per_layer": _first(x.per_layer), "needed": _first(x.layers_needed)}
     if not values["per_layer"] > 0:
         text = "Devices of a stage exchange nothing, so there is no traffic to hide a hop behind."
         return Say(text, title=title, aside=aside)
-    what = "A token visits {targets:number} other devices in a layer" if values["targets"] else (
-        "Layers end in all-reduces")  # fmt: skip
+    what = "A token visits {targets:number} other devices in a layer" if values["targets"] else ("Layers end in all-reduces")
     several = "s" if values["needed"] > 1 else ""
     together = int(machine.domain // float(p.stage.gpus))
     near = f" Up to {together} stages share a domain; hops within it are quicker still." if together > 1 else ""
@@ -257,23 +258,31 @@ def _memory_chart(p: Pipelines) -> dict[str, Any]:
     """Bytes per device against stages, in both readings."""
     x = p.stages.tolist()
     return curve(
-        [Series("weights", x, p.weights.tolist()),
-         Series(f"cache, micro-batches of {p.batch:,.0f}", x, p.by_micro_batch.cache.tolist()),
-         Series(f"cache, {p.fixed_users:,.0f} users", x, p.by_users.cache.tolist(), look="dashed"),
-         Series("room for both", [x[0], x[-1]], [p.capacity - p.reserved] * 2, look="dashed")],
-        title="Memory per GPU", x=Axis("Pipeline stages", log=True), y=Axis("Bytes", "B"),
-    )  # fmt: skip
+        [
+            Series("weights", x, p.weights.tolist()),
+            Series(f"cache, micro-batches of {p.batch:,.0f}", x, p.by_micro_batch.cache.tolist()),
+            Series(f"cache, {p.fixed_users:,.0f} users", x, p.by_users.cache.tolist(), look="dashed"),
+            Series("room for both", [x[0], x[-1]], [p.capacity - p.reserved] * 2, look="dashed"),
+        ],
+        title="Memory per GPU",
+        x=Axis("Pipeline stages", log=True),
+        y=Axis("Bytes", "B"),
+    )
 
 
 def _time_chart(p: Pipelines) -> dict[str, Any]:
     """Seconds per output token against stages, in both readings."""
     x = p.stages.tolist()
     return curve(
-        [Series(f"micro-batches of {p.batch:,.0f}", x, p.by_micro_batch.tpot.tolist()),
-         Series(f"{p.fixed_users:,.0f} users", x, p.by_users.tpot.tolist(), look="dashed"),
-         Series("hops", x, p.by_micro_batch.hops.tolist(), look="dashed")],
-        title="Time per output token", x=Axis("Pipeline stages", log=True), y=Axis("TPOT", "s"),
-    )  # fmt: skip
+        [
+            Series(f"micro-batches of {p.batch:,.0f}", x, p.by_micro_batch.tpot.tolist()),
+            Series(f"{p.fixed_users:,.0f} users", x, p.by_users.tpot.tolist(), look="dashed"),
+            Series("hops", x, p.by_micro_batch.hops.tolist(), look="dashed"),
+        ],
+        title="Time per output token",
+        x=Axis("Pipeline stages", log=True),
+        y=Axis("TPOT", "s"),
+    )
 
 
 def _terms(p: Pipelines) -> Term:
@@ -285,11 +294,14 @@ def _terms(p: Pipelines) -> Term:
         parts = []
         for name, r in (("fixed micro-batch", p.by_micro_batch), ("fixed users", p.by_users)):
             used = stated(
-                "sum", "memory in use", float(p.weights[i] + p.reserved + r.cache[i]), "B",
+                "sum",
+                "memory in use",
+                float(p.weights[i] + p.reserved + r.cache[i]),
+                "B",
                 Term(name="weights", value=float(p.weights[i]), unit="B", note=f"{p.layers[i]:g} layers"),
                 Term(name="cache", value=float(r.cache[i]), unit="B", note=f"of {r.users[i]:,.0f} sequences"),
                 Term(name="reserve", value=p.reserved, unit="B", source=f"{q.engine.name} engine"),
-            )  # fmt: skip
+            )
             terms = (used, _tpot(r, i), *((_cost(p, r, i),) if paid else ()))
             parts.append(Term(name=name, note=f"micro-batches of {r.micro[i]:,.0f}", children=terms))
         found.append(Term(name=f"{stages:g} stages, {p.gpus[i]:g} GPUs", children=tuple(parts)))
@@ -312,8 +324,11 @@ def _cost(p: Pipelines, r: StageCurves, i: int) -> Term:
     price = of_machine(machine, "price_per_hour", "price")
     gpus = count("GPUs paid for", float(billed_devices(p.gpus[i], machine)), "domains are paid for whole")
     spent = product(
-        "dollars of a million steps", "$", gpus, quotient("price per second", "$", price, count("3600", HOUR)),
-        Term(name="TPOT", value=float(r.tpot[i]), unit="s"), count("1e6", MTOK),
-    )  # fmt: skip
-    return stated("quotient", "$/M output tokens", float(r.output_mtok[i]), "$", spent,
-                  count("sequences", float(r.users[i])))  # fmt: skip
+        "dollars of a million steps",
+        "$",
+        gpus,
+        quotient("price per second", "$", price, count("3600", HOUR)),
+        Term(name="TPOT", value=float(r.tpot[i]), unit="s"),
+        count("1e6", MTOK),
+    )
+    return stated("quotient", "$/M output tokens", float(r.output_mtok[i]), "$", spent, count("sequences", float(r.users[i])))

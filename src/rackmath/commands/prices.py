@@ -64,9 +64,7 @@ def answer(q: Prices) -> Answer:
     """One list, the hosts of an open model, every list that was asked for, or prices of device-hours."""
     if q.machines:
         if q.provider or q.open or q.on_date or q.source != "snapshot":
-            raise BadInput(
-                "device-hours have no provider, day or source to choose; give --machines alone or with a name"
-            )
+            raise BadInput("device-hours have no provider, day or source to choose; give --machines alone or with a name")
         return _hours(priced_machines(q.name))
     if q.name is not None and (q.provider or q.open):
         raise BadInput(f"{q.name!r} names a list already; leave out the provider and --open, or the name")
@@ -148,10 +146,7 @@ def _entries(p: PriceList) -> Table:
     columns += [Column(k, HEADS[k], "listed") for k in PRICES if any(row[k] is not None for row in rows)]
     if any(e.speed != 1 for e in p.entries):
         columns.append(Column("speed", "speed", "x"))
-    shown = [
-        row | {"name": _name(e), "speed": None if e.speed == 1 else e.speed}
-        for e, row in zip(in_order(p), rows, strict=True)
-    ]
+    shown = [row | {"name": _name(e), "speed": None if e.speed == 1 else e.speed} for e, row in zip(in_order(p), rows, strict=True)]
     long = p.long and f"{_above(p.long.above_input_tokens)}: for requests of more input tokens than that"
     return Table(key="prices", title="Prices", aside=long or "", columns=tuple(columns), rows=rows, shown=shown)
 
@@ -211,8 +206,7 @@ def _terms(p: PriceList) -> Term:
     for e in in_order(p):
         priced = [(name, value) for name in PRICES if (value := getattr(e, name)) is not None]
         terms = (
-            Term(name=name.removesuffix("_mtok").replace("_", " "), value=value, unit="$", source=_source(e))
-            for name, value in priced
+            Term(name=name.removesuffix("_mtok").replace("_", " "), value=value, unit="$", source=_source(e)) for name, value in priced
         )
         entries.append(Term(name=_name(e), children=tuple(terms)))
     return Term(name=p.model, children=tuple(entries))
@@ -392,9 +386,5 @@ def _hours(machines: Sequence[Machine]) -> Answer:
 
 def _priced(key: str, rows: Sequence[Record], shown: Sequence[Record], title: str, aside: str) -> Table:
     kinds = [kind for kind in KINDS if any(kind in row for row in shown)]
-    columns = (
-        Column("machine", ""),
-        *(Column(kind, kind.replace("_", " "), "$") for kind in kinds),
-        Column("sources", "source"),
-    )
+    columns = (Column("machine", ""), *(Column(kind, kind.replace("_", " "), "$") for kind in kinds), Column("sources", "source"))
     return Table(key=key, title=title, aside=aside, columns=columns, rows=rows, shown=shown)

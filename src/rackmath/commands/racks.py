@@ -24,16 +24,7 @@ from ..questions.common import LayoutWords, OnMachine, PriceKind, model
 from ..questions.fields import count, flag, needs, one_of, speed, tokens, words
 from ..questions.layouts import layout_taken
 from ..questions.resolve import asked_of
-from ..search.racks import (
-    TYPICAL_BATCH,
-    DomainRange,
-    Placing,
-    ReplicaWork,
-    copies_of,
-    experts_of,
-    layout_for_work,
-    racks,
-)
+from ..search.racks import TYPICAL_BATCH, DomainRange, Placing, ReplicaWork, copies_of, experts_of, layout_for_work, racks
 from ..search.racks import RackComparison as Found
 from ..units import plural
 from ..views import setting
@@ -65,48 +56,27 @@ class Racks(OnMachine):
         needs("phase", among=("decode",)),
     ] = None
     tokens: Annotated[
-        float | None,
-        tokens("Prompt tokens that a device prefills in a pass.", above=0, panel=WORK),
-        needs("phase", among=("prefill",)),
+        float | None, tokens("Prompt tokens that a device prefills in a pass.", above=0, panel=WORK), needs("phase", among=("prefill",))
     ] = None
     context: Annotated[float | None, tokens("Tokens a sequence holds, or of a prompt. 4096.", panel=WORK)] = None
-    redundant: Annotated[
-        float | None, count("Second copies of experts. What an even split needs if not given.", panel=EXPERTS)
-    ] = None
+    redundant: Annotated[float | None, count("Second copies of experts. What an even split needs if not given.", panel=EXPERTS)] = None
     experts_per_gpu: Annotated[
-        float | None,
-        count("Slots for routed experts of a layer on each device; those left over hold copies.", panel=EXPERTS),
+        float | None, count("Slots for routed experts of a layer on each device; those left over hold copies.", panel=EXPERTS)
     ] = None
     expert_loads: Annotated[
-        Any,
-        words(
-            "JSON of measured loads: a number for each expert, or such a row for each layer.",
-            "FILE",
-            panel=EXPERTS,
-        ),
+        Any, words("JSON of measured loads: a number for each expert, or such a row for each layer.", "FILE", panel=EXPERTS)
     ] = None
-    exchange: Annotated[
-        str | None, one_of("How tokens travel. The cheapest if not given.", *SCHEMES, "cheapest", panel=EXPERTS)
-    ] = None
-    overlap: Annotated[
-        bool, flag("Two half batches: one computes while the other exchanges, where that pays.", panel=EXPERTS)
-    ] = False
+    exchange: Annotated[str | None, one_of("How tokens travel. The cheapest if not given.", *SCHEMES, "cheapest", panel=EXPERTS)] = None
+    overlap: Annotated[bool, flag("Two half batches: one computes while the other exchanges, where that pays.", panel=EXPERTS)] = False
     dispatch: Annotated[
-        str | None,
-        words("Format of tokens sent to experts. Their operand type if not given.", "FORMAT", panel=EXPERTS),
+        str | None, words("Format of tokens sent to experts. Their operand type if not given.", "FORMAT", panel=EXPERTS)
     ] = None
-    combine: Annotated[
-        str | None, words("Format of results sent back. bf16 if not given.", "FORMAT", panel=EXPERTS)
-    ] = None
-    min_interactivity: Annotated[
-        float | None,
-        speed("Tokens per second and user: names the smallest domain.", panel=DOMAINS),
-    ] = None
+    combine: Annotated[str | None, words("Format of results sent back. bf16 if not given.", "FORMAT", panel=EXPERTS)] = None
+    min_interactivity: Annotated[float | None, speed("Tokens per second and user: names the smallest domain.", panel=DOMAINS)] = None
     max_domain: Annotated[int, count("Largest domain drawn.", least=1, most=10_000, whole=True, panel=DOMAINS)] = 576
     floor_batch: Annotated[float, count("Sequences decoded by a domain of any size.", above=0, panel=DOMAINS)] = 256
     beside: Annotated[
-        tuple[str, ...],
-        words("Machines whose weight floors stand side by side.", "MACHINES", complete="machines", panel=DOMAINS),
+        tuple[str, ...], words("Machines whose weight floors stand side by side.", "MACHINES", complete="machines", panel=DOMAINS)
     ] = BESIDE
     layout: LayoutWords = None
     price: PriceKind = None
@@ -123,11 +93,8 @@ def answer(q: Racks) -> Answer:
     )
     halves = ", two half batches" if r.question.efficiency.overlap else ""
     return Answer(
-        title=Say(
-            "*{model}* over the racks of *{machine}*", {"model": r.question.model.name, "machine": machine.name}
-        ),
-        subtitle=f"{r.cases[0].layout.label()}, {formats(r.precision)}, {doing} at"
-        f" {cell(r.work.context, 'count')} tokens{halves}",
+        title=Say("*{model}* over the racks of *{machine}*", {"model": r.question.model.name, "machine": machine.name}),
+        subtitle=f"{r.cases[0].layout.label()}, {formats(r.precision)}, {doing} at {cell(r.work.context, 'count')} tokens{halves}",
         blocks=tuple(_blocks(r)),
         table="domains",
         data=_data(r),
@@ -164,10 +131,7 @@ def _found(q: Racks) -> tuple[Found, tuple[str, ...]]:
         work=work,
         placing=Placing(redundant=q.redundant, per_device=q.experts_per_gpu),
         domains=DomainRange(
-            largest=q.max_domain,
-            floor_batch=q.floor_batch,
-            target=q.min_interactivity,
-            others=[catalog.machine(name) for name in q.beside],
+            largest=q.max_domain, floor_batch=q.floor_batch, target=q.min_interactivity, others=[catalog.machine(name) for name in q.beside]
         ),
     )
     return found, tuple(dict.fromkeys(notes))
@@ -218,11 +182,7 @@ def _data(r: Found) -> dict[str, Any]:
         "price_per_gpu_hour": setting.known_price(r.question.machine),
         "link_ratio": r.ratio,
         "placement": None,
-        "crossing": {
-            "exchange_factor": r.exchange_factor,
-            "pass_factor": r.pass_factor,
-            "links_alone": r.least_factor,
-        },
+        "crossing": {"exchange_factor": r.exchange_factor, "pass_factor": r.pass_factor, "links_alone": r.least_factor},
         "target": None if r.target is None else {"interactivity": r.target, "domain": domain},
     }
 
@@ -269,16 +229,17 @@ def _exchange(r: Found) -> Iterator[Block]:
     yield Say(
         "a token visits {devices:ratio} distinct devices" + over + "; the busiest rank gets {imbalance:number} times"
         " the mean; {own:count} tokens leave each device",
-        {"devices": float(moved.devices), "domains": float(moved.domains), "own": float(moved.own),
-         "imbalance": r.question.efficiency.imbalance},
+        {
+            "devices": float(moved.devices),
+            "domains": float(moved.domains),
+            "own": float(moved.own),
+            "imbalance": r.question.efficiency.imbalance,
+        },
         title="Exchange of one layer",
         aside=f"out in {r.precision.sent.name}, back in {r.precision.combine.name}",
-    )  # fmt: skip
+    )
     rows = [
-        {
-            "way": "scale-up links" if name == "direct" and not here.crosses else name,
-            "seconds": float(moved.times[name]),
-        }
+        {"way": "scale-up links" if name == "direct" and not here.crosses else name, "seconds": float(moved.times[name])}
         for name in WAYS
         if math.isfinite(float(moved.times[name])) and (here.crosses or name != "hierarchical")
     ]
@@ -288,8 +249,9 @@ def _exchange(r: Found) -> Iterator[Block]:
     yield Table(key="", columns=columns, rows=rows, strong=taken, marks={} if taken is None else {taken: "<- taken"})
     hidden = float(here.time.hidden)
     if hidden > 0:
-        yield Say("two half batches hide {hidden:s} of the pass's {whole:s} of exchange",
-                  {"hidden": hidden, "whole": float(here.time.hideable)})  # fmt: skip
+        yield Say(
+            "two half batches hide {hidden:s} of the pass's {whole:s} of exchange", {"hidden": hidden, "whole": float(here.time.hideable)}
+        )
     elif r.question.efficiency.overlap:
         yield Say("two half batches do not pay here: reading the weights twice takes longer than what they hide")
 
@@ -297,20 +259,30 @@ def _exchange(r: Found) -> Iterator[Block]:
 def _layouts(r: Found) -> Table:
     rows = [case_row(c) for c in r.cases]
     shown = [
-        row | {"case": c.label if c.layout == r.cases[0].layout else f"{c.label}: {c.layout.label()}"}
+        row
+        | {"case": c.label if c.layout == r.cases[0].layout else f"{c.label}: {c.layout.label()}"}
         | ({"exchange": "-"} if not c.scheme else {})
-        | ({} if c.fits else {"exchange": "does", "time": "not fit", "time_bound": None, "mtok": "-",
-                              "tokens_per_second_per_gpu": "-"})
+        | ({} if c.fits else {"exchange": "does", "time": "not fit", "time_bound": None, "mtok": "-", "tokens_per_second_per_gpu": "-"})
         for row, c in zip(rows, r.cases, strict=True)
-    ]  # fmt: skip
+    ]
     paid = (Column("mtok", "$/M tokens", "$"),) if setting.known_price(r.question.machine) is not None else ()
     return Table(
-        key="layouts", title="What crossing costs", aside="the same work on each device", rows=rows, shown=shown,
-        columns=(Column("case", ""), Column("domains", "domains", "whole"), Column("exchange", "exchange", "s"),
-                 Column("time", "pass", "s"), Column("time_bound", "bound", "s", optional=1),
-                 Column("tokens_per_second_per_gpu", "tok/s/GPU", "tokens"), *paid),
+        key="layouts",
+        title="What crossing costs",
+        aside="the same work on each device",
+        rows=rows,
+        shown=shown,
+        columns=(
+            Column("case", ""),
+            Column("domains", "domains", "whole"),
+            Column("exchange", "exchange", "s"),
+            Column("time", "pass", "s"),
+            Column("time_bound", "bound", "s", optional=1),
+            Column("tokens_per_second_per_gpu", "tok/s/GPU", "tokens"),
+            *paid,
+        ),
         faint=frozenset(i for i, c in enumerate(r.cases) if not c.fits),
-    )  # fmt: skip
+    )
 
 
 def _crossing(r: Found) -> Iterator[Block]:
@@ -318,11 +290,9 @@ def _crossing(r: Found) -> Iterator[Block]:
     if here.crosses and here.scheme:
         links = "; the links alone would say {links:x2}, (1 - 1/{domains:g}) x {ratio:number}"
         yield Say(
-            "crossing makes the exchange *{exchange:x2}* and the pass *{whole:x2}* as long"
-            + (links if math.isfinite(r.ratio) else ""),
-            {"exchange": r.exchange_factor, "whole": r.pass_factor, "links": r.least_factor, "domains": here.domains,
-             "ratio": r.ratio},
-        )  # fmt: skip
+            "crossing makes the exchange *{exchange:x2}* and the pass *{whole:x2}* as long" + (links if math.isfinite(r.ratio) else ""),
+            {"exchange": r.exchange_factor, "whole": r.pass_factor, "links": r.least_factor, "domains": here.domains, "ratio": r.ratio},
+        )
     elif math.isfinite(r.ratio):
         text = "it stays in one domain; the link beyond it is {ratio:number} times slower per device"
         yield Say(text, {"ratio": r.ratio}, faint=True)
@@ -336,22 +306,34 @@ def _domains(r: Found) -> Iterator[Block]:
     rows = [floor_row(r, i) for i in range(len(f.devices))]
     shown = [row if row["fits"] else row | {"interactivity": "-", "layout": "does not fit"} for row in rows]
     yield Table(
-        key="domains", rows=rows, shown=shown, strong=reached,
-        columns=(Column("domain", "domain", "whole"), Column("weights", "weights read", "s"),
-                 Column("tpot_bound", "bound", "s", optional=1), Column("tpot", "step", "s"),
-                 Column("network", "collectives", "s"), Column("overhead", "launches", "s"),
-                 Column("interactivity", "tok/s/user", "number"), Column("layout", "layout", optional=2)),
+        key="domains",
+        rows=rows,
+        shown=shown,
+        strong=reached,
+        columns=(
+            Column("domain", "domain", "whole"),
+            Column("weights", "weights read", "s"),
+            Column("tpot_bound", "bound", "s", optional=1),
+            Column("tpot", "step", "s"),
+            Column("network", "collectives", "s"),
+            Column("overhead", "launches", "s"),
+            Column("interactivity", "tok/s/user", "number"),
+            Column("layout", "layout", optional=2),
+        ),
         faint=frozenset(i for i, fits in enumerate(f.fits) if not fits),
-    )  # fmt: skip
+    )
     if r.target is None:
         return
     if reached is not None:
-        yield Say("*{domain:g}* devices in one domain give {target:g} tok/s to each user",
-                  {"domain": f.devices[reached], "target": r.target})  # fmt: skip
+        yield Say(
+            "*{domain:g}* devices in one domain give {target:g} tok/s to each user", {"domain": f.devices[reached], "target": r.target}
+        )
     elif f.fastest is not None:
         most = 1 / float(f.estimate[f.fastest])
-        yield Say("no domain tried gives {target:g} tok/s to each user; {domain:g} devices give {most:.0f}",
-                  {"target": r.target, "domain": f.devices[f.fastest], "most": most})  # fmt: skip
+        yield Say(
+            "no domain tried gives {target:g} tok/s to each user; {domain:g} devices give {most:.0f}",
+            {"target": r.target, "domain": f.devices[f.fastest], "most": most},
+        )
     else:
         yield Say("no domain tried holds the model and its users")
 
@@ -359,12 +341,18 @@ def _domains(r: Found) -> Iterator[Block]:
 def _beside(r: Found) -> Table:
     factor = {"times": "faster", "by_domain": "by size", "by_chip": "by chip"}
     return Table(
-        key="beside", title="All weights read once", rows=[step_row(s) for s in r.steps],
+        key="beside",
+        title="All weights read once",
+        rows=[step_row(s) for s in r.steps],
         aside=f"by one domain of each machine, {r.precision.name} weights",
-        columns=(Column("machine", "machine"), Column("domain", "packages", "whole"), Column("floor", "floor", "s"),
-                 *(Column(key, head, "x") for key, head in factor.items())),
+        columns=(
+            Column("machine", "machine"),
+            Column("domain", "packages", "whole"),
+            Column("floor", "floor", "s"),
+            *(Column(key, head, "x") for key, head in factor.items()),
+        ),
         marks={i: "too small for the weights" for i, s in enumerate(r.steps) if not s.fits},
-    )  # fmt: skip
+    )
 
 
 def _chart(r: Found) -> dict[str, Any]:

@@ -57,33 +57,32 @@ class PriceReadings(SinglePrices):
     """Which list, and what is known beside it."""
 
     prices: Annotated[Any, words(LIST, "[MODEL|FILE]", argument=True, complete="lists")] = None
-    on_date: Annotated[
-        str | None, words("The list of that day: 2026-03-01. The newest known if not given.", "DAY")
-    ] = None
+    on_date: Annotated[str | None, words("The list of that day: 2026-03-01. The newest known if not given.", "DAY")] = None
     active: Annotated[
-        Any,
-        words(
-            "Active parameters: 100B, or low, value and high: 50B,100B,300B (also the default).", "COUNT", panel=GIVEN
-        ),
+        Any, words("Active parameters: 100B, or low, value and high: 50B,100B,300B (also the default).", "COUNT", panel=GIVEN)
     ] = None
     on: Annotated[Any, words(ON, "MACHINE", flag="--on", complete="machines", panel=GIVEN)] = None
     context: Annotated[
         float | None,
         count(
             "Context at which reading the cache overtakes computing. The list's own step if not given.",
-            least=1, metavar="TOKENS", panel=GIVEN,
+            least=1,
+            metavar="TOKENS",
+            panel=GIVEN,
         ),
-    ] = None  # fmt: skip
+    ] = None
     mfu: Annotated[
         float | None,
         Field(
-            help="Share of the peak that prefill reaches. 0.3 to 0.6 if not given.", unit="share", least=1e-6, most=1,
-            metavar="SHARE", panel=GIVEN,
+            help="Share of the peak that prefill reaches. 0.3 to 0.6 if not given.",
+            unit="share",
+            least=1e-6,
+            most=1,
+            metavar="SHARE",
+            panel=GIVEN,
         ),
-    ] = None  # fmt: skip
-    batch: Annotated[
-        float | None, count("Sequences of a decode pass. 2 to 3 B* if not given.", least=1, panel=GIVEN)
     ] = None
+    batch: Annotated[float | None, count("Sequences of a decode pass. 2 to 3 B* if not given.", least=1, panel=GIVEN)] = None
     price: PriceKind = None
     sets: Settings = default(default_factory=dict)
 
@@ -99,10 +98,7 @@ def answer(q: PriceReadings) -> Answer:
     others = [catalog.model(name) for name in OPEN if known is None or known.name != name]
     beside = [{"name": m.name, "kv_bytes_per_token": float(cache_bytes(m, at)) / at} for m in others]
     letters = _lettered(r)
-    blocks = (
-        *_head(r), *_bytes(r, beside, letters), *_topics(r, letters), *_tiers(r), *_conflicts(r), *_assumed(letters),
-        *_absent(r),
-    )  # fmt: skip
+    blocks = (*_head(r), *_bytes(r, beside, letters), *_topics(r, letters), *_tiers(r), *_conflicts(r), *_assumed(letters), *_absent(r))
     return Answer(
         title=Say("*{model}* on {day}, read one equation at a time", {"model": r.prices.model, "day": r.prices.day}),
         subtitle=_entry(r.prices.standard),
@@ -151,9 +147,7 @@ def _active(given: Any) -> tuple[float, float, float]:
     """
     parts = given.split(",") if isinstance(given, str) else given if isinstance(given, list | tuple) else [given]
     if len(parts) not in (1, 3):
-        raise BadInput(
-            f"active = {given!r} has {len(parts)} numbers; give one like 100B, or three like 50B,100B,300B"
-        )
+        raise BadInput(f"active = {given!r} has {len(parts)} numbers; give one like 100B, or three like 50B,100B,300B")
     low, value, high = (parse(w, "count", name="active") for w in (list(parts) * 3 if len(parts) == 1 else parts))
     return low, value, high
 
@@ -215,19 +209,29 @@ def _bytes(r: Readings, beside: list[Record], letters: dict[Assumption, str]) ->
         aside = f"{' to '.join(ends)}, a factor of {number(s.factor)}"
         title += f": {number(s.factor, 'x')} from the smallest to the largest"
     rows = [
-        Range(name=e.name, points=(Point("estimate", e.value),), low=e.low, high=e.high,
-              cells={"value": e.value, "assumes": _marks(e, letters)})
+        Range(
+            name=e.name,
+            points=(Point("estimate", e.value),),
+            low=e.low,
+            high=e.high,
+            cells={"value": e.value, "assumes": _marks(e, letters)},
+        )
         for e in r.estimates
-    ]  # fmt: skip
+    ]
     for one in beside:
         size = one["kv_bytes_per_token"]
         name = one["name"].rpartition("/")[2]
         rows.append(Range(name=name, points=(Point("open model", size),), cells={"value": size}, faint=True))
     drawn = Ranges(
-        title="KV bytes per token", aside=aside, rows=tuple(rows), axis=Axis("Cache bytes per token", "B", log=True),
-        kinds={"open model": "ring", "estimate": "circle"}, picture=title, written=True,
+        title="KV bytes per token",
+        aside=aside,
+        rows=tuple(rows),
+        axis=Axis("Cache bytes per token", "B", log=True),
+        kinds={"open model": "ring", "estimate": "circle"},
+        picture=title,
+        written=True,
         columns=(Column("value", "", "B"), Column("assumes", "")),
-    )  # fmt: skip
+    )
     if s is None:
         return [drawn]
     common = "One value lies in every interval." if s.common else "No value lies in every interval."
@@ -243,10 +247,15 @@ def _topics(r: Readings, letters: dict[Assumption, str]) -> list[Block]:
         if not mine:
             continue
         rows = [
-            {"name": one.name, "value": number(one.value, one.unit), "interval": between(one),
-             "assumes": _marks(one, letters), "says": one.says}
+            {
+                "name": one.name,
+                "value": number(one.value, one.unit),
+                "interval": between(one),
+                "assumes": _marks(one, letters),
+                "says": one.says,
+            }
             for one in mine
-        ]  # fmt: skip
+        ]
         held: Record = {"key": "", "rows": rows}
         if not any(isinstance(block, Table) for block in found):  # the first one holds all of them for the record
             every = {"rows": [reading(one) for one in r.readings], "flat": [flat(one) for one in r.readings]}

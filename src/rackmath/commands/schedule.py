@@ -50,10 +50,7 @@ class Schedules:
     ] = None
     stages: Annotated[int, count("Devices of the pipeline, p.", least=1, most=MOST_STAGES, whole=True)] = 8
     micro_batches: Annotated[int, count("Micro-batches of a step, m.", least=1, most=MOST, whole=True)] = 32
-    chunks: Annotated[
-        int,
-        count("Chunks of layers on a device, v, where the schedule leaves it open.", least=1, most=MOST, whole=True),
-    ] = 2
+    chunks: Annotated[int, count("Chunks of layers on a device, v, where the schedule leaves it open.", least=1, most=MOST, whole=True)] = 2
     forward: Annotated[Time, words("Forward pass, f: 12ms, or a bare number.", "TIME", panel=TIMES)] = "1"
     backward: Annotated[Time, words("Gradient of the input, b.", "TIME", panel=TIMES)] = "1"
     weight: Annotated[Time, words("Gradient of the weights, w.", "TIME", panel=TIMES)] = "1"
@@ -109,9 +106,15 @@ def _setting(q: Schedules) -> tuple[ScheduleSetting, str]:
     unit = _unit(given)
     seconds = {word: _time(value, unit, word) for word, value in given.items()}
     setting = ScheduleSetting(
-        stages=q.stages, micro_batches=q.micro_batches, chunks=q.chunks, forward=seconds["forward"],
-        input_grad=seconds["backward"], weight_grad=seconds["weight"], hop=seconds["hop"], kept=q.kept,
-    )  # fmt: skip
+        stages=q.stages,
+        micro_batches=q.micro_batches,
+        chunks=q.chunks,
+        forward=seconds["forward"],
+        input_grad=seconds["backward"],
+        weight_grad=seconds["weight"],
+        hop=seconds["hop"],
+        kept=q.kept,
+    )
     return setting, unit
 
 
@@ -130,8 +133,7 @@ def _unit(given: dict[str, Time]) -> str:
     other = [name for name in counted if name not in bare]
     if bare and other:
         raise BadInput(
-            f"{other[0]} = {given[other[0]]!r} has a unit and {bare[0]} = {given[bare[0]]!r} has none; give all times"
-            " with one, or none"
+            f"{other[0]} = {given[other[0]]!r} has a unit and {bare[0]} = {given[bare[0]]!r} has none; give all times with one, or none"
         )
     return "s" if other else ""
 
@@ -142,9 +144,7 @@ def _time(given: Time, unit: str, name: str) -> float:
     if not (found > 0 or (name == "hop" and found == 0)):
         raise BadInput(f"{name} = {given!r} is not a time; give a number {least}, such as {'12ms' if unit else 1}")
     if found and not SHORTEST <= found <= LONGEST:
-        raise BadInput(
-            f"{name} = {given!r} is out of range; give {SHORTEST:g} to {LONGEST:g}{' seconds' * bool(unit)}"
-        )
+        raise BadInput(f"{name} = {given!r} is out of range; give {SHORTEST:g} to {LONGEST:g}{' seconds' * bool(unit)}")
     return found
 
 
@@ -166,9 +166,7 @@ def _notes(found: tuple[ComparedSchedule, ...]) -> tuple[str, ...]:
 # --- the record ---------------------------------------------------------------------------------------------------
 
 
-def _data(
-    chosen: ComparedSchedule | None, run: SimulatedStep | None, s: ScheduleSetting, unit: str
-) -> dict[str, Any]:
+def _data(chosen: ComparedSchedule | None, run: SimulatedStep | None, s: ScheduleSetting, unit: str) -> dict[str, Any]:
     found: dict[str, Any] = {"schedule": chosen and chosen.schedule.name, "unit": unit or None, "work": s.work}
     if chosen is not None and run is not None:
         one = chosen.schedule
@@ -185,30 +183,46 @@ def _row(row: ComparedSchedule, s: ScheduleSetting) -> dict[str, Any]:
     share, step, barrier, first, last = simulated or (None,) * 5
     f_share, f_step, f_first, f_last = by_formula or (None,) * 4
     return {
-        "schedule": row.schedule.name, "possible": not row.why, "why_not": row.why or None, "idle_share": share,
-        "step": step, "step_with_barrier": barrier, "formula_idle_share": f_share, "formula_step": f_step,
-        "activations_first": first, "activations_last": last, "formula_activations_first": f_first,
-        "formula_activations_last": f_last, "weight_copies": row.schedule.copies, "messages": row.sent,
-    }  # fmt: skip
+        "schedule": row.schedule.name,
+        "possible": not row.why,
+        "why_not": row.why or None,
+        "idle_share": share,
+        "step": step,
+        "step_with_barrier": barrier,
+        "formula_idle_share": f_share,
+        "formula_step": f_step,
+        "activations_first": first,
+        "activations_last": last,
+        "formula_activations_first": f_first,
+        "formula_activations_last": f_last,
+        "weight_copies": row.schedule.copies,
+        "messages": row.sent,
+    }
 
 
 def _devices(run: SimulatedStep) -> list[dict[str, Any]]:
     """What each device does in a step."""
     return [
-        {"device": d + 1, "start": done[0].start, "end": done[-1].end, "busy": run.busy[d], "idle": run.idle[d],
-         "activations": run.peaks[d], "messages": run.sent[d]}
+        {
+            "device": d + 1,
+            "start": done[0].start,
+            "end": done[-1].end,
+            "busy": run.busy[d],
+            "idle": run.idle[d],
+            "activations": run.peaks[d],
+            "messages": run.sent[d],
+        }
         for d, done in enumerate(run.devices)
-    ]  # fmt: skip
+    ]
 
 
 def _operations(run: SimulatedStep) -> list[dict[str, Any]]:
     """One row for each pass of a micro-batch through a chunk of a device."""
     return [
-        {"device": d + 1, "kind": o.kind, "micro_batch": o.micro + 1, "chunk": o.chunk + 1, "start": o.start,
-         "end": o.end}
+        {"device": d + 1, "kind": o.kind, "micro_batch": o.micro + 1, "chunk": o.chunk + 1, "start": o.start, "end": o.end}
         for d, done in enumerate(run.devices)
         for o in done
-    ]  # fmt: skip
+    ]
 
 
 # --- blocks -------------------------------------------------------------------------------------------------------
@@ -246,9 +260,11 @@ def _detail(one: ComparedSchedule, run: SimulatedStep, s: ScheduleSetting, unit:
     columns = (Column("what", ""), Column("simulated", "simulated", "row"), Column("formula", "by formula", "row"))
     named = ("what", "simulated", "formula", "unit")
     yield Table(
-        key="simulated_and_formula", columns=columns, rows=[dict(zip(named, r, strict=True)) for r in rows],
+        key="simulated_and_formula",
+        columns=columns,
+        rows=[dict(zip(named, r, strict=True)) for r in rows],
         title="Simulated, and by formula",
-    )  # fmt: skip
+    )
     yield Say(f"idle = {schedule.formula}; {schedule.holds}", faint=True)
 
 
@@ -269,13 +285,10 @@ def _verdict(found: tuple[ComparedSchedule, ...], s: ScheduleSetting) -> Say:
 def _best(role: str, one: ComparedSchedule, s: ScheduleSetting) -> dict[str, Any]:
     assert one.run is not None
     most = max(one.run.peaks)
-    return {role: one.schedule.name, f"{role}_idle": one.share(s),
-            f"{role}_held": f"{most:.4g} micro-batch{'es' * (most != 1)}"}  # fmt: skip
+    return {role: one.schedule.name, f"{role}_idle": one.share(s), f"{role}_held": f"{most:.4g} micro-batch{'es' * (most != 1)}"}
 
 
-def _compared(
-    found: tuple[ComparedSchedule, ...], chosen: ComparedSchedule | None, s: ScheduleSetting, unit: str
-) -> list[Block]:
+def _compared(found: tuple[ComparedSchedule, ...], chosen: ComparedSchedule | None, s: ScheduleSetting, unit: str) -> list[Block]:
     ran = [one for one in found if one.run is not None]
     time = unit or "number"
     columns = (
@@ -293,11 +306,15 @@ def _compared(
     rows, shown = ([_row(one, s) for one in some] for some in (found, ran))
     return [
         Table(
-            key="compared", columns=columns, rows=rows, shown=shown,
-            strong=strong, title="All schedules",
+            key="compared",
+            columns=columns,
+            rows=rows,
+            shown=shown,
+            strong=strong,
+            title="All schedules",
             aside="simulated; activations on the first and the last device",
         )
-    ]  # fmt: skip
+    ]
 
 
 def _field(found: tuple[ComparedSchedule, ...], s: ScheduleSetting) -> Chart:
@@ -350,13 +367,9 @@ def _stretches(run: SimulatedStep, device: int, split: bool) -> Iterator[TimeBar
 # --- terms --------------------------------------------------------------------------------------------------------
 
 
-def _terms(
-    shown: tuple[ComparedSchedule, ...], chosen: ComparedSchedule | None, s: ScheduleSetting, unit: str
-) -> Term:
+def _terms(shown: tuple[ComparedSchedule, ...], chosen: ComparedSchedule | None, s: ScheduleSetting, unit: str) -> Term:
     """The step of a schedule as work and idle time; of all schedules where none was named."""
-    counts = (
-        number("p, stages", s.stages), number("m, micro-batches", s.micro_batches), number("v, chunks", s.chunks)
-    )  # fmt: skip
+    counts = (number("p, stages", s.stages), number("m, micro-batches", s.micro_batches), number("v, chunks", s.chunks))
     hop = given("c, a hop", s.hop, unit)
     kept = given("k, share of activations kept until the weight gradient", s.kept, "share")
     steps = tuple(_step(row, s, unit) for row in shown if not row.why)
@@ -367,9 +380,12 @@ def _terms(
 def _step(row: ComparedSchedule, s: ScheduleSetting, unit: str) -> Term:
     one = row.schedule
     each = total(
-        "t, a micro-batch on a device", unit, given("f, forward", s.forward, unit),
-        given("b, input gradient", s.input_grad, unit), given("w, weight gradient", s.weight_grad, unit),
-    )  # fmt: skip
+        "t, a micro-batch on a device",
+        unit,
+        given("f, forward", s.forward, unit),
+        given("b, input gradient", s.input_grad, unit),
+        given("w, weight gradient", s.weight_grad, unit),
+    )
     work = product("work", unit, number("m", s.micro_batches), each)
     bubble = Term(name="bubble", value=row.step - s.work, unit=unit, note=one.formula, source=one.source)
     step = stated("sum", "step by formula", row.step, unit, work, bubble, note=one.holds)

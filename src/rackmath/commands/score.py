@@ -53,14 +53,10 @@ PARTS = ("pred", "lo", "hi", "bound")
 class Score:
     """Which measured runs."""
 
-    file: Annotated[
-        str, words("CSV of measured runs, one a row; or example.", "FILE.csv", argument=True, complete="files")
-    ]
+    file: Annotated[str, words("CSV of measured runs, one a row; or example.", "FILE.csv", argument=True, complete="files")]
     kind: Annotated[
-        str | None,
-        words("What the file is. Recognised by its columns if not given.", "KIND", choices=(*kinds.KINDS,),
-              panel=CHOICES),
-    ] = None  # fmt: skip
+        str | None, words("What the file is. Recognised by its columns if not given.", "KIND", choices=(*kinds.KINDS,), panel=CHOICES)
+    ] = None
     sets: Annotated[
         dict[str, Any],
         Field(
@@ -72,12 +68,7 @@ class Score:
         ),
     ] = default(default_factory=dict)
     out: Annotated[
-        str | None,
-        words(
-            "Also write the rows with M_pred, M_lo, M_hi and M_bound for each measured column M.",
-            "FILE.csv",
-            panel=OUTPUT,
-        ),
+        str | None, words("Also write the rows with M_pred, M_lo, M_hi and M_bound for each measured column M.", "FILE.csv", panel=OUTPUT)
     ] = None
 
 
@@ -93,8 +84,7 @@ def answer(q: Score) -> Answer:
     file = Path(q.file).name
     return Answer(
         title=Say(
-            "*{file}*: {rows:whole} rows of {what} ({kind})",
-            {"file": file, "rows": s.total.rows, "what": known.what, "kind": known.name},
+            "*{file}*: {rows:whole} rows of {what} ({kind})", {"file": file, "rows": s.total.rows, "what": known.what, "kind": known.name}
         ),
         subtitle=f"{s.total.answered:,} answered ({s.total.answered / s.total.rows:.1%}),"
         f" {s.total.rows - s.total.answered:,} with a reason why not",
@@ -156,9 +146,7 @@ def _cell(cell: Cell) -> dict[str, Any]:
 
 
 def _source(one: SourceScore) -> dict[str, Any]:
-    return {"name": one.source, "of": one.quantity, "peer": one.peer} | views.scored(
-        Scored(rows=one.rows, errors=one.errors)
-    )
+    return {"name": one.source, "of": one.quantity, "peer": one.peer} | views.scored(Scored(rows=one.rows, errors=one.errors))
 
 
 # --- blocks ---------------------------------------------------------------------------------------------------------
@@ -172,8 +160,11 @@ def _blocks(s: Scores, file: str) -> Iterator[Block]:
         known = any(column.errors and column.errors.inside is not None for column in stated.values())
         yield Say(views.INTERVAL if known else "interval: none is known for these columns.", faint=True)
     else:
-        yield Say("The file states no measurement to compare with; --out writes the predictions.",
-                  title="Errors", aside="predicted over measured, less one")  # fmt: skip
+        yield Say(
+            "The file states no measurement to compare with; --out writes the predictions.",
+            title="Errors",
+            aside="predicted over measured, less one",
+        )
     if (drawn := _chart(s, file)) is not None:
         yield drawn
     if s.kind.name == "training":
@@ -187,8 +178,14 @@ def _blocks(s: Scores, file: str) -> Iterator[Block]:
 
 def _errors(stated: dict[str, Scored]) -> Table:
     rows = [{"name": name} | views.shown(views.scored(column)) for name, column in stated.items()]
-    columns = (Column("name", "measured column"), Column("rows", "rows", "whole"),
-               Column("coverage", "answered", "percent"), *views.ERRORS, views.RANK, views.INSIDE)  # fmt: skip
+    columns = (
+        Column("name", "measured column"),
+        Column("rows", "rows", "whole"),
+        Column("coverage", "answered", "percent"),
+        *views.ERRORS,
+        views.RANK,
+        views.INSIDE,
+    )
     return Table(key="", title="Errors", aside="predicted over measured, less one", rows=rows, columns=columns)
 
 
@@ -202,8 +199,14 @@ def _by(key: str, cells: Sequence[Cell]) -> Iterator[Block]:
         | {"rows": cell.rows}
         for cell in largest
     ]
-    columns = (Column("name", key), *(() if one else (Column("of", "of"),)), Column("rows", "rows", "whole"),
-               Column("n", "n", "whole"), *views.ERRORS, views.RANK)  # fmt: skip
+    columns = (
+        Column("name", key),
+        *(() if one else (Column("of", "of"),)),
+        Column("rows", "rows", "whole"),
+        Column("n", "n", "whole"),
+        *views.ERRORS,
+        views.RANK,
+    )
     aside = largest[0].headline if one else ""
     yield Table(key="", title=f"By {key}", aside=aside, rows=rows, columns=columns)
     if len(cells) > len(largest):
@@ -215,8 +218,14 @@ def _by_source(answers: Sequence[Row]) -> Iterator[Block]:
     lines = by_source(answers)
     if not lines:
         return
-    columns = (Column("name", "source"), Column("of", "of"), Column("rows", "rows", "whole", optional=4),
-               Column("n", "n", "whole"), *views.ERRORS, views.INSIDE)  # fmt: skip
+    columns = (
+        Column("name", "source"),
+        Column("of", "of"),
+        Column("rows", "rows", "whole", optional=4),
+        Column("n", "n", "whole"),
+        *views.ERRORS,
+        views.INSIDE,
+    )
     aside = "a step's seconds, whatever figure the source prints; constants from elsewhere"
     rows = [views.shown(_source(one)) for one in lines]
     yield Table(key="", title="By source", aside=aside, rows=rows, columns=columns)

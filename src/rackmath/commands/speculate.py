@@ -41,9 +41,7 @@ class Speculate(OnMachine):
     depth: Depth = 3
     acceptance: Acceptance = 0.7
     context: Annotated[float, tokens("Tokens already in each sequence.")] = 8192
-    contexts: Annotated[tuple[float, ...] | None, tokens("Contexts to give the break-even batch for: 1k,8k,64k.")] = (
-        None
-    )
+    contexts: Annotated[tuple[float, ...] | None, tokens("Contexts to give the break-even batch for: 1k,8k,64k.")] = None
     layout: LayoutWords = None
     price: PriceKind = None
 
@@ -53,8 +51,7 @@ def answer(q: Speculate) -> Answer:
     c, draft, notes = _curve(q)
     asked, at = c.question, cell(c.context, "count")
     return Answer(
-        title=Say("Speculative decoding of *{model}* on *{machine}*",
-                  {"model": asked.model.name, "machine": asked.machine.name}),
+        title=Say("Speculative decoding of *{model}* on *{machine}*", {"model": asked.model.name, "machine": asked.machine.name}),
         subtitle=f"{c.layout.label()}, {setting.formats(c.precision)} · {at} tokens in each sequence",
         blocks=(*_drafts(c, draft), _where(c), Chart(spec=_speed_chart(c)), Chart(spec=_time_chart(c)), *_tables(c)),
         table="curve",
@@ -70,7 +67,7 @@ def answer(q: Speculate) -> Answer:
         terms=lambda: _terms(c, draft),
         notes=notes,
         subject=c,
-    )  # fmt: skip
+    )
 
 
 def _curve(q: Speculate) -> tuple[SpeculationCurve, str, tuple[str, ...]]:
@@ -94,8 +91,7 @@ def _translated(speculation: Speculation, model: Model) -> list[str]:
     step = speculation.step
     if speculation.kind != "model" or step is None or step.vocab == model.vocab:
         return []
-    return [f"{step.name} has {step.vocab:,.0f} tokens and the model {model.vocab:,.0f}: drafts of another vocabulary"
-            " must be translated"]  # fmt: skip
+    return [f"{step.name} has {step.vocab:,.0f} tokens and the model {model.vocab:,.0f}: drafts of another vocabulary must be translated"]
 
 
 def _drafts(c: SpeculationCurve, draft: str) -> tuple[Say, Say]:
@@ -104,10 +100,15 @@ def _drafts(c: SpeculationCurve, draft: str) -> tuple[Say, Say]:
     passes = {"tokens_per_pass": float(s.kept), "most_per_pass": float(s.width)}
     each = "{depth:g} before each check" if float(s.depth) > 1 else "one before each check"
     return (
-        Say(each + ", kept with {acceptance:percent}" + (" each" if float(s.depth) > 1 else ""), made, key="draft",
-            title="Drafts", aside=f"by {draft}"),
+        Say(
+            each + ", kept with {acceptance:percent}" + (" each" if float(s.depth) > 1 else ""),
+            made,
+            key="draft",
+            title="Drafts",
+            aside=f"by {draft}",
+        ),
         Say("*{tokens_per_pass:.2f}* tokens per pass on average, of at most {most_per_pass:g}", passes, key="draft"),
-    )  # fmt: skip
+    )
 
 
 def _where(c: SpeculationCurve) -> Say:
@@ -137,32 +138,38 @@ def _speed_chart(c: SpeculationCurve) -> dict[str, Any]:
     """Speed-up against batch: at the given depth, at the best depth, and no speed-up."""
     x = c.batch.tolist()
     return curve(
-        [Series(f"depth {float(c.speculation.depth):g}", x, c.speedup.tolist()),
-         Series("best depth", x, c.best_speedup.tolist(), look="dashed"),
-         Series("as fast as plain", [x[0], x[-1]], [1.0, 1.0], look="dashed")],
-        title="Speed-up of speculative decoding", x=Axis("Batch (sequences)", log=True),
-        y=Axis("Plain TPOT / speculative TPOT"), marks=_marks(c),
-    )  # fmt: skip
+        [
+            Series(f"depth {float(c.speculation.depth):g}", x, c.speedup.tolist()),
+            Series("best depth", x, c.best_speedup.tolist(), look="dashed"),
+            Series("as fast as plain", [x[0], x[-1]], [1.0, 1.0], look="dashed"),
+        ],
+        title="Speed-up of speculative decoding",
+        x=Axis("Batch (sequences)", log=True),
+        y=Axis("Plain TPOT / speculative TPOT"),
+        marks=_marks(c),
+    )
 
 
 def _time_chart(c: SpeculationCurve) -> dict[str, Any]:
     """Time per output token against batch, with the bound."""
     x = c.batch.tolist()
     return curve(
-        [Series("speculative", x, c.tpot.tolist()),
-         Series("plain", x, c.plain_tpot.tolist()),
-         Series("bound: every draft kept", x, c.tpot_bound.tolist(), look="dashed")],
-        title="Time per output token", x=Axis("Batch (sequences)", log=True),
-        y=Axis("Time per token", "s", log=True), marks=_marks(c),
-    )  # fmt: skip
+        [
+            Series("speculative", x, c.tpot.tolist()),
+            Series("plain", x, c.plain_tpot.tolist()),
+            Series("bound: every draft kept", x, c.tpot_bound.tolist(), look="dashed"),
+        ],
+        title="Time per output token",
+        x=Axis("Batch (sequences)", log=True),
+        y=Axis("Time per token", "s", log=True),
+        marks=_marks(c),
+    )
 
 
 def _tables(c: SpeculationCurve) -> list[Block]:
     return [
         _against_batch(c),
-        Say(
-            "equal TPOT: cost of a token over plain decoding's at its TPOT, which a larger batch then has", faint=True
-        ),
+        Say("equal TPOT: cost of a token over plain decoding's at its TPOT, which a larger batch then has", faint=True),
         _by_context(c),
     ]
 
@@ -172,16 +179,22 @@ def _rows(c: SpeculationCurve, paid: bool) -> list[dict[str, Any]]:
     share = draft_share(c)
     return [
         {
-            "batch": float(c.batch[i]), "fits": bool(c.batch[i] <= c.capacity), "tpot": float(c.tpot[i]),
-            "tpot_bound": float(c.tpot_bound[i]), "tpot_plain": float(c.plain_tpot[i]),
-            "speedup": float(c.speedup[i]), "draft_share": float(share[i]),
+            "batch": float(c.batch[i]),
+            "fits": bool(c.batch[i] <= c.capacity),
+            "tpot": float(c.tpot[i]),
+            "tpot_bound": float(c.tpot_bound[i]),
+            "tpot_plain": float(c.plain_tpot[i]),
+            "speedup": float(c.speedup[i]),
+            "draft_share": float(share[i]),
             "output_mtok": float(c.cost_mtok[i]) if paid else None,
             "output_mtok_plain": float(c.plain_cost_mtok[i]) if paid else None,
-            "cost_ratio": float(1 / c.speedup[i]), "cost_ratio_same_pace": float(c.same_pace[i]),
-            "best_depth": float(c.best_depth[i]), "best_speedup": float(c.best_speedup[i]),
+            "cost_ratio": float(1 / c.speedup[i]),
+            "cost_ratio_same_pace": float(c.same_pace[i]),
+            "best_depth": float(c.best_depth[i]),
+            "best_speedup": float(c.best_speedup[i]),
         }
         for i in range(len(c.batch))
-    ]  # fmt: skip
+    ]
 
 
 def _against_batch(c: SpeculationCurve) -> Table:
@@ -193,13 +206,24 @@ def _against_batch(c: SpeculationCurve) -> Table:
     shown = [rows[i] | _said(rows[i]) for i in chosen]
     cost = (Column("output_mtok", "$/M output", "$", optional=3),) if paid else ()
     return Table(
-        key="curve", title="Against batch", rows=rows, shown=shown,
-        columns=(Column("batch", "batch", "count"), Column("tpot", "TPOT", "s"), Column("tpot_plain", "plain", "s"),
-                 Column("tpot_bound", "bound", "s", optional=1), Column("speedup", "speed-up", "x2"),
-                 Column("best_depth", "best depth", "whole"), Column("best_speedup", "at best", "x2", optional=4),
-                 Column("cost_ratio_same_pace", "equal TPOT", "x2", optional=2), *cost),
-        faint=frozenset(over), marks=dict.fromkeys(over, "does not fit"),
-    )  # fmt: skip
+        key="curve",
+        title="Against batch",
+        rows=rows,
+        shown=shown,
+        columns=(
+            Column("batch", "batch", "count"),
+            Column("tpot", "TPOT", "s"),
+            Column("tpot_plain", "plain", "s"),
+            Column("tpot_bound", "bound", "s", optional=1),
+            Column("speedup", "speed-up", "x2"),
+            Column("best_depth", "best depth", "whole"),
+            Column("best_speedup", "at best", "x2", optional=4),
+            Column("cost_ratio_same_pace", "equal TPOT", "x2", optional=2),
+            *cost,
+        ),
+        faint=frozenset(over),
+        marks=dict.fromkeys(over, "does not fit"),
+    )
 
 
 def _said(row: dict[str, Any]) -> dict[str, Any]:
@@ -212,28 +236,43 @@ def _by_context(c: SpeculationCurve) -> Table:
     rows = [_break_even(b) for b in c.break_even]
     edge = {0.0: "never pays", math.inf: "pays at every batch"}
     return Table(
-        key="break_even", title="The batch at which it stops paying, by context", aside="whatever memory holds",
-        rows=rows, shown=[row | {"batch": edge.get(row["batch"], row["batch"])} for row in rows],
-        columns=(Column("context", "context", "count"), Column("batch", "break-even batch", "whole"),
-                 Column("capacity", "that fit", "count"), Column("speedup_alone", "batch 1", "x2"),
-                 Column("best_speedup", "at best", "x2"), Column("best_batch", "at batch", "count", optional=1)),
-    )  # fmt: skip
+        key="break_even",
+        title="The batch at which it stops paying, by context",
+        aside="whatever memory holds",
+        rows=rows,
+        shown=[row | {"batch": edge.get(row["batch"], row["batch"])} for row in rows],
+        columns=(
+            Column("context", "context", "count"),
+            Column("batch", "break-even batch", "whole"),
+            Column("capacity", "that fit", "count"),
+            Column("speedup_alone", "batch 1", "x2"),
+            Column("best_speedup", "at best", "x2"),
+            Column("best_batch", "at batch", "count", optional=1),
+        ),
+    )
 
 
 def _break_even(b: BreakEven) -> dict[str, Any]:
     return {
-        "context": b.context, "batch": b.batch, "always_pays": math.isinf(b.batch), "speedup_alone": b.alone,
-        "best_speedup": b.best, "best_batch": b.best_batch, "capacity": b.fits,
-    }  # fmt: skip
+        "context": b.context,
+        "batch": b.batch,
+        "always_pays": math.isinf(b.batch),
+        "speedup_alone": b.alone,
+        "best_speedup": b.best,
+        "best_batch": b.best_batch,
+        "capacity": b.fits,
+    }
 
 
 def _terms(c: SpeculationCurve, draft: str) -> Term:
     """The terms at batch 1 and at the largest batch at which speculation pays and fits."""
     s = c.speculation
     kept = Term(
-        name="tokens per pass", value=float(s.kept), note="(1 - a^(depth+1)) / (1 - a)",
+        name="tokens per pass",
+        value=float(s.kept),
+        note="(1 - a^(depth+1)) / (1 - a)",
         children=(count("depth", float(s.depth), draft), count("acceptance", float(s.acceptance))),
-    )  # fmt: skip
+    )
     inside = np.flatnonzero((c.speedup > 1) & (c.batch <= max(c.capacity, 1.0)))
     picks = sorted({0, int(inside[-1]) if len(inside) else 0})
     return Term(
@@ -244,9 +283,7 @@ def _terms(c: SpeculationCurve, draft: str) -> Term:
 
 def _at(c: SpeculationCurve, kept: Term, i: int) -> Term:
     whole, checking = float(np.asarray(c.whole.estimate)[i]), float(np.asarray(c.checked.estimate)[i])
-    check = Term(
-        name="pass that checks", value=checking, unit="s", note=f"{float(c.speculation.width):g} tokens each"
-    )
+    check = Term(name="pass that checks", value=checking, unit="s", note=f"{float(c.speculation.width):g} tokens each")
     draft = Term(name="making the drafts", value=whole - checking, unit="s", note="one pass after the other")
     tpot = quotient("TPOT", "s", stated("sum", "step", whole, "s", draft, check), kept)
     plain = Term(name="plain TPOT", value=float(c.plain_tpot[i]), unit="s", note="explain forward shows its terms")

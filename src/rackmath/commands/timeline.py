@@ -56,11 +56,8 @@ class StepInTime(OnMachine):
     layout: LayoutWords = None
     micro_batches: Annotated[
         int | None,
-        count(
-            "Cut the batch into so many. As many as pipeline stages if not given.", least=1, most=256, whole=True,
-            panel=CHOICES,
-        ),
-    ] = None  # fmt: skip
+        count("Cut the batch into so many. As many as pipeline stages if not given.", least=1, most=256, whole=True, panel=CHOICES),
+    ] = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,8 +76,7 @@ def answer(q: StepInTime) -> Answer:
     a = _laid(q)
     t = a.timeline
     return Answer(
-        title=Say("One step of *{model}* on *{machine}*",
-                  {"model": a.question.model.name, "machine": a.question.machine.name}),
+        title=Say("One step of *{model}* on *{machine}*", {"model": a.question.model.name, "machine": a.question.machine.name}),
         subtitle=f"{t.layout.label()}, {formats(a.precision)} · {_load(a)}",
         blocks=tuple(_blocks(a)),
         table="segments",
@@ -89,7 +85,7 @@ def answer(q: StepInTime) -> Answer:
         notes=a.notes,
         saves={".trace.json": lambda: trace(t)},
         subject=a,
-    )  # fmt: skip
+    )
 
 
 def _laid(q: StepInTime) -> Laid:
@@ -110,9 +106,7 @@ def _laid(q: StepInTime) -> Laid:
     notes += _said(m, int(chosen.pp), q.prefill)
     work = pass_of(chosen, q.batch, q.context, q.prefill, m)
     made = times.timeline(asked.model, asked.machine, used, chosen, asked.efficiency, work, micro_batches=m)
-    return Laid(
-        question=asked, precision=used, batch=q.batch, timeline=made, notes=tuple(dict.fromkeys(notes))
-    )  # fmt: skip
+    return Laid(question=asked, precision=used, batch=q.batch, timeline=made, notes=tuple(dict.fromkeys(notes)))
 
 
 def _micro_batches(q: StepInTime, stages: int) -> int:
@@ -160,30 +154,42 @@ def _data(a: Laid) -> dict[str, Any]:
         "sequences_per_micro_batch": a.batch / t.micro_batches,
         "hop": t.hop,
         "stages": [
-            {"stage": s + 1, "layers": t.stage_layers[s], "per_micro_batch": t.busy[s], "seconds": totals(t, s)}
-            for s in range(t.stages)
+            {"stage": s + 1, "layers": t.stage_layers[s], "per_micro_batch": t.busy[s], "seconds": totals(t, s)} for s in range(t.stages)
         ],
         "blocks": [
-            {"name": b.name, "layers": b.layers, "seconds": b.seconds, "pieces": [_piece(p, b) for p in b.pieces]}
-            for b in t.blocks
+            {"name": b.name, "layers": b.layers, "seconds": b.seconds, "pieces": [_piece(p, b) for p in b.pieces]} for b in t.blocks
         ],
         "segments": _segments(t),
     }
 
 
 def _piece(p: Piece, b: pieces.Block) -> dict[str, Any]:
-    return {"name": p.name, "kind": p.kind, "seconds": p.seconds, "share": p.seconds / b.layer if b.layer else None,
-            "computing": p.computing, "moving": p.moving, "sending": p.sending}  # fmt: skip
+    return {
+        "name": p.name,
+        "kind": p.kind,
+        "seconds": p.seconds,
+        "share": p.seconds / b.layer if b.layer else None,
+        "computing": p.computing,
+        "moving": p.moving,
+        "sending": p.sending,
+    }
 
 
 def _segments(t: times.Timeline) -> list[dict[str, Any]]:
     """One row for each segment of each stage, alike layers together."""
     return [
-        {"stage": stage + 1, "start": s.start, "seconds": s.seconds, "kind": s.piece.kind, "name": s.piece.name,
-         "layers": s.block, "micro_batch": s.micro + 1 if s.micro >= 0 else None}
+        {
+            "stage": stage + 1,
+            "start": s.start,
+            "seconds": s.seconds,
+            "kind": s.piece.kind,
+            "name": s.piece.name,
+            "layers": s.block,
+            "micro_batch": s.micro + 1 if s.micro >= 0 else None,
+        }
         for stage in range(t.stages)
         for s in lane(t, stage)
-    ]  # fmt: skip
+    ]
 
 
 # --- blocks -------------------------------------------------------------------------------------------------------
@@ -196,17 +202,21 @@ def _blocks(a: Laid) -> Iterator[Block]:
     aside = "all devices of a stage do alike; alike layers drawn together"
     if t.stages == 1:
         found = {"every GPU": [_stretch(s) for s in lane(t, 0)]}
-        yield Lanes(lanes=found, kinds=_kinds(), span=t.step, key="seconds", amounts=means, title="The step",
-                    aside=aside)  # fmt: skip
+        yield Lanes(lanes=found, kinds=_kinds(), span=t.step, key="seconds", amounts=means, title="The step", aside=aside)
     else:
         turns = {f"stage {s + 1}": [_stretch(x, turn=True) for x in lane(t, s)] for s in range(t.stages)}
-        yield Lanes(lanes=turns, kinds=_kinds(), span=t.step, labels="micro-batches", legend=False, title="The step",
-                    aside=aside)  # fmt: skip
+        yield Lanes(lanes=turns, kinds=_kinds(), span=t.step, labels="micro-batches", legend=False, title="The step", aside=aside)
         first = [s for s in lane(t, 0) if s.micro == 0]
         span = sum(s.seconds for s in first)
-        yield Lanes(lanes={"every GPU": _in_a_row(s.piece for s in first)}, kinds=_kinds(), span=span, key="seconds",
-                    amounts=means, title="One micro-batch in the first stage",
-                    aside=f"{show(span, 's')}; below, the mean of a stage in a step")  # fmt: skip
+        yield Lanes(
+            lanes={"every GPU": _in_a_row(s.piece for s in first)},
+            kinds=_kinds(),
+            span=span,
+            key="seconds",
+            amounts=means,
+            title="One micro-batch in the first stage",
+            aside=f"{show(span, 's')}; below, the mean of a stage in a step",
+        )
     for block in _largest(t.blocks):
         yield _layer(block)
         yield _operations(block)
@@ -214,8 +224,15 @@ def _blocks(a: Laid) -> Iterator[Block]:
 
 def _step(a: Laid) -> Say:
     t = a.timeline
-    values = {"step": t.step, "bound": t.time.bound, "gpus": t.layout.gpus, "micro": t.micro_batches,
-              "each": a.batch / t.micro_batches, "stages": t.stages, "hop": t.hop}  # fmt: skip
+    values = {
+        "step": t.step,
+        "bound": t.time.bound,
+        "gpus": t.layout.gpus,
+        "micro": t.micro_batches,
+        "each": a.batch / t.micro_batches,
+        "stages": t.stages,
+        "hop": t.hop,
+    }
     text = "*{step:s}* a step   estimate; bound {bound:s}; "
     if t.stages == 1 and t.micro_batches == 1:
         return Say(text + "{gpus:count} GPUs", values)
@@ -257,11 +274,14 @@ def _layer(block: pieces.Block) -> Lanes:
     for label, part in (("tensor cores", "computing"), ("memory", "moving"), ("links", "sending")):
         found[label] = _in_a_row(block.pieces, part)
     return Lanes(
-        lanes=found, kinds=_kinds(), span=block.layer, legend=False,
+        lanes=found,
+        kinds=_kinds(),
+        span=block.layer,
+        legend=False,
         levels=frozenset(("tensor cores", "memory", "links")),
         title=f"One of {block.layers:g} layers: {block.name}",
         aside=f"{show(block.layer, 's')} each, {show(block.seconds, 's')} in all",
-    )  # fmt: skip
+    )
 
 
 def _operations(block: pieces.Block) -> Table:
@@ -271,12 +291,7 @@ def _operations(block: pieces.Block) -> Table:
     if launches := [row for row in rows if row["kind"] == "overhead"]:
         summed = {name: sum(row[name] or 0.0 for row in launches) for name in ("seconds", "share")}
         shown.append({"name": f"launches before {len(launches)} of them", "kind": "overhead"} | summed)
-    columns = (
-        Column("name", "operation"),
-        Column("seconds", "seconds", "s"),
-        Column("share", "share", "percent"),
-        Column("doing", ""),
-    )
+    columns = (Column("name", "operation"), Column("seconds", "seconds", "s"), Column("share", "share", "percent"), Column("doing", ""))
     said = [row | {"doing": f"{LETTERS[row['kind']]} {KINDS[row['kind']]}"} for row in shown]
     return Table(key="", columns=columns, rows=rows, shown=said, title=f"Operations of {block.name}")
 

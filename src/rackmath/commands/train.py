@@ -53,48 +53,42 @@ class TrainInput:
     goodput: Annotated[
         float | None,
         Field(
-            help="Share of paid time in which steps count, after failures and checkpoints. From the number of devices"
-            " if not given.", unit="share", above=0, most=1, metavar="SHARE", panel=RUN,
+            help="Share of paid time in which steps count, after failures and checkpoints. From the number of devices if not given.",
+            unit="share",
+            above=0,
+            most=1,
+            metavar="SHARE",
+            panel=RUN,
         ),
-    ] = None  # fmt: skip
+    ] = None
     layout: Annotated[
         str | None,
-        words(
-            "One layout instead of a search: 'TP8 PP16 DP128 interleave 4 MB1 ZeRO1 SP', CP2, EP8, 'every 4'.",
-            "WORDS", panel=CHOICES,
-        ),
-    ] = None  # fmt: skip
+        words("One layout instead of a search: 'TP8 PP16 DP128 interleave 4 MB1 ZeRO1 SP', CP2, EP8, 'every 4'.", "WORDS", panel=CHOICES),
+    ] = None
     schedule: Annotated[
         tuple[str, ...],
         words(
-            "Pipeline schedules, with commas, or any (rackmath schedule lists them). 1f1b and interleaved if not"
-            " given.",
-            "NAMES", panel=CHOICES,
+            "Pipeline schedules, with commas, or any (rackmath schedule lists them). 1f1b and interleaved if not given.",
+            "NAMES",
+            panel=CHOICES,
         ),
-    ] = ()  # fmt: skip
+    ] = ()
     recompute: Annotated[
         tuple[str, ...],
         words(
-            "none, selective, full, 'every 4', reversible, offload, with commas, or any. The first three if not"
-            " given.",
-            "NAMES", panel=CHOICES,
+            "none, selective, full, 'every 4', reversible, offload, with commas, or any. The first three if not given.",
+            "NAMES",
+            panel=CHOICES,
         ),
-    ] = ()  # fmt: skip
-    zero: Annotated[
-        tuple[str, ...], words("ZeRO stages, with commas. 1,2,3 if not given.", "STAGES", panel=CHOICES)
     ] = ()
-    precision: Annotated[str, words("Format of products: bf16, fp8, mxfp8 or nvfp4.", "FORMAT", panel=CHOICES)] = (
-        "bf16"
-    )
+    zero: Annotated[tuple[str, ...], words("ZeRO stages, with commas. 1,2,3 if not given.", "STAGES", panel=CHOICES)] = ()
+    precision: Annotated[str, words("Format of products: bf16, fp8, mxfp8 or nvfp4.", "FORMAT", panel=CHOICES)] = "bf16"
     framework: Annotated[str, words("Software whose constants are used.", "NAME", panel=CHOICES)] = "typical"
     max_days: Annotated[Any, words("The run takes no longer: 60, or 12h.", "DAYS", panel=OBJECTIVES)] = None
     max_cost: Annotated[
-        float | None,
-        Field(help="It costs no more: 50M$.", unit="$", above=0, most=1e18, metavar="DOLLARS", panel=OBJECTIVES),
+        float | None, Field(help="It costs no more: 50M$.", unit="$", above=0, most=1e18, metavar="DOLLARS", panel=OBJECTIVES)
     ] = None
-    frontier: Annotated[bool, flag("Also memory against compute: what is kept, recomputed, reversed or moved.")] = (
-        False
-    )
+    frontier: Annotated[bool, flag("Also memory against compute: what is kept, recomputed, reversed or moved.")] = False
     price: PriceKind = None
     family: FamilyFile = None
     sets: Settings = default(default_factory=dict)
@@ -178,18 +172,22 @@ def _data(t: TrainingRun) -> dict[str, Any]:
     best["lost"] = None if t.best.lost is None else {k: getattr(t.best.lost, k) for k in LOST}
     return {
         "job": {
-            "model": job.model.name, "machine": job.machine.name, "global_batch": job.batch.global_batch,
-            "batch_tokens": job.batch.tokens, "steps": t.best.steps, "precision": job.recipe.name,
-            "framework": job.constants.name, "price_per_gpu_hour": float(job.machine.price_per_hour) or None,
+            "model": job.model.name,
+            "machine": job.machine.name,
+            "global_batch": job.batch.global_batch,
+            "batch_tokens": job.batch.tokens,
+            "steps": t.best.steps,
+            "precision": job.recipe.name,
+            "framework": job.constants.name,
+            "price_per_gpu_hour": float(job.machine.price_per_hour) or None,
         },
         "best": best,
         "cheapest": None if found is None or found.cheapest is None else training.run(found.cheapest),
         "front": [],
         "frontier": [],
         "lab": training.measured() if t.choices else None,
-        "search": None if found is None else {"evaluated": found.evaluated, "fitting": found.fitting,
-                                              "illegal": dict(found.illegal)},
-    } | ({} if found is not None else {"runs": [training.row(t.best)]})  # fmt: skip
+        "search": None if found is None else {"evaluated": found.evaluated, "fitting": found.fitting, "illegal": dict(found.illegal)},
+    } | ({} if found is not None else {"runs": [training.row(t.best)]})
 
 
 # --- blocks ---------------------------------------------------------------------------------------------------------
@@ -204,8 +202,12 @@ def _blocks(t: TrainingRun) -> Iterator[Block]:
     yield from _memory(t.best)
     if t.found is not None:
         yield _front(t.found)
-        yield Chart(title="Layouts tried", aside=f"on all {plural(t.best.job.machine.n_devices, 'device')}",
-                    spec=training.field(t.found, t.best), lines=20)  # fmt: skip
+        yield Chart(
+            title="Layouts tried",
+            aside=f"on all {plural(t.best.job.machine.n_devices, 'device')}",
+            spec=training.field(t.found, t.best),
+            lines=20,
+        )
     if t.choices:
         yield from _frontier(t)
     yield from _sensitivity(t.best)
@@ -223,9 +225,7 @@ def _figures(t: TrainingRun) -> Figures:
     figures.append(Figure(key="mfu", label="MFU, causal attention", value=r.mfu, unit="share"))
     if abs(r.mfu / r.mfu_bf16 - 1) > 0.01:
         figures.append(Figure(key="mfu_bf16", label="the same over the 16-bit peak", value=r.mfu_bf16, unit="share"))
-    figures.append(
-        Figure(key="tokens_per_s_per_gpu", label="tokens/s per GPU", value=r.tokens_per_device, unit="whole")
-    )
+    figures.append(Figure(key="tokens_per_s_per_gpu", label="tokens/s per GPU", value=r.tokens_per_device, unit="whole"))
     figures.append(spread("days", f"days, {r.steps:,.0f} steps", r.days, "days", r.days * useful))
     if r.dollars:
         figures.append(spread("dollars", "cost", r.dollars, "dollars", r.dollars * useful))
@@ -248,35 +248,49 @@ def _step(r: JobPlan) -> Iterator[Block]:
     parts = {k: v for k, v in shares(r.step).items() if v > LEAST_SHARE * r.seconds}
     order = sorted(parts.items(), key=lambda p: -p[1])
     name, most = order[0]
-    yield Bar(key="", parts=dict(order[:5]), unit="s", whole=r.seconds, title="What binds",
-              aside=f"{name}: {most / r.seconds:.0%} of a step")  # fmt: skip
+    yield Bar(
+        key="", parts=dict(order[:5]), unit="s", whole=r.seconds, title="What binds", aside=f"{name}: {most / r.seconds:.0%} of a step"
+    )
     if order[5:]:
         yield Say("and " + ", ".join(f"{k} {cell(v, 's')}" for k, v in order[5:]), faint=True)
     bubble, many = float(r.step.bubble) / r.seconds, float(r.step.micro_batches)
     if bubble > 0.001:
-        yield Say(r.layout.schedule + ": {micro_batches:whole} micro-batches, bubble {bubble:share}",
-                  {"micro_batches": many, "bubble": bubble}, key="best.pipeline", faint=True)  # fmt: skip
+        yield Say(
+            r.layout.schedule + ": {micro_batches:whole} micro-batches, bubble {bubble:share}",
+            {"micro_batches": many, "bubble": bubble},
+            key="best.pipeline",
+            faint=True,
+        )
 
 
 def _memory(r: JobPlan) -> Iterator[Block]:
     m, factor = r.memory, r.memory.fragmentation
     full = m.fullest
     parts = {
-        "weights": full.weights, "gradients": full.gradients, "optimizer": full.optimizer,
-        "activations": full.activations, "buffers and reserve": full.buffers,
-    }  # fmt: skip
+        "weights": full.weights,
+        "gradients": full.gradients,
+        "optimizer": full.optimizer,
+        "activations": full.activations,
+        "buffers and reserve": full.buffers,
+    }
     shown = {k: float(v) * factor for k, v in parts.items()}
     shown["buffers and reserve"] += m.reserved
-    yield Bar(key="best.memory.fullest", parts=shown, unit="B", whole=float(m.capacity),
-              title="Memory of the fullest device",
-              aside=f"{cell(float(m.peak), 'B')} of {cell(float(m.capacity), 'B')}")  # fmt: skip
+    yield Bar(
+        key="best.memory.fullest",
+        parts=shown,
+        unit="B",
+        whole=float(m.capacity),
+        title="Memory of the fullest device",
+        aside=f"{cell(float(m.peak), 'B')} of {cell(float(m.capacity), 'B')}",
+    )
     if float(r.layout.pp) > 1:
-        held = {f"{name}_total": float(getattr(m, name).total) * factor + m.reserved
-                for name in ("first", "second", "last")}  # fmt: skip
+        held = {f"{name}_total": float(getattr(m, name).total) * factor + m.reserved for name in ("first", "second", "last")}
         yield Say(
-            "first stage {first_total:B} with {in_flight:number} micro-batches in flight, second {second_total:B},"
-            " last {last_total:B}", held | {"in_flight": float(m.in_flight)}, key="best.memory", faint=True,
-        )  # fmt: skip
+            "first stage {first_total:B} with {in_flight:number} micro-batches in flight, second {second_total:B}, last {last_total:B}",
+            held | {"in_flight": float(m.in_flight)},
+            key="best.memory",
+            faint=True,
+        )
 
 
 def _front(found: TrainSearch) -> Table:
@@ -289,14 +303,22 @@ def _front(found: TrainSearch) -> Table:
         row |= {"dollars_low": low if r.dollars else None, "dollars_high": high if r.dollars else None}
         shown.append(row | {"layout": label, "dollars": row["dollars"] or "-"})
     return Table(
-        key="front", title="Pareto front, fastest to cheapest", rows=rows, shown=shown,
+        key="front",
+        title="Pareto front, fastest to cheapest",
+        rows=rows,
+        shown=shown,
         flat=[training.row(r) for r in found.front],
         aside=f"{found.evaluated:,} layouts tried, {found.fitting:,} fit",
-        columns=(Column("layout", "layout"), Column("devices", "devices", "whole"), Column("days", "days", "days"),
-                 Column("dollars", "cost", "dollars"),
-                 Column("dollars_low", "5 to 95 %", "dollars", 1, "dollars_high"),
-                 Column("mfu", "MFU", "share"), Column("peak_bytes", "memory", "B", optional=2)),
-    )  # fmt: skip
+        columns=(
+            Column("layout", "layout"),
+            Column("devices", "devices", "whole"),
+            Column("days", "days", "days"),
+            Column("dollars", "cost", "dollars"),
+            Column("dollars_low", "5 to 95 %", "dollars", 1, "dollars_high"),
+            Column("mfu", "MFU", "share"),
+            Column("peak_bytes", "memory", "B", optional=2),
+        ),
+    )
 
 
 def _frontier(t: TrainingRun) -> Iterator[Block]:
@@ -309,31 +331,44 @@ def _frontier(t: TrainingRun) -> Iterator[Block]:
         lab = measured.get("every" if choice.recompute.startswith("every") else choice.recompute, {})
         shown.append(rows[-1] | {"way": training.way(choice.recompute)} | lab)
     yield Table(
-        key="frontier", title="Memory against compute", rows=rows, shown=shown,
+        key="frontier",
+        title="Memory against compute",
+        rows=rows,
+        shown=shown,
         aside="this layout, activations kept in other ways; beside it what the lab measured",
-        columns=(Column("way", ""), Column("activations", "kept", "B"), Column("peak", "peak", "B"),
-                 Column("compute", "compute", "x2"), Column("share", "share", "share"),
-                 Column("kept", "lab kept", "share", optional=1), Column("time", "lab time", "x2", optional=1)),
-    )  # fmt: skip
-    yield Say("lab: a small transformer on this project's own machine, its deepest setting (rackmath lab memory)",
-              faint=True)  # fmt: skip
+        columns=(
+            Column("way", ""),
+            Column("activations", "kept", "B"),
+            Column("peak", "peak", "B"),
+            Column("compute", "compute", "x2"),
+            Column("share", "share", "share"),
+            Column("kept", "lab kept", "share", optional=1),
+            Column("time", "lab time", "x2", optional=1),
+        ),
+    )
+    yield Say("lab: a small transformer on this project's own machine, its deepest setting (rackmath lab memory)", faint=True)
     yield Chart(spec=training.tradeoff(t.job.model.name, t.choices), lines=14)
 
 
 def _sensitivity(r: JobPlan) -> Iterator[Block]:
     found = sorted(moves(r).items(), key=lambda p: p[1])
     rows = tuple(
-        Range(name=name, low=min(change, 0.0), high=max(change, 0.0), points=(Point("change", change),),
-              cells={"change": change})
+        Range(name=name, low=min(change, 0.0), high=max(change, 0.0), points=(Point("change", change),), cells={"change": change})
         for name, change in found
         if abs(change) > LEAST_MOVE
-    )  # fmt: skip
+    )
     if rows:
         yield Ranges(
-            key="sensitivity", title="Sensitivity", aside="time of a token, this layout kept", rows=rows, at=0.0,
-            axis=Axis("", "share"), kinds={"change": "circle"}, columns=(Column("change", "", "change"),),
+            key="sensitivity",
+            title="Sensitivity",
+            aside="time of a token, this layout kept",
+            rows=rows,
+            at=0.0,
+            axis=Axis("", "share"),
+            kinds={"change": "circle"},
+            columns=(Column("change", "", "change"),),
             picture=f"{r.job.model.name} on {r.job.machine.name}: time of a token",
-        )  # fmt: skip
+        )
 
 
 def _remarks(r: JobPlan) -> Iterator[str]:
@@ -342,7 +377,4 @@ def _remarks(r: JobPlan) -> Iterator[str]:
         " peak, perfect overlap, no recomputation and no bubble"
     )
     if r.lost is not None:
-        yield (
-            "failures are as frequent as those of Llama 3 405B (one in 3 hours of 16,384 devices); --goodput replaces"
-            " them"
-        )
+        yield ("failures are as frequent as those of Llama 3 405B (one in 3 hours of 16,384 devices); --goodput replaces them")

@@ -37,8 +37,7 @@ class Validate:
     data: Annotated[
         str | None,
         words(
-            "Folder with the measured files, in serving/ and training/; or example. RACKMATH_DATA or ../shared/data"
-            " if not given.",
+            "Folder with the measured files, in serving/ and training/; or example. RACKMATH_DATA or ../shared/data if not given.",
             "DIR",
             panel=CHOICES,
             complete="files",
@@ -47,8 +46,7 @@ class Validate:
     peer: Annotated[
         str | None,
         words(
-            "Answers of aiconfigurator, as benchmarks/peer_aiconfigurator.py writes them. Its recorded scores are"
-            " shown if not given.",
+            "Answers of aiconfigurator, as benchmarks/peer_aiconfigurator.py writes them. Its recorded scores are shown if not given.",
             "PEER.csv",
             panel=CHOICES,
             complete="files",
@@ -63,10 +61,7 @@ def answer(q: Validate) -> Answer:
     of = "one file" if len(v.found) == 1 else f"{len(v.found)} files"
     total = sum(len(f.answers) for f in v.found)
     return Answer(
-        title=Say(
-            f"*{{measured_rows:whole}} measured rows* of {of}, each predicted from its query",
-            {"measured_rows": total},
-        ),
+        title=Say(f"*{{measured_rows:whole}} measured rows* of {of}, each predicted from its query", {"measured_rows": total}),
         blocks=tuple(_blocks(v)),
         table="scores",
         data={"measured_rows": total} | _data(v),
@@ -203,10 +198,7 @@ def _peer(v: Validation) -> Table:
         title=f"{peer.name} {peer.version} and ours",
         aside=peer.source,
         columns=(Column("name", "silicon"), Column("who", "who"), *views.SUMMARY[:-1]),
-        rows=[
-            {"column": b.column, "mode": b.mode} | {key: views.full(getattr(b, of)) for key, of in keys.items()}
-            for b in peer.lines
-        ],
+        rows=[{"column": b.column, "mode": b.mode} | {key: views.full(getattr(b, of)) for key, of in keys.items()} for b in peer.lines],
         shown=shown,
     )
 
@@ -215,8 +207,7 @@ def _held_out() -> Table | None:
     """Scores of what was held out of the fit, all groups together."""
     every = evidence.left_out()
     shown = [
-        views.dashed(one, views.HELD_OUT)
-        | {"name": views.held_out_name(one["by"]), "quantity": str(one["quantity"]).upper()}
+        views.dashed(one, views.HELD_OUT) | {"name": views.held_out_name(one["by"]), "quantity": str(one["quantity"]).upper()}
         for one in every
         if one["of"] == "all"
     ]
@@ -270,8 +261,5 @@ def _term(one: ScoreLine) -> Term:
     shares = () if e is None else (("signed median", e.bias), ("mean absolute error", e.mape), ("median", e.median))
     return Term(
         name=f"{one.mode}, {one.column}",
-        children=(
-            count("rows compared", one.score.answered),
-            *(Term(name=name, value=value, unit="share") for name, value in shares),
-        ),
+        children=(count("rows compared", one.score.answered), *(Term(name=name, value=value, unit="share") for name, value in shares)),
     )

@@ -54,10 +54,15 @@ class Usage:
 
 
 def usage(
-    input: Sequence[float], cached: Sequence[float] | float = 0.0, written: Sequence[float] | float = 0.0,
-    output: Sequence[float] | float = 0.0, *, mode: Sequence[str] | str = "standard",
-    lifetime: Sequence[float] | float = SHORT, stored: Sequence[float] | float = 0.0,
-) -> Usage:  # fmt: skip
+    input: Sequence[float],
+    cached: Sequence[float] | float = 0.0,
+    written: Sequence[float] | float = 0.0,
+    output: Sequence[float] | float = 0.0,
+    *,
+    mode: Sequence[str] | str = "standard",
+    lifetime: Sequence[float] | float = SHORT,
+    stored: Sequence[float] | float = 0.0,
+) -> Usage:
     """Requests as columns, from columns or values that hold for all; refused where parts exceed their whole.
 
     >>> float(usage([27147], cached=27146, output=351).fresh[0])
@@ -69,9 +74,14 @@ def usage(
         return np.broadcast_to(np.asarray(value, dtype=float), (n,))
 
     found = Usage(
-        input=column(input), cached=column(cached), written=column(written), output=column(output),
-        mode=np.broadcast_to(np.asarray(mode, dtype=str), (n,)), lifetime=column(lifetime), stored=column(stored),
-    )  # fmt: skip
+        input=column(input),
+        cached=column(cached),
+        written=column(written),
+        output=column(output),
+        mode=np.broadcast_to(np.asarray(mode, dtype=str), (n,)),
+        lifetime=column(lifetime),
+        stored=column(stored),
+    )
     short = np.flatnonzero(found.fresh < 0)
     if len(short):
         i = int(short[0])
@@ -152,11 +162,12 @@ def _charged(e: ListPrice, of: Usage, rows: NDArray[np.intp], each: Column) -> l
     """The charges of some requests at one entry; what each costs is added to `each`."""
     long = (of.lifetime > SHORT) & (e.cache_write_1h_mtok is not None)
     tokens = {
-        INPUT: (of.fresh, e.input_mtok), READ: (of.cached, e.cache_read_mtok),
+        INPUT: (of.fresh, e.input_mtok),
+        READ: (of.cached, e.cache_read_mtok),
         WRITE: (np.where(long, 0.0, of.written), e.cache_write_5m_mtok),
         WRITE_1H: (np.where(long, of.written, 0.0), e.cache_write_1h_mtok),
         OUTPUT: (of.output, e.output_mtok),
-    }  # fmt: skip
+    }
     found = []
     for part, (column, price) in tokens.items():
         paid = e.input_mtok if price is None else price
@@ -178,6 +189,12 @@ def _stored(e: ListPrice, priced: ListPrice, of: Usage, rows: NDArray[np.intp], 
 
 def _charge(e: ListPrice, part: str, tokens: Column, price: float, dollars: Column, *, instead: bool) -> Charge:
     return Charge(
-        mode=e.mode, above_input_tokens=e.above_input_tokens, part=part, requests=int(np.count_nonzero(tokens)),
-        tokens=float(tokens.sum()), price=price, dollars=float(dollars.sum()), instead=instead,
-    )  # fmt: skip
+        mode=e.mode,
+        above_input_tokens=e.above_input_tokens,
+        part=part,
+        requests=int(np.count_nonzero(tokens)),
+        tokens=float(tokens.sum()),
+        price=price,
+        dollars=float(dollars.sum()),
+        instead=instead,
+    )

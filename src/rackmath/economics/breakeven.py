@@ -74,14 +74,18 @@ def break_even(dollars: float, capacity: float, gpus: float, machine: Machine, s
     full = float(billed_devices(gpus, machine) * machine.price_per_hour) / HOUR / capacity
     if not below.any():
         return VolumeBreakEven(
-            dollars=dollars, capacity=capacity, first=math.inf, always=math.inf, replicas=0.0, month_dollars=0.0,
-            full=full,
-        )  # fmt: skip
+            dollars=dollars, capacity=capacity, first=math.inf, always=math.inf, replicas=0.0, month_dollars=0.0, full=full
+        )
     i = int(np.argmax(below))
     lost = np.flatnonzero(met > begins * (1 + 1e-12))  # steps on whose first part the API costs less
     last = int(lost[-1])
     always = float(met[last]) if last < MOST - 1 else math.inf
     return VolumeBreakEven(
-        dollars=dollars, capacity=capacity, first=float(max(met[i], begins[i])), always=always,
-        replicas=float(steps[i]) + spare, month_dollars=float(cost[i]), full=full,
-    )  # fmt: skip
+        dollars=dollars,
+        capacity=capacity,
+        first=float(max(met[i], begins[i])),
+        always=always,
+        replicas=float(steps[i]) + spare,
+        month_dollars=float(cost[i]),
+        full=full,
+    )

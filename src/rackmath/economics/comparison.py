@@ -41,13 +41,9 @@ def ratios(p: PriceList) -> list[Record]:
     rows = []
     for e in in_order(p):
         over = {
-            f"{name.removesuffix('_mtok')}_over_input": None if (v := getattr(e, name)) is None else v / e.input_mtok
-            for name in priced
+            f"{name.removesuffix('_mtok')}_over_input": None if (v := getattr(e, name)) is None else v / e.input_mtok for name in priced
         }
-        against = {
-            "input_over_standard": e.input_mtok / base.input_mtok,
-            "output_over_standard": e.output_mtok / base.output_mtok,
-        }
+        against = {"input_over_standard": e.input_mtok / base.input_mtok, "output_over_standard": e.output_mtok / base.output_mtok}
         rows.append({"mode": e.mode, "above_input_tokens": e.above_input_tokens} | over | against)
     return rows
 

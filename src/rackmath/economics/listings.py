@@ -21,9 +21,21 @@ from .listprice import PriceList as PriceList
 SNAPSHOT = shipped.FACTS / "price_snapshot.csv"
 SOURCES = ("snapshot", "genai-prices")
 COLUMNS = (
-    "model", "mode", "above_input_tokens", "since", "until", "input_mtok", "cache_read_mtok", "cache_write_5m_mtok",
-    "cache_write_1h_mtok", "output_mtok", "speed", "context_window", "weights", "source",
-)  # fmt: skip
+    "model",
+    "mode",
+    "above_input_tokens",
+    "since",
+    "until",
+    "input_mtok",
+    "cache_read_mtok",
+    "cache_write_5m_mtok",
+    "cache_write_1h_mtok",
+    "output_mtok",
+    "speed",
+    "context_window",
+    "weights",
+    "source",
+)
 """The columns of the snapshot."""
 
 PRICES = ("input_mtok", "cache_read_mtok", "cache_write_5m_mtok", "cache_write_1h_mtok", "output_mtok")
@@ -105,18 +117,31 @@ def _snapshot() -> dict[str, ProviderListing]:
         next(rows)
         for model, mode, above, since, until, fresh, read, five, hour, out, speed, window, weights, source in rows:
             entry = ListPrice(
-                model=model, mode=mode, above_input_tokens=float(above or 0), since=since, until=until,
-                input_mtok=float(fresh), cache_read_mtok=float(read) if read else None,
-                cache_write_5m_mtok=float(five) if five else None, cache_write_1h_mtok=float(hour) if hour else None,
-                output_mtok=float(out), speed=float(speed or 1), source=source, read=day,
-            )  # fmt: skip
+                model=model,
+                mode=mode,
+                above_input_tokens=float(above or 0),
+                since=since,
+                until=until,
+                input_mtok=float(fresh),
+                cache_read_mtok=float(read) if read else None,
+                cache_write_5m_mtok=float(five) if five else None,
+                cache_write_1h_mtok=float(hour) if hour else None,
+                output_mtok=float(out),
+                speed=float(speed or 1),
+                source=source,
+                read=day,
+            )
             entries.setdefault(model.lower(), []).append(entry)
             more.setdefault(model.lower(), []).append((window, weights))
     return {
-        key: ProviderListing(model=rows[0].model, entries=tuple(rows), weights=tuple(w for _, w in more[key]),
-                      context_window=float(more[key][0][0]) if more[key][0][0] else None)
+        key: ProviderListing(
+            model=rows[0].model,
+            entries=tuple(rows),
+            weights=tuple(w for _, w in more[key]),
+            context_window=float(more[key][0][0]) if more[key][0][0] else None,
+        )
         for key, rows in entries.items()
-    }  # fmt: skip
+    }
 
 
 def _checked(listing: ProviderListing | None, rows: Sequence[ListPrice]) -> ProviderListing:
@@ -131,8 +156,9 @@ def _checked(listing: ProviderListing | None, rows: Sequence[ListPrice]) -> Prov
     ]
     now = next((w for e, w in zip(listing.entries, listing.weights, strict=True) if not e.until), "")
     both = [*kept, *((entry, now) for entry in rows)]
-    return ProviderListing(model=listing.model, entries=tuple(e for e, _ in both), weights=tuple(w for _, w in both),
-                    context_window=listing.context_window)  # fmt: skip
+    return ProviderListing(
+        model=listing.model, entries=tuple(e for e, _ in both), weights=tuple(w for _, w in both), context_window=listing.context_window
+    )
 
 
 def _installed(known: Mapping[str, ProviderListing]) -> dict[str, ProviderListing]:
@@ -144,11 +170,15 @@ def _installed(known: Mapping[str, ProviderListing]) -> dict[str, ProviderListin
     for entry in pricelist_genai.entries():
         found.setdefault(entry.model.lower(), []).append(entry)
     return {
-        key: ProviderListing(model=rows[0].model, entries=tuple(rows), context_window=windows.get(rows[0].model),
-                      weights=(known[key].weights[-1] if key in known else "",) * len(rows))
+        key: ProviderListing(
+            model=rows[0].model,
+            entries=tuple(rows),
+            context_window=windows.get(rows[0].model),
+            weights=(known[key].weights[-1] if key in known else "",) * len(rows),
+        )
         for key, rows in found.items()
         if any(e.mode == "standard" for e in rows)
-    }  # fmt: skip
+    }
 
 
 @functools.cache

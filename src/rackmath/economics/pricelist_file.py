@@ -117,7 +117,7 @@ def _price_list(given: Mapping[str, Any]) -> PriceList:
         weights=catalog.model(_text(given["weights"], "weights")).name if given.get("weights") else "",
         output_speed=_maybe(measured, "output_speed", "1/s"),
         ttft=_maybe(measured, "ttft", "s"),
-    )  # fmt: skip
+    )
 
 
 def _entry(given: Mapping[str, Any], at: str, factor: float, **about: Any) -> dict[str, Any]:
@@ -163,9 +163,9 @@ def _stated(entry: Mapping[str, Any], given: Mapping[str, Any]) -> None:
     as_it_is = f"output_mtok = {out:g} is ${out:,g} per million tokens as it stands"
     if out > DEAREST:
         raise BadInput(
-            f'{as_it_is}, or ${out / 100:g} if it was meant in cents, or ${out / 1000:g} if it was meant per 1B;'
+            f"{as_it_is}, or ${out / 100:g} if it was meant in cents, or ${out / 1000:g} if it was meant per 1B;"
             ' give dollars per million and unit = "1M", or per thousand and unit = "1K"'
-        )  # fmt: skip
+        )
     per = "1K" if out * 1e3 <= DEAREST and out >= 1e-4 else "token"
     meant = f"${out * UNITS[per]:,g} if it was meant per {per}"
     raise BadInput(f'{as_it_is}, or {meant}; say which with unit = "1M" or unit = "{per}"')
@@ -197,10 +197,7 @@ def _factor(given: Mapping[str, Any]) -> float:
     currency = _text(given.get("currency", "USD"), "currency").upper()
     rate = _maybe(given, "usd_per_unit", "count")
     if rate is None and currency != "USD":
-        raise BadInput(
-            f"the prices are in {currency}; give them in USD, or with usd_per_unit, the dollars that one {currency}"
-            " costs"
-        )
+        raise BadInput(f"the prices are in {currency}; give them in USD, or with usd_per_unit, the dollars that one {currency} costs")
     if rate is not None and currency == "USD" and rate != 1:
         raise BadInput(f"usd_per_unit = {rate:g} contradicts the currency USD; name the currency or leave it out")
     return UNITS[unit] * (rate or 1.0)

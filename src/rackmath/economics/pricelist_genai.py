@@ -41,12 +41,7 @@ def entries(provider: str | None = None) -> tuple[ListPrice, ...]:
     >>> [p.output_mtok for p in entries("anthropic") if p.model == "anthropic/claude-opus-4-6" and not p.until][:1]
     [25.0]
     """
-    return tuple(
-        entry
-        for one in _providers(provider)
-        for model in one.models
-        for entry in _of_model(f"{one.id}/{model.id}", model)
-    )
+    return tuple(entry for one in _providers(provider) for model in one.models for entry in _of_model(f"{one.id}/{model.id}", model))
 
 
 def context_windows() -> dict[str, float]:
@@ -65,9 +60,7 @@ def _package() -> Any:
         import genai_prices
         import genai_prices.data
     except ImportError:
-        raise BadInput(
-            "the source genai-prices needs the package of that name; install it with: pip install 'rackmath[prices]'"
-        ) from None
+        raise BadInput("the source genai-prices needs the package of that name; install it with: pip install 'rackmath[prices]'") from None
     return genai_prices
 
 

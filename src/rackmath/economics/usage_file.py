@@ -47,10 +47,14 @@ def read_requests(path: str | Path, mode: str, lifetime: float, stored: float) -
     unread = _unread(rows, name)
     found = [_request(row, f"{name}: request {i}: ") for i, row in enumerate(rows, 1)]
     return usage(
-        [one["input"] for one in found], [one["cached"] for one in found], [one["written"] for one in found],
-        [one["output"] for one in found], mode=[one.get("mode", mode) for one in found],
-        lifetime=[one.get("ttl", lifetime) for one in found], stored=[one.get("stored", stored) for one in found],
-    ), unread  # fmt: skip
+        [one["input"] for one in found],
+        [one["cached"] for one in found],
+        [one["written"] for one in found],
+        [one["output"] for one in found],
+        mode=[one.get("mode", mode) for one in found],
+        lifetime=[one.get("ttl", lifetime) for one in found],
+        stored=[one.get("stored", stored) for one in found],
+    ), unread
 
 
 def _unread(rows: Iterable[Row], name: str) -> tuple[str, ...]:
@@ -103,9 +107,11 @@ def _inside(of: Row, key: str, name: str) -> Any:
 def _chat(of: Row) -> dict[str, Any]:
     details = "prompt_tokens_details"
     return {
-        "input": of["prompt_tokens"], "output": of["completion_tokens"],
-        "cached": _inside(of, details, "cached_tokens"), "written": _inside(of, details, "cache_write_tokens"),
-    }  # fmt: skip
+        "input": of["prompt_tokens"],
+        "output": of["completion_tokens"],
+        "cached": _inside(of, details, "cached_tokens"),
+        "written": _inside(of, details, "cache_write_tokens"),
+    }
 
 
 def _messages(of: Row) -> dict[str, Any]:
@@ -162,5 +168,8 @@ def _object(one: Any, where: str) -> Row:
 
 
 _READERS: Mapping[str, Callable[[str, str], Iterable[Row]]] = {
-    ".csv": _from_csv, ".jsonl": _from_lines, ".ndjson": _from_lines, ".json": _from_list,
-}  # fmt: skip
+    ".csv": _from_csv,
+    ".jsonl": _from_lines,
+    ".ndjson": _from_lines,
+    ".json": _from_list,
+}

@@ -160,9 +160,7 @@ class FileKind:
         return tuple(m for m in self.predicts if m in header) or self.predicts
 
 
-def interval(
-    pred: float, *, kind: str, metric: str, most: bool, said: Mapping[str, str]
-) -> tuple[float | None, float | None]:
+def interval(pred: float, *, kind: str, metric: str, most: bool, said: Mapping[str, str]) -> tuple[float | None, float | None]:
     """The 5 % and 95 % around a prediction of one kind of file; None where nothing has been learned.
 
     `said` are the keys of the row (system, model, engine, mode); `most`: a rate, whose interval is that of the time
@@ -244,9 +242,7 @@ def whole(row: Text, column: str, default: float | None = None) -> float:
     return found
 
 
-def each(
-    rows: Sequence[Text], one: Callable[[Text], RowScores], keys: Callable[[Text], RowScores]
-) -> list[RowScores]:
+def each(rows: Sequence[Text], one: Callable[[Text], RowScores], keys: Callable[[Text], RowScores]) -> list[RowScores]:
     """`one` for every row; where it cannot be answered, `keys` of the row with the reason."""
     found = []
     for row in rows:
@@ -261,6 +257,4 @@ def each(
 
 def refused(said: RowScores, reason: str) -> RowScores:
     """The same keys with a reason instead of estimates."""
-    return RowScores(
-        system=said.system, model=said.model, engine=said.engine, mode=said.mode, reason=reason, notes=said.notes
-    )
+    return RowScores(system=said.system, model=said.model, engine=said.engine, mode=said.mode, reason=reason, notes=said.notes)

@@ -27,11 +27,7 @@ from .open_models import HALVES, OpenList, open_lists
 
 DATA = shipped.FITTED / "blind.csv"
 
-JUDGED = {
-    "active_params": "active parameters",
-    "total_params": "total parameters",
-    "kv_bytes": "cache bytes per token",
-}
+JUDGED = {"active_params": "active parameters", "total_params": "total parameters", "kv_bytes": "cache bytes per token"}
 """What is compared with the truth, in words."""
 
 DRAWS = 131_072
@@ -129,10 +125,15 @@ def judged(found: Sequence[BlindList], refused: Sequence[str] = ()) -> Blind:
 def flat(one: BlindList) -> dict[str, str | float]:
     """One list as one row."""
     found: dict[str, str | float] = {
-        "list": one.name, "weights": one.weights, "half": one.half, "input_mtok": one.input_mtok,
-        "output_mtok": one.output_mtok, "margin_low": one.margin[0], "margin_median": one.margin[1],
+        "list": one.name,
+        "weights": one.weights,
+        "half": one.half,
+        "input_mtok": one.input_mtok,
+        "output_mtok": one.output_mtok,
+        "margin_low": one.margin[0],
+        "margin_median": one.margin[1],
         "margin_high": one.margin[2],
-    }  # fmt: skip
+    }
     for name, r in one.readings.items():
         found |= {f"{name}_{k}": getattr(r, k) for k in FIELDS}
     return found
@@ -163,10 +164,14 @@ def recorded() -> Blind:
 def _recorded(row: Mapping[str, str]) -> BlindList:
     low, mid, high = (float(row[f"margin_{k}"]) for k in ("low", "median", "high"))
     return BlindList(
-        name=row["list"], weights=row["weights"], half=row["half"], input_mtok=float(row["input_mtok"]),
-        output_mtok=float(row["output_mtok"]), margin=(low, mid, high),
+        name=row["list"],
+        weights=row["weights"],
+        half=row["half"],
+        input_mtok=float(row["input_mtok"]),
+        output_mtok=float(row["output_mtok"]),
+        margin=(low, mid, high),
         readings={k: BlindReading(**{f: float(row[f"{k}_{f}"]) for f in FIELDS}) for k in JUDGED},
-    )  # fmt: skip
+    )
 
 
 # --- the test -----------------------------------------------------------------------------------------------------
@@ -202,9 +207,14 @@ def _listed(one: OpenList, answer: Answer) -> BlindList:
     readings, margin = answer
     short = one.prices.standard
     return BlindList(
-        name=one.prices.model, weights=one.truth.name, half=one.half, input_mtok=short.input_mtok,
-        output_mtok=short.output_mtok, margin=margin, readings=readings,
-    )  # fmt: skip
+        name=one.prices.model,
+        weights=one.truth.name,
+        half=one.half,
+        input_mtok=short.input_mtok,
+        output_mtok=short.output_mtok,
+        margin=margin,
+        readings=readings,
+    )
 
 
 def _verdict(lists: Sequence[BlindList], unknown: str, half: str) -> Verdict:

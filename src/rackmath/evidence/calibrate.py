@@ -30,10 +30,7 @@ from .score import Errors, errors
 
 Column = NDArray[np.float64]
 
-WIDTHS = {
-    "launch": 0.2, "step": 0.5, "sequence": 0.25, "host": 0.3, "request": 0.7, "queue": 0.25, "compute": 0.12,
-    "memory": 0.1,
-}  # fmt: skip
+WIDTHS = {"launch": 0.2, "step": 0.5, "sequence": 0.25, "host": 0.3, "request": 0.7, "queue": 0.25, "compute": 0.12, "memory": 0.1}
 """Log widths of the priors: what the fit of the packaged engines (`calibration.engines`) grants an engine of its own,
 and what those engines were then seen to differ by where that is more."""
 
@@ -207,8 +204,7 @@ def fit(chosen: Chosen) -> Calibration:
     if n < FEWEST:
         why = f" ({problem.dropped[0]})" if problem.dropped else ""
         raise BadInput(
-            f"{plural(n, 'point')} can be used{why}; a calibration needs at least {FEWEST}, better four that"
-            " differ in the number of users"
+            f"{plural(n, 'point')} can be used{why}; a calibration needs at least {FEWEST}, better four that differ in the number of users"
         )
     width = widths(chosen)
     with np.errstate(all="ignore"):
@@ -221,9 +217,7 @@ def fit(chosen: Chosen) -> Calibration:
     if not all(np.isfinite(both[name][:, np.isfinite(problem.measured[name])]).all() for name in both):
         raise BadInput("a run is out of range: there is no finite prediction for it")
     points = tuple(
-        FittedPoint(
-            point=p, tpot=_seen(problem, both, without, "tpot", i), ttft=_seen(problem, both, without, "ttft", i)
-        )
+        FittedPoint(point=p, tpot=_seen(problem, both, without, "tpot", i), ttft=_seen(problem, both, without, "ttft", i))
         for i, p in enumerate(problem.points)
     )
     skipped = dict(chosen.skipped)
@@ -257,23 +251,18 @@ def _constants(of: Tuning, factor: Column, width: Column, sure: Column) -> tuple
         before = 1.0 if isinstance(value, Mapping) else float(value)
         found.append(
             FittedConstant(
-                name=name, before=before, after=before * float(factor[i]), prior=float(width[i]),
-                width=float(min(sure[i], width[i])),
+                name=name, before=before, after=before * float(factor[i]), prior=float(width[i]), width=float(min(sure[i], width[i]))
             )
-        )  # fmt: skip
+        )
     return tuple(found)
 
 
-def _seen(
-    problem: FitProblem, both: Mapping[str, Column], without: Mapping[str, Column] | None, name: str, i: int
-) -> Seen | None:
+def _seen(problem: FitProblem, both: Mapping[str, Column], without: Mapping[str, Column] | None, name: str, i: int) -> Seen | None:
     measured = float(problem.measured[name][i])
     if not np.isfinite(measured):
         return None
     before, after = (float(x) for x in both[name][:, i])
-    return Seen(
-        measured=measured, before=before, after=after, left_out=None if without is None else float(without[name][i])
-    )
+    return Seen(measured=measured, before=before, after=after, left_out=None if without is None else float(without[name][i]))
 
 
 def _scores(seen: Sequence[Seen | None]) -> dict[str, Errors]:

@@ -104,13 +104,9 @@ class CellReader:
             self.readings.append(f"ep = {moe_ep:g} is tp x attention DP: {tp:g} devices hold both")
             ep, tp = tp, tp / dp
         if prefix and moe_tp > 1 < moe_ep and tp == moe_tp * moe_ep:
-            self.readings.append(
-                f"{prefix[:-1]} ep = {moe_ep:g} of {tp:g} devices is the prefill pool's: experts whole"
-            )
+            self.readings.append(f"{prefix[:-1]} ep = {moe_ep:g} of {tp:g} devices is the prefill pool's: experts whole")
             ep = tp
-        return Pool(
-            layout=Layout(tp=tp, dp=dp, ep=ep, pp=pp), workers=self.number(f"{prefix}num_workers") if prefix else 1.0
-        )
+        return Pool(layout=Layout(tp=tp, dp=dp, ep=ep, pp=pp), workers=self.number(f"{prefix}num_workers") if prefix else 1.0)
 
     def recipe(self, decode: Pool, prefill: Pool | None, weights: str) -> Launched | None:
         """The pools of the benchmark's own recipe for the question, where the row does not state its own.

@@ -53,9 +53,7 @@ def key(model: str, machine: str, engine: str, weights: str, lengths: tuple[floa
     'deepseek-r1/b200/sglang/fp8/1024/1024'
     """
     name = model.lower().rstrip("/").rpartition("/")[2]
-    family = (
-        "deepseek-r1" if re.match(r"deepseek-(r1|v3)(?!\.[12])", name) else re.sub(r"-(fp8|nvfp4|fp4).*$", "", name)
-    )
+    family = "deepseek-r1" if re.match(r"deepseek-(r1|v3)(?!\.[12])", name) else re.sub(r"-(fp8|nvfp4|fp4).*$", "", name)
     on = machine.lower().partition("_")[0].partition("-")[0]
     kind = next((word for word in ("trt", "sglang", "vllm") if word in engine.lower()), engine.lower())
     return f"{family}/{on}/{kind}/{weights}/{lengths[0]:g}/{lengths[1]:g}"
@@ -70,14 +68,10 @@ def recipes() -> dict[str, tuple[Deployment, ...]]:
 
 def _recipe(line: list[float]) -> Deployment:
     users, a, b, c, d, e, f, g, h, drafts = line
-    return Deployment(
-        users=users, prefill=(a, b, c, bool(d)), decode=(e, f, g, bool(h)), drafts=bool(drafts)
-    )  # fmt: skip
+    return Deployment(users=users, prefill=(a, b, c, bool(d)), decode=(e, f, g, bool(h)), drafts=bool(drafts))
 
 
-def deployment(
-    name: str, users: float, *, each: float | None = None, devices: float | None = None
-) -> Deployment | None:
+def deployment(name: str, users: float, *, each: float | None = None, devices: float | None = None) -> Deployment | None:
     """The recipe of a question with the nearest number of users; None where no recipe agrees.
 
     `each`: devices of a worker that decodes; `devices`: of the whole deployment.
@@ -89,8 +83,6 @@ def deployment(
     True
     """
     agree = [
-        one
-        for one in recipes().get(name, ())
-        if (each is None or one.decode[1] == each) and (devices is None or one.devices == devices)
+        one for one in recipes().get(name, ()) if (each is None or one.decode[1] == each) and (devices is None or one.devices == devices)
     ]
     return min(agree, key=lambda one: abs(math.log(one.users / users)), default=None) if users > 0 else None

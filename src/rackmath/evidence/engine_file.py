@@ -32,18 +32,20 @@ def text(found: Calibration, name: str, today: str) -> str:
     for quantity, scores in found.scores.items():
         for when, e in scores.items():
             source[f"{quantity}_{when}"] = {"median": round(e.median, 4), "mape": round(e.mape, 4)}
-    return "\n".join([
-        f"# {name}: calibrated by `rackmath calibrate`. Factors of what {chosen.base} costs; behind each, what the",
-        "# runs leave open of it, as a log width. Errors are absolute: before, after, of points left out in turn.",
-        f"base = {_toml(chosen.base)}",
-        "",
-        "[factors]",
-        *(f"{c.name} = {c.factor:.6g}  # {c.width:.3f}, prior {c.prior:.3f}" for c in found.constants),
-        "",
-        "[source]",
-        *(f"{key} = {_toml(value)}" for key, value in source.items()),
-        "",
-    ])  # fmt: skip
+    return "\n".join(
+        [
+            f"# {name}: calibrated by `rackmath calibrate`. Factors of what {chosen.base} costs; behind each, what the",
+            "# runs leave open of it, as a log width. Errors are absolute: before, after, of points left out in turn.",
+            f"base = {_toml(chosen.base)}",
+            "",
+            "[factors]",
+            *(f"{c.name} = {c.factor:.6g}  # {c.width:.3f}, prior {c.prior:.3f}" for c in found.constants),
+            "",
+            "[source]",
+            *(f"{key} = {_toml(value)}" for key, value in source.items()),
+            "",
+        ]
+    )
 
 
 def _toml(value: Any) -> str:

@@ -117,9 +117,7 @@ class FitProblem:
             run, cut = point.run, point.run.row.decode.layout
             machine = replace(point.machine, domain=max(float(point.machine.domain), float(cut.gpus)))
             for k, efficiency in enumerate(under):
-                of = Setup(
-                    model=point.model, machine=machine, precision=point.precision, layout=cut, efficiency=efficiency
-                )
+                of = Setup(model=point.model, machine=machine, precision=point.precision, layout=cut, efficiency=efficiency)
                 if run.kind == "decode":
                     tpot[k, j] = decode_seconds(of, 1.0, run.depth, run.row.osl).estimate / run.row.osl
                 else:

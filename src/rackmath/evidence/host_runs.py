@@ -59,7 +59,11 @@ def _run(row: dict[str, str]) -> HostRun:
     flag = f"--n-gpu-layers {row['gpu_layers']}" if row["gpu_layers"] else f"--n-cpu-moe {row['n_cpu_moe']}"
     what = f"{row['model']} {row['format'] or precision.name} on {row['machine']}"
     return HostRun(
-        id=row["id"], source=row["source"], note=row["note"], measured=float(row["tok_s"]),
+        id=row["id"],
+        source=row["source"],
+        note=row["note"],
+        measured=float(row["tok_s"]),
         setting=f"{what}, {flag}, {row['host_bandwidth']}",
-        predicted=1 / float(time.estimate), bound=1 / float(time.bound),
-    )  # fmt: skip
+        predicted=1 / float(time.estimate),
+        bound=1 / float(time.bound),
+    )

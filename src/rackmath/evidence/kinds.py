@@ -30,18 +30,7 @@ def _vllm(rows: Sequence[Text], asked: Asked) -> list[RowScores]:
 CACHED = "prompts_cached"
 """A column set before a row is read again whose source is found to repeat its prompts."""
 
-REPORTED = (
-    "paper_or_repo",
-    "table",
-    "model",
-    "gpu",
-    "num_gpus",
-    "global_batch",
-    "precision",
-    "metric",
-    "unit",
-    "note",
-)
+REPORTED = ("paper_or_repo", "table", "model", "gpu", "num_gpus", "global_batch", "precision", "metric", "unit", "note")
 VALUE = ("value",)
 
 KINDS: Mapping[str, FileKind] = {
@@ -106,14 +95,7 @@ KINDS: Mapping[str, FileKind] = {
             read=_vllm,
         ),
         FileKind(name="palm", what="PaLM inference", needs=REPORTED, measured=VALUE, predicts=VALUE, read=palm.read),
-        FileKind(
-            name="training",
-            what="training runs",
-            needs=REPORTED,
-            measured=VALUE,
-            predicts=VALUE,
-            read=training_runs.read,
-        ),
+        FileKind(name="training", what="training runs", needs=REPORTED, measured=VALUE, predicts=VALUE, read=training_runs.read),
     )
 }
 

@@ -73,9 +73,12 @@ def _one(row: Text, asked: Asked) -> RowScores:
             f"{cards * float(machine.hbm_capacity) / 1e9:.0f} GB"
         )
     of = Setup(
-        model=model, machine=replace(machine, domain=max(machine.domain, cards)), precision=model.precision,
-        layout=Layout(pp=min(cards, model.n_layers)), efficiency=asked.under(of_machine(machine)),
-    )  # fmt: skip
+        model=model,
+        machine=replace(machine, domain=max(machine.domain, cards)),
+        precision=model.precision,
+        layout=Layout(pp=min(cards, model.n_layers)),
+        efficiency=asked.under(of_machine(machine)),
+    )
     stated = _TOKENS.search(metric)
     if metric.startswith("decode"):
         tokens = float(stated.group(1)) if stated else GENERATED
@@ -91,6 +94,10 @@ def _one(row: Text, asked: Asked) -> RowScores:
         raise BadInput(f"metric {metric!r:.60} states no tokens")
     found = {"value": Estimate(pred=tokens / seconds.estimate, bound=most, most=True)}
     return RowScores(
-        system=keys.system, model=keys.model, engine=keys.engine, mode=keys.mode, estimates=found,
+        system=keys.system,
+        model=keys.model,
+        engine=keys.engine,
+        mode=keys.mode,
+        estimates=found,
         notes=(f"{cards:g} cards in turn",) if cards > 1 else (),
-    )  # fmt: skip
+    )

@@ -54,9 +54,12 @@ def local_logs() -> tuple[LocalLog, ...]:
 def _set(row: Mapping[str, Any]) -> Engine:
     of = engine(row["engine"])
     return replace(
-        of, chunk_tokens=float(row.get("ubatch", of.chunk_tokens)), flash=row.get("flash", of.flash),
-        mask_bytes=float(row.get("mask_bytes", of.mask_bytes)), pipelined=row.get("pipelined", of.pipelined),
-    )  # fmt: skip
+        of,
+        chunk_tokens=float(row.get("ubatch", of.chunk_tokens)),
+        flash=row.get("flash", of.flash),
+        mask_bytes=float(row.get("mask_bytes", of.mask_bytes)),
+        pipelined=row.get("pipelined", of.pipelined),
+    )
 
 
 def _beside(row: Mapping[str, Any]) -> LocalLog:
@@ -74,6 +77,10 @@ def _beside(row: Mapping[str, Any]) -> LocalLog:
     found = {"weights": weights, "cache": cache, "scratch": scratch, "whole": weights + cache + scratch}
     logged = {term: float(row[term]) for term in found if term in row}
     return LocalLog(
-        id=row["id"], engine=of.name, logged=logged, predicted={k: v / GIB for k, v in found.items()},
-        source=row["source"], why=row.get("why", ""),
-    )  # fmt: skip
+        id=row["id"],
+        engine=of.name,
+        logged=logged,
+        predicted={k: v / GIB for k, v in found.items()},
+        source=row["source"],
+        why=row.get("why", ""),
+    )

@@ -37,14 +37,32 @@ from .static_batch import Setup, check, decode_seconds, prefill_seconds
 
 TRTLLM = ("out_tok_s_per_gpu", "out_tok_s_total")
 MLPERF_PREDICTED = (
-    "tokens_per_s_per_accel", "offline_tokens_per_s", "tokens_per_s_inferred", "server_tokens_per_s",
-    "server_tokens_per_s_inferred", "samples_per_s", "completed_samples_per_s", "tokens_per_s", "e2e_p50_s",
-)  # fmt: skip
+    "tokens_per_s_per_accel",
+    "offline_tokens_per_s",
+    "tokens_per_s_inferred",
+    "server_tokens_per_s",
+    "server_tokens_per_s_inferred",
+    "samples_per_s",
+    "completed_samples_per_s",
+    "tokens_per_s",
+    "e2e_p50_s",
+)
 MLPERF = (
-    *MLPERF_PREDICTED, "scheduled_samples_per_s", "target_qps", "ttft_p50_s", "ttft_p90_s", "ttft_p99_s",
-    "ttft_p99.9_s", "tpot_p50_s", "tpot_p90_s", "tpot_p99_s", "tpot_p99.9_s", "ttft_mean_s", "tpot_mean_s",
+    *MLPERF_PREDICTED,
+    "scheduled_samples_per_s",
+    "target_qps",
+    "ttft_p50_s",
+    "ttft_p90_s",
+    "ttft_p99_s",
+    "ttft_p99.9_s",
+    "tpot_p50_s",
+    "tpot_p90_s",
+    "tpot_p99_s",
+    "tpot_p99.9_s",
+    "ttft_mean_s",
+    "tpot_mean_s",
     "e2e_p99_s",
-)  # fmt: skip
+)
 
 MOST_SEQUENCES = 2048.0
 """Sequences an engine decodes at once on one rank: the default limit of TensorRT-LLM."""
@@ -64,13 +82,7 @@ class FullLoad:
 
 
 def most_load(
-    of: Setup,
-    traffic: Traffic,
-    engine: Engine,
-    *,
-    max_ttft: float = np.inf,
-    max_tpot: float = np.inf,
-    beams: float = 1.0,
+    of: Setup, traffic: Traffic, engine: Engine, *, max_ttft: float = np.inf, max_tpot: float = np.inf, beams: float = 1.0
 ) -> FullLoad:
     """The highest rate of requests of one replica; BadInput where it holds none or meets no limit.
 
@@ -105,9 +117,7 @@ def most_load(
     rate = np.where(good, np.broadcast_to(many.request_rate, batch.shape), 0.0)
     best = int(np.argmax(rate))
     most = steady(replica, traffic, max(bare, room), bounds=False)
-    return FullLoad(
-        layout=layout, batch=float(batch[best]), rate=float(rate[best]) / beams, bound=float(most.request_rate_bound)
-    )
+    return FullLoad(layout=layout, batch=float(batch[best]), rate=float(rate[best]) / beams, bound=float(most.request_rate_bound))
 
 
 # --- TensorRT-LLM -------------------------------------------------------------------------------------------------

@@ -111,13 +111,9 @@ def found(log: Log, changed: Mapping[str, Any] | None = None) -> PredictedMemory
     engine = replace(log.engine, **dict(changed or {}))
     holds: Footprint = footprint(log.model, log.machine, log.precision, log.layout, engine, log.context)
     weights = log.weights if log.logged_weights else float(holds.weights)
-    kept = reserve(
-        log.model, log.machine, log.precision, log.layout, engine, weights, log.context, last=not log.first
-    )  # fmt: skip
+    kept = reserve(log.model, log.machine, log.precision, log.layout, engine, weights, log.context, last=not log.first)
     terms = {name: float(value) for name, value in kept.items()}
-    return PredictedMemory(
-        weights=weights, terms=terms, room=float(log.machine.hbm_capacity) - weights - sum(terms.values())
-    )
+    return PredictedMemory(weights=weights, terms=terms, room=float(log.machine.hbm_capacity) - weights - sum(terms.values()))
 
 
 def beside(rows: Sequence[Log] | None = None) -> list[tuple[Log, PredictedMemory]]:

@@ -11,17 +11,53 @@ import numpy as np
 from .answer import Text, number
 
 INFERENCEX = (
-    "model", "hardware", "framework", "precision", "spec_method", "disagg", "is_multinode", "tp", "ep",
-    "dp_attention", "prefill_tp", "prefill_ep", "prefill_dp_attention", "prefill_num_workers", "decode_tp",
-    "decode_ep", "decode_dp_attention", "decode_num_workers", "num_prefill_gpu", "num_decode_gpu", "isl", "osl",
+    "model",
+    "hardware",
+    "framework",
+    "precision",
+    "spec_method",
+    "disagg",
+    "is_multinode",
+    "tp",
+    "ep",
+    "dp_attention",
+    "prefill_tp",
+    "prefill_ep",
+    "prefill_dp_attention",
+    "prefill_num_workers",
+    "decode_tp",
+    "decode_ep",
+    "decode_dp_attention",
+    "decode_num_workers",
+    "num_prefill_gpu",
+    "num_decode_gpu",
+    "isl",
+    "osl",
     "conc",
-)  # fmt: skip
+)
 SILICON = (
-    "backend", "model_path", "system", "precision", "mode", "isl", "osl", "gemm_quant_mode", "moe_quant_mode",
-    "batch_size", "tp_size", "pp_size", "attention_dp_size", "moe_tp_size", "moe_ep_size", "silicon_concurrency",
-    *(f"{side}_{name}" for side in ("prefill", "decode") for name in (
-        "batch_size", "num_workers", "tp_size", "pp_size", "attention_dp_size", "moe_tp_size", "moe_ep_size")),
-)  # fmt: skip
+    "backend",
+    "model_path",
+    "system",
+    "precision",
+    "mode",
+    "isl",
+    "osl",
+    "gemm_quant_mode",
+    "moe_quant_mode",
+    "batch_size",
+    "tp_size",
+    "pp_size",
+    "attention_dp_size",
+    "moe_tp_size",
+    "moe_ep_size",
+    "silicon_concurrency",
+    *(
+        f"{side}_{name}"
+        for side in ("prefill", "decode")
+        for name in ("batch_size", "num_workers", "tp_size", "pp_size", "attention_dp_size", "moe_tp_size", "moe_ep_size")
+    ),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,12 +99,11 @@ FLOORS = {
         Floor(what="one configuration, two images", query=INFERENCEX, label="image", same=False, columns=_HEADLINES),
     ),
     "silicon": tuple(
-        Floor(what=f"{mode}: {what}", query=SILICON, label="backend_version", same=same, columns=_TIMES,
-              only=("mode", word))
+        Floor(what=f"{mode}: {what}", query=SILICON, label="backend_version", same=same, columns=_TIMES, only=("mode", word))
         for mode, word in (("aggregated", "agg"), ("disaggregated", "disagg"))
         for what, same in (("repeats, same version", True), ("one configuration, two versions", False))
     ),
-}  # fmt: skip
+}
 
 
 def apart(rows: Sequence[Text], floor: Floor) -> Iterator[Apart]:

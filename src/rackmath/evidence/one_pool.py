@@ -65,9 +65,13 @@ class Loop:
         columns = ("wanted", "inside", "seats", "carried", "fresh", "steps", "poll")
         some: dict[str, Any] = {name: np.asarray(getattr(self, name))[keep] for name in columns}
         return replace(
-            self, **some, step=step, base=step * (self.base / self.step)[keep], carrying=carrying,
+            self,
+            **some,
+            step=step,
+            base=step * (self.base / self.step)[keep],
+            carrying=carrying,
             lengths=(self.lengths[0][keep], self.lengths[1][keep]),
-        )  # fmt: skip
+        )
 
     def run(self, engine: Engine, efficiency: Efficiency, spread: float) -> ClosedLoop:
         """The users start at once, and ask again when they are answered."""
@@ -75,13 +79,7 @@ class Loop:
 
     def given(self, engine: Engine, efficiency: Efficiency, spread: float) -> tuple[LoopUsers, LoopSteps]:
         """The users, and what the steps of their replica take."""
-        users = LoopUsers(
-            clients=np.maximum(np.round(self.wanted), 1.0),
-            isl=self.fresh,
-            osl=self.steps + 1,
-            rounds=ROUNDS,
-            spread=spread,
-        )
+        users = LoopUsers(clients=np.maximum(np.round(self.wanted), 1.0), isl=self.fresh, osl=self.steps + 1, rounds=ROUNDS, spread=spread)
         steps = LoopSteps(
             step=self.step,
             per_token=np.maximum(self.carrying - self.step, 0.0) / self.carried,

@@ -115,9 +115,7 @@ class Static:
 class _Run:
     """Times of one static batch."""
 
-    def __init__(
-        self, model: Model, machine: Machine, precision: Precision, said: Static, efficiency: Efficiency
-    ) -> None:
+    def __init__(self, model: Model, machine: Machine, precision: Precision, said: Static, efficiency: Efficiency) -> None:
         self.machine, self.precision, self.said, self.efficiency = machine, precision, said, efficiency
         self.gathered = "WG XYZ" in said.note
         over_batch = "PaLM" in said.model and "over Head" not in said.note  # how the paper decodes

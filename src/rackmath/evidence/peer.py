@@ -57,10 +57,7 @@ def read(path: Path) -> Theirs:
     """The peer's answers from a file with the columns id, tpot_ms and ttft_ms; blank where it refused."""
     columns, rows = table(path)
     if lacking := {"id", *COLUMNS.values()} - set(columns):
-        raise BadInput(
-            f"{shown_path(path)} has no column {min(lacking)!r}; --peer takes the output of"
-            " benchmarks/peer_aiconfigurator.py"
-        )
+        raise BadInput(f"{shown_path(path)} has no column {min(lacking)!r}; --peer takes the output of benchmarks/peer_aiconfigurator.py")
     found: dict[str, dict[str, float]] = {}
     for row in rows:
         values = {ours: _number(row[theirs], path) for ours, theirs in COLUMNS.items()}

@@ -43,15 +43,14 @@ FILES = tuple(
     for path, kind, columns in (
         ("serving/inferencex_silicon_sample_aic.csv", "silicon", ("silicon_tpot_ms", "silicon_ttft_ms")),
         ("serving/inferencex_fixed_seq.csv", "inferencex", ("median_tpot", "median_ttft", "tput_per_gpu")),
-        ("serving/trtllm_static_batch_v0.5-v0.9.csv", "trtllm-static",
-         ("out_tok_s_per_gpu", "first_token_latency_ms")),
+        ("serving/trtllm_static_batch_v0.5-v0.9.csv", "trtllm-static", ("out_tok_s_per_gpu", "first_token_latency_ms")),
         ("serving/trtllm_perf_overview_v1.0_v1.2.csv", "trtllm-max", ("out_tok_s_per_gpu",)),
         ("serving/mlperf_inference_llm.csv", "mlperf", ("tokens_per_s_per_accel", "samples_per_s", "e2e_p50_s")),
         ("serving/llamacpp_batch1_gpus_apple.csv", "llamacpp", ("value",)),
         ("serving/llmservingsim_vllm_requests.csv", "vllm-log", ("tpot_s", "ttft_s")),
         ("training/reported_runs.csv", "palm", ("value",)),
     )
-)  # fmt: skip
+)
 PACKAGED = FILES[0]
 
 SAMPLE = (Published(path=EXAMPLE_RUNS, kind="inferencex", columns=("median_tpot", "median_ttft", "tput_per_gpu")),)
@@ -106,9 +105,7 @@ def find(
                 continue
             kind = kind_named(one.kind)
             said = answered(kind, rows, asked or Asked())
-            found.append(
-                PublishedFile(published=one, kind=kind, header=header, answers=said, source=f"{PACKAGE} {VERSION}")
-            )
+            found.append(PublishedFile(published=one, kind=kind, header=header, answers=said, source=f"{PACKAGE} {VERSION}"))
         else:
             missing.append(f"{one.path}: not in the data folder")
     return tuple(found), tuple(missing)

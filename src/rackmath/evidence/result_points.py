@@ -75,18 +75,20 @@ OPTIONS = {
     "concurrency": "--concurrency, the requests that were inside at once",
 }
 WORDS = {
-    "model": "which model was served", "machine": "on which machine it ran", "engine": "which engine served it",
-    "layout": "how the model was cut over devices", "isl": "how long prompts were", "osl": "how long outputs were",
+    "model": "which model was served",
+    "machine": "on which machine it ran",
+    "engine": "which engine served it",
+    "layout": "how the model was cut over devices",
+    "isl": "how long prompts were",
+    "osl": "how long outputs were",
     "concurrency": "how many requests were inside at once",
-}  # fmt: skip
+}
 
 
 def choose(runs: Sequence[MeasuredPoint], given: Given) -> Chosen:
     """The points that runs and options give together."""
     if given.engine is not None and (own := saved(given.engine)) is not None:
-        raise BadInput(
-            f"--engine {given.engine} was calibrated itself; name what it is based on: --engine {own.base}"
-        )
+        raise BadInput(f"--engine {given.engine} was calibrated itself; name what it is based on: --engine {own.base}")
     notes: list[str] = []
     skipped: Counter[str] = Counter()
     points: list[BenchmarkPoint] = []
@@ -105,9 +107,7 @@ def choose(runs: Sequence[MeasuredPoint], given: Given) -> Chosen:
         raise BadInput(f"no run can be used ({why or 'none is left'})")
     _one_of(points, given)
     if len(points) > MOST:
-        raise BadInput(
-            f"{len(points):,} runs are more than the {MOST} fitted at once; pick some with --model or --tp"
-        )
+        raise BadInput(f"{len(points):,} runs are more than the {MOST} fitted at once; pick some with --model or --tp")
     if given.engine is None and any(p.run.tool == "vLLM" and p.run.row.engine == "vllm" for p in points):
         notes.append("vLLM's own benchmark is taken to have measured vLLM; --engine names another")
     if any(p.run.at_random for p in points):
@@ -115,9 +115,12 @@ def choose(runs: Sequence[MeasuredPoint], given: Given) -> Chosen:
     if any(p.run.kind != "serving" for p in points):
         notes.append("llama-bench times one sequence: what serving adds (request, queue, sequence) stays as packaged")
     return Chosen(
-        points=tuple(points), base=_base(points, given), tools=tuple(dict.fromkeys(p.run.tool for p in points)),
-        skipped=tuple(skipped.most_common()), notes=tuple(notes),
-    )  # fmt: skip
+        points=tuple(points),
+        base=_base(points, given),
+        tools=tuple(dict.fromkeys(p.run.tool for p in points)),
+        skipped=tuple(skipped.most_common()),
+        notes=tuple(notes),
+    )
 
 
 def _short(run: MeasuredPoint) -> str:
@@ -187,11 +190,16 @@ def _with_options(run: MeasuredPoint, given: Given) -> BenchmarkPoint:
     values: dict[str, str | float] = {
         name: value
         for name, value in (
-            ("model", given.model), ("machine", given.machine), ("engine", given.engine), ("isl", given.isl),
-            ("osl", given.osl), ("concurrency", given.concurrency), ("weights", given.precision),
+            ("model", given.model),
+            ("machine", given.machine),
+            ("engine", given.engine),
+            ("isl", given.isl),
+            ("osl", given.osl),
+            ("concurrency", given.concurrency),
+            ("weights", given.precision),
         )
         if value is not None
-    }  # fmt: skip
+    }
     row = replace(row, **values)  # type: ignore[arg-type]
     unsaid -= set(values)
     for name in ("model", "machine"):

@@ -112,8 +112,7 @@ def sglang(record: Record, where: str) -> MeasuredPoint:
     layout, workers = None, 1.0
     if tp:
         attention = bool(server.get("enable_dp_attention")) and dp
-        layout = Layout(tp=tp / (dp or 1.0) if attention else tp, dp=(dp or 1.0) if attention else 1.0, ep=ep or 1.0,
-                        pp=pp or 1.0)  # fmt: skip
+        layout = Layout(tp=tp / (dp or 1.0) if attention else tp, dp=(dp or 1.0) if attention else 1.0, ep=ep or 1.0, pp=pp or 1.0)
         workers = 1.0 if attention else dp or 1.0
     ratio = number(record, "random_range_ratio", where)
     spread = _spread(record.get("output_lens"))
@@ -162,9 +161,7 @@ def _uniform(mean: float, deviation: float) -> float:
     return min(math.sqrt(3) * deviation / mean, 0.95) if mean > 0 and deviation >= 0 else 0.0
 
 
-def _served(
-    record: Record, where: str, ran: FileFacts, *, requests: float | None, drafts: float | None
-) -> MeasuredPoint:
+def _served(record: Record, where: str, ran: FileFacts, *, requests: float | None, drafts: float | None) -> MeasuredPoint:
     """What both tools call alike. `requests` the file says were sent, `drafts`: tokens kept of a pass."""
     median = number(record, "median_tpot_ms", where) is not None
     tpot = positive(record, "median_tpot_ms" if median else "mean_tpot_ms", where, per=1e3)
@@ -176,21 +173,20 @@ def _served(
     most = positive(record, "max_concurrency", where, what="a number of users")
     concurrency = (most or requests) if rate is None else _inside(record, where, osl)
     facts = replace(
-        ran,
-        weights=_weights(ran.weights),
-        isl=isl,
-        osl=osl,
-        concurrency=concurrency,
-        date=_date(record.get("date")),
-        tpot=tpot,
-        ttft=ttft,
+        ran, weights=_weights(ran.weights), isl=isl, osl=osl, concurrency=concurrency, date=_date(record.get("date")), tpot=tpot, ttft=ttft
     )
     row, unsaid = facts.row(where)
     reason = DRAFTS if drafts is not None and drafts > 1.0 else "" if tpot else NO_TPOT
     return MeasuredPoint(
-        row=row, tool="", where=where, unsaid=unsaid, median=median, at_random=rate is not None, reason=reason,
+        row=row,
+        tool="",
+        where=where,
+        unsaid=unsaid,
+        median=median,
+        at_random=rate is not None,
+        reason=reason,
         rounds=max((completed or 0.0) / concurrency, 1.0) if concurrency and completed else ROUNDS,
-    )  # fmt: skip
+    )
 
 
 def _each(record: Record, where: str, key: str, requests: float | None) -> float | None:
@@ -225,10 +221,21 @@ def _weights(words: str) -> str:
     """A format of weights as our options call it; blank where the tool's word means the checkpoint's own."""
     said = words.strip().lower()
     named = {
-        "modelopt_fp4": "nvfp4", "modelopt": "fp8", "modelopt_fp8": "fp8", "w8a8_fp8": "fp8", "w8a8_int8": "int8",
-        "compressed-tensors": "", "none": "", "auto": "", "awq": "w4a16", "awq_marlin": "w4a16", "gptq": "w4a16",
-        "gptq_marlin": "w4a16", "bfloat16": "bf16", "float16": "bf16",
-    }  # fmt: skip
+        "modelopt_fp4": "nvfp4",
+        "modelopt": "fp8",
+        "modelopt_fp8": "fp8",
+        "w8a8_fp8": "fp8",
+        "w8a8_int8": "int8",
+        "compressed-tensors": "",
+        "none": "",
+        "auto": "",
+        "awq": "w4a16",
+        "awq_marlin": "w4a16",
+        "gptq": "w4a16",
+        "gptq_marlin": "w4a16",
+        "bfloat16": "bf16",
+        "float16": "bf16",
+    }
     return named.get(said, said)
 
 
@@ -269,23 +276,46 @@ def genai(record: Record, where: str) -> MeasuredPoint:
     deviation = _stat(record, where, "output_sequence_length", "std")
     facts = FileFacts(
         model=str(dig(record, *(f"input_config.{key}" for key in _MODEL)) or ""),
-        engine=engine_key(str(backend or "")), isl=isl, osl=osl, concurrency=concurrency,
-        spread=_uniform(osl, deviation) if osl and deviation else 0.0, date=_date(record.get("start_time")),
-        tpot=tpot, ttft=ttft,
-    )  # fmt: skip
+        engine=engine_key(str(backend or "")),
+        isl=isl,
+        osl=osl,
+        concurrency=concurrency,
+        spread=_uniform(osl, deviation) if osl and deviation else 0.0,
+        date=_date(record.get("start_time")),
+        tpot=tpot,
+        ttft=ttft,
+    )
     row, unsaid = facts.row(where)
     return MeasuredPoint(
-        row=row, tool="", where=where, unsaid=unsaid, median=median, at_random=bool(rate),
+        row=row,
+        tool="",
+        where=where,
+        unsaid=unsaid,
+        median=median,
+        at_random=bool(rate),
         rounds=max(requests / concurrency, 1.0) if requests and concurrency else ROUNDS,
         reason="" if tpot else f"{NO_TPOT}: was the run made without streaming?",
-    )  # fmt: skip
+    )
 
 
 _MODEL = ("model", "model_names", "endpoint.model_names", "models.items.name", "model_name")
-_USERS = ("concurrency", "perf_analyzer.stimulus.concurrency", "loadgen.concurrency", "phases.concurrency",
-          "phases.profiling.concurrency", "runtime.concurrency", "load.concurrency")  # fmt: skip
-_RATE = ("request_rate", "perf_analyzer.stimulus.request_rate", "loadgen.request_rate", "phases.rate",
-         "phases.profiling.rate", "phases.request_rate")  # fmt: skip
+_USERS = (
+    "concurrency",
+    "perf_analyzer.stimulus.concurrency",
+    "loadgen.concurrency",
+    "phases.concurrency",
+    "phases.profiling.concurrency",
+    "runtime.concurrency",
+    "load.concurrency",
+)
+_RATE = (
+    "request_rate",
+    "perf_analyzer.stimulus.request_rate",
+    "loadgen.request_rate",
+    "phases.rate",
+    "phases.profiling.rate",
+    "phases.request_rate",
+)
 _ISL = ("synthetic_input_tokens_mean", "input.synthetic_tokens.mean", "input.prompt.input_tokens.mean")
 _OSL = ("output_tokens_mean", "input.output_tokens.mean", "input.prompt.output_tokens.mean")
 
@@ -337,11 +367,17 @@ def llama_bench(record: Record, where: str) -> MeasuredPoint:
     facts = FileFacts(
         model=name.rpartition("/")[2],
         machine=f"{len(gpus)}x {gpus[0]}" if len(gpus) > 1 else "".join(gpus),
-        engine="typical", version=str(record.get("build_number") or ""), weights=quant,
-        layout=Layout(pp=float(max(len(gpus), 1))), isl=max(read, 1.0), osl=max(made, 1.0), concurrency=1.0,
-        date=_date(record.get("test_time")), tpot=1 / speed if speed and made else None,
+        engine="typical",
+        version=str(record.get("build_number") or ""),
+        weights=quant,
+        layout=Layout(pp=float(max(len(gpus), 1))),
+        isl=max(read, 1.0),
+        osl=max(made, 1.0),
+        concurrency=1.0,
+        date=_date(record.get("test_time")),
+        tpot=1 / speed if speed and made else None,
         ttft=read / speed if speed and read else None,
-    )  # fmt: skip
+    )
     row, unsaid = facts.row(where)
     reason = "" if speed else "no tokens per second"
     if read and made:
@@ -349,17 +385,29 @@ def llama_bench(record: Record, where: str) -> MeasuredPoint:
     if layers is not None and 0 <= layers < 20:
         reason = f"{layers:g} layers on the device: the others ran on the CPU"
     return MeasuredPoint(
-        row=row, tool="", where=where, unsaid=unsaid, kind="decode" if made else "prompt", median=False,
-        depth=number(record, "n_depth", where) or 0.0, chunk=number(record, "n_ubatch", where) or 512.0,
-        kv={"f16": "bf16", "bf16": "bf16", "q8_0": "fp8"}.get(str(record.get("type_k") or ""), ""), reason=reason,
-    )  # fmt: skip
+        row=row,
+        tool="",
+        where=where,
+        unsaid=unsaid,
+        kind="decode" if made else "prompt",
+        median=False,
+        depth=number(record, "n_depth", where) or 0.0,
+        chunk=number(record, "n_ubatch", where) or 512.0,
+        kv={"f16": "bf16", "bf16": "bf16", "q8_0": "fp8"}.get(str(record.get("type_k") or ""), ""),
+        reason=reason,
+    )
 
 
 def _quant(kind: str, name: str) -> str:
     """Our name of a GGUF format: "Q4_K - Medium" is q4_k_m; its file's name tells where the type does not."""
     said = f"{kind} {name}".lower()
-    for ours, words in (("q4_k_m", ("q4_k - medium", "q4_k_m")), ("q8_0", ("q8_0",)), ("q4_0", ("q4_0",)),
-                        ("mxfp4", ("mxfp4",)), ("bf16", ("f16", "bf16"))):  # fmt: skip
+    for ours, words in (
+        ("q4_k_m", ("q4_k - medium", "q4_k_m")),
+        ("q8_0", ("q8_0",)),
+        ("q4_0", ("q4_0",)),
+        ("mxfp4", ("mxfp4",)),
+        ("bf16", ("f16", "bf16")),
+    ):
         if any(word in said for word in words):
             return ours
     match = _QUANT.search(kind)

@@ -95,9 +95,7 @@ def paths(given: Sequence[str | Path]) -> tuple[Path, ...]:
             raise BadInput(f"{shown(text)} is not the name of a file; give a benchmark's results with --from")
         path = Path(text)
         if path.is_dir():
-            inside = [
-                p for p in sorted(islice(path.iterdir(), MOST_FILES)) if p.suffix.lower() in SUFFIXES and p.is_file()
-            ]
+            inside = [p for p in sorted(islice(path.iterdir(), MOST_FILES)) if p.suffix.lower() in SUFFIXES and p.is_file()]
             if not inside:
                 raise BadInput(f"the folder {shown(text)} holds no .json, .jsonl or .csv file")
             found += inside

@@ -98,9 +98,7 @@ def score(kind: FileKind, header: Sequence[str], answers: Sequence[AnsweredRow])
     )
 
 
-def _cells(
-    answers: Sequence[AnsweredRow], columns: Sequence[str], key: Callable[[AnsweredRow], str]
-) -> tuple[Cell, ...]:
+def _cells(answers: Sequence[AnsweredRow], columns: Sequence[str], key: Callable[[AnsweredRow], str]) -> tuple[Cell, ...]:
     groups: dict[str, list[AnsweredRow]] = {}
     for a in answers:
         groups.setdefault(key(a) or "not stated", []).append(a)
@@ -108,12 +106,7 @@ def _cells(
 
 
 def _cell(key: str, answers: Sequence[AnsweredRow], columns: Sequence[str]) -> Cell:
-    return Cell(
-        key=key,
-        rows=len(answers),
-        answered=sum(a.answered for a in answers),
-        columns={m: column(answers, m) for m in columns},
-    )
+    return Cell(key=key, rows=len(answers), answered=sum(a.answered for a in answers), columns={m: column(answers, m) for m in columns})
 
 
 def column(answers: Iterable[AnsweredRow], name: str) -> ScoredColumn:
@@ -123,15 +116,10 @@ def column(answers: Iterable[AnsweredRow], name: str) -> ScoredColumn:
     if not pairs:
         return ScoredColumn(rows=len(stated), errors=None)
     ends = [(e.low, e.high, m) for e, m in pairs if e.low is not None and e.high is not None]
-    return ScoredColumn(
-        rows=len(stated),
-        errors=errors([e.pred for e, _ in pairs], [m for _, m in pairs], ends),
-    )
+    return ScoredColumn(rows=len(stated), errors=errors([e.pred for e, _ in pairs], [m for _, m in pairs], ends))
 
 
-def errors(
-    predicted: Sequence[float], measured: Sequence[float], ends: Sequence[tuple[float, float, float]] = ()
-) -> Errors:
+def errors(predicted: Sequence[float], measured: Sequence[float], ends: Sequence[tuple[float, float, float]] = ()) -> Errors:
     """Errors of predictions beside measurements; `ends` are low, high and measured where there is an interval.
 
     >>> e = errors([1.1, 1.4, 3.3], [1.0, 2.0, 3.0], [(0.9, 1.8, 1.0)])

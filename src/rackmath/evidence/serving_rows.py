@@ -20,15 +20,28 @@ from .rows import Row, fixed_seq, silicon
 
 SILICON = ("silicon_tpot_ms", "silicon_ttft_ms")
 PREDICTED = (
-    "median_tpot", "median_ttft", "tput_per_gpu", "output_tput_per_gpu", "input_tput_per_gpu", "mean_tpot",
-    "mean_ttft", "median_intvty", "mean_intvty", "median_e2el", "mean_e2el",
-)  # fmt: skip
+    "median_tpot",
+    "median_ttft",
+    "tput_per_gpu",
+    "output_tput_per_gpu",
+    "input_tput_per_gpu",
+    "mean_tpot",
+    "mean_ttft",
+    "median_intvty",
+    "mean_intvty",
+    "median_e2el",
+    "mean_e2el",
+)
 INFERENCEX = (
     *(f"{s}_{name}" for name in ("ttft", "tpot", "itl", "intvty", "e2el") for s in ("mean", "median")),
     *(f"{s}_{name}" for name in ("ttft", "tpot", "itl", "intvty", "e2el") for s in ("p90", "p99", "std")),
-    "tput_per_gpu", "output_tput_per_gpu", "input_tput_per_gpu", "avg_power_w", "joules_per_output_token",
+    "tput_per_gpu",
+    "output_tput_per_gpu",
+    "input_tput_per_gpu",
+    "avg_power_w",
+    "joules_per_output_token",
     "joules_per_total_token",
-)  # fmt: skip
+)
 
 
 def read_silicon(rows: Sequence[Text], asked: Asked) -> list[RowScores]:
@@ -42,10 +55,7 @@ def read_inferencex(rows: Sequence[Text], asked: Asked) -> list[RowScores]:
 
 
 def _read(
-    given: Sequence[Text],
-    asked: Asked,
-    reader: Callable[[Text, int], Row],
-    columns: Callable[[Prediction], dict[str, Estimate]],
+    given: Sequence[Text], asked: Asked, reader: Callable[[Text, int], Row], columns: Callable[[Prediction], dict[str, Estimate]]
 ) -> list[RowScores]:
     found: list[RowScores] = []
     good: list[tuple[int, Row]] = []
@@ -161,6 +171,5 @@ def _rates(p: Prediction, most: float) -> dict[str, Estimate]:
         "input_tput_per_gpu": (row.isl, prefilling),
     }
     return {
-        name: Estimate(pred=rate * n / devices, bound=max(most, rate) * n / devices, most=True)
-        for name, (n, devices) in tokens.items()
+        name: Estimate(pred=rate * n / devices, bound=max(most, rate) * n / devices, most=True) for name, (n, devices) in tokens.items()
     }

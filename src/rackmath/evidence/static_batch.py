@@ -117,10 +117,7 @@ def _one(row: Text, asked: Asked) -> RowScores:
         found["out_tok_s_total"] = rate
         found["out_tok_s_per_gpu"] = rate.times(1 / float(layout.gpus))
     keys = _keys(row)
-    return RowScores(
-        system=keys.system, model=keys.model, engine=keys.engine, mode=keys.mode, estimates=found,
-        notes=(layout.label(),),
-    )  # fmt: skip
+    return RowScores(system=keys.system, model=keys.model, engine=keys.engine, mode=keys.mode, estimates=found, notes=(layout.label(),))
 
 
 def _weights(row: Text) -> str:

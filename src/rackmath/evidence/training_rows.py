@@ -34,10 +34,19 @@ from .training_sources import RunSource, source_of
 GIB = 2.0**30
 
 METRICS = (
-    "iteration_time", "samples_per_s_per_gpu", "tokens_per_s_per_gpu", "tokens_per_s", "tflops_per_gpu",
-    "model_tflops_per_gpu", "mfu", "hfu", "mfu_no_attention", "aggregate_pflops", "gpu_hours_per_trillion_tokens",
+    "iteration_time",
+    "samples_per_s_per_gpu",
+    "tokens_per_s_per_gpu",
+    "tokens_per_s",
+    "tflops_per_gpu",
+    "model_tflops_per_gpu",
+    "mfu",
+    "hfu",
+    "mfu_no_attention",
+    "aggregate_pflops",
+    "gpu_hours_per_trillion_tokens",
     "train_days_300B_tokens",
-)  # fmt: skip
+)
 """Figures that say how long a step took, the most direct first."""
 
 MEMORY = ("peak_memory", "param_optimizer_memory", "activation_memory")
@@ -97,14 +106,8 @@ def _batch(row: Text, source: RunSource, layout: TrainLayout) -> Batch:
 
 def _choices(row: Text, layout: TrainLayout, source: RunSource, model: Model, batch: Batch) -> list[TrainLayout]:
     """The layouts to try where a source chose the fastest of some."""
-    sizes = (
-        (1.0, 2.0, 4.0, 8.0, 16.0)
-        if "micro_batch" in source.best and not number(row, "micro_batch")
-        else (layout.micro_batch,)
-    )
-    chunks = (
-        (1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0) if "interleave" in source.best and layout.pp > 1 else (layout.interleave,)
-    )
+    sizes = (1.0, 2.0, 4.0, 8.0, 16.0) if "micro_batch" in source.best and not number(row, "micro_batch") else (layout.micro_batch,)
+    chunks = (1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0) if "interleave" in source.best and layout.pp > 1 else (layout.interleave,)
     found = []
     for size, v in product(sizes, chunks):
         now = replace(layout, micro_batch=size, interleave=v, schedule="interleaved" if v > 1 else layout.schedule)
@@ -136,11 +139,18 @@ def _layout(row: Text, source: RunSource, model: Model, devices: float) -> Train
     if micro is None:
         micro = _micro(row, source)
     return TrainLayout(
-        tp=tp, pp=pp, dp=dp, cp=cp, ep=_size(row, "ep") or source.ep,
-        interleave=v, micro_batch=micro, schedule=schedule, recompute=_recompute(words),
+        tp=tp,
+        pp=pp,
+        dp=dp,
+        cp=cp,
+        ep=_size(row, "ep") or source.ep,
+        interleave=v,
+        micro_batch=micro,
+        schedule=schedule,
+        recompute=_recompute(words),
         sequence_parallel="sequence-parallel" in words or (tp > 1 and source.gated),
         zero=zero,
-    )  # fmt: skip
+    )
 
 
 def _zero(note: str) -> int:
@@ -208,8 +218,7 @@ def _machine(row: Text, source: RunSource) -> Machine:
     return replace(found, scaleout_bandwidth=source.scaleout) if source.scaleout else found
 
 
-ZERO_BUBBLE = {"1.5B": (22, 24, 2304, 6.0), "6.2B": (30, 32, 4096, 3.0), "14.6B": (46, 40, 5120, 1.0),
-               "28.3B": (62, 48, 6144, 1.0)}  # fmt: skip
+ZERO_BUBBLE = {"1.5B": (22, 24, 2304, 6.0), "6.2B": (30, 32, 4096, 3.0), "14.6B": (46, 40, 5120, 1.0), "28.3B": (62, 48, 6144, 1.0)}
 """Layers, heads, width and micro-batch of the zero-bubble paper's Table 3; with a vocabulary of 32,000 counted once
 they have 1.5, 6.2, 14.6 and 28.3 billion parameters. Its batch is micro-batches times micro-batch."""
 
@@ -223,17 +232,23 @@ def _zero_bubble(name: str) -> tuple[float, float, float, float]:
 
 
 CATALOGUE = {
-    "LLAMA3_8B": "meta-llama/Meta-Llama-3.1-8B", "LLAMA3-8B": "meta-llama/Meta-Llama-3.1-8B",
-    "LLAMA3_70B": "meta-llama/Meta-Llama-3.1-70B", "LLAMA3-70B": "meta-llama/Meta-Llama-3.1-70B",
-    "LLAMA3.1_405B": "meta-llama/Meta-Llama-3.1-405B", "LLAMA3-405B": "meta-llama/Meta-Llama-3.1-405B",
-    "Llama 3 405B": "meta-llama/Meta-Llama-3.1-405B", "DeepSeekV3": "deepseek-ai/DeepSeek-V3",
-    "DeepSeek-V3": "deepseek-ai/DeepSeek-V3", "DeepSeekV4": "deepseek-ai/DeepSeek-V4-Flash",
-    "GPT OSS 120B": "openai/gpt-oss-120b", "Qwen3_30B_a3B": "Qwen/Qwen3-30B-A3B",
+    "LLAMA3_8B": "meta-llama/Meta-Llama-3.1-8B",
+    "LLAMA3-8B": "meta-llama/Meta-Llama-3.1-8B",
+    "LLAMA3_70B": "meta-llama/Meta-Llama-3.1-70B",
+    "LLAMA3-70B": "meta-llama/Meta-Llama-3.1-70B",
+    "LLAMA3.1_405B": "meta-llama/Meta-Llama-3.1-405B",
+    "LLAMA3-405B": "meta-llama/Meta-Llama-3.1-405B",
+    "Llama 3 405B": "meta-llama/Meta-Llama-3.1-405B",
+    "DeepSeekV3": "deepseek-ai/DeepSeek-V3",
+    "DeepSeek-V3": "deepseek-ai/DeepSeek-V3",
+    "DeepSeekV4": "deepseek-ai/DeepSeek-V4-Flash",
+    "GPT OSS 120B": "openai/gpt-oss-120b",
+    "Qwen3_30B_a3B": "Qwen/Qwen3-30B-A3B",
     "Qwen3_235B_a22B": "Qwen/Qwen3-235B-A22B",
     "Nemotron_3_Nano": "nvidia/NVIDIA-Nemotron-3-Nano-30B-A3B-BF16",
     "Nemotron_3_Super": "nvidia/NVIDIA-Nemotron-3-Super-120B-A12B-BF16",
     "Nemotron_3_Ultra": "nvidia/NVIDIA-Nemotron-3-Ultra-550B-A55B-BF16",
-}  # fmt: skip
+}
 """Models named by what follows in the catalogue."""
 
 
@@ -279,10 +294,16 @@ def _gpt(of: GptShape) -> Model:
         mixer["head_dim"] = of.head_dim
     group = {"count": of.layers, "mixer": mixer, "ffn": {"kind": "mlp", "d_ff": of.ffn, "gated": of.gated}}
     extra = 0.0 if of.gated else of.seq * of.width
-    return build({
-        "name": f"GPT {of.layers:g} x {of.width:g}", "d_model": of.width, "vocab": of.vocab, "tied_embeddings": True,
-        "embedding_parameters": of.vocab * of.width + extra, "groups": [group],
-    })  # fmt: skip
+    return build(
+        {
+            "name": f"GPT {of.layers:g} x {of.width:g}",
+            "d_model": of.width,
+            "vocab": of.vocab,
+            "tied_embeddings": True,
+            "embedding_parameters": of.vocab * of.width + extra,
+            "groups": [group],
+        }
+    )
 
 
 @cache
@@ -364,8 +385,17 @@ def figure(metric: str, run: ReportedRun, seconds: float) -> float:
     return figures[metric]
 
 
-RATES = ("samples_per_s_per_gpu", "tokens_per_s_per_gpu", "tokens_per_s", "tflops_per_gpu", "model_tflops_per_gpu",
-         "mfu", "hfu", "mfu_no_attention", "aggregate_pflops")  # fmt: skip
+RATES = (
+    "samples_per_s_per_gpu",
+    "tokens_per_s_per_gpu",
+    "tokens_per_s",
+    "tflops_per_gpu",
+    "model_tflops_per_gpu",
+    "mfu",
+    "hfu",
+    "mfu_no_attention",
+    "aggregate_pflops",
+)
 """Figures that grow as a step gets shorter."""
 
 

@@ -40,16 +40,12 @@ def _run(row: Text) -> tuple[str, ...]:
 
 def _answer(row: Text, chosen: str) -> RowScores:
     metric = row.get("metric", "")
-    keys = RowScores(
-        system=row.get("gpu", ""), model=row.get("model", ""), engine=row.get("paper_or_repo", ""), mode=metric
-    )
+    keys = RowScores(system=row.get("gpu", ""), model=row.get("model", ""), engine=row.get("paper_or_repo", ""), mode=metric)
     try:
         if palm.is_inference(row):
             raise BadInput("a row of inference; --kind palm reads it")
         if metric not in METRICS + MEMORY:
-            raise BadInput(
-                f"{metric.replace('_', ' ') or 'an unnamed figure'} is no figure of one step or its memory"
-            )
+            raise BadInput(f"{metric.replace('_', ' ') or 'an unnamed figure'} is no figure of one step or its memory")
         source = source_of(row)
         keys = replace(keys, engine=source.name)
         if metric in METRICS and metric != chosen:
@@ -69,11 +65,7 @@ def estimate(row: Text, of: TrainConstants | None = None) -> Estimate:
     one = found(run, of)
     if metric in MEMORY:
         return Estimate(pred=memory_figure(metric, one.memory), bound=None)
-    return Estimate(
-        pred=figure(metric, run, one.seconds),
-        bound=figure(metric, run, float(one.step.bound)),
-        most=metric in RATES,
-    )
+    return Estimate(pred=figure(metric, run, one.seconds), bound=figure(metric, run, float(one.step.bound)), most=metric in RATES)
 
 
 # --- scores by source ---------------------------------------------------------------------------------------------

@@ -92,11 +92,9 @@ def _of(found: PublishedFile, mode: str, answers: Sequence[AnsweredRow]) -> list
     compared = [name for name, one in scores.items() if one.errors]
     wanted = [name for name in found.published.columns if name in compared] or (compared or list(scores))[:1]
     return [
-        ScoreLine(
-            file=found.published.name, kind=found.kind.name, column=name, mode=mode, score=one, shown=name in wanted
-        )
+        ScoreLine(file=found.published.name, kind=found.kind.name, column=name, mode=mode, score=one, shown=name in wanted)
         for name, one in scores.items()
-    ]  # fmt: skip
+    ]
 
 
 def version_seen(a: AnsweredRow) -> bool | None:

@@ -60,18 +60,14 @@ class LogSetting:
     notes: tuple[str, ...]
 
 
-def answers(
-    rows: Sequence[Text], path: Path | str | None = None, *, asked: Asked | None = None
-) -> tuple[AnsweredRow, ...]:
+def answers(rows: Sequence[Text], path: Path | str | None = None, *, asked: Asked | None = None) -> tuple[AnsweredRow, ...]:
     """An answer for every row of a log, measurements beside predictions; `path` tells where its settings may lie."""
     chosen = asked or Asked()
     said = read(rows, Asked(engine=chosen.engine, efficiency=chosen.efficiency, path=Path(path) if path else None))
     found = []
     for row, one in zip(rows, said, strict=True):
         seen = {column: number(row, column) for column in PREDICTED}
-        found.append(
-            AnsweredRow(given=row, measured={c: v for c, v in seen.items() if v is not None and v > 0}, said=one)
-        )
+        found.append(AnsweredRow(given=row, measured={c: v for c, v in seen.items() if v is not None and v > 0}, said=one))
     return tuple(found)
 
 
@@ -122,9 +118,12 @@ def setting_of(run: str, given: Text, asked: Asked) -> LogSetting:
     room = number(given, "kv_tokens")
     if room is None:
         engine = replace(
-            engine_of(f"vllm {given.get('vllm') or ''}"), memory_share=asked.engine.memory_share or 0.9,
-            step_tokens=budget, sequences=sequences, chunk_tokens=budget,
-        )  # fmt: skip
+            engine_of(f"vllm {given.get('vllm') or ''}"),
+            memory_share=asked.engine.memory_share or 0.9,
+            step_tokens=budget,
+            sequences=sequences,
+            chunk_tokens=budget,
+        )
         each = float(CACHE_BLOCK)
         fits = footprint(model, machine, precision, layout, engine, each)
         room = each * float(fits.batch_max)
@@ -228,9 +227,7 @@ def _bounds(of: LogSetting, inputs: Column, outputs: Column) -> dict[str, Column
     return {"ttft_s": ttft, "tpot_s": bound(Pass(decode=np.ones_like(inputs), context=inputs + outputs / 2))}
 
 
-def _keys(
-    run: str, of: LogSetting | None, *, estimates: Mapping[str, Estimate] | None = None, reason: str = ""
-) -> RowScores:
+def _keys(run: str, of: LogSetting | None, *, estimates: Mapping[str, Estimate] | None = None, reason: str = "") -> RowScores:
     device, _, model = run.partition("/")
     return RowScores(
         system=of.machine.name if of else device,

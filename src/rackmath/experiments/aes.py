@@ -90,6 +90,15 @@ def _same(blocks: NDArray[Any]) -> NDArray[Any]:
 def aes() -> Cipher:
     """AES with a key of 128 bits."""
     return Cipher(
-        name="aes-128", block_bits=128, key_bits=128, rounds=ROUNDS, structure="SPN", source="FIPS 197",
-        schedule=schedule, load=_same, store=_same, step=step, back=back,
-    )  # fmt: skip
+        name="aes-128",
+        block_bits=128,
+        key_bits=128,
+        rounds=ROUNDS,
+        structure="SPN",
+        source="FIPS 197",
+        schedule=schedule,
+        load=_same,
+        store=_same,
+        step=step,
+        back=back,
+    )

@@ -75,12 +75,7 @@ def _first(met: NDArray[np.bool_]) -> int | None:
 
 
 def avalanche(
-    cipher: Cipher,
-    *,
-    samples: int = 512,
-    keys: int = 8,
-    seed: int = 0,
-    progress: Callable[[float], None] = lambda _: None,
+    cipher: Cipher, *, samples: int = 512, keys: int = 8, seed: int = 0, progress: Callable[[float], None] = lambda _: None
 ) -> Avalanche:
     """Flip every input bit of random blocks and watch every round; `progress` hears the share that is done.
 

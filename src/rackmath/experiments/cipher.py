@@ -94,8 +94,10 @@ def states(cipher: Cipher, plain: Bytes, key: int, rounds: int | None = None) ->
 def checked(cipher: Cipher, blocks: Bytes, key: int, rounds: int | None) -> int:
     """The number of rounds to run; blocks, keys and rounds of another size are refused."""
     if blocks.ndim != 2 or blocks.shape[1] * 8 != cipher.block_bits or blocks.dtype != np.uint8:
-        raise BadInput(f"blocks of shape {blocks.shape} and type {blocks.dtype} are not blocks of {cipher.name};"
-                       f" give rows of {cipher.block_bits // 8} bytes")  # fmt: skip
+        raise BadInput(
+            f"blocks of shape {blocks.shape} and type {blocks.dtype} are not blocks of {cipher.name};"
+            f" give rows of {cipher.block_bits // 8} bytes"
+        )
     if isinstance(key, bool) or not isinstance(key, int) or not 0 <= key < 1 << cipher.key_bits:
         shown = hex(key) if isinstance(key, int) else repr(key)
         raise BadInput(f"the key {shown} is not a key of {cipher.name}; give {cipher.key_bits} bits")

@@ -12,26 +12,22 @@ from .present import present
 from .simon_speck import simon, speck
 
 ALSO = {
-    "simon32": "simon32/64", "simon64": "simon64/128", "speck32": "speck32/64", "speck64": "speck64/128",
-    "speck128": "speck128/128", "present": "present-80", "aes": "aes-128", "aes128": "aes-128",
-}  # fmt: skip
+    "simon32": "simon32/64",
+    "simon64": "simon64/128",
+    "speck32": "speck32/64",
+    "speck64": "speck64/128",
+    "speck128": "speck128/128",
+    "present": "present-80",
+    "aes": "aes-128",
+    "aes128": "aes-128",
+}
 """Short names."""
 
 
 @cache
 def ciphers() -> tuple[Cipher, ...]:
     """Every cipher."""
-    return (
-        simon(16, 4),
-        simon(32, 4),
-        speck(16, 4),
-        speck(32, 4),
-        speck(64, 2),
-        des(),
-        present(80),
-        present(128),
-        aes(),
-    )
+    return (simon(16, 4), simon(32, 4), speck(16, 4), speck(32, 4), speck(64, 2), des(), present(80), present(128), aes())
 
 
 def cipher(name: str) -> Cipher:

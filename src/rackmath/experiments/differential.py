@@ -66,9 +66,7 @@ def _made(name: str, values: Sequence[int]) -> SBox:
     if not all(v == v and abs(v) < 1 << 16 and v == int(v) for v in values):
         raise BadInput("an S-box holds whole numbers only; give each value from 0 on once")
     if size < 2 or size & (size - 1) or size > 256:
-        raise BadInput(
-            f"an S-box of {size} values has no whole number of input bits; give 2, 4, 8, ... or 256 values"
-        )
+        raise BadInput(f"an S-box of {size} values has no whole number of input bits; give 2, 4, 8, ... or 256 values")
     if sorted(values) != list(range(size)):
         raise BadInput(f"the S-box is not a permutation; give each value from 0 to {size - 1} once")
     bits = size.bit_length() - 1

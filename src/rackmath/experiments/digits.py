@@ -17,11 +17,7 @@ from torch.nn import functional
 from .reversible import ReversibleSequence
 
 Kind = Literal["residual", "residual-free", "reversible"]
-KINDS: dict[Kind, str] = {
-    "residual": "h + r(h)",
-    "residual-free": "r(h)",
-    "reversible": "(a, b) to (b, a + r(b))",
-}
+KINDS: dict[Kind, str] = {"residual": "h + r(h)", "residual-free": "r(h)", "reversible": "(a, b) to (b, a + r(b))"}
 PIXELS = 64
 
 
@@ -114,8 +110,16 @@ def accuracy(model: nn.Module, images: Tensor, labels: Tensor) -> float:
         return float((model(images).argmax(-1) == labels).double().mean())
 
 
-def train(kind: Kind, data: Digits, *, seed: int = 0, epochs: int = 20, layers: int = 4, width: int = 16,
-          tick: Callable[[], object] = lambda: None) -> DigitsMixer:  # fmt: skip
+def train(
+    kind: Kind,
+    data: Digits,
+    *,
+    seed: int = 0,
+    epochs: int = 20,
+    layers: int = 4,
+    width: int = 16,
+    tick: Callable[[], object] = lambda: None,
+) -> DigitsMixer:
     """A network trained on the digits; `tick` is called after each epoch."""
     torch.manual_seed(seed)
     model, draw = DigitsMixer(kind, layers=layers, width=width), torch.Generator().manual_seed(seed)

@@ -110,13 +110,7 @@ def best_device() -> torch.device:
 
 
 def against_depth(
-    shape: Shape,
-    depths: Sequence[int],
-    *,
-    batch: int = 8,
-    ways: Sequence[Way] = tuple(WAYS),
-    repeats: int = 3,
-    hear: Hear = tell,
+    shape: Shape, depths: Sequence[int], *, batch: int = 8, ways: Sequence[Way] = tuple(WAYS), repeats: int = 3, hear: Hear = tell
 ) -> list[Depth]:
     """A training step of the model at each depth, run in each way; the ways take turns, and the least time counts."""
     found: list[Depth] = []
@@ -152,10 +146,9 @@ def _at_depth(shape: Shape, batch: int, ways: Sequence[Way], repeats: int) -> li
             times[way].append((seconds(forward, device), seconds(step, device)))
     least = {way: [min(column) for column in zip(*times[way], strict=True)] for way in ways}
     return [
-        Depth(way=way, layers=shape.layers, saved=memory[way][0], peak=memory[way][1],
-              forward=least[way][0], step=least[way][1])
+        Depth(way=way, layers=shape.layers, saved=memory[way][0], peak=memory[way][1], forward=least[way][0], step=least[way][1])
         for way in ways
-    ]  # fmt: skip
+    ]
 
 
 # --- reconstruction -----------------------------------------------------------------------------------------------
@@ -174,9 +167,7 @@ class Toy(nn.Module):
         return torch.tanh(x @ self.matrix)
 
 
-def reconstruction_error(
-    layers: int, precision: str, *, width: int = 64, seed: int = 0, fraction_bits: int | None = None
-) -> float:
+def reconstruction_error(layers: int, precision: str, *, width: int = 64, seed: int = 0, fraction_bits: int | None = None) -> float:
     """Largest error of the rebuilt input after `layers` toy layers (rounds) and back; inputs are standard normal.
 
     >>> reconstruction_error(8, "fp64") < 1e-12
@@ -200,15 +191,10 @@ def rebuilt(depths: Sequence[int], *, seeds: int = 3) -> tuple[Rebuilt, ...]:
     """The error of the rebuilt input at each depth, the median of seeds: by precision, and in 16-bit fixed point."""
 
     def median(layers: int, precision: str, bits: int | None = None) -> float:
-        return statistics.median(
-            reconstruction_error(layers, precision, seed=s, fraction_bits=bits) for s in range(seeds)
-        )
+        return statistics.median(reconstruction_error(layers, precision, seed=s, fraction_bits=bits) for s in range(seeds))
 
     return tuple(
-        Rebuilt(
-            layers=layers,
-            error={p: median(layers, p) for p in PRECISIONS} | {"fixed point": median(layers, "fp32", 16)},
-        )
+        Rebuilt(layers=layers, error={p: median(layers, p) for p in PRECISIONS} | {"fixed point": median(layers, "fp32", 16)})
         for layers in depths
     )
 
@@ -271,13 +257,18 @@ def memory(
 ) -> ReversibleMemory:
     """Everything about reversible networks that is measured; `steps` of training for curves, none if 0."""
     share = 0.2 if steps else 1.0
-    points = against_depth(
-        Shape(width=width, context=context), depths, batch=batch, hear=lambda d, what: hear(share * d, what)
-    )
+    points = against_depth(Shape(width=width, context=context), depths, batch=batch, hear=lambda d, what: hear(share * d, what))
     hear(share, "there and back")
     errors = rebuilt(rebuilt_at)
     runs = curves(steps, seeds, hear=lambda d, what: hear(share + (1 - share) * d, what)) if steps else ()
     return ReversibleMemory(
-        made=made(), width=width, context=context, batch=batch, depths=tuple(points), rebuilt=errors, steps=steps,
-        stretch=STRETCH, curves=runs,
-    )  # fmt: skip
+        made=made(),
+        width=width,
+        context=context,
+        batch=batch,
+        depths=tuple(points),
+        rebuilt=errors,
+        steps=steps,
+        stretch=STRETCH,
+        curves=runs,
+    )

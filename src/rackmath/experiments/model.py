@@ -70,9 +70,8 @@ class Mlp(nn.Sequential):
     def __init__(self, shape: Shape) -> None:
         wide = 4 * shape.width
         super().__init__(
-            nn.LayerNorm(shape.width), nn.Linear(shape.width, wide), nn.GELU(), nn.Linear(wide, shape.width),
-            nn.Dropout(shape.dropout),
-        )  # fmt: skip
+            nn.LayerNorm(shape.width), nn.Linear(shape.width, wide), nn.GELU(), nn.Linear(wide, shape.width), nn.Dropout(shape.dropout)
+        )
 
 
 class Gpt(nn.Module):

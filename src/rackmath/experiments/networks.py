@@ -17,9 +17,7 @@ HEADS = 4
 """Attention heads of the networks."""
 
 
-def memory(
-    *, recorded: bool = False, depths: Sequence[int] = (2, 4, 8, 16), width: int = 64, **size: Any
-) -> ReversibleMemory:
+def memory(*, recorded: bool = False, depths: Sequence[int] = (2, 4, 8, 16), width: int = 64, **size: Any) -> ReversibleMemory:
     """Memory and time of a training step against depth; `size` is that of `measure.memory`."""
     if len(set(depths)) < 2:
         one = f"= {depths[0]} is one depth" if depths else "is empty"
@@ -49,6 +47,5 @@ def parallel(*, recorded: bool = False, sizes: Sequence[float] = (0.05, 0.1, 0.2
 def _needs(*packages: str) -> None:
     if any(find_spec(name) is None for name in packages):
         raise BadInput(
-            "networks need PyTorch, which is not installed; run pip install 'rackmath[lab]', or add --recorded for"
-            " figures measured before"
+            "networks need PyTorch, which is not installed; run pip install 'rackmath[lab]', or add --recorded for figures measured before"
         )

@@ -124,11 +124,14 @@ def best_differential(model: DigitsMixer, data: Digits, size: float, *, seed: in
     with torch.no_grad():
         rises = _lead(model(data.unseen + best), towards) > _lead(model(data.unseen), towards)
     return Differential(
-        kind=model.kind, size=size, towards=towards, probability=share,
+        kind=model.kind,
+        size=size,
+        towards=towards,
+        probability=share,
         unseen=float(difference_table(model, data.unseen, best[None])[0, towards]),
         random=float(difference_table(model, data.unseen, noise).amax(dim=1).mean()),
         rises=float(rises.double().mean()),
-    )  # fmt: skip
+    )
 
 
 def _lead(scores: Tensor, towards: int) -> Tensor:
@@ -150,9 +153,13 @@ def attack(model: DigitsMixer, data: Digits, size: float, *, seed: int = 0) -> A
 
         score = (model(moved) - before).gather(1, data.unseen_labels[:, None]).mean()
         return Attack(
-            kind=model.kind, size=size, gradient_sign=changed(moved), differential=changed(x + best),
-            random=changed(x + noise), score=float(score),
-        )  # fmt: skip
+            kind=model.kind,
+            size=size,
+            gradient_sign=changed(moved),
+            differential=changed(x + best),
+            random=changed(x + noise),
+            score=float(score),
+        )
 
 
 # --- all of it ----------------------------------------------------------------------------------------------------
@@ -167,9 +174,8 @@ def mixing(name: str) -> Mixing:
 
 
 def parallel(
-    *, epochs: int = 20, sizes: Sequence[float] = (0.05, 0.1, 0.2, 0.3), differential_size: float = 0.2,
-    seed: int = 0, hear: Hear = tell,
-) -> Parallel:  # fmt: skip
+    *, epochs: int = 20, sizes: Sequence[float] = (0.05, 0.1, 0.2, 0.3), differential_size: float = 0.2, seed: int = 0, hear: Hear = tell
+) -> Parallel:
     """Train a network of each kind on digits and ask of all of them, and of ciphers, how differences spread."""
     data = digits()
     nets, attacks, differentials = [], [], []
@@ -187,14 +193,20 @@ def parallel(
             for model, learned in ((DigitsMixer(kind).eval(), False), (trained, True)):
                 nets.append(
                     Net(
-                        kind=kind, trained=learned, accuracy=accuracy(model, data.unseen, data.unseen_labels),
-                        jacobian=jacobian_norms(model, data.unseen[:16]), **spread(model, data.unseen),
+                        kind=kind,
+                        trained=learned,
+                        accuracy=accuracy(model, data.unseen, data.unseen_labels),
+                        jacobian=jacobian_norms(model, data.unseen[:16]),
+                        **spread(model, data.unseen),
                     )
-                )  # fmt: skip
+                )
             attacks += [attack(trained, data, size, seed=seed) for size in sizes]
             differentials.append(best_differential(trained, data, differential_size, seed=seed))
         hear(1.0, "the ciphers")
     return Parallel(
-        made=made(), nets=tuple(nets), attacks=tuple(attacks), differentials=tuple(differentials),
+        made=made(),
+        nets=tuple(nets),
+        attacks=tuple(attacks),
+        differentials=tuple(differentials),
         ciphers=tuple(mixing(name) for name in CIPHERS),
-    )  # fmt: skip
+    )

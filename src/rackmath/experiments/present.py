@@ -89,10 +89,18 @@ def present(bits: int, box: tuple[int, ...] = SBOX) -> Cipher:
         return apply(unboxed, apply(unwired, state)) ^ keys[i]
 
     return Cipher(
-        name=f"present-{bits}" + ("" if box == SBOX else " with another S-box"), block_bits=64, key_bits=bits,
-        rounds=ROUNDS, structure="SPN", source="Bogdanov et al., CHES 2007",
-        schedule=lambda key: schedule(key, bits, box), load=_load, store=from_words, step=step, back=back,
-    )  # fmt: skip
+        name=f"present-{bits}" + ("" if box == SBOX else " with another S-box"),
+        block_bits=64,
+        key_bits=bits,
+        rounds=ROUNDS,
+        structure="SPN",
+        source="Bogdanov et al., CHES 2007",
+        schedule=lambda key: schedule(key, bits, box),
+        load=_load,
+        store=from_words,
+        step=step,
+        back=back,
+    )
 
 
 def _load(blocks: Bytes) -> NDArray[np.uint64]:

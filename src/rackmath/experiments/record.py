@@ -74,9 +74,7 @@ def main() -> None:
     def hear(done: float, doing: str) -> None:
         print(f"{done:4.0%} {doing}", file=sys.stderr)
 
-    reversible = memory(
-        batch=16, depths=(4, 8, 16, 32), rebuilt_at=(6, 12, 24, 48, 96), steps=400, seeds=5, hear=hear
-    )
+    reversible = memory(batch=16, depths=(4, 8, 16, 32), rebuilt_at=(6, 12, 24, 48, 96), steps=400, seeds=5, hear=hear)
     FILE.write_text(document(reversible, parallel(hear=hear)))
 
 

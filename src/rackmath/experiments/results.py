@@ -218,10 +218,7 @@ def losses(runs: Sequence[LossCurve]) -> Losses:
     """The mean losses of runs of one way, nats per byte."""
     ends = [statistics.fmean(c.training[i] for c in runs) for i in (0, -1)] if runs[0].training else [None, None]
     held_out = [c.held_out for c in runs]
-    return Losses(
-        way=runs[0].way, first=ends[0], last=ends[1], held_out=statistics.fmean(held_out),
-        spread=statistics.stdev(held_out),
-    )  # fmt: skip
+    return Losses(way=runs[0].way, first=ends[0], last=ends[1], held_out=statistics.fmean(held_out), spread=statistics.stdev(held_out))
 
 
 # --- recorded -----------------------------------------------------------------------------------------------------
@@ -249,10 +246,7 @@ def recorded_memory() -> ReversibleMemory:
         context=raw["context"],
         batch=raw["batch"],
         depths=tuple(Depth(**row) for row in raw["depth"]),
-        rebuilt=tuple(
-            Rebuilt(layers=row["layers"], error={k: v for k, v in row.items() if k != "layers"})
-            for row in raw["rebuilt"]
-        ),
+        rebuilt=tuple(Rebuilt(layers=row["layers"], error={k: v for k, v in row.items() if k != "layers"}) for row in raw["rebuilt"]),
         steps=raw["steps"],
         stretch=raw["stretch"],
         curves=tuple(LossCurve(**_tupled(row)) for row in raw["curve"]),

@@ -46,17 +46,11 @@ class ReversibleSequence(nn.Module):
     True
     """
 
-    def __init__(
-        self, pairs: Iterable[tuple[nn.Module, nn.Module]], *, dim: int = -1, fraction_bits: int | None = None
-    ) -> None:
+    def __init__(self, pairs: Iterable[tuple[nn.Module, nn.Module]], *, dim: int = -1, fraction_bits: int | None = None) -> None:
         super().__init__()
         found = list(pairs)
         for i, pair in enumerate(found):
-            if (
-                not isinstance(pair, tuple | list)
-                or len(pair) != 2
-                or not all(isinstance(m, nn.Module) for m in pair)
-            ):
+            if not isinstance(pair, tuple | list) or len(pair) != 2 or not all(isinstance(m, nn.Module) for m in pair):
                 raise BadInput(f"pair {i + 1} is {type(pair).__name__}; give two torch modules (f, g)")
         if fraction_bits is not None and fraction_bits not in range(49):
             raise BadInput(f"fraction_bits = {fraction_bits!r} is out of range; give a whole number from 0 to 48")
@@ -71,9 +65,7 @@ class ReversibleSequence(nn.Module):
     def forward(self, x: Tensor, *context: Any) -> Tensor:
         """The rounds in order; with gradients, only the result is kept for the backward pass."""
         self._accepts(x)
-        asks = torch.is_grad_enabled() and any(
-            isinstance(t, Tensor) and t.requires_grad for t in (x, *context, *self.rounds.parameters())
-        )
+        asks = torch.is_grad_enabled() and any(isinstance(t, Tensor) and t.requires_grad for t in (x, *context, *self.rounds.parameters()))
         return self._trained(x, *context) if asks else self._run(x, context)
 
     def inverse(self, y: Tensor, *context: Any) -> Tensor:
@@ -155,9 +147,15 @@ class ReversibleSequence(nn.Module):
         if x.dtype == torch.int64:
             dtype = next((p.dtype for p in self.parameters() if p.is_floating_point()), torch.get_default_dtype())
         return _Call(
-            rounds=tuple(self.rounds), context=context, dim=self.dim, bits=self.fraction_bits, dtype=dtype,
-            device=x.device, whole=x.dtype == torch.int64, autocast=_Autocast.now(x.device.type),
-        )  # fmt: skip
+            rounds=tuple(self.rounds),
+            context=context,
+            dim=self.dim,
+            bits=self.fraction_bits,
+            dtype=dtype,
+            device=x.device,
+            whole=x.dtype == torch.int64,
+            autocast=_Autocast.now(x.device.type),
+        )
 
     def _run(self, x: Tensor, context: tuple[Any, ...]) -> Tensor:
         call = self._call(x, context)

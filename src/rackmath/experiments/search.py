@@ -88,11 +88,7 @@ class _Stopped(Exception):
 
 
 def best(
-    transitions: Transitions,
-    rounds: int,
-    *,
-    seconds: float = 60.0,
-    progress: Callable[[Progress], None] = lambda _: None,
+    transitions: Transitions, rounds: int, *, seconds: float = 60.0, progress: Callable[[Progress], None] = lambda _: None
 ) -> Characteristics:
     """The best characteristics of 1 to `rounds` rounds, or as many as `seconds` and memory allow.
 
@@ -135,9 +131,7 @@ class _Search:
 
     def within(self, target: float, rounds: int, bounds: Sequence[float]) -> Characteristic | None:
         """The lightest characteristic of a weight up to the target, or None where there is none."""
-        inputs, after, weights = self.transitions.start(
-            target + SLACK - bounds[rounds - 1], self._keep(target, rounds - 1, bounds)
-        )
+        inputs, after, weights = self.transitions.start(target + SLACK - bounds[rounds - 1], self._keep(target, rounds - 1, bounds))
         levels = [_lightest(_Level(differences=after, total=weights, last=weights, parents=np.arange(len(after))))]
         for level in range(2, rounds + 1):
             levels.append(self._next(levels[-1], target, rounds - level, bounds, rounds, level))
@@ -158,22 +152,14 @@ class _Search:
 
         return keep
 
-    def _next(
-        self, level: _Level, target: float, left: int, bounds: Sequence[float], rounds: int, number: int
-    ) -> _Level:
+    def _next(self, level: _Level, target: float, left: int, bounds: Sequence[float], rounds: int, number: int) -> _Level:
         keep = self._keep(target, left, bounds)
         parts: list[_Level] = []
         for start in range(0, len(level.differences), CHUNK):
             self.progress(Progress(rounds=rounds, target=target, level=number, differences=len(level.differences)))
             part = slice(start, start + CHUNK)
             rows, after, weights = self.transitions.follow(level.differences[part], level.total[part], keep)
-            parts.append(
-                _lightest(
-                    _Level(
-                        differences=after, total=level.total[part][rows] + weights, last=weights, parents=rows + start
-                    )
-                )
-            )
+            parts.append(_lightest(_Level(differences=after, total=level.total[part][rows] + weights, last=weights, parents=rows + start)))
         return _lightest(_joined(parts))
 
 
@@ -194,10 +180,7 @@ def _lightest(level: _Level) -> _Level:
     order = np.lexsort((level.total, level.differences))
     ordered = level.differences[order]
     order = order[np.append(True, ordered[1:] != ordered[:-1])] if len(order) else order
-    return _Level(
-        differences=level.differences[order], total=level.total[order], last=level.last[order],
-        parents=level.parents[order],
-    )  # fmt: skip
+    return _Level(differences=level.differences[order], total=level.total[order], last=level.last[order], parents=level.parents[order])
 
 
 def _traced(inputs: Differences, levels: Sequence[_Level]) -> Characteristic:

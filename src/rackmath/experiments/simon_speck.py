@@ -65,10 +65,18 @@ def simon(size: int, count: int) -> Cipher:
         return feistel.unlayer(x, y, keyed(keys, i))
 
     return Cipher(
-        name=f"simon{2 * size}/{count * size}", block_bits=2 * size, key_bits=count * size,
-        rounds=SIMON_ROUNDS[size, count][0], structure="Feistel", source=SOURCE,
-        schedule=lambda key: simon_schedule(key, size, count), load=_loader(size), store=_store, step=step, back=back,
-    )  # fmt: skip
+        name=f"simon{2 * size}/{count * size}",
+        block_bits=2 * size,
+        key_bits=count * size,
+        rounds=SIMON_ROUNDS[size, count][0],
+        structure="Feistel",
+        source=SOURCE,
+        schedule=lambda key: simon_schedule(key, size, count),
+        load=_loader(size),
+        store=_store,
+        step=step,
+        back=back,
+    )
 
 
 def speck_rotations(size: int) -> tuple[int, int]:
@@ -108,10 +116,18 @@ def speck(size: int, count: int) -> Cipher:
         return rotl((x ^ x.dtype.type(keys[i])) - y, alpha, size), y
 
     return Cipher(
-        name=f"speck{2 * size}/{count * size}", block_bits=2 * size, key_bits=count * size,
-        rounds=SPECK_ROUNDS[size, count], structure="ARX", source=SOURCE,
-        schedule=lambda key: speck_schedule(key, size, count), load=_loader(size), store=_store, step=step, back=back,
-    )  # fmt: skip
+        name=f"speck{2 * size}/{count * size}",
+        block_bits=2 * size,
+        key_bits=count * size,
+        rounds=SPECK_ROUNDS[size, count],
+        structure="ARX",
+        source=SOURCE,
+        schedule=lambda key: speck_schedule(key, size, count),
+        load=_loader(size),
+        store=_store,
+        step=step,
+        back=back,
+    )
 
 
 def _loader(size: int) -> Any:

@@ -93,15 +93,11 @@ def study(
         tell(0.8 + 0.2 * i / len(found.best), f"encrypting pairs, {c.rounds} rounds")
         active = round(counted.best[i].weight) if counted and i < len(counted.best) else None
         published = known[i] if i < len(known) else None
-        trails.append(
-            Trail(characteristic=c, published=published, active=active, measured=_measured(one, c, pairs, seed))
-        )
+        trails.append(Trail(characteristic=c, published=published, active=active, measured=_measured(one, c, pairs, seed)))
     if counted is not None and counted.unfinished is not None:
         at, weight = counted.unfinished
         notes = (f"counting active S-boxes stopped at {at} rounds; there are at least {weight:.0f}", *notes)
-    return Study(
-        curves=curves, box=box_of, trails=tuple(trails), unfinished=found.unfinished, source=source, notes=notes
-    )
+    return Study(curves=curves, box=box_of, trails=tuple(trails), unfinished=found.unfinished, source=source, notes=notes)
 
 
 def _part(name: str, i: int, of: int, whole: float) -> Callable[[float], None]:
@@ -115,9 +111,7 @@ def _chosen(given: Sequence[str], box: SBox | None) -> tuple[Cipher, ...]:
         return found
     if len(found) > 1 or not found[0].name.startswith("present-"):
         names = ", ".join(c.name for c in found)
-        raise BadInput(
-            f"an S-box can be replaced in PRESENT only, not in {names}; give --cipher present, or the S-box alone"
-        )
+        raise BadInput(f"an S-box can be replaced in PRESENT only, not in {names}; give --cipher present, or the S-box alone")
     if (box.inputs, box.outputs) != (4, 4):
         raise BadInput(f"{box.name} takes {box.inputs} bits and PRESENT's S-box takes 4; give one of 16 values")
     return (present(found[0].key_bits, box.values),)
@@ -136,17 +130,13 @@ def _rounds(given: int | None, cipher: Cipher | None, certain: bool) -> int:
         return 0 if certain else USUAL.get(name, 0)
     if cipher is None or name not in USUAL:
         what = f"not searched for {name}" if cipher else "searched for one cipher at a time"
-        raise BadInput(
-            f"rounds are those of characteristics, which are {what}; give --cipher simon32, speck32 or present"
-        )
+        raise BadInput(f"rounds are those of characteristics, which are {what}; give --cipher simon32, speck32 or present")
     if given > cipher.rounds:
         raise BadInput(f"rounds = {given} is out of range; give a whole number from 1 to {cipher.rounds} of {name}")
     return given
 
 
-def _searched(
-    cipher: Cipher, box: SBox | None, rounds: int, seconds: float
-) -> tuple[Characteristics, Characteristics | None]:
+def _searched(cipher: Cipher, box: SBox | None, rounds: int, seconds: float) -> tuple[Characteristics, Characteristics | None]:
     """The best characteristics, and of a cipher of S-boxes the fewest active ones."""
     spn = cipher.structure == "SPN"
     transitions = BoxTransitions(box) if spn else SEARCHED[cipher.name]()

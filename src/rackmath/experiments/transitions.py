@@ -122,9 +122,7 @@ class SpeckTransitions:
         total = np.zeros(1)
         for place in range(SIZE):
             bits = np.arange(8, dtype=np.uint64)
-            new = np.tile(
-                np.stack([bits >> np.uint64(2), bits >> np.uint64(1) & np.uint64(1), bits & np.uint64(1)]), len(a)
-            )
+            new = np.tile(np.stack([bits >> np.uint64(2), bits >> np.uint64(1) & np.uint64(1), bits & np.uint64(1)]), len(a))
             a, b, c = (np.repeat(word, 8) for word in (a, b, c))
             possible, more = _addition((a, b, c), new, place)
             total = np.repeat(total, 8) + more
@@ -140,10 +138,7 @@ class SpeckTransitions:
 
     def _known(self, b: Differences, c: Differences, place: int) -> Differences:
         """Where the next addition's two differences are known to differ, from the bits up to a place."""
-        sure = sum(
-            1 << i for i in range(SIZE - 1)
-            if max((i + self.ALPHA) % SIZE, (i - self.BETA) % SIZE, i) <= place
-        )  # fmt: skip
+        sure = sum(1 << i for i in range(SIZE - 1) if max((i + self.ALPHA) % SIZE, (i - self.BETA) % SIZE, i) <= place)
         apart: Differences = rotl(c, -self.ALPHA, SIZE) ^ rotl(b, self.BETA, SIZE) ^ c
         return apart & np.uint64(sure)
 
@@ -180,9 +175,7 @@ class SpeckTransitions:
         return weight
 
 
-def _addition(
-    below: tuple[Differences, Differences, Differences], new: Differences, place: int
-) -> tuple[NDArray[np.bool_], Weights]:
+def _addition(below: tuple[Differences, Differences, Differences], new: Differences, place: int) -> tuple[NDArray[np.bool_], Weights]:
     """Whether bits (a, b, c) may stand at a place above given words, and what settling the place below weighs."""
     odd = new[0] ^ new[1] ^ new[2]
     if place == 0:
@@ -198,9 +191,7 @@ class BoxTransitions:
     def __init__(self, box: SBox | None = None, *, count: bool = False) -> None:
         box = sbox("present") if box is None else box
         if (box.inputs, box.outputs) != (4, 4):
-            raise BadInput(
-                f"{box.name} takes {box.inputs} bits and gives {box.outputs}; the search needs a 4-bit S-box"
-            )
+            raise BadInput(f"{box.name} takes {box.inputs} bits and gives {box.outputs}; the search needs a 4-bit S-box")
         table = difference_table(box)[1:, 1:]
         weights = np.full(table.shape, NEVER)
         weights[table > 0] = 1.0 if count else -np.log2(table[table > 0] / 16)
@@ -208,8 +199,10 @@ class BoxTransitions:
         self.weights[0, 0] = 0.0
         self.least = float(weights.min())
         if self.least == 0:
-            raise BadInput(f"{box.name} lets some difference through with certainty, so nothing bounds the search;"
-                           " give an S-box without a linear structure")  # fmt: skip
+            raise BadInput(
+                f"{box.name} lets some difference through with certainty, so nothing bounds the search;"
+                " give an S-box without a linear structure"
+            )
         self.wired = tables(wire)
         self.unwired = tables(lambda x: wire(x, inverse(WIRING)))
 
@@ -262,13 +255,7 @@ SEARCHED: dict[str, Callable[[], Searchable]] = {
 """The ciphers whose characteristics can be searched."""
 
 PUBLISHED: dict[str, tuple[tuple[float, ...], str]] = {
-    "simon32/64": (
-        (0, 2, 4, 6, 8, 12, 14, 18, 20, 25, 30, 34, 36),
-        "Kölbl, Leander and Tiessen, CRYPTO 2015 (eprint.iacr.org/2015/145)",
-    ),
-    "speck32/64": (
-        (0, 1, 3, 5, 9, 13, 18, 24, 30),
-        "Biryukov, Velichkov and Le Corre, FSE 2016",
-    ),
+    "simon32/64": ((0, 2, 4, 6, 8, 12, 14, 18, 20, 25, 30, 34, 36), "Kölbl, Leander and Tiessen, CRYPTO 2015 (eprint.iacr.org/2015/145)"),
+    "speck32/64": ((0, 1, 3, 5, 9, 13, 18, 24, 30), "Biryukov, Velichkov and Le Corre, FSE 2016"),
 }
 """Weights of the best characteristics of 1, 2, ... rounds as published, and where."""

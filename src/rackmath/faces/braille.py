@@ -97,10 +97,7 @@ def draw(spec: dict[str, Any], width: int | None = None, height: int | None = No
     if not points:
         canvas.put(2, canvas.rows // 2, "no finite point to draw")
     at_row = {canvas.rows - 1 - _cell(axis_y, v, canvas.rows): text for v, text in axis_y["ticks"]}
-    body = [
-        f"{at_row.get(row, '').rjust(gutter)}{'┤' if row in at_row else '│'}{line}"
-        for row, line in enumerate(canvas.lines(paint))
-    ]
+    body = [f"{at_row.get(row, '').rjust(gutter)}{'┤' if row in at_row else '│'}{line}" for row, line in enumerate(canvas.lines(paint))]
     under, labels = _below(axis_x, canvas.columns)
     foot = [" " * gutter + "└" + under, " " * (gutter + 1) + labels, axis_x["title"].center(wide)]
     head = [_fit(meta["title"], wide), *legend, _fit(axis_y["title"], wide)]
@@ -154,9 +151,7 @@ def _sign(index: int) -> str:
     return _GLYPHS[index % len(_GLYPHS)]
 
 
-def _series(
-    canvas: _Canvas, rows: list[dict[str, Any]], index: int, x: dict[str, Any], y: dict[str, Any], paint: bool
-) -> None:
+def _series(canvas: _Canvas, rows: list[dict[str, Any]], index: int, x: dict[str, Any], y: dict[str, Any], paint: bool) -> None:
     """Dots as signs, lines as braille; without colour the line carries its letter a few times."""
     if rows[0]["look"] == "dots":
         for row in rows:
@@ -181,9 +176,7 @@ def _series(
 
 def _marks(canvas: _Canvas, marks: list[dict[str, Any]], x: dict[str, Any], y: dict[str, Any]) -> None:
     """Labels of rules at the top, labels of points beside them, each where it covers least."""
-    spots = [
-        (m, _cell(x, m["x"], canvas.columns), None if "y" not in m else _cell(y, m["y"], canvas.rows)) for m in marks
-    ]
+    spots = [(m, _cell(x, m["x"], canvas.columns), None if "y" not in m else _cell(y, m["y"], canvas.rows)) for m in marks]
     for _, column, level in spots:
         if level is not None:
             canvas.put(column, canvas.rows - 1 - level, "◆", 1)

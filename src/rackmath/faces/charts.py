@@ -8,6 +8,4 @@ from ..answers.theme import themed
 from .braille import draw
 from .chart_file import save, write
 
-__all__ = [
-    "SCHEMA", "Axis", "Mark", "Series", "curve", "draw", "number", "save", "scatter", "stack", "themed", "write",
-]  # fmt: skip
+__all__ = ["SCHEMA", "Axis", "Mark", "Series", "curve", "draw", "number", "save", "scatter", "stack", "themed", "write"]

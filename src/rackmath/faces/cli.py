@@ -14,10 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from ..questions.registry import FIRST, GROUPS, entries
-from . import (
-    commandline,
-    endings,
-)
+from . import commandline, endings
 from .careful import careful
 
 ABOUT: dict[str, Any] = {
@@ -65,9 +62,7 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def _root(
-    version: Annotated[
-        bool, typer.Option("--version", help="Print the version and exit.", callback=_version, is_eager=True)
-    ] = False,
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.", callback=_version, is_eager=True)] = False,
 ) -> None:
     pass
 
@@ -84,9 +79,7 @@ def _root(
 def explain_(
     context: typer.Context,
     command: Annotated[str, typer.Argument(metavar="COMMAND", help="Any command that answers.")] = "",
-    levels: Annotated[
-        str | None, typer.Option(metavar="COUNT", help="Show so many levels of terms. All if not given.")
-    ] = None,
+    levels: Annotated[str | None, typer.Option(metavar="COUNT", help="Show so many levels of terms. All if not given.")] = None,
 ) -> int:
     """The answer of another command as a tree of terms."""
     from ..errors import unknown

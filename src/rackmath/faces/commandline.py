@@ -53,12 +53,9 @@ def register(app: typer.Typer, words: Iterable[str], *, every: bool = False) -> 
                 app.add_typer(groups[group], name=group, rich_help_panel=entry.group)
             on = groups[group]
         full = every or said.issuperset(entry.name.split(" "))
-        on.command(
-            name,
-            help=None if full else entry.summary,
-            short_help=entry.summary,
-            rich_help_panel=entry.group,
-        )(_function(entry) if full else _stub)
+        on.command(name, help=None if full else entry.summary, short_help=entry.summary, rich_help_panel=entry.group)(
+            _function(entry) if full else _stub
+        )
 
 
 def _stub() -> None:
@@ -112,9 +109,7 @@ def _flowing(text: str) -> str:
     'One two.\\n\\n  kept\\n  so'
     """
     parts = text.split("\n\n")
-    return "\n\n".join(
-        p if any(line.startswith(" ") for line in p.split("\n")) else " ".join(p.split()) for p in parts
-    )
+    return "\n\n".join(p if any(line.startswith(" ") for line in p.split("\n")) else " ".join(p.split()) for p in parts)
 
 
 def _parameter(spec: Any) -> inspect.Parameter:
@@ -124,17 +119,13 @@ def _parameter(spec: Any) -> inspect.Parameter:
     kind = kind if flag else kind | None  # what is required is asked for by the question, in its own words
     default = None if spec.required else spec.default if flag else _written(spec.default, of.unit)
     shared: dict[str, Any] = {
-        "help": " ".join(
-            filter(None, [of.help, _taken(of.choices), "Required." if spec.required else "", spec.condition])
-        ),
+        "help": " ".join(filter(None, [of.help, _taken(of.choices), "Required." if spec.required else "", spec.condition])),
         "metavar": of.metavar or None,
         "autocompletion": COMPLETE.get(of.complete),
         "rich_help_panel": of.panel or None,
     }
     info = typer.Argument(**shared) if of.argument else typer.Option(spec.option, *of.also, **shared)
-    return inspect.Parameter(
-        spec.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, info]
-    )
+    return inspect.Parameter(spec.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, info])
 
 
 def _taken(choices: tuple[str, ...]) -> str:

@@ -29,13 +29,7 @@ def page(one: Command, answer: Answer | None = None, see: str = "") -> str:
     `see`: a sentence on where more stands.
     """
     details = re.sub(r"\n{3,}", "\n\n", one.details)
-    parts = [
-        f"# rackmath {one.name}",
-        details,
-        *filter(None, [see]),
-        "## Example",
-        f"```sh\n{one.entry.example}\n```",
-    ]
+    parts = [f"# rackmath {one.name}", details, *filter(None, [see]), "## Example", f"```sh\n{one.entry.example}\n```"]
     if answer is not None:
         parts += [f"```\n{notebook.text(answer).strip(chr(10))}\n```"]
     parts += [f"From Python: `{called(one)}`.", *_inputs(one)]

@@ -41,15 +41,7 @@ class Output:
     asked: str | None = None  # the form that an option names, where one does
 
     @classmethod
-    def of(
-        cls,
-        *,
-        json: bool,
-        csv: bool,
-        file: Path | None,
-        explain: bool,
-        levels: int | None = None,
-    ) -> Output:
+    def of(cls, *, json: bool, csv: bool, file: Path | None, explain: bool, levels: int | None = None) -> Output:
         """The output that the options ask for; contradictions are refused before any work is done."""
         if json and csv:
             raise BadInput("--json and --csv exclude each other; give one of them")

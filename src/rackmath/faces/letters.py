@@ -166,10 +166,7 @@ def _hue(i: int) -> str:
 
 def _sampled(block: Map, columns: int, rows: int) -> list[list[int]]:
     high, wide = len(block.cells), len(block.cells[0])
-    return [
-        [block.cells[round(r * (high - 1) / (rows - 1))][int((k + 0.5) * wide / columns)] for k in range(columns)]
-        for r in range(rows)
-    ]  # fmt: skip
+    return [[block.cells[round(r * (high - 1) / (rows - 1))][int((k + 0.5) * wide / columns)] for k in range(columns)] for r in range(rows)]
 
 
 def _decades(scale: Scale) -> list[float]:

@@ -79,18 +79,10 @@ File = Annotated[
         rich_help_panel=OUTPUT,
     ),
 ]
-ShortFile = Annotated[
-    Path | None, typer.Option("-o", metavar="FILE", help=File.__metadata__[0].help, rich_help_panel=OUTPUT)
-]
-Explain = Annotated[
-    bool,
-    typer.Option("--explain", help="Show the answer as a tree of named terms with sources.", rich_help_panel=OUTPUT),
-]
+ShortFile = Annotated[Path | None, typer.Option("-o", metavar="FILE", help=File.__metadata__[0].help, rich_help_panel=OUTPUT)]
+Explain = Annotated[bool, typer.Option("--explain", help="Show the answer as a tree of named terms with sources.", rich_help_panel=OUTPUT)]
 
-Levels = Annotated[
-    str | None,
-    typer.Option("--levels", metavar="COUNT", help="Show so many levels of --explain.", rich_help_panel=OUTPUT),
-]
+Levels = Annotated[str | None, typer.Option("--levels", metavar="COUNT", help="Show so many levels of --explain.", rich_help_panel=OUTPUT)]
 
 
 def depth(levels: str | None, *, explain: bool) -> int | None:

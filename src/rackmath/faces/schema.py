@@ -57,10 +57,9 @@ def input_schema(one: Command) -> Schema:
 def tools() -> list[Schema]:
     """Every command as a tool that an assistant can call."""
     return [
-        {"name": name.replace(" ", "_").replace("-", "_"), "description": entry.summary,
-         "inputSchema": input_schema(command(name))}
+        {"name": name.replace(" ", "_").replace("-", "_"), "description": entry.summary, "inputSchema": input_schema(command(name))}
         for name, entry in entries().items()
-    ]  # fmt: skip
+    ]
 
 
 def openapi(version: str) -> Schema:
@@ -73,10 +72,7 @@ def openapi(version: str) -> Schema:
 
 
 def _operation(one: Command) -> Schema:
-    fields = [
-        {"name": name, "in": "query", "required": spec.required, "schema": property_of(spec)}
-        for name, spec in one.specs.items()
-    ]
+    fields = [{"name": name, "in": "query", "required": spec.required, "schema": property_of(spec)} for name, spec in one.specs.items()]
     return {
         "summary": one.entry.summary,
         "operationId": one.name.replace(" ", "_"),

@@ -42,9 +42,18 @@ from ..arrays import Number
 from ..world.engine import LIKE
 
 KINDS = (
-    "gemm", "experts", "attention_decode", "attention_prefill", "mla_decode", "mla_prefill", "scan", "scan_prefill",
-    "elementwise", "all_reduce", "all_to_all",
-)  # fmt: skip
+    "gemm",
+    "experts",
+    "attention_decode",
+    "attention_prefill",
+    "mla_decode",
+    "mla_prefill",
+    "scan",
+    "scan_prefill",
+    "elementwise",
+    "all_reduce",
+    "all_to_all",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -205,9 +214,7 @@ def _only(given: Mapping[str, Any], record: type) -> dict[str, Any]:
 # --- products -----------------------------------------------------------------------------------------------------
 
 
-def gemm(
-    k: Kernel, *, compute: Number, bytes: Number, bandwidth: Number, outputs: Number, kernels: Number = 1.0
-) -> Achieved:
+def gemm(k: Kernel, *, compute: Number, bytes: Number, bandwidth: Number, outputs: Number, kernels: Number = 1.0) -> Achieved:
     """A dense product of (tokens x d_in) and (d_in x d_out), or `kernels` of them summed.
 
     `compute` seconds at peak and `bytes` (weights, inputs and outputs) of all of them; `outputs` = tokens x d_out of
@@ -221,9 +228,7 @@ def gemm(
     True
     """
     return Achieved(
-        launch=k.latency * kernels,
-        compute=compute * (1 + k.wave / outputs) / k.compute_share,
-        memory=bytes / (bandwidth * k.memory_share),
+        launch=k.latency * kernels, compute=compute * (1 + k.wave / outputs) / k.compute_share, memory=bytes / (bandwidth * k.memory_share)
     )
 
 
@@ -237,15 +242,7 @@ class Routed:
     token_bytes: Number  # tokens x 2 x d_model, of all tokens on the device before routing
 
 
-def experts(
-    k: Kernel,
-    *,
-    compute: Number,
-    bytes: Number,
-    bandwidth: Number,
-    routed: Routed,
-    kernels: Number = 1.0,
-) -> Achieved:
+def experts(k: Kernel, *, compute: Number, bytes: Number, bandwidth: Number, routed: Routed, kernels: Number = 1.0) -> Achieved:
     """All products of the experts of one layer on one device: routing, gate and up, activation, down, and the sum.
 
     `compute`: seconds at peak of the rows that are `routed` to it; `bytes`: weights of the touched experts.
@@ -305,13 +302,7 @@ class FreshTokens:
 
 
 def attention_prefill(
-    k: Kernel,
-    *,
-    compute: Number,
-    bytes: Number,
-    bandwidth: Number,
-    fresh: FreshTokens,
-    kernels: Number = 1.0,
+    k: Kernel, *, compute: Number, bytes: Number, bandwidth: Number, fresh: FreshTokens, kernels: Number = 1.0
 ) -> Achieved:
     """Causal attention of fresh tokens. Kinds "attention_prefill" and "mla_prefill".
 
@@ -320,25 +311,18 @@ def attention_prefill(
     scores = 1 + k.softmax / fresh.pair_flops
     waste = 1 + k.pad / fresh.keys + k.wave / (fresh.prompts * fresh.heads * fresh.queries)
     return Achieved(
-        launch=k.latency * kernels,
-        compute=compute * scores * waste / k.compute_share,
-        memory=bytes / (bandwidth * k.memory_share),
+        launch=k.latency * kernels, compute=compute * scores * waste / k.compute_share, memory=bytes / (bandwidth * k.memory_share)
     )
 
 
-def scan(
-    k: Kernel, *, compute: Number, bytes: Number, bandwidth: Number, longest: Number = 1.0, kernels: Number = 1.0
-) -> Achieved:
+def scan(k: Kernel, *, compute: Number, bytes: Number, bandwidth: Number, longest: Number = 1.0, kernels: Number = 1.0) -> Achieved:
     """A recurrence: kind "scan" one token for each sequence, kind "scan_prefill" whole chunks.
 
     `compute`: seconds at the 16-bit peak of the plain recurrence; `bytes`: states read and written, and while
     prefilling the inputs and outputs of every token; `longest`: tokens of the longest sequence in the batch.
     """
     return Achieved(
-        launch=k.latency * kernels,
-        compute=compute / k.compute_share,
-        memory=bytes / (bandwidth * k.memory_share),
-        moved=k.step * longest,
+        launch=k.latency * kernels, compute=compute / k.compute_share, memory=bytes / (bandwidth * k.memory_share), moved=k.step * longest
     )
 
 

@@ -179,9 +179,7 @@ def cache_bytes(model: Model, context: Number, precision: Precision | None = Non
     return _entries_and_state(model, context, precision or model.precision, stored_entries)
 
 
-def _entries_and_state(
-    model: Model, context: Number, precision: Precision, entries: Callable[[Stream, Number], Number]
-) -> Number:
+def _entries_and_state(model: Model, context: Number, precision: Precision, entries: Callable[[Stream, Number], Number]) -> Number:
     """Bytes of one sequence's entries, as `entries` counts them in a stream, and of its recurrent state."""
     total: Number = 0.0 * context
     for group in model.groups:

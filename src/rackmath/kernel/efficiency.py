@@ -124,11 +124,18 @@ def bare(generation: str) -> Efficiency:
     return resolved(
         generation,
         Tuning(
-            latency=served.latency, launch=served.launch, exchange=served.exchange, step=COMPILED_STEP, sequence=0.0,
-            host=0.0, request=0.0, imbalance=served.imbalance, spread=served.spread,
+            latency=served.latency,
+            launch=served.launch,
+            exchange=served.exchange,
+            step=COMPILED_STEP,
+            sequence=0.0,
+            host=0.0,
+            request=0.0,
+            imbalance=served.imbalance,
+            spread=served.spread,
             source=f"kernels in a compiled graph, {generation or 'any generation'}",
         ),
-    )  # fmt: skip
+    )
 
 
 COMPILED_STEP = 1e-4
@@ -181,7 +188,7 @@ def _without_kernels(of: Tuning) -> Efficiency:
         imbalance=of.imbalance,
         spread=of.spread,
         source=f"{of.source}; kernels: {raw['source']}",
-    )  # fmt: skip
+    )
 
 
 def resolved(generation: str, of: Tuning) -> Efficiency:

@@ -20,10 +20,7 @@ from .efficiency import Efficiency, calibrated
 CLASSES = ("geforce", "workstation", "hbm", "unified")
 """Classes of devices that llama.cpp's kernels treat alike; see `data/fitted/llamacpp.toml`."""
 
-KINDS = (
-    "gemm", "experts", "attention_decode", "mla_decode", "attention_prefill", "mla_prefill", "elementwise", "scan",
-    "scan_prefill",
-)  # fmt: skip
+KINDS = ("gemm", "experts", "attention_decode", "mla_decode", "attention_prefill", "mla_prefill", "elementwise", "scan", "scan_prefill")
 
 STEP = 2e-4
 """Seconds around a token: sampling. Not fitted apart from the launches."""
@@ -53,8 +50,10 @@ def constants_of(memory_share: float, launch: float, compute_share: float, packe
     return Efficiency(
         compute_share=dict.fromkeys(KINDS, compute_share),
         memory_share=dict.fromkeys(KINDS, memory_share) | blocks,
-        launch=launch, step_overhead=STEP, source="fitted: llama.cpp",
-    )  # fmt: skip
+        launch=launch,
+        step_overhead=STEP,
+        source="fitted: llama.cpp",
+    )
 
 
 HOST = {"memory_share": 0.5, "launch": 1e-5, "compute_share": 0.5}

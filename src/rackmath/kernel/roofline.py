@@ -96,13 +96,7 @@ class PassTime:
     @property
     def shares(self) -> dict[str, Number]:
         """The estimate split by resource, in the order of `BINDING`."""
-        return dict(
-            zip(
-                BINDING,
-                (self.by_compute, self.by_weights, self.by_cache, self.by_network, self.by_overhead),
-                strict=True,
-            )
-        )
+        return dict(zip(BINDING, (self.by_compute, self.by_weights, self.by_cache, self.by_network, self.by_overhead), strict=True))
 
 
 TIMES = tuple(f.name for f in fields(PassTime) if f.name not in ("terms", "places"))
@@ -110,13 +104,7 @@ TIMES = tuple(f.name for f in fields(PassTime) if f.name not in ("terms", "place
 
 
 def pass_time(
-    ops: Iterable[Op],
-    *,
-    bandwidth: Number,
-    efficiency: Efficiency,
-    step_overhead: Number = 0.0,
-    host: Number = 0.0,
-    keep: bool = False,
+    ops: Iterable[Op], *, bandwidth: Number, efficiency: Efficiency, step_overhead: Number = 0.0, host: Number = 0.0, keep: bool = False
 ) -> PassTime:
     """Sum operations into a pass on one device with `bandwidth` B/s of memory.
 

@@ -95,14 +95,7 @@ def family(name: str) -> str:
 
 
 def serving_interval(
-    quantity: str,
-    model: Model,
-    machine: Machine,
-    engine: Engine,
-    *,
-    devices: float = 1.0,
-    context: float = 0.0,
-    users: float = 0.0,
+    quantity: str, model: Model, machine: Machine, engine: Engine, *, devices: float = 1.0, context: float = 0.0, users: float = 0.0
 ) -> Interval:
     """The interval of "tpot" or "ttft" of a serving run; `devices` of a replica, `context` tokens, `users` inside.
 
@@ -115,11 +108,7 @@ def serving_interval(
     """
     seen = _serving()["seen"]
     system, name, key = machine.accelerator, family(model.name), engine_key(engine.name)
-    known = {
-        "system": system in seen["systems"],
-        "model": name in seen["models"],
-        "engine": key in seen["engines"] or not key,
-    }
+    known = {"system": system in seen["systems"], "model": name in seen["models"], "engine": key in seen["engines"] or not key}
     words = {
         "system": f"no run on {system} was fitted",
         "model": f"no run of {name} was fitted",
@@ -130,9 +119,10 @@ def serving_interval(
         whole = f"{system}|{name}|{key}" in seen["cells"]
         found = _quantiles("nothing" if whole else "cell", quantity)
         reason = (
-            "runs of this model, machine and engine were fitted" if whole
+            "runs of this model, machine and engine were fitted"
+            if whole
             else "model and machine were fitted, not this combination with the engine"
-        )  # fmt: skip
+        )
         if not key:
             found, reason = _quantiles("engine", quantity), "the typical engine: none was named"
     else:
@@ -143,11 +133,9 @@ def serving_interval(
         interval = interval.wider(UNMEASURED, f"nor any of its generation ({machine.generation or 'unknown'})")
     beyond = [
         f"{what} beyond the fitted runs"
-        for what, value, most in (
-            ("devices", devices, MOST_DEVICES), ("context", context, MOST_CONTEXT), ("users", users, MOST_USERS)
-        )
+        for what, value, most in (("devices", devices, MOST_DEVICES), ("context", context, MOST_CONTEXT), ("users", users, MOST_USERS))
         if value > most
-    ]  # fmt: skip
+    ]
     return interval.wider(BEYOND ** len(beyond), ", ".join(beyond)) if beyond else interval
 
 

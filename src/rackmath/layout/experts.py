@@ -23,14 +23,7 @@ from ..kernel.roofline import Op
 from ..world.machine import Machine
 from ..world.model import FeedForward
 from ..world.precision import Precision
-from .collectives import (
-    GroupLinks,
-    all_gather,
-    all_reduce,
-    distinct_groups,
-    links,
-    seconds_per_copy,
-)
+from .collectives import GroupLinks, all_gather, all_reduce, distinct_groups, links, seconds_per_copy
 from .parallelism import Layout, slots
 
 if TYPE_CHECKING:
@@ -82,12 +75,7 @@ class Placement:
 
 
 def placement(
-    ffn: FeedForward,
-    devices: float,
-    *,
-    redundant: float | None = None,
-    per_device: float | None = None,
-    shared: str = "replicated",
+    ffn: FeedForward, devices: float, *, redundant: float | None = None, per_device: float | None = None, shared: str = "replicated"
 ) -> Placement:
     """Routed and shared experts of one layer on `devices` devices.
 
@@ -374,9 +362,7 @@ def _exchange_op(ffn: FeedForward, job: PassJob, n: float, label: str) -> Op:
     layout, work, machine = job.layout, job.work, job.machine
     width = job.precision.activation_bytes
     own = work.decode * work.width / layout.stage + work.prefill * work.busiest / (layout.tp * layout.cp)
-    moved = exchange(
-        ffn, machine, job.precision, layout, job.efficiency, job.model.d_model, own=own, tokens=work.tokens
-    )
+    moved = exchange(ffn, machine, job.precision, layout, job.efficiency, job.model.d_model, own=own, tokens=work.tokens)
     hidden = job.rank_tokens * job.model.d_model * width
     gather = all_gather(hidden, job.links(layout.tp))
     own_latency = job.efficiency.exchange_latency

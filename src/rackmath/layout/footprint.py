@@ -77,13 +77,7 @@ def seats(room: Number, per_sequence: Number, prompt: Number, prompts: Number) -
 
 
 def footprint(
-    model: Model,
-    machine: Machine,
-    precision: Precision,
-    layout: Layout,
-    engine: Engine,
-    context: Number,
-    prompt: Number = 0.0,
+    model: Model, machine: Machine, precision: Precision, layout: Layout, engine: Engine, context: Number, prompt: Number = 0.0
 ) -> Footprint:
     """What a replica holds when its sequences average `context` tokens and prompts of `prompt` tokens are prefilled.
 
@@ -113,9 +107,7 @@ def footprint(
     )
 
 
-def admitted_bytes(
-    model: Model, precision: Precision, layout: Layout, engine: Engine, held: Footprint, context: Number
-) -> Number:
+def admitted_bytes(model: Model, precision: Precision, layout: Layout, engine: Engine, held: Footprint, context: Number) -> Number:
     """Bytes of cache that a device needs to admit a sequence of `context` tokens: what it takes while prefilled.
 
     As much as it takes while it decodes, but for layers that keep a window: those hold the tokens of the steps under
@@ -123,22 +115,16 @@ def admitted_bytes(
     """
     if engine.local:
         return held.per_sequence
-    return np.maximum(
-        held.per_sequence, request_bytes(model, precision, layout, engine, context, ahead_of(engine, context))
-    )
+    return np.maximum(held.per_sequence, request_bytes(model, precision, layout, engine, context, ahead_of(engine, context)))
 
 
-def concurrency(
-    model: Model, precision: Precision, layout: Layout, engine: Engine, held: Footprint, context: Number
-) -> Number:
+def concurrency(model: Model, precision: Precision, layout: Layout, engine: Engine, held: Footprint, context: Number) -> Number:
     """Sequences of `context` tokens that the cache of a replica admits, whole ones or not, as vLLM logs it."""
     one = admitted_bytes(model, precision, layout, engine, held, context)
     return held.room / np.maximum(one, 1e-300) * layout.dp
 
 
-def _local(
-    model: Model, machine: Machine, precision: Precision, layout: Layout, engine: Engine, context: Number
-) -> Footprint:
+def _local(model: Model, machine: Machine, precision: Precision, layout: Layout, engine: Engine, context: Number) -> Footprint:
     """The same under a local engine, whose slots have room for `context` tokens each, prompt and answer alike."""
     on, host = spread.parted(model, layout) if spread.left(layout) else (model, None)
     weights = device_weight_bytes(local.resident(on), precision, layout)
@@ -158,12 +144,7 @@ def _local(
     free = capacity - weights - reserved
     seated = np.floor(np.maximum(free, 0.0) / np.maximum(per_sequence + more, 1.0))
     found = Footprint(
-        weights=weights,
-        reserved=reserved,
-        per_sequence=per_sequence + more,
-        capacity=capacity,
-        batch_max=seated,
-        terms=terms,
+        weights=weights, reserved=reserved, per_sequence=per_sequence + more, capacity=capacity, batch_max=seated, terms=terms
     )
     return found if host is None else _beside_host(found, model, host, machine, precision, engine, context)
 
@@ -192,13 +173,7 @@ def _tightest(
 
 
 def _beside_host(
-    found: Footprint,
-    model: Model,
-    host: Model,
-    machine: Machine,
-    precision: Precision,
-    engine: Engine,
-    context: Number,
+    found: Footprint, model: Model, host: Model, machine: Machine, precision: Precision, engine: Engine, context: Number
 ) -> Footprint:
     """The same with the host's part: its layers and experts, the table of embeddings, and its layers' cache."""
     weights = device_weight_bytes(host, precision, Layout()) + local.host_bytes(model, precision)
@@ -206,9 +181,12 @@ def _beside_host(
     room = np.maximum(machine.host_capacity - spread.KEEPS, 0.0)
     seated = np.floor(np.maximum(room - weights, 0.0) / np.maximum(each, 1.0))
     return replace(
-        found, host_weights=weights, host_per_sequence=each, host_capacity=room,
+        found,
+        host_weights=weights,
+        host_per_sequence=each,
+        host_capacity=room,
         batch_max=np.where(weights <= room, np.minimum(found.batch_max, seated), 0.0),
-    )  # fmt: skip
+    )
 
 
 def device_weight_bytes(model: Model, precision: Precision, layout: Layout, padded: Padding = PLAIN) -> Number:

@@ -35,14 +35,7 @@ ELEMENTWISE_PASSES = 10.0
 
 
 def forward(
-    model: Model,
-    machine: Machine,
-    precision: Precision,
-    layout: Layout,
-    work: Pass,
-    efficiency: Efficiency,
-    *,
-    keep: bool = False,
+    model: Model, machine: Machine, precision: Precision, layout: Layout, work: Pass, efficiency: Efficiency, *, keep: bool = False
 ) -> PassTime:
     """Time of one pass through all stages of one replica, as its busiest device sees it.
 
@@ -72,9 +65,7 @@ def forward(
     return overlapped(whole, half, layers, efficiency)
 
 
-def operations(
-    model: Model, machine: Machine, precision: Precision, layout: Layout, work: Pass, efficiency: Efficiency
-) -> Iterator[Op]:
+def operations(model: Model, machine: Machine, precision: Precision, layout: Layout, work: Pass, efficiency: Efficiency) -> Iterator[Op]:
     """The operations of one pass on the busiest device, layer group by layer group."""
     # tokens one device's attention and dense parts see: its share of decode, and the busiest rank's prefill
     rank_tokens = work.decode * work.width / layout.dp + work.prefill * work.busiest / layout.cp
@@ -84,15 +75,7 @@ def operations(
     yield from _end_ops(job)
 
 
-def _product(
-    job: PassJob,
-    name: str,
-    matrices: tuple[Matrix, ...],
-    kv_heads: float,
-    tokens: Number,
-    count: float,
-    kernels: float,
-) -> Op:
+def _product(job: PassJob, name: str, matrices: tuple[Matrix, ...], kv_heads: float, tokens: Number, count: float, kernels: float) -> Op:
     """One operation for all projections of a block on one device, in `kernels` launches."""
     tp, bandwidth = job.layout.tp, job.machine.hbm_bandwidth
     components = {m.component for m in matrices}
@@ -111,15 +94,16 @@ def _product(
         outputs = tokens * sum(m.d_out * m.count for m in parts) / sum(m.count for m in parts) / tp
         crossing = tokens * sum(_activations(m, job.model.d_model, fmt, tp) for m in parts)
         one = achieved.gemm(
-            job.efficiency.kernel("gemm", type_), compute=work / run,
+            job.efficiency.kernel("gemm", type_),
+            compute=work / run,
             bytes=parameters * fmt.bytes + crossing,
-            bandwidth=bandwidth, outputs=outputs, kernels=share,
-        )  # fmt: skip
+            bandwidth=bandwidth,
+            outputs=outputs,
+            kernels=share,
+        )
         flops, compute, size = flops + work, compute + work / peak, size + parameters * fmt.bytes
         spent = spent + one
-    return Op(
-        name=name, kind="gemm", layers=count, flops=flops, compute=compute, spent=spent, bytes=size, kernels=kernels
-    )
+    return Op(name=name, kind="gemm", layers=count, flops=flops, compute=compute, spent=spent, bytes=size, kernels=kernels)
 
 
 def _activations(m: Matrix, d_model: float, fmt: Format, tp: Number) -> Number:
@@ -136,9 +120,8 @@ def _group_ops(group: LayerGroup, job: PassJob) -> Iterator[Op]:
     hidden = tokens * job.model.d_model * job.precision.activation_bytes
     if group.mixer and group.mixer.matrices:
         yield _product(
-            job, f"attention projections{label}", group.mixer.matrices, kv_heads_of(group.mixer.streams), tokens, n,
-            group.mixer.kernels,
-        )  # fmt: skip
+            job, f"attention projections{label}", group.mixer.matrices, kv_heads_of(group.mixer.streams), tokens, n, group.mixer.kernels
+        )
     yield from _adapter_ops(group, job, n, label)
     if group.mixer:
         yield from _mixing_ops(group.mixer, job, n, label)
@@ -180,13 +163,24 @@ def _adapter_ops(group: LayerGroup, job: PassJob, n: float, label: str) -> Itera
     flops = 2 * job.rank_tokens * one
     compute, size, kernels = flops / job.machine.peak("bf16"), in_use * one * lora.bytes, 2.0 * len(matrices)
     spent = achieved.gemm(
-        job.efficiency.kernel("gemm", "bf16"), compute=compute, bytes=size, bandwidth=job.machine.hbm_bandwidth,
-        outputs=job.rank_tokens * lora.rank, kernels=kernels,
-    )  # fmt: skip
+        job.efficiency.kernel("gemm", "bf16"),
+        compute=compute,
+        bytes=size,
+        bandwidth=job.machine.hbm_bandwidth,
+        outputs=job.rank_tokens * lora.rank,
+        kernels=kernels,
+    )
     yield Op(
-        name=f"adapters{label}", kind="gemm", layers=n, flops=flops, compute=compute, spent=spent, bytes=size,
-        least_bytes=one * lora.bytes, kernels=kernels,
-    )  # fmt: skip
+        name=f"adapters{label}",
+        kind="gemm",
+        layers=n,
+        flops=flops,
+        compute=compute,
+        spent=spent,
+        bytes=size,
+        least_bytes=one * lora.bytes,
+        kernels=kernels,
+    )
 
 
 def _mixing_ops(mixer: Mixer, job: PassJob, n: float, label: str) -> Iterator[Op]:
@@ -205,23 +199,26 @@ def _mixing_ops(mixer: Mixer, job: PassJob, n: float, label: str) -> Iterator[Op
         longest = np.where(np.asarray(work.prefill) > 0, np.minimum(prefill, work.prompt), 0.0)
         of = job.efficiency
         one = achieved.scan(
-            of.kernel("scan"), compute=sequences * work.width * mixer.scan_flops / cut / job.machine.peak("bf16"),
-            bytes=2 * state * sequences, bandwidth=job.machine.hbm_bandwidth, longest=0.0,
-        )  # fmt: skip
+            of.kernel("scan"),
+            compute=sequences * work.width * mixer.scan_flops / cut / job.machine.peak("bf16"),
+            bytes=2 * state * sequences,
+            bandwidth=job.machine.hbm_bandwidth,
+            longest=0.0,
+        )
         whole = achieved.scan(
-            of.kernel("scan_prefill"), compute=prefill * mixer.scan_flops / cut / job.machine.peak("bf16"),
-            bytes=2 * state * work.prompts * work.busiest, bandwidth=job.machine.hbm_bandwidth, longest=longest,
+            of.kernel("scan_prefill"),
+            compute=prefill * mixer.scan_flops / cut / job.machine.peak("bf16"),
+            bytes=2 * state * work.prompts * work.busiest,
+            bandwidth=job.machine.hbm_bandwidth,
+            longest=longest,
             kernels=np.where(np.asarray(work.prefill) > 0, 1.0, 0.0),
-        )  # fmt: skip
+        )
         yield Op(
-            name=f"recurrent state{label}", kind="scan", layers=n, flops=flops, compute=compute, spent=one + whole,
-            bytes=size, kernels=2.0,
-        )  # fmt: skip
+            name=f"recurrent state{label}", kind="scan", layers=n, flops=flops, compute=compute, spent=one + whole, bytes=size, kernels=2.0
+        )
 
 
-def _stream_ops(
-    stream: Stream, mixer: Mixer, job: PassJob, sequences: Number, prefill: Number, n: float, label: str
-) -> Iterator[Op]:
+def _stream_ops(stream: Stream, mixer: Mixer, job: PassJob, sequences: Number, prefill: Number, n: float, label: str) -> Iterator[Op]:
     """Attention over one cache stream: decoding sequences, then prefill tokens."""
     work, tp, cp, dcp, bandwidth = job.work, job.layout.tp, job.layout.cp, job.layout.dcp, job.machine.hbm_bandwidth
     fmt = entry_format(stream, job.precision)
@@ -237,14 +234,25 @@ def _stream_ops(
     if not _none(work.decode):
         size = (sequences * entries + written) / dcp * entry
         spent = achieved.attention_decode(
-            job.efficiency.kernel("mla_decode" if latent else "attention_decode", fmt.kernel), compute=flops / safe,
-            bytes=size, bandwidth=bandwidth, sequences=sequences, entry_bytes=entry, group=group,
+            job.efficiency.kernel("mla_decode" if latent else "attention_decode", fmt.kernel),
+            compute=flops / safe,
+            bytes=size,
+            bandwidth=bandwidth,
+            sequences=sequences,
+            entry_bytes=entry,
+            group=group,
             kernels=_any(work.decode),
-        )  # fmt: skip
+        )
         yield Op(
-            name=f"{stream.name} attention, decode{label}", kind="attention_decode", layers=n, flops=flops,
-            compute=flops / peak, spent=spent, bytes=size, kernels=_any(work.decode),
-        )  # fmt: skip
+            name=f"{stream.name} attention, decode{label}",
+            kind="attention_decode",
+            layers=n,
+            flops=flops,
+            compute=flops / peak,
+            spent=spent,
+            bytes=size,
+            kernels=_any(work.decode),
+        )
     if _none(work.prefill):
         return
     fresh = np.maximum(work.prompt - work.prompt_cached, 1.0)
@@ -269,14 +277,18 @@ def _stream_ops(
             kernels=_any(work.prefill),
         )
     else:  # a buffer that is kept, and multiplied with nothing
-        spent = achieved.elementwise(
-            job.efficiency.kernel("elementwise"), bytes=size, bandwidth=bandwidth, kernels=_any(work.prefill)
-        )
+        spent = achieved.elementwise(job.efficiency.kernel("elementwise"), bytes=size, bandwidth=bandwidth, kernels=_any(work.prefill))
     yield Op(
-        name=f"{stream.name} attention, prefill{label}", kind="attention_prefill", layers=n, flops=flops,
-        compute=flops / peak, spent=spent, bytes=size,
-        least_bytes=prefill / stream.stride * entry if stream.stored else 0.0, kernels=_any(work.prefill),
-    )  # fmt: skip
+        name=f"{stream.name} attention, prefill{label}",
+        kind="attention_prefill",
+        layers=n,
+        flops=flops,
+        compute=flops / peak,
+        spent=spent,
+        bytes=size,
+        least_bytes=prefill / stream.stride * entry if stream.stored else 0.0,
+        kernels=_any(work.prefill),
+    )
 
 
 def _none(tokens: Number) -> bool:
@@ -388,11 +400,4 @@ def _end_ops(job: PassJob) -> Iterator[Op]:
     crosses = np.asarray(layout.gpus) > job.machine.domain
     hop = point_to_point(size, job.machine, job.efficiency.link_share, crosses=crosses)
     hops = np.maximum(layout.pp - 1, 0.0)
-    yield Op(
-        name="pipeline hops",
-        kind="network",
-        network=hops * hop.time,
-        up=hops * hop.up,
-        out=hops * hop.out,
-        kernels=0.0,
-    )
+    yield Op(name="pipeline hops", kind="network", network=hops * hop.time, up=hops * hop.up, out=hops * hop.out, kernels=0.0)

@@ -22,14 +22,7 @@ class PassJob:
     __slots__ = ("efficiency", "layout", "machine", "model", "precision", "rank_tokens", "work")
 
     def __init__(
-        self,
-        model: Model,
-        machine: Machine,
-        precision: Precision,
-        layout: Layout,
-        work: Pass,
-        efficiency: Efficiency,
-        rank_tokens: Number,
+        self, model: Model, machine: Machine, precision: Precision, layout: Layout, work: Pass, efficiency: Efficiency, rank_tokens: Number
     ) -> None:
         self.model, self.machine, self.precision = model, machine, precision
         self.layout, self.work, self.efficiency = layout, work, efficiency

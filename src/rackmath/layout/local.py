@@ -65,9 +65,7 @@ def padded(model: Model, ubatch: float) -> Model:
     def group(one: LayerGroup) -> LayerGroup:
         if one.mixer is None:
             return one
-        streams = tuple(
-            replace(s, window=float(cells(s.window + ubatch))) if s.window < np.inf else s for s in one.mixer.streams
-        )
+        streams = tuple(replace(s, window=float(cells(s.window + ubatch))) if s.window < np.inf else s for s in one.mixer.streams)
         return replace(one, mixer=replace(one.mixer, streams=streams))
 
     return replace(model, groups=tuple(group(g) for g in model.groups))

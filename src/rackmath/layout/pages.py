@@ -53,15 +53,11 @@ class CacheKind:
             return whole
         kept = np.minimum(self.keeps - 1 + ahead, context)
         # a window need not begin where a page does
-        some: Number = np.minimum(
-            np.ceil(kept / self.tokens) + np.where(np.asarray(self.tokens) > 1, 1.0, 0.0), whole
-        )
+        some: Number = np.minimum(np.ceil(kept / self.tokens) + np.where(np.asarray(self.tokens) > 1, 1.0, 0.0), whole)
         return some
 
 
-def request_bytes(
-    model: Model, precision: Precision, layout: Layout, engine: Engine, context: Number, ahead: Number = 1.0
-) -> Number:
+def request_bytes(model: Model, precision: Precision, layout: Layout, engine: Engine, context: Number, ahead: Number = 1.0) -> Number:
     """Bytes of cache and state a request of `context` tokens takes on one device of its attention-DP group.
 
     `ahead`: tokens of it in steps under way; 1 while it decodes. Heads are split and copied, and ranks of context
@@ -117,9 +113,7 @@ def _kinds(model: Model, precision: Precision, layout: Layout, how: Paging) -> t
             keeps = min(stream.window, stream.chunk)
             fixed = stream.page if how.shared else 0.0
             in_page: Number = fixed or np.maximum(tokens, stream.stride)
-            kind = found.setdefault(
-                (fixed or max(how.tokens, stream.stride), keeps), CacheKind(tokens=in_page, keeps=keeps)
-            )
+            kind = found.setdefault((fixed or max(how.tokens, stream.stride), keeps), CacheKind(tokens=in_page, keeps=keeps))
             page = _held(stream, precision, layout) * in_page / stream.stride
             if stream.page:
                 page = np.ceil(page / how.align) * how.align

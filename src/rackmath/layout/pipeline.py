@@ -26,9 +26,8 @@ Reading = Literal["micro-batch", "users"]
 
 
 def hop(
-    tokens: Number, d_model: Number, width: Number, devices: Number, machine: Machine, *, share: float = 1.0,
-    crosses: bool = True,
-) -> CollectiveTime:  # fmt: skip
+    tokens: Number, d_model: Number, width: Number, devices: Number, machine: Machine, *, share: float = 1.0, crosses: bool = True
+) -> CollectiveTime:
     """Handing a micro-batch's hidden vectors to the next stage, each of `devices` devices sending its part.
 
     `width`: bytes per number. 2,400 tokens of 7,168 BF16 numbers over 64 devices with 50 GB/s each (LECTURE 14c):
@@ -74,9 +73,7 @@ class PipelineMemory:
     sequences: Number
 
 
-def held(
-    model: Model, precision: Precision, layout: Layout, context: Number, sequences: Number, *, fixed: Reading
-) -> PipelineMemory:
+def held(model: Model, precision: Precision, layout: Layout, context: Number, sequences: Number, *, fixed: Reading) -> PipelineMemory:
     """Weights and cache per device. `sequences` is what stays: those of a micro-batch, or all users.
 
     Every stage keeps its layers' cache of every sequence in flight. With fixed micro-batches P of them are under way
@@ -90,9 +87,7 @@ def held(
     )
 
 
-def per_device(
-    weights: Number, cache: Number, devices: Number, stages: Number, *, fixed: Reading
-) -> tuple[Number, Number]:
+def per_device(weights: Number, cache: Number, devices: Number, stages: Number, *, fixed: Reading) -> tuple[Number, Number]:
     """Weights and cache on one of `devices` x `stages` devices, both perfectly spread (LECTURE 14b).
 
     `weights`: bytes of one copy; `cache`: bytes of all sequences of a micro-batch, or of all users.

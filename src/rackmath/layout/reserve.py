@@ -56,17 +56,18 @@ def reserve(
     share = share_in_force(engine, machine, layout, context)
     if engine.share_of == "free":  # activations and graphs live in what the share leaves
         free = usable - runtime - links
-        return {
-            "driver": machine.hbm_reserved, "runtime": runtime, "links": links,
-            "activations and graphs": (1 - share) * free,
-        }  # fmt: skip
+        return {"driver": machine.hbm_reserved, "runtime": runtime, "links": links, "activations and graphs": (1 - share) * free}
     whole = usable
     if engine.share_of == "left":
         whole = np.maximum(usable - runtime - links - peak - graphs - weights, 0.0)
     return {
-        "driver": machine.hbm_reserved, "unfilled": (1 - share) * whole, "runtime": runtime, "links": links,
-        "activations": peak, "graphs": graphs,
-    }  # fmt: skip
+        "driver": machine.hbm_reserved,
+        "unfilled": (1 - share) * whole,
+        "runtime": runtime,
+        "links": links,
+        "activations": peak,
+        "graphs": graphs,
+    }
 
 
 PLAIN_LINKS = 0.15 * 2.0**30
@@ -112,14 +113,7 @@ def largest_step(engine: Engine, machine: Machine, context: Number) -> tuple[Num
 
 
 def activation_peak(
-    model: Model,
-    precision: Precision,
-    layout: Layout,
-    engine: Engine,
-    tokens: Number,
-    sequences: Number,
-    *,
-    last: bool = True,
+    model: Model, precision: Precision, layout: Layout, engine: Engine, tokens: Number, sequences: Number, *, last: bool = True
 ) -> Number:
     """Bytes of the largest step's activations on a device of the last stage, or of the first of several.
 
@@ -133,9 +127,7 @@ def activation_peak(
     return both if last else np.where(np.asarray(layout.pp) > 1, layer, both)
 
 
-def layer_peak(
-    model: Model, precision: Precision, layout: Layout, engine: Engine, tokens: Number
-) -> tuple[Number, Number]:
+def layer_peak(model: Model, precision: Precision, layout: Layout, engine: Engine, tokens: Number) -> tuple[Number, Number]:
     """Bytes alive inside the widest layer for so many tokens, and those of them that are the experts' workspace."""
     size, d = precision.activation_bytes, model.d_model
     inner: Number = 0.0

@@ -94,9 +94,7 @@ def parted(model: Model, layout: Layout) -> tuple[Model, Model]:
 
 def headless(model: Model) -> Model:
     """The layers alone."""
-    return replace(
-        model, vocab=1.0, tied_embeddings=False, embedding_parameters=0.0, head_parameters=0.0, norm_parameters=0.0
-    )
+    return replace(model, vocab=1.0, tied_embeddings=False, embedding_parameters=0.0, head_parameters=0.0, norm_parameters=0.0)
 
 
 def layers_on(model: Model, machine: Machine, layout: Layout) -> list[Number]:
@@ -165,9 +163,16 @@ def in_turn(
 
 
 def _cards(
-    cards: Model, machine: Machine, precision: Precision, layout: Layout, work: Pass, efficiency: Efficiency,
-    operations: Operations, *, keep: bool,
-) -> Iterator[tuple[str, PassTime]]:  # fmt: skip
+    cards: Model,
+    machine: Machine,
+    precision: Precision,
+    layout: Layout,
+    work: Pass,
+    efficiency: Efficiency,
+    operations: Operations,
+    *,
+    keep: bool,
+) -> Iterator[tuple[str, PassTime]]:
     """The cards' parts: alike ones as one, in turn; each other one with its own bandwidth and constants."""
     each = machine.cards or (machine,)
     alone = replace(layout, host_layers=0.0)
@@ -184,9 +189,12 @@ def _cards(
             ops = (_weighted(op, last) if op.name == ENDS[0] else op for op in kept)
             ops = [op for op in ops if np.any(np.asarray(op.layers) > 0)]
         time = pass_time(
-            ops, bandwidth=card.hbm_bandwidth, efficiency=of, keep=keep,
+            ops,
+            bandwidth=card.hbm_bandwidth,
+            efficiency=of,
+            keep=keep,
             step_overhead=of.step_overhead + of.sequence_overhead * work.decode if first else 0.0,
-        )  # fmt: skip
+        )
         yield card.accelerator, time
 
 
@@ -196,9 +204,16 @@ def _weighted(op: Op, here: Any) -> Op:
 
 
 def _host(
-    host: Model, machine: Machine, precision: Precision, work: Pass, efficiency: Efficiency, operations: Operations,
-    layout: Layout, *, keep: bool,
-) -> PassTime:  # fmt: skip
+    host: Model,
+    machine: Machine,
+    precision: Precision,
+    work: Pass,
+    efficiency: Efficiency,
+    operations: Operations,
+    layout: Layout,
+    *,
+    keep: bool,
+) -> PassTime:
     """The host's part: its processors, or for many tokens a card with the weights copied to it."""
     own, one = llamacpp.of_host(), Layout()
     seat = processors(machine)
@@ -208,9 +223,11 @@ def _host(
         return [op for op in operations(host, on, precision, one, work, of) if op.name not in ENDS]
 
     crossing = Op(
-        name="crossing to the host", kind="network", kernels=0.0,
+        name="crossing to the host",
+        kind="network",
+        kernels=0.0,
         network=CROSSING * 2 * (layout.host_experts + np.where(np.asarray(layout.host_layers) > 0, 1.0, 0.0)),
-    )  # fmt: skip
+    )
     here = ops(seat, own)
     slow = pass_time([*here, crossing], bandwidth=seat.hbm_bandwidth, efficiency=own, keep=keep)
     slow = replace(slow, compute=slow.flops / card.peak("bf16"))
@@ -221,11 +238,13 @@ def _host(
     copied = Achieved(memory=size / (BUS_SHARE * link(machine)))
     bus = Op(name="weights over the bus", kind="gemm", kernels=0.0, spent=copied, bytes=size)
     mixing = [op for op in here if op.kind not in WEIGHTS]
-    fast = _sum([
-        pass_time([*lent, crossing], bandwidth=card.hbm_bandwidth, efficiency=efficiency, keep=keep),
-        pass_time(mixing, bandwidth=seat.hbm_bandwidth, efficiency=own, keep=keep),
-        pass_time([bus], bandwidth=seat.hbm_bandwidth, efficiency=own, keep=keep),
-    ])  # fmt: skip
+    fast = _sum(
+        [
+            pass_time([*lent, crossing], bandwidth=card.hbm_bandwidth, efficiency=efficiency, keep=keep),
+            pass_time(mixing, bandwidth=seat.hbm_bandwidth, efficiency=own, keep=keep),
+            pass_time([bus], bandwidth=seat.hbm_bandwidth, efficiency=own, keep=keep),
+        ]
+    )
     many = np.asarray(work.tokens) >= OFFLOAD
     chosen = replace(_either(many, fast, slow), terms=fast.terms if bool(np.all(many)) else slow.terms)
     return replace(chosen, memory=0.0 * chosen.memory, out=slow.memory)
@@ -239,10 +258,20 @@ def processors(machine: Machine) -> Machine:
     89600000000.0
     """
     return replace(
-        machine, accelerator="the host", cards=(), peak_bf16=machine.host_compute, peak_fp8=0.0, peak_fp4=0.0,
-        peak_int8=0.0, hbm_bandwidth=machine.host_bandwidth, hbm_nominal=machine.host_capacity,
-        hbm_capacity=machine.host_capacity, memory_type="DDR5", vendor="", generation="",
-    )  # fmt: skip
+        machine,
+        accelerator="the host",
+        cards=(),
+        peak_bf16=machine.host_compute,
+        peak_fp8=0.0,
+        peak_fp4=0.0,
+        peak_int8=0.0,
+        hbm_bandwidth=machine.host_bandwidth,
+        hbm_nominal=machine.host_capacity,
+        hbm_capacity=machine.host_capacity,
+        memory_type="DDR5",
+        vendor="",
+        generation="",
+    )
 
 
 def link(machine: Machine) -> float:

@@ -21,9 +21,7 @@ def model(missing: str = "") -> Field:
 
 
 ModelName = Annotated[Any, model()]
-MachineName = Annotated[
-    Any, Field(help="The machine: 8xh100, gb200-nvl72, ...", flag="--on", metavar="MACHINE", complete="machines")
-]
+MachineName = Annotated[Any, Field(help="The machine: 8xh100, gb200-nvl72, ...", flag="--on", metavar="MACHINE", complete="machines")]
 Machines = Annotated[
     tuple[Any, ...],
     Field(
@@ -34,29 +32,19 @@ Machines = Annotated[
         complete="machines",
     ),
 ]
-WeightFormat = Annotated[
-    str | None, Field(help="Format of the weights: fp8, nvfp4, ...", metavar="FORMAT", panel=CHOICES)
-]
-CacheFormat = Annotated[
-    str | None, Field(help="Format of the cache: bf16, fp8, ...", metavar="FORMAT", panel=CHOICES)
-]
+WeightFormat = Annotated[str | None, Field(help="Format of the weights: fp8, nvfp4, ...", metavar="FORMAT", panel=CHOICES)]
+CacheFormat = Annotated[str | None, Field(help="Format of the cache: bf16, fp8, ...", metavar="FORMAT", panel=CHOICES)]
 WeightFormats = Annotated[
     tuple[str, ...] | None,
-    words(
-        "Formats of the weights to try: fp8,nvfp4, q4_k_m (a GGUF file), or any. As published if not given.",
-        "FORMATS",
-        panel=CHOICES,
-    ),
+    words("Formats of the weights to try: fp8,nvfp4, q4_k_m (a GGUF file), or any. As published if not given.", "FORMATS", panel=CHOICES),
 ]
 CacheFormats = Annotated[
-    tuple[str, ...] | None,
-    words("Formats of the cache to try: bf16,fp8, or any. As published if not given.", "FORMATS", panel=CHOICES),
+    tuple[str, ...] | None, words("Formats of the cache to try: bf16,fp8, or any. As published if not given.", "FORMATS", panel=CHOICES)
 ]
 LayoutWords = Annotated[
     str | None,
     Field(
-        help="Such as 'TP8 DP4 EP32 PP2' or 'TP8 DCP8'. If not given, the one with the cheapest tokens for what is"
-        " asked.",
+        help="Such as 'TP8 DP4 EP32 PP2' or 'TP8 DCP8'. If not given, the one with the cheapest tokens for what is asked.",
         metavar="LAYOUT",
         panel=CHOICES,
     ),
@@ -75,8 +63,7 @@ PriceKind = Annotated[str | None, Field(help="Which price.", choices=PRICES, met
 Adapters = Annotated[
     str | None,
     Field(
-        help="Adapters served beside the model: rank=16,adapters=64. Also on=attention or on=mlp. Bytes and FLOPs of"
-        " each are stated.",
+        help="Adapters served beside the model: rank=16,adapters=64. Also on=attention or on=mlp. Bytes and FLOPs of each are stated.",
         metavar="ADAPTERS",
         panel=CHOICES,
     ),
@@ -101,34 +88,22 @@ FamilyFile = Annotated[
     ),
 ]
 Extrapolate = Annotated[
-    bool,
-    flag("Allow contexts longer than the model was made for; what is computed then is arithmetic.", panel=CHOICES),
+    bool, flag("Allow contexts longer than the model was made for; what is computed then is arithmetic.", panel=CHOICES)
 ]
-FormerExtrapolate = Annotated[
-    bool, flag("Does nothing now: beyond the runs behind a law its answer is marked and its interval wider.")
-]
-NO_EXTRAPOLATE = (
-    "--extrapolate does nothing now: beyond the runs behind a law its answer is marked and its interval wider"
-)
+FormerExtrapolate = Annotated[bool, flag("Does nothing now: beyond the runs behind a law its answer is marked and its interval wider.")]
+NO_EXTRAPOLATE = "--extrapolate does nothing now: beyond the runs behind a law its answer is marked and its interval wider"
 
 
 InputTokens = Annotated[float, tokens("Input tokens of a request.", panel=TRAFFIC)]
 OutputTokens = Annotated[float, tokens("Output tokens of a request.", panel=TRAFFIC)]
 CachedShare = Annotated[float, share("Share of the input found in the prefix cache: 0.6 or 60%.", panel=TRAFFIC)]
 Utilisation = Annotated[
-    float,
-    Field(
-        help="Share of paid machine time that carries load.", unit="share", above=0, most=1, metavar="SHARE",
-        panel=TRAFFIC,
-    ),
-]  # fmt: skip
+    float, Field(help="Share of paid machine time that carries load.", unit="share", above=0, most=1, metavar="SHARE", panel=TRAFFIC)
+]
 MaxTtft = Annotated[float | None, seconds("Median time to first token at the plan's load: 2s.", panel=OBJECTIVES)]
 MaxTpot = Annotated[float | None, seconds("Median time per output token: 40ms.", panel=OBJECTIVES)]
 MinInteractivity = Annotated[float | None, speed("Tokens per second for each user: 20.", panel=OBJECTIVES)]
-ReplicaSize = Annotated[
-    float | None,
-    count("Use at most so many devices for a replica.", least=1, most=1e6, whole=True, panel=CHOICES),
-]
+ReplicaSize = Annotated[float | None, count("Use at most so many devices for a replica.", least=1, most=1e6, whole=True, panel=CHOICES)]
 
 Users = Annotated[
     float | None,
@@ -143,33 +118,23 @@ Users = Annotated[
 GpuLayers = Annotated[
     float | None,
     count(
-        "llama.cpp: so many layers on the cards, the output counted as one, the rest with the host. As many as fit if"
-        " not given.",
+        "llama.cpp: so many layers on the cards, the output counted as one, the rest with the host. As many as fit if not given.",
         most=1e5,
         whole=True,
         panel=CHOICES,
     ),
 ]
 CpuExperts = Annotated[
-    float | None,
-    count(
-        "llama.cpp: the experts of the first so many layers stay with the host.", most=1e5, whole=True, panel=CHOICES
-    ),
+    float | None, count("llama.cpp: the experts of the first so many layers stay with the host.", most=1e5, whole=True, panel=CHOICES)
 ]
 AllExperts = Annotated[bool, flag("llama.cpp: all routed experts stay with the host.", panel=CHOICES)]
 DomainSize = Annotated[
-    float | None,
-    count("Use scale-up domains of at most so many devices.", least=1, most=1e6, whole=True, panel=CHOICES),
+    float | None, count("Use scale-up domains of at most so many devices.", least=1, most=1e6, whole=True, panel=CHOICES)
 ]
-Rate = Annotated[
-    float | None,
-    speed("Requests per second to serve: 30/s. Sizes a fleet.", metavar="RATE", panel=FLEET),
-]
+Rate = Annotated[float | None, speed("Requests per second to serve: 30/s. Sizes a fleet.", metavar="RATE", panel=FLEET)]
 Spare = Annotated[int, count("Replicas beyond those needed.", most=1e6, whole=True, panel=FLEET), needs("rate")]
 PowerLimit = Annotated[
-    float | None,
-    Field(help="Facility power of the fleet: 5MW.", unit="W", above=0, most=1e12, metavar="POWER", panel=FLEET),
-    needs("rate"),
+    float | None, Field(help="Facility power of the fleet: 5MW.", unit="W", above=0, most=1e12, metavar="POWER", panel=FLEET), needs("rate")
 ]
 
 

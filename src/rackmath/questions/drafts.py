@@ -27,9 +27,7 @@ Draft = Annotated[
     ),
 ]
 Depth = Annotated[int, count("Drafts before each check.", least=1, most=sp.DEEPEST, whole=True, panel=DRAFTS)]
-Acceptance = Annotated[
-    float, share("Share of drafts that are kept, of those whose predecessors were: 0.7 or 70%.", panel=DRAFTS)
-]
+Acceptance = Annotated[float, share("Share of drafts that are kept, of those whose predecessors were: 0.7 or 70%.", panel=DRAFTS)]
 
 
 def speculation_of(

@@ -84,9 +84,7 @@ def _end(value: float) -> str:
 
 def count(help: str, *, least: float = 0, most: float = 1e9, metavar: str = "COUNT", **more: Any) -> Field:
     """A field of how many."""
-    return Field(
-        help=help, unit="count", least=-math.inf if "above" in more else least, most=most, metavar=metavar, **more
-    )
+    return Field(help=help, unit="count", least=-math.inf if "above" in more else least, most=most, metavar=metavar, **more)
 
 
 def tokens(help: str, *, least: float = 1, **more: Any) -> Field:

@@ -20,12 +20,7 @@ LOCAL = ("bf16", "q8_0", "q6_k", "q4_k_m")
 
 
 def precisions(
-    model: Model,
-    machine: Machine,
-    weights: str | Sequence[str] | None,
-    kv: str | Sequence[str] | None,
-    *,
-    local: bool = False,
+    model: Model, machine: Machine, weights: str | Sequence[str] | None, kv: str | Sequence[str] | None, *, local: bool = False
 ) -> tuple[Precision, ...]:
     """The number formats to try: as published by default; "any" stands for what the machine multiplies natively, or
     for those of usual files under a local engine."""
@@ -66,9 +61,7 @@ def at_home(machine: Machine, tries: Sequence[Precision]) -> bool:
     """Whether a person would run these weights in llama.cpp there."""
     from ..world.gguf import in_blocks
 
-    files = any(
-        f.name != "bf16" and in_blocks(f.name) for one in tries for f in (one.attention, one.mlp, one.experts)
-    )
+    files = any(f.name != "bf16" and in_blocks(f.name) for one in tries for f in (one.attention, one.mlp, one.experts))
     return (machine.home or files) and all(files_only(one) for one in tries)
 
 

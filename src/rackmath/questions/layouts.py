@@ -39,8 +39,7 @@ def parse_layout(text: str, q: Question) -> Layout:
         raise BadInput(f"{q.engine.name} does not share the cache of {q.model.name} over dcp; leave DCP out")
     if layout.gpus > q.machine.n_devices:
         raise BadInput(
-            f"layout {layout.label()} needs {plural(float(layout.gpus), 'device')} and {q.machine.name} has"
-            f" {q.machine.n_devices:g}"
+            f"layout {layout.label()} needs {plural(float(layout.gpus), 'device')} and {q.machine.name} has {q.machine.n_devices:g}"
         )
     return layout
 
@@ -53,7 +52,6 @@ def layout_taken(words: str | None, q: Question, choose: Callable[[], Layout], n
     devices, replicas = float(chosen.gpus), int(q.machine.n_devices // float(chosen.gpus))
     if replicas > 1:
         notes.append(
-            f"a replica of {plural(devices, 'device')} was chosen, and {q.machine.name} holds {replicas}:"
-            " --layout names another cut"
+            f"a replica of {plural(devices, 'device')} was chosen, and {q.machine.name} holds {replicas}: --layout names another cut"
         )
     return chosen

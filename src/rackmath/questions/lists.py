@@ -41,9 +41,7 @@ class SinglePrices:
     cached_price: Annotated[Any, _price("The same for a cached read.")] = None
     write_5m_price: Annotated[Any, _price("For a cache write of 5 minutes.")] = None
     write_1h_price: Annotated[Any, _price("For a cache write of 1 hour.")] = None
-    unit: Annotated[
-        str | None, words("What the prices are per: 1M (the default), 1K or token.", "UNIT", panel=LISTED)
-    ] = None
+    unit: Annotated[str | None, words("What the prices are per: 1M (the default), 1K or token.", "UNIT", panel=LISTED)] = None
 
     @property
     def listed(self) -> dict[str, Any]:

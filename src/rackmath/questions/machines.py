@@ -44,9 +44,12 @@ def with_prices(on: Sequence[str | Machine], price: str | None) -> tuple[list[st
     words = price.replace("_", "-")
     return (
         [catalog.priced(m, price if known else "none") for m, known in zip(machines, have, strict=True)],
-        [f"{m.name} has no {words} price: it is compared without one, after those that have"
-         for m, known in zip(machines, have, strict=True) if not known],
-    )  # fmt: skip
+        [
+            f"{m.name} has no {words} price: it is compared without one, after those that have"
+            for m, known in zip(machines, have, strict=True)
+            if not known
+        ],
+    )
 
 
 def machine_of(on: str | Machine, price: str | None) -> Machine:

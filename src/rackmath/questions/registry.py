@@ -24,9 +24,29 @@ GROUPS = ("Serving", "Prices", "Training and size", "How sure, and why", "Catalo
 """Groups of commands in the words of README, the most used first."""
 
 FIRST = (
-    "plan", "fits", "memory", "batch", "forward", "context", "modes", "tiers", "racks", "quote", "prices", "bill",
-    "infer", "train", "law", "schedule", "score", "explain", "calibrate", "validate", "models", "machines",
-)  # fmt: skip
+    "plan",
+    "fits",
+    "memory",
+    "batch",
+    "forward",
+    "context",
+    "modes",
+    "tiers",
+    "racks",
+    "quote",
+    "prices",
+    "bill",
+    "infer",
+    "train",
+    "law",
+    "schedule",
+    "score",
+    "explain",
+    "calibrate",
+    "validate",
+    "models",
+    "machines",
+)
 """Commands that open their group; the others follow by name."""
 
 HEAD = 2048

@@ -51,26 +51,13 @@ def question(
     software = replaced(software, "engine", of["engine"])
     machine = machine if software.local else replace(machine, cards=())  # a server cuts evenly: the least of all
     efficiency = replaced(constants(machine, software), "efficiency", of["efficiency"])
-    notes = [
-        *_read_as(model, chosen),
-        *chosen.notes,
-        *machine.notes,
-        *_emulated(machine, tries),
-        *_dated(software),
-        *said,
-    ]
+    notes = [*_read_as(model, chosen), *chosen.notes, *machine.notes, *_emulated(machine, tries), *_dated(software), *said]
     if not float(machine.price_per_hour) > 0:
         notes.append(NO_PRICE)
     if sets:
         notes.append("changed by hand: " + ", ".join(f"{k} = {v}" for k, v in sets.items()))
     found = Question(
-        model=chosen,
-        machine=machine,
-        traffic=traffic,
-        engine=software,
-        efficiency=efficiency,
-        precisions=tries,
-        max_gpus=machine.n_devices,
+        model=chosen, machine=machine, traffic=traffic, engine=software, efficiency=efficiency, precisions=tries, max_gpus=machine.n_devices
     )
     return found, notes
 
@@ -78,9 +65,7 @@ def question(
 def asked_of(q: Any, traffic: Any, *, personal: bool = False) -> tuple[Question, list[str]]:
     """The question that a command's inputs (`OnMachine`) ask, with their kind of price and number of devices."""
     on = machine_of(q.on, getattr(q, "price", None))
-    found, notes = question(
-        q.model, on, traffic=traffic, precision=q.precision, kv=q.kv, engine=q.engine, sets=q.sets, personal=personal
-    )
+    found, notes = question(q.model, on, traffic=traffic, precision=q.precision, kv=q.kv, engine=q.engine, sets=q.sets, personal=personal)
     return on_devices(found, getattr(q, "gpus", None)), notes
 
 
@@ -98,9 +83,7 @@ def on_devices(q: Question, gpus: Quantity | None) -> Question:
 def for_fleet(q: Question, need: FleetNeed | None) -> Question:
     """The question of a fleet to size, where one is needed."""
     if need is not None and need.power_limit < math.inf and not float(q.machine.power) > 0:
-        raise BadInput(
-            f"the power of {q.machine.name} is unknown, so no limit can be kept; give machine.power with --set"
-        )
+        raise BadInput(f"the power of {q.machine.name} is unknown, so no limit can be kept; give machine.power with --set")
     return replace(q, need=need)
 
 

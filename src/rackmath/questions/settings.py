@@ -37,9 +37,11 @@ def by_room(sets: Mapping[str, Quantity]) -> dict[str, dict[str, Quantity]]:
         room, _, name = key.partition(".")
         if room not in found or not name:
             raise unknown(
-                "setting", key, ["machine.hbm_bandwidth", "model.top_k", "engine.chunk_tokens", "efficiency.launch"],
+                "setting",
+                key,
+                ["machine.hbm_bandwidth", "model.top_k", "engine.chunk_tokens", "efficiency.launch"],
                 hint="; name a value of model, machine, engine or efficiency",
-            )  # fmt: skip
+            )
         found[room][name] = value
     return found
 

@@ -119,12 +119,7 @@ class LawAnswers:
 
 
 def answers(
-    chosen: Sequence[Law],
-    given: Mapping[str, float],
-    inputs: Mapping[str, float],
-    *,
-    strict: bool = False,
-    fitted: FittedLaw | None = None,
+    chosen: Sequence[Law], given: Mapping[str, float], inputs: Mapping[str, float], *, strict: bool = False, fitted: FittedLaw | None = None
 ) -> LawAnswers:
     """What the chosen laws say to the numbers given; a `strict` question is refused where one does not answer.
 
@@ -160,9 +155,7 @@ def _slips(given: Mapping[str, float]) -> None:
     """Refuse what is most likely a slip of units, in one sentence."""
     n, d = given.get("params"), given.get("tokens")
     if n is not None and d is not None and d < FEWEST_TOKENS * n:
-        raise BadInput(
-            f"tokens = {d:.3g} are few beside params = {n:.3g}; are they swapped? write 1.4T for trillions of tokens"
-        )
+        raise BadInput(f"tokens = {d:.3g} are few beside params = {n:.3g}; are they swapped? write 1.4T for trillions of tokens")
     if n is not None and d is not None and d > 1e8 * n:
         raise BadInput(f"params = {n:.3g} are few beside tokens = {d:.3g}; write 70B for billions of parameters")
     for key, (least, most, instead) in ENDS.items():
@@ -259,7 +252,4 @@ def _worth(one: Law, asked: LawQuestion) -> LawRow:
     return LawRow(law=one, point=point, spans={}, worth=made)
 
 
-__all__ = [
-    "ASKS", "HEAD", "ExpertWorth", "LawAnswers", "LawQuestion", "LawRow", "SilentLaw", "answers", "law", "point_of",
-    "span_of",
-]  # fmt: skip
+__all__ = ["ASKS", "HEAD", "ExpertWorth", "LawAnswers", "LawQuestion", "LawRow", "SilentLaw", "answers", "law", "point_of", "span_of"]

@@ -120,9 +120,7 @@ def _granular(c: Coefficients, at: Edge, z: Mapping[str, Column]) -> dict[str, N
 def _kaplan(c: Coefficients, at: Edge, z: Mapping[str, Column]) -> dict[str, Number]:
     """No floor takes up the difference: the value at the edge is kept, not the slope."""
     found: dict[str, Number] = {}
-    for factor, exponent, start, name in (
-        ("N_c", "alpha_N", at.params, "params"), ("D_c", "alpha_D", at.tokens, "tokens"),
-    ):  # fmt: skip
+    for factor, exponent, start, name in (("N_c", "alpha_N", at.params, "params"), ("D_c", "alpha_D", at.tokens, "tokens")):
         if name in at.out:
             found[exponent] = c[exponent] * np.exp(DRIFT * z[name])
             found[factor] = start * (c[factor] / start) ** (c[exponent] / found[exponent])
@@ -155,7 +153,12 @@ def _leverage(c: Coefficients, at: Edge, z: Mapping[str, Column]) -> dict[str, N
 
 
 BENDS: Mapping[str, Callable[[Coefficients, Edge, Mapping[str, Column]], dict[str, Number]]] = {
-    "additive": _additive, "granular": _granular, "repeated": _additive, "kaplan": _kaplan, "routed": _routed,
-    "frontier": _frontier, "leverage": _leverage,
-}  # fmt: skip
+    "additive": _additive,
+    "granular": _granular,
+    "repeated": _additive,
+    "kaplan": _kaplan,
+    "routed": _routed,
+    "frontier": _frontier,
+    "leverage": _leverage,
+}
 """What drifts, by form; the sparse form's box says no sizes, so there is no edge to drift from."""

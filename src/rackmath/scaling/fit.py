@@ -89,12 +89,11 @@ def fit(runs: LawRuns, *, name: str = "fit", resamples: int = 200, seed: int = 0
         params="as in the runs",
         data="as in the runs",
         active=1.0,
-        box={"params": _ends(runs.params), "tokens": _ends(runs.tokens),
-             "tokens_per_param": _ends(runs.tokens / runs.params)},
+        box={"params": _ends(runs.params), "tokens": _ends(runs.tokens), "tokens_per_param": _ends(runs.tokens / runs.params)},
         source=name,
         date="",
         standing="fitted here",
-    )  # fmt: skip
+    )
     if found:
         columns = _plain(np.array(found).T, *mean)
         made = replace(made, sample=dict(zip(NAMES, columns, strict=True)))
@@ -104,8 +103,10 @@ def fit(runs: LawRuns, *, name: str = "fit", resamples: int = 200, seed: int = 0
 def _fit_for_it(runs: LawRuns) -> None:
     for name, column in (("params", runs.params), ("tokens", runs.tokens), ("loss", runs.loss)):
         if not np.all(np.isfinite(column) & (column > 0)):
-            raise BadInput(f"{name} of run {int(np.argmin(np.isfinite(column) & (column > 0))) + 1} is not a number"
-                           " above 0; correct or leave out that run")  # fmt: skip
+            raise BadInput(
+                f"{name} of run {int(np.argmin(np.isfinite(column) & (column > 0))) + 1} is not a number"
+                " above 0; correct or leave out that run"
+            )
     if len(runs) < LEAST_RUNS:
         few = "1 run is" if len(runs) == 1 else f"{len(runs)} runs are"
         raise BadInput(f"{few} too few for five coefficients; give at least {LEAST_RUNS}")
@@ -117,13 +118,11 @@ def _fit_for_it(runs: LawRuns) -> None:
             )
     if runs.loss.max() < LEAST_FALL * runs.loss.min():
         raise BadInput(
-            f"losses range from {runs.loss.min():.4g} to {runs.loss.max():.4g}, so no exponent can be seen; add runs"
-            " that end apart"
+            f"losses range from {runs.loss.min():.4g} to {runs.loss.max():.4g}, so no exponent can be seen; add runs that end apart"
         )
     if abs(np.corrcoef(np.log(runs.params), np.log(runs.tokens))[0, 1]) > CLOSEST:
         raise BadInput(
-            "parameters and tokens of the runs grow together, so their terms cannot be told apart; add runs with"
-            " other tokens per parameter"
+            "parameters and tokens of the runs grow together, so their terms cannot be told apart; add runs with other tokens per parameter"
         )
 
 
@@ -132,8 +131,7 @@ def _falls(x: Column) -> None:
     for name, value in (("parameters", x[3]), ("tokens", x[4])):
         if not value > LEAST_EXPONENT:
             raise BadInput(
-                f"the loss of these runs does not fall with {name} (exponent {value:.2g}); are the columns right?"
-                " give runs of other sizes"
+                f"the loss of these runs does not fall with {name} (exponent {value:.2g}); are the columns right? give runs of other sizes"
             )
 
 

@@ -74,8 +74,7 @@ class Form:
     uses_tokens: bool = True
 
 
-def _common(name: str, formula: str, coefficients: str, terms: Callable[[Coefficients, Inputs], LossTerms],
-            **inputs: float) -> Form:  # fmt: skip
+def _common(name: str, formula: str, coefficients: str, terms: Callable[[Coefficients, Inputs], LossTerms], **inputs: float) -> Form:
     return Form(
         name=name,
         formula=formula,
@@ -152,9 +151,7 @@ def effective(c: Coefficients, n: Number, experts: Number) -> Number:
     start = np.log10(c["E_start"])
     many = np.log10(saturated(c, experts))
     size = np.log10(n)
-    found: Number = 10 ** (
-        (c["a"] * size + c["b"] * (many - start) + c["c"] * size * many) / (c["a"] + c["c"] * start)
-    )
+    found: Number = 10 ** ((c["a"] * size + c["b"] * (many - start) + c["c"] * size * many) / (c["a"] + c["c"] * start))
     return found
 
 
@@ -197,16 +194,8 @@ FORMS: Mapping[str, Form] = {
     form.name: form
     for form in (
         _common("additive", "L = E + A / N^alpha + B / D^beta", "E A B alpha beta", _additive),
-        _common(
-            "granular",
-            "L = E + (g / G^gamma + A) / N^alpha + B / D^beta",
-            "E A B alpha beta g gamma",
-            _granular,
-            granularity=1.0,
-        ),
-        _common(
-            "kaplan", "L = ((N_c / N)^(alpha_N / alpha_D) + D_c / D)^alpha_D", "N_c D_c alpha_N alpha_D", _kaplan
-        ),
+        _common("granular", "L = E + (g / G^gamma + A) / N^alpha + B / D^beta", "E A B alpha beta g gamma", _granular, granularity=1.0),
+        _common("kaplan", "L = ((N_c / N)^(alpha_N / alpha_D) + D_c / D)^alpha_D", "N_c D_c alpha_N alpha_D", _kaplan),
         Form(
             name="repeated",
             formula="L = E + A / N'^alpha + B / D'^beta; D' = U (1 + R_D (1 - e^(-(D/U - 1) / R_D))), N' alike",

@@ -129,12 +129,7 @@ def as_printed(given: Law) -> Law:
     """
     if not given.printed:
         raise BadInput(f"{given.name} has no coefficients printed otherwise; leave out --printed")
-    return replace(
-        given,
-        title=f"{given.title}, as printed",
-        coefficients=dict(given.coefficients) | dict(given.printed),
-        sample=None,
-    )
+    return replace(given, title=f"{given.title}, as printed", coefficients=dict(given.coefficients) | dict(given.printed), sample=None)
 
 
 def draws(given: Law, n: int = 1000, seed: int = 0) -> Law:

@@ -54,7 +54,7 @@ class LawPoint:
         return self.tokens / self.params
 
 
-def loss(name: str | Law, params: Number, tokens: Number | None = None, **inputs: Number) -> Number:  # fmt: skip
+def loss(name: str | Law, params: Number, tokens: Number | None = None, **inputs: Number) -> Number:
     """Loss in nats per token; `at` says whether the law was fitted there.
 
     >>> round(float(loss("besiroglu", 1e9, 20e9)), 3)
@@ -63,7 +63,7 @@ def loss(name: str | Law, params: Number, tokens: Number | None = None, **inputs
     return at(name, params, tokens, **inputs).loss
 
 
-def at(name: str | Law, params: Number, tokens: Number | None = None, **inputs: Number) -> LawPoint:  # fmt: skip
+def at(name: str | Law, params: Number, tokens: Number | None = None, **inputs: Number) -> LawPoint:
     """The run of these parameters on these tokens.
 
     >>> at("hoffmann", 70e9, 1.4e12).outside
@@ -81,9 +81,7 @@ def at(name: str | Law, params: Number, tokens: Number | None = None, **inputs: 
     return _point(one, params, d, x)
 
 
-def of_budget(
-    name: str | Law, flops: Number, *, params: Number | None = None, tokens: Number | None = None, **inputs: Number
-) -> LawPoint:
+def of_budget(name: str | Law, flops: Number, *, params: Number | None = None, tokens: Number | None = None, **inputs: Number) -> LawPoint:
     """The run of a budget where its parameters, or its tokens, are given too."""
     one, _ = _asked(name, inputs, "flops", "loss")
     given = params if params is not None else tokens
@@ -169,9 +167,7 @@ def cheapest(name: str | Law, loss: Number, **inputs: Number) -> LawPoint:
     return _point(one, n, d, x)
 
 
-def balanced(
-    name: str | Law, *, params: Number | None = None, tokens: Number | None = None, **inputs: Number
-) -> LawPoint:
+def balanced(name: str | Law, *, params: Number | None = None, tokens: Number | None = None, **inputs: Number) -> LawPoint:
     """The optimum of the budget at which it has these parameters, or these tokens.
 
     >>> round(float(balanced("besiroglu", params=1e9).tokens) / 1e9, 1)
@@ -364,6 +360,4 @@ def _point(one: Law, n: Number, d: Number, x: Inputs) -> LawPoint:
     quantities = {"params": n, "tokens": d, "tokens_per_param": d / n, "flops": flops} | dict(x)
     outside = beyond(one, quantities)
     found = np.nan + 0 * n if one.family.loss is None else one.family.loss(one.coefficients, n, d, x)
-    return LawPoint(
-        params=n, tokens=d, loss=found, flops=flops, inputs=x, within=inside(one, quantities), outside=outside
-    )
+    return LawPoint(params=n, tokens=d, loss=found, flops=flops, inputs=x, within=inside(one, quantities), outside=outside)

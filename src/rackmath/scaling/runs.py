@@ -50,10 +50,7 @@ def _runs(text: str, path: str) -> LawRuns:
     rows = list(reader)
     if not rows:
         raise BadInput(f"{path} has no runs below its header; write one run a line")
-    found = {
-        key: np.array([_cell(row[title], key, title, i) for i, row in enumerate(rows, 2)])
-        for key, title in named.items()
-    }
+    found = {key: np.array([_cell(row[title], key, title, i) for i, row in enumerate(rows, 2)]) for key, title in named.items()}
     params, loss = found["params"], found["loss"]
     tokens = found["tokens"] if "tokens" in found else found["flops"] / (6 * params)
     _slips(path, params, tokens, loss)
@@ -94,9 +91,7 @@ def _cell(text: str | None, key: str, title: str, line: int) -> float:
 def _slips(path: str, params: np.ndarray, tokens: np.ndarray, loss: np.ndarray) -> None:
     """Refuse what is most likely a slip of units, in one sentence."""
     if params.max() > MOST_PARAMS or params.max() < 1e4:
-        raise BadInput(
-            f"{path} has models of up to {params.max():.3g} parameters; give plain counts, or write 1.3B, not 1.3"
-        )
+        raise BadInput(f"{path} has models of up to {params.max():.3g} parameters; give plain counts, or write 1.3B, not 1.3")
     if np.median(tokens / params) < FEWEST_TOKENS:
         raise BadInput(
             f"{path} has {np.median(tokens / params):.2g} tokens for each parameter; are the columns swapped, or"

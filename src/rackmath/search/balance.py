@@ -11,13 +11,7 @@ from collections.abc import Callable
 import numpy as np
 
 from ..arrays import Number
-from ..kernel.counts import (
-    cache_bytes,
-    layer_parameters,
-    read_bytes,
-    weight_bytes,
-    weight_flops,
-)
+from ..kernel.counts import cache_bytes, layer_parameters, read_bytes, weight_bytes, weight_flops
 from ..kernel.roofline import ratio
 from ..world.machine import Machine
 from ..world.model import Model

@@ -35,9 +35,7 @@ class Plan:
 
 def plan_at(question: Question, table: Candidates, row: int) -> Plan:
     """A row of the search as a plan, recomputed as scalars with every term kept."""
-    return evaluate_plan(
-        question, take(table.layout, row), question.precisions[int(table.precision[row])], float(table.batch[row])
-    )
+    return evaluate_plan(question, take(table.layout, row), question.precisions[int(table.precision[row])], float(table.batch[row]))
 
 
 def evaluate_plan(question: Question, layout: Layout, precision: Precision, batch: float) -> Plan:
@@ -50,11 +48,12 @@ def evaluate_plan(question: Question, layout: Layout, precision: Precision, batc
         batch=batch,
         serving=served,
         cost=cost(served, question.machine, question.traffic),
-        intervals=NEVER_FITTED if left(layout) else trust(
-            question, devices=layout.gpus, context=question.traffic.isl + question.traffic.osl,
-            users=served.concurrency, dcp=layout.dcp,
+        intervals=NEVER_FITTED
+        if left(layout)
+        else trust(
+            question, devices=layout.gpus, context=question.traffic.isl + question.traffic.osl, users=served.concurrency, dcp=layout.dcp
         ),
-    )  # fmt: skip
+    )
 
 
 def unit_cost(p: Plan) -> float:
@@ -92,11 +91,7 @@ def movers(best: Plan) -> tuple[tuple[str, float], ...]:
         "10 % more FLOP/s": with_machine(peak_bf16=1.1, peak_fp8=1.1, peak_fp4=1.1, peak_int8=1.1),
         "10 % more HBM bandwidth": with_machine(hbm_bandwidth=1.1),
         "10 % faster links": with_machine(scaleup_bandwidth=1.1, scaleout_bandwidth=1.1),
-        "10 % less launch and step overhead": unit_cost(
-            evaluate_plan(leaner, best.layout, best.precision, best.batch)
-        )
-        / base
-        - 1,
+        "10 % less launch and step overhead": unit_cost(evaluate_plan(leaner, best.layout, best.precision, best.batch)) / base - 1,
     }
     if left(best.layout):
         found["10 % more bandwidth of the host's memory"] = with_machine(host_bandwidth=1.1)

@@ -18,11 +18,7 @@ import numpy as np
 from ..arrays import Number
 from ..economics.cost import HOUR, MTOK, billed_devices
 from ..errors import BadInput
-from ..kernel.counts import (
-    cache_bytes,
-    context_of_equal_flops,
-    read_bytes,
-)
+from ..kernel.counts import cache_bytes, context_of_equal_flops, read_bytes
 from ..layout.parallelism import Layout
 from ..world.machine import Machine
 from ..world.model import Model
@@ -162,13 +158,7 @@ def context_curves(
 
 
 def _kind_curve(
-    question: Question,
-    kind: str,
-    precision: Precision,
-    layout: Layout,
-    context: Column,
-    policy: Policy,
-    at_balance: float,
+    question: Question, kind: str, precision: Precision, layout: Layout, context: Column, policy: Policy, at_balance: float
 ) -> KindCurve:
     model, machine = question.model, question.machine
     capacity, batch, time = served(question, precision, layout, context, policy)

@@ -70,9 +70,7 @@ class BatchCurve:
         return self.trust(max(self.capacity, 1.0)).tpot.reason
 
 
-def batch_curve(
-    question: Question, layout: Layout, precision: Precision, context: float, *, points: int = 200
-) -> BatchCurve:
+def batch_curve(question: Question, layout: Layout, precision: Precision, context: float, *, points: int = 200) -> BatchCurve:
     """Decode steps of one layout at `context` cached tokens, for batches from 1 to four times the capacity."""
     model, machine = question.model, question.machine
     room = footprint(model, machine, precision, layout, question.engine, context)

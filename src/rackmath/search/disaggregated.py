@@ -16,28 +16,13 @@ from ..arrays import take
 from ..economics.cost import HOUR, Cost, billed_devices
 from ..economics.pools import billed, pool_cost
 from ..layout.parallelism import Layout
-from ..serving.disaggregated import (
-    MOST_LOAD,
-    Disaggregated,
-    batch_for,
-    matched,
-    transfer,
-)
+from ..serving.disaggregated import MOST_LOAD, Disaggregated, batch_for, matched, transfer
 from ..units import show
 from ..world.machine import Machine
 from ..world.precision import Precision
 from ..world.workload import Objectives
 from .grid import Column, Question
-from .pools import (
-    PoolRows,
-    decode_of,
-    decode_part,
-    decode_rows,
-    largest_ranks,
-    prefill_of,
-    prefill_part,
-    prefill_rows,
-)
+from .pools import PoolRows, decode_of, decode_part, decode_rows, largest_ranks, prefill_of, prefill_part, prefill_rows
 from .ranking import TIE
 from .ratio import ratio
 from .trust import Trust, trust_pools
@@ -111,22 +96,16 @@ def search(questions: tuple[Question, Question], objectives: Objectives) -> Pool
     n = len(first.rate) + len(second.rate)
     for rows, q, pool in ((first, prefill, "prefill"), (second, decode, "decode")):
         if not len(rows.rate):
-            return replace(
-                _none(f"no {pool} replica on {q.machine.name} holds the model and its prompts"), evaluated=n
-            )
+            return replace(_none(f"no {pool} replica on {q.machine.name} holds the model and its prompts"), evaluated=n)
     front = _front(questions, first, second, objectives)
     pairs = _pairs(questions, first, second, objectives)
     if pairs is None:
         near = _nearest(questions, first, second, objectives)
-        return PoolAnswer(
-            best=None, runner_up=None, nearest=near, reasons=_missed(first, second, objectives), front=front,
-            evaluated=n,
-        )  # fmt: skip
+        return PoolAnswer(best=None, runner_up=None, nearest=near, reasons=_missed(first, second, objectives), front=front, evaluated=n)
     ranked = _refined(questions, first, second, pairs, objectives)
     return PoolAnswer(
-        best=ranked[0], runner_up=ranked[1] if len(ranked) > 1 else None, nearest=None, reasons=(), front=front,
-        evaluated=n, ranked=ranked,
-    )  # fmt: skip
+        best=ranked[0], runner_up=ranked[1] if len(ranked) > 1 else None, nearest=None, reasons=(), front=front, evaluated=n, ranked=ranked
+    )
 
 
 def _none(reason: str) -> PoolAnswer:
@@ -175,12 +154,7 @@ def _latency(questions: tuple[Question, Question]) -> float:
 
 
 def _pairs(
-    questions: tuple[Question, Question],
-    first: PoolRows,
-    second: PoolRows,
-    objectives: Objectives,
-    *,
-    each: bool = False,
+    questions: tuple[Question, Question], first: PoolRows, second: PoolRows, objectives: Objectives, *, each: bool = False
 ) -> _Pairs | None:
     """The best pairs that meet the objectives; with `each`, the best partner of every decode row worth having."""
     found = []
@@ -216,17 +190,12 @@ def _pairs(
 
 def _key(rows: PoolRows, row: int) -> tuple[float, ...]:
     layout = take(rows.layout, row)
-    return (
-        *(float(getattr(layout, f.name)) for f in fields(Layout)),
-        float(rows.precision[row]),
-        float(rows.prompts[row]),
-    )
+    return (*(float(getattr(layout, f.name)) for f in fields(Layout)), float(rows.precision[row]), float(rows.prompts[row]))
 
 
 def _refined(
-    questions: tuple[Question, Question], first: PoolRows, second: PoolRows, pairs: _Pairs, objectives: Objectives,
-    *, keep: int = 8,
-) -> tuple[PoolPlan, ...]:  # fmt: skip
+    questions: tuple[Question, Question], first: PoolRows, second: PoolRows, pairs: _Pairs, objectives: Objectives, *, keep: int = 8
+) -> tuple[PoolPlan, ...]:
     """The best pairs of layouts again, with loads and batches tried one by one."""
     prefill, decode = questions
     hours = prices(prefill.machine, decode.machine)
@@ -259,15 +228,17 @@ def _refined(
     return tuple(found)
 
 
-def _realise(
-    questions: tuple[Question, Question], first: PoolRows, second: PoolRows, pairs: _Pairs, row: int
-) -> PoolPlan:
+def _realise(questions: tuple[Question, Question], first: PoolRows, second: PoolRows, pairs: _Pairs, row: int) -> PoolPlan:
     i, j = int(pairs.first[row]), int(pairs.second[row])
     return evaluate_pools(
-        questions, questions[1].precisions[int(first.precision[i])],
-        (take(first.layout, i), take(second.layout, j)), (float(pairs.n_prefill[row]), float(pairs.n_decode[row])),
-        load=float(first.knob[i]), prompts=float(first.prompts[i]), batch=float(second.knob[j]),
-    )  # fmt: skip
+        questions,
+        questions[1].precisions[int(first.precision[i])],
+        (take(first.layout, i), take(second.layout, j)),
+        (float(pairs.n_prefill[row]), float(pairs.n_decode[row])),
+        load=float(first.knob[i]),
+        prompts=float(first.prompts[i]),
+        batch=float(second.knob[j]),
+    )
 
 
 def evaluate_pools(
@@ -292,9 +263,7 @@ def evaluate_pools(
     batch = float(batch_for(rate / replicas[1], lambda b: decode_of(decode, precision, both[1], b), batch))
     second = decode_of(decode, precision, both[1], batch, full=True)
     machines = (prefill.machine, decode.machine)
-    sent = transfer(
-        decode.model, precision, prefill.traffic.isl, machines[0], both[0], machines[1], both[1], prefill.efficiency
-    )
+    sent = transfer(decode.model, precision, prefill.traffic.isl, machines[0], both[0], machines[1], both[1], prefill.efficiency)
     served = matched(first, second, *replicas, sent, machines, prefill.efficiency, prefill.traffic)
     return PoolPlan(
         questions=questions,
@@ -304,18 +273,15 @@ def evaluate_pools(
         matched_exactly=exact / prefill.traffic.utilisation,
         exact_ratio=full_rate / float(first.rate),
         intervals=trust_pools(
-            questions, devices=(both[0].gpus, both[1].gpus), context=prefill.traffic.isl + prefill.traffic.osl,
-            users=served.concurrency,
+            questions, devices=(both[0].gpus, both[1].gpus), context=prefill.traffic.isl + prefill.traffic.osl, users=served.concurrency
         ),
-    )  # fmt: skip
+    )
 
 
 # --- front and reasons ----------------------------------------------------------------------------------------------
 
 
-def _front(
-    questions: tuple[Question, Question], first: PoolRows, second: PoolRows, objectives: Objectives
-) -> tuple[ServingPoint, ...]:
+def _front(questions: tuple[Question, Question], first: PoolRows, second: PoolRows, objectives: Objectives) -> tuple[ServingPoint, ...]:
     """Pairs nobody beats in speed for the user and dollars, fastest first; those that keep the TTFT, if any do."""
     pairs = _pairs(questions, first, second, replace(objectives, max_tpot=np.inf), each=True)
     if pairs is None:
@@ -355,9 +321,7 @@ def machine_words(questions: tuple[Question, Question]) -> str:
     return " : ".join(dict.fromkeys(q.machine.name for q in questions))
 
 
-def _nearest(
-    questions: tuple[Question, Question], first: PoolRows, second: PoolRows, objectives: Objectives
-) -> PoolPlan | None:
+def _nearest(questions: tuple[Question, Question], first: PoolRows, second: PoolRows, objectives: Objectives) -> PoolPlan | None:
     """The pair that misses the objectives by the smallest factor."""
     a, b = int(np.argmin(first.time + first.link)), int(np.argmin(second.time))
     worst = max(first.time[a] / objectives.max_ttft, second.time[b] / objectives.max_tpot, 1.0)

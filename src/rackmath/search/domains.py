@@ -57,9 +57,7 @@ class Floors:
         return int(np.argmin(np.where(self.fits, self.estimate, np.inf))) if self.fits.any() else None
 
 
-def floors(
-    question: Question, precision: Precision, *, batch: float, context: float, sizes: Sequence[int] = SIZES
-) -> Floors:
+def floors(question: Question, precision: Precision, *, batch: float, context: float, sizes: Sequence[int] = SIZES) -> Floors:
     """The same chip and links in domains of other sizes, one stage over the whole domain."""
     question = any_way(question)
     model = question.model
@@ -82,17 +80,7 @@ def floors(
         chosen.append(one)
         at = forward(model, machine, precision, one, Pass(decode=batch, context=context), question.efficiency)
         weights = whole / (size * float(machine.hbm_bandwidth))
-        rows.append(
-            (
-                size,
-                weights,
-                float(at.bound),
-                float(at.estimate),
-                float(at.by_network),
-                float(at.by_overhead),
-                bool(fits[best]),
-            )
-        )
+        rows.append((size, weights, float(at.bound), float(at.estimate), float(at.by_network), float(at.by_overhead), bool(fits[best])))
     if not rows:
         raise BadInput(f"no layout divides {model.name} over any domain tried; give other sizes")
     table = np.array(rows, dtype=float)

@@ -119,10 +119,7 @@ def plan_modes(
     return replace(judged, machines=tuple(_on(aggregated, one, need) for one in each))
 
 
-def _on(
-    aggregated: PlanAnswer | None, pools: Sequence[tuple[Pair, PoolAnswer]],
-    need: FleetNeed | None,
-) -> BestOn:  # fmt: skip
+def _on(aggregated: PlanAnswer | None, pools: Sequence[tuple[Pair, PoolAnswer]], need: FleetNeed | None) -> BestOn:
     """The best plan on one machine: of its pairs of pools, and of one pool where that was asked for as well."""
     machine = pools[0][0][1].machine
     reasons = [r for _, a in pools for r in a.reasons]
@@ -190,9 +187,15 @@ def _about_shown(aggregated: PlanAnswer, shown: PoolPlan | None, fleets: tuple[F
 
 
 def _judged(
-    mode: str, pair: Pair, objectives: Objectives, pools: PoolAnswer, aggregated: PlanAnswer | None, fleets:
-    tuple[Fleet, Fleet] | None, points: tuple[ServingPoint, ...], notes: list[str],
-) -> ModesAnswer:  # fmt: skip
+    mode: str,
+    pair: Pair,
+    objectives: Objectives,
+    pools: PoolAnswer,
+    aggregated: PlanAnswer | None,
+    fleets: tuple[Fleet, Fleet] | None,
+    points: tuple[ServingPoint, ...],
+    notes: list[str],
+) -> ModesAnswer:
     one = None if aggregated is None else aggregated.best
     two = pools.best
     winner, said = None, ""

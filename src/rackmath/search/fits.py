@@ -133,13 +133,17 @@ def _cache(asked: Demand, layout: Layout, context: Number) -> tuple[Footprint, N
 
 
 def demand(
-    question: Question, precision: Precision, users: float, context: float, *, layout: Layout | None = None,
+    question: Question,
+    precision: Precision,
+    users: float,
+    context: float,
+    *,
+    layout: Layout | None = None,
     ways: Mapping[str, float] | None = None,
-) -> Demand:  # fmt: skip
+) -> Demand:
     """A demand on one layout, on those with so many `ways` ({"tp": 8}), or on any that is legal."""
     if layout is not None:
-        every = Layout(**{name: np.full(1, float(getattr(layout, name))) for name in ("tp", "pp", "dp", "ep", "cp",
-                       "dcp")})  # fmt: skip
+        every = Layout(**{name: np.full(1, float(getattr(layout, name))) for name in ("tp", "pp", "dp", "ep", "cp", "dcp")})
         return Demand(question=question, precision=precision, users=users, context=context, layouts=every)
     every = legal_layouts(question)
     if ways:
@@ -153,11 +157,7 @@ def _cut(q: Question, every: Layout, ways: Mapping[str, float]) -> Layout:
     dcp = ways.get("dcp", 1.0)
     if dcp > 1 and not shares_cache(q.engine, q.model):
         raise BadInput(f"{q.engine.name} does not share the cache of {q.model.name} over dcp; leave --dcp out")
-    keep = (
-        np.broadcast_to(np.asarray(every.dcp) == 1, np.shape(every.tp))
-        if "dcp" in ways
-        else np.full(np.shape(every.tp), True)
-    )
+    keep = np.broadcast_to(np.asarray(every.dcp) == 1, np.shape(every.tp)) if "dcp" in ways else np.full(np.shape(every.tp), True)
     found = take(every, keep & (np.asarray(every.tp) == ways.get("tp", every.tp)))
     if "dcp" in ways:
         found = replace(found, dcp=np.full(np.shape(found.tp), dcp))
@@ -323,10 +323,7 @@ def _formats(asked: Demand) -> Iterator[Remedy]:
                 yield Remedy(kind=kind, changes=changes, held=holds(other))
                 return
 
-    alone = [
-        *first("weights", [(w, {"precision": w.name}) for w in weights]),
-        *first("cache", [(c, {"kv": c.kv.name}) for c in caches]),
-    ]
+    alone = [*first("weights", [(w, {"precision": w.name}) for w in weights]), *first("cache", [(c, {"kv": c.kv.name}) for c in caches])]
     both = [(w.with_kv(c.kv.name), {"precision": w.name, "kv": c.kv.name}) for w in weights for c in caches]
     yield from alone or first("weights and cache", both)
 

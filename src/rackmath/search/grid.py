@@ -146,16 +146,12 @@ def divisors(n: int) -> list[int]:
     return sorted({*low, *(n // d for d in low)})
 
 
-def with_batches(
-    question: Question, precision: Precision, every: Layout, batches: Sequence[float] = RANK_BATCHES
-) -> tuple[Layout, Column]:
+def with_batches(question: Question, precision: Precision, every: Layout, batches: Sequence[float] = RANK_BATCHES) -> tuple[Layout, Column]:
     """Each layout with the batches worth trying: those of `batches` per rank that fit, and the largest that does."""
     if question.traffic.users is not None:
         return _shared_out(question, every, question.traffic.users)
     context = question.traffic.isl + question.traffic.osl / 2
-    held = footprint(
-        question.model, question.machine, precision, every, question.engine, context, question.traffic.isl
-    )
+    held = footprint(question.model, question.machine, precision, every, question.engine, context, question.traffic.isl)
     n = len(np.asarray(every.tp))
     unit = np.asarray(every.dp * every.pp)
     rank_max = np.broadcast_to(np.asarray(held.batch_max) / unit, (n,))
@@ -236,7 +232,18 @@ def chunks(question: Question, every: Layout) -> Iterator[Candidates]:
 
 def join(parts: Sequence[Candidates]) -> Candidates:
     """Several pieces as one."""
-    fields = ("batch", "precision", "tpot", "ttft", "request_cost", "objective", "tput_per_gpu",
-              "output_tput_per_gpu", "memory", "fits", "keeps_pace")  # fmt: skip
+    fields = (
+        "batch",
+        "precision",
+        "tpot",
+        "ttft",
+        "request_cost",
+        "objective",
+        "tput_per_gpu",
+        "output_tput_per_gpu",
+        "memory",
+        "fits",
+        "keeps_pace",
+    )
     layout = Layout(**{f: np.concatenate([_column(getattr(p.layout, f), len(p)) for p in parts]) for f in CUTS})
     return Candidates(layout=layout, **{f: np.concatenate([getattr(p, f) for p in parts]) for f in fields})

@@ -39,10 +39,7 @@ def asked(question: Question, every: Layout) -> Layout:
     model, machine = question.model, question.machine
     if not can_leave(question):
         why = f"{machine.name} has no memory of its own beside the device's" if question.engine.local else ""
-        raise BadInput(
-            "gpu_layers and cpu_moe are for llama.cpp and Ollama on a card in a host:"
-            f" {why or 'name --engine llama.cpp'}"
-        )
+        raise BadInput(f"gpu_layers and cpu_moe are for llama.cpp and Ollama on a card in a host: {why or 'name --engine llama.cpp'}")
     experts = expert_layers(model)
     if question.cpu_moe is not None and not experts:
         raise BadInput(f"{model.name} has no routed experts to leave with the host; give gpu_layers instead")

@@ -109,9 +109,7 @@ def launched(answer: PlanAnswer | ModesAnswer) -> LaunchAnswer:
             ("decode", s.decode.layout, n[1], float(s.decode.batch), p.questions[1]),
         )
         commands = [
-            command(name, q, p.precision, layout, batch, pool=pool, replicas=n)
-            for name in engines()
-            for pool, layout, n, batch, q in pools
+            command(name, q, p.precision, layout, batch, pool=pool, replicas=n) for name in engines() for pool, layout, n, batch, q in pools
         ]
         return _answer(p.questions[1], p.precision, commands)
     best = answer.best
@@ -137,9 +135,8 @@ def _answer(q: Question, p: Precision, commands: list[LaunchCommand]) -> LaunchA
 
 
 def command(
-    engine: str, q: Question, precision: Precision, layout: Layout, batch: float, *, pool: str = "",
-    replicas: float = 1.0,
-) -> LaunchCommand:  # fmt: skip
+    engine: str, q: Question, precision: Precision, layout: Layout, batch: float, *, pool: str = "", replicas: float = 1.0
+) -> LaunchCommand:
     """One engine's command for a replica that decodes `batch` sequences."""
     one = _data()[engine]
     facts, values = _facts(q, precision, layout, batch, pool)
@@ -151,16 +148,25 @@ def command(
 
     lines = kept(one.get("file", []))
     words, others = (
-        tuple(w for w in kept(one["words"], first=first, quote=True) if lines or values["file"] not in w)
-        for first in (True, False)
+        tuple(w for w in kept(one["words"], first=first, quote=True) if lines or values["file"] not in w) for first in (True, False)
     )
     apart = facts["nodes"] and not ("one_command" in one and facts[one["one_command"]])
     return LaunchCommand(
-        engine=one["name"], version=one["version"], checked=one["checked"], source=one["source"], pool=pool,
-        layout=layout.label(), machine=q.machine.name, replicas=replicas, words=words, file=lines,
-        nodes=values["nodes"], others=others if apart else (),
-        cannot=kept(one.get("cannot", [])), notes=kept(one.get("notes", [])),
-    )  # fmt: skip
+        engine=one["name"],
+        version=one["version"],
+        checked=one["checked"],
+        source=one["source"],
+        pool=pool,
+        layout=layout.label(),
+        machine=q.machine.name,
+        replicas=replicas,
+        words=words,
+        file=lines,
+        nodes=values["nodes"],
+        others=others if apart else (),
+        cannot=kept(one.get("cannot", [])),
+        notes=kept(one.get("notes", [])),
+    )
 
 
 def _quoted(values: dict[str, Any]) -> dict[str, Any]:
@@ -181,9 +187,7 @@ def _holds(when: str, facts: dict[str, bool]) -> bool:
     return all(facts[w.removeprefix("!")] != w.startswith("!") for w in when.split())
 
 
-def _facts(
-    q: Question, precision: Precision, layout: Layout, batch: float, pool: str
-) -> tuple[dict[str, bool], dict[str, Any]]:
+def _facts(q: Question, precision: Precision, layout: Layout, batch: float, pool: str) -> tuple[dict[str, bool], dict[str, Any]]:
     from ..layout.footprint import footprint
     from ..layout.parallelism import slots
     from ..layout.reserve import share_in_force
@@ -204,29 +208,61 @@ def _facts(
     held = footprint(q.model, q.machine, precision, layout, q.engine, float(traffic.isl))
     after = max(float(held.capacity) - float(held.weights), 1.0)
     facts = {
-        "tp": tp > 1, "pp": pp > 1, "dp": dp > 1, "cp": cp > 1, "dcp": dcp > 1, "ep": ep > 1,
+        "tp": tp > 1,
+        "pp": pp > 1,
+        "dp": dp > 1,
+        "cp": cp > 1,
+        "dcp": dcp > 1,
+        "ep": ep > 1,
         "experts": bool(routed),
-        "ep_all": ep > 1 and ep == stage, "ep_some": 1 < ep < stage, "redundant": spare > 0,
-        "fp8_cache": kv.startswith("fp8"), "other_cache": not kv.startswith(("fp8", "bf16", "fp16")),
-        "lora": lora is not None, "chunked": float(traffic.isl) > tokens, "prefill": pool == "prefill",
-        "decode": pool == "decode", "split": bool(pool), "nodes": nodes > 1,
-        "nodes_dp": nodes > 1 and dp > 1 and local > 0, "nodes_rank": nodes > 1 and dp == 1,
+        "ep_all": ep > 1 and ep == stage,
+        "ep_some": 1 < ep < stage,
+        "redundant": spare > 0,
+        "fp8_cache": kv.startswith("fp8"),
+        "other_cache": not kv.startswith(("fp8", "bf16", "fp16")),
+        "lora": lora is not None,
+        "chunked": float(traffic.isl) > tokens,
+        "prefill": pool == "prefill",
+        "decode": pool == "decode",
+        "split": bool(pool),
+        "nodes": nodes > 1,
+        "nodes_dp": nodes > 1 and dp > 1 and local > 0,
+        "nodes_rank": nodes > 1 and dp == 1,
         "nodes_ray": nodes > 1 and dp > 1 and not local,
-    }  # fmt: skip
+    }
     hosted, moved = float(layout.host_layers), float(layout.host_experts)
     facts |= {"hosted": hosted + moved > 0, "hosted_experts": moved > 0}
     share = float(share_in_force(q.engine, q.machine, layout))
     values = {
-        "gpu_layers": int(q.model.n_layers + 1 - hosted), "cpu_moe": math.ceil(hosted + moved - 1e-9),
-        "model": q.model.name, "tp": tp, "pp": pp, "dp": dp, "cp": cp, "dcp": dcp, "ep": ep, "stage": stage,
-        "trt_tp": tp * dp, "redundant": int(spare), "seqs": math.ceil(batch - 1e-9),
-        "seqs_rank": math.ceil(batch / dp - 1e-9), "tokens": tokens, "tokens_all": tokens * dp,
-        "context": math.ceil(float(traffic.isl) + float(traffic.osl)), "memory": f"{share:.3g}",
-        "gpus": gpus, "nodes": nodes, "node": gpus // nodes, "local": local,
+        "gpu_layers": int(q.model.n_layers + 1 - hosted),
+        "cpu_moe": math.ceil(hosted + moved - 1e-9),
+        "model": q.model.name,
+        "tp": tp,
+        "pp": pp,
+        "dp": dp,
+        "cp": cp,
+        "dcp": dcp,
+        "ep": ep,
+        "stage": stage,
+        "trt_tp": tp * dp,
+        "redundant": int(spare),
+        "seqs": math.ceil(batch - 1e-9),
+        "seqs_rank": math.ceil(batch / dp - 1e-9),
+        "tokens": tokens,
+        "tokens_all": tokens * dp,
+        "context": math.ceil(float(traffic.isl) + float(traffic.osl)),
+        "memory": f"{share:.3g}",
+        "gpus": gpus,
+        "nodes": nodes,
+        "node": gpus // nodes,
+        "local": local,
         "weights": show(float(held.weights), "B"),
         "free_share": f"{max(after - float(held.reserved), 0.0) / after:.2f}",
-        "gguf": f"{q.model.name.rpartition('/')[2]}-{precision.name.upper()}.gguf", "format": precision.name.upper(),
+        "gguf": f"{q.model.name.rpartition('/')[2]}-{precision.name.upper()}.gguf",
+        "format": precision.name.upper(),
         "context_all": math.ceil(float(traffic.isl) + float(traffic.osl)) * math.ceil(batch - 1e-9),
-        "cache": kv, "rank": int(lora.rank) if lora else 0, "adapters": int(lora.adapters) if lora else 0,
-    }  # fmt: skip
+        "cache": kv,
+        "rank": int(lora.rank) if lora else 0,
+        "adapters": int(lora.adapters) if lora else 0,
+    }
     return facts, values

@@ -130,14 +130,7 @@ def drains(machine: Machine) -> tuple[Drain, ...]:
     )
 
 
-def memory(
-    question: Question,
-    precision: Precision,
-    contexts: Column,
-    *,
-    reference: float,
-    layout: Layout | None = None,
-) -> ServingMemory:
+def memory(question: Question, precision: Precision, contexts: Column, *, reference: float, layout: Layout | None = None) -> ServingMemory:
     """The model in the machine's memory; without a layout, on the preferred one for users of `reference` tokens."""
     model, machine = question.model, question.machine
     chosen = layout or preferred_layout(question, precision, reference, Policy())
@@ -145,9 +138,7 @@ def memory(
     holds = footprint(model, machine, precision, chosen, question.engine, reference)
     first = holds.terms
     if not question.engine.local:
-        first = reserve(
-            model, machine, precision, chosen, question.engine, holds.weights, reference, last=False
-        )  # fmt: skip
+        first = reserve(model, machine, precision, chosen, question.engine, holds.weights, reference, last=False)
     box, bandwidth = float(machine.box), float(machine.hbm_bandwidth)
     drain = float(drain_time(box, bandwidth))
     weights = float(holds.weights)
@@ -161,9 +152,7 @@ def memory(
         reference=reference,
         holds=holds,
         terms={name: float(value) for name, value in first.items()},
-        pool_tokens=float(
-            np.floor(concurrency(model, precision, chosen, question.engine, holds, reference) * reference)
-        ),
+        pool_tokens=float(np.floor(concurrency(model, precision, chosen, question.engine, holds, reference) * reference)),
         drains=drains(machine),
         drain=drain,
         share=weights / box,
@@ -177,9 +166,7 @@ def memory(
     )
 
 
-def _users(
-    question: Question, precision: Precision, layout: Layout, replicas: float, contexts: Column, reference: float
-) -> Users:
+def _users(question: Question, precision: Precision, layout: Layout, replicas: float, contexts: Column, reference: float) -> Users:
     model, machine = question.model, question.machine
     capacity, batch, time = served(question, precision, layout, contexts, Policy())
     room = footprint(model, machine, precision, layout, question.engine, contexts)

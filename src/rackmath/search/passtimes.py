@@ -111,14 +111,7 @@ def pass_times(
         fresh = np.minimum(p * busiest, 2 * met)
         one = np.ones_like(n)
         return seconds(
-            Pass(
-                decode=np.maximum(n, NONE),
-                context=one,
-                prefill=p,
-                prompt=met + fresh / 2,
-                prompt_cached=met - fresh / 2,
-                busiest=busiest,
-            )
+            Pass(decode=np.maximum(n, NONE), context=one, prefill=p, prompt=met + fresh / 2, prompt_cached=met - fresh / 2, busiest=busiest)
         )
 
     n_knots = np.concatenate([[0.0], _spaced(1.0, max(sequences / pp, 2.0))])

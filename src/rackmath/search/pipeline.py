@@ -143,14 +143,7 @@ class _Load:
     micro_batches: float | None
 
 
-def _table(
-    question: Question,
-    precision: Precision,
-    one: Layout,
-    stages: Column,
-    load: _Load,
-    found: tuple[int, int, int],
-) -> Pipelines:
+def _table(question: Question, precision: Precision, one: Layout, stages: Column, load: _Load, found: tuple[int, int, int]) -> Pipelines:
     model, machine = question.model, question.machine
     context, batch, m = load.context, load.batch, load.micro_batches
     smallest, first, baseline = found
@@ -158,9 +151,8 @@ def _table(
     rank_tokens = batch / float(one.dp)
     crosses = bool(2 * float(one.gpus) > machine.domain)
     each = hop(
-        rank_tokens, model.d_model, precision.activation_bytes, one.tp, machine,
-        share=question.efficiency.link_share, crosses=crosses,
-    )  # fmt: skip
+        rank_tokens, model.d_model, precision.activation_bytes, one.tp, machine, share=question.efficiency.link_share, crosses=crosses
+    )
     room = footprint(model, machine, precision, every, question.engine, context)
     fixed = batch * (m or baseline) if load.users is None else load.users
     flying = m or stages
@@ -190,17 +182,13 @@ def _table(
     )
 
 
-def _reading(
-    question: Question, precision: Precision, every: Layout, context: float, users: Column, flying: Number
-) -> StageCurves:
+def _reading(question: Question, precision: Precision, every: Layout, context: float, users: Column, flying: Number) -> StageCurves:
     """All stages with so many users in flight, in `flying` micro-batches where users suffice."""
     model, machine = question.model, question.machine
     stages = np.asarray(every.pp, dtype=float)
     micro = np.maximum(users / flying, 1.0)
     under_way = users / micro
-    time = forward(
-        model, machine, precision, every, Pass(decode=micro, context=context), question.efficiency, keep=True
-    )
+    time = forward(model, machine, precision, every, Pass(decode=micro, context=context), question.efficiency, keep=True)
     hops = next((seconds for op, seconds in time.terms if op.name == "pipeline hops"), 0.0)
     way = np.asarray(time.estimate * pace(model, every)) * np.ones_like(stages)
     turn = np.maximum(under_way / stages, 1.0)  # with more micro-batches than stages a sequence waits for its turn
@@ -227,9 +215,7 @@ def _room(question: Question, precision: Precision, one: Layout, stages: Column,
     return np.asarray(held_.batch_max / float(one.dp) / stages) // 1 * float(one.dp) * np.ones_like(stages)
 
 
-def _fits(
-    question: Question, precision: Precision, one: Layout, stages: Column, context: float, users: Number
-) -> Mask:
+def _fits(question: Question, precision: Precision, one: Layout, stages: Column, context: float, users: Number) -> Mask:
     every = replace(one, pp=stages)
     room = footprint(question.model, question.machine, precision, every, question.engine, context)
     return np.asarray(room.used(users, every) <= room.capacity)
@@ -261,9 +247,7 @@ def _nothing(question: Question, precision: Precision, one: Layout, stages: Colu
     """Why not even the most stages hold the model."""
     model, machine = question.model, question.machine
     if len(stages) == 0:
-        return (
-            f"a stage of {one.gpus:g} devices is larger than {machine.name}, which has no network beyond its domain"
-        )
+        return f"a stage of {one.gpus:g} devices is larger than {machine.name}, which has no network beyond its domain"
     last = replace(one, pp=float(stages[-1]))
     room = footprint(model, machine, precision, last, question.engine, 1.0)
     words = f"{stages[-1]:g} stages of {one.label()}" if len(stages) > 1 else f"one stage of {one.label()}"
@@ -329,15 +313,11 @@ def dependencies(model: Model) -> tuple[str, ...]:
     notes = []
     borrowed = sum(g.count for g in model.groups if g.mixer and any(not s.stored for s in g.mixer.streams))
     if borrowed:
-        notes.append(
-            f"{borrowed:g} layers read a cache that another layer keeps: they must share its stage, or the cache is"
-            " sent along"
-        )
+        notes.append(f"{borrowed:g} layers read a cache that another layer keeps: they must share its stage, or the cache is sent along")
     kept = {_kept(g.mixer.streams) for g in model.groups if g.mixer and g.mixer.streams}
     if len(kept) > 1:
         notes.append(
-            "layers keep caches of different sizes: whole layers do not divide the cache evenly over stages, which"
-            " the table assumes"
+            "layers keep caches of different sizes: whole layers do not divide the cache evenly over stages, which the table assumes"
         )
     shapes = {(bool(g.mixer), bool(g.ffn and g.ffn.n_experts)) for g in model.groups}
     if len(shapes) > 1:

@@ -104,21 +104,35 @@ def _plan_one(question: Question, objectives: Objectives) -> Planned:
         near = closest(table, possible, objectives)
         nearest = plan_at(question, table, near)
         return Planned(
-            question=question, objectives=objectives, best=None, runner_up=None, runner_up_why="", nearest=nearest,
-            reasons=missed(nearest, table, possible, objectives), evaluated=len(table), by_price=by_price,
+            question=question,
+            objectives=objectives,
+            best=None,
+            runner_up=None,
+            runner_up_why="",
+            nearest=nearest,
+            reasons=missed(nearest, table, possible, objectives),
+            evaluated=len(table),
+            by_price=by_price,
             by_throughput=by_throughput,
-        )  # fmt: skip
+        )
     order = ranking(question, table, meets)
     refined = refine(question, table, order, objectives)
-    best = plan_at(question, refined, 0)
-    evaluated = len(table) + len(refined)
+    best, evaluated = plan_at(question, refined, 0), len(table) + len(refined)
     runner_up = plan_at(question, refined, 1) if len(refined) > 1 else None
     return Planned(
-        question=question, objectives=objectives, best=best, runner_up=runner_up,
-        runner_up_why=why(best, runner_up, objectives) if runner_up else "", nearest=None, reasons=(),
-        evaluated=evaluated, movers=movers(best), by_price=by_price, by_throughput=by_throughput,
+        question=question,
+        objectives=objectives,
+        best=best,
+        runner_up=runner_up,
+        runner_up_why=why(best, runner_up, objectives) if runner_up else "",
+        nearest=None,
+        reasons=(),
+        evaluated=evaluated,
+        movers=movers(best),
+        by_price=by_price,
+        by_throughput=by_throughput,
         candidates=candidates(question, table, order),
-    )  # fmt: skip
+    )
 
 
 def _over_power(question: Question, objectives: Objectives, table: Candidates, meets: NDArray[np.bool_]) -> Planned:
@@ -141,6 +155,14 @@ def _nothing(question: Question, objectives: Objectives, reasons: tuple[str, ...
     none = np.zeros(0)
     empty = Front(interactivity=none, tput_per_gpu=none, blended_mtok=none, ttft=none, batch=none, labels=())
     return Planned(
-        question=question, objectives=objectives, best=None, runner_up=None, runner_up_why="", nearest=None,
-        reasons=reasons, by_price=empty, by_throughput=empty, evaluated=evaluated,
-    )  # fmt: skip
+        question=question,
+        objectives=objectives,
+        best=None,
+        runner_up=None,
+        runner_up_why="",
+        nearest=None,
+        reasons=reasons,
+        by_price=empty,
+        by_throughput=empty,
+        evaluated=evaluated,
+    )

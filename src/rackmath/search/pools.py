@@ -13,14 +13,7 @@ from ..economics.cost import HOUR, billed_devices
 from ..kernel.counts import cache_bytes
 from ..layout.footprint import footprint
 from ..layout.parallelism import Layout, illegal
-from ..serving.disaggregated import (
-    MOST_LOAD,
-    DecodeReplica,
-    PrefillReplica,
-    decode_replica,
-    link_use,
-    prefill_replica,
-)
+from ..serving.disaggregated import MOST_LOAD, DecodeReplica, PrefillReplica, decode_replica, link_use, prefill_replica
 from ..serving.seats import open_seats
 from ..serving.steady import held_tokens
 from ..world.precision import Precision
@@ -95,15 +88,11 @@ def prefill_rows(question: Question, formats: Sequence[Precision], per_hour: flo
         for start in range(0, len(index), CHUNK):
             part = slice(start, start + CHUNK)
             one = prefill_of(question, precision, take(every, index[part]), 0.5, prompts[part])
-            parts += [
-                prefill_part(question, which, replace(one, load=load), prompts[part], per_hour) for load in LOADS
-            ]
+            parts += [prefill_part(question, which, replace(one, load=load), prompts[part], per_hour) for load in LOADS]
     return _stack(parts)
 
 
-def prefill_of(
-    q: Question, p: Precision, layout: Layout, load: Number, prompts: Number, *, full: bool = False
-) -> PrefillReplica:
+def prefill_of(q: Question, p: Precision, layout: Layout, load: Number, prompts: Number, *, full: bool = False) -> PrefillReplica:
     return prefill_replica(q.replica(p, layout), q.traffic, load, prompts=prompts, bounds=full, keep=full)
 
 
@@ -119,9 +108,7 @@ def decode_rows(question: Question, per_hour: float) -> PoolRows:
     n, unit = len(np.asarray(every.tp)), np.asarray(every.dp * every.pp)
     for which, precision in enumerate(question.precisions):
         largest = largest_ranks(question, precision, every)
-        ranks = np.hstack(
-            [np.broadcast_to(np.array(RANK_BATCHES, dtype=float), (n, len(RANK_BATCHES))), largest[:, None]]
-        )
+        ranks = np.hstack([np.broadcast_to(np.array(RANK_BATCHES, dtype=float), (n, len(RANK_BATCHES))), largest[:, None]])
         keep = ((ranks <= largest[:, None]) & (ranks > 0)).ravel()
         index = np.repeat(np.arange(n), ranks.shape[1])[keep]
         layout, batch = take(every, index), ranks.ravel()[keep] * unit[index]
@@ -159,9 +146,8 @@ def decode_of(q: Question, p: Precision, layout: Layout, batch: Number, *, full:
 
 
 def _rows(
-    q: Question, which: int, of: PrefillReplica | DecodeReplica, knob: Column, prompts: Column, time: Number,
-    per_hour: float,
-) -> PoolRows:  # fmt: skip
+    q: Question, which: int, of: PrefillReplica | DecodeReplica, knob: Column, prompts: Column, time: Number, per_hour: float
+) -> PoolRows:
     """Those rows of a pool that fit, in memory and through their links."""
     n, layout = len(knob), of.layout
     size = cache_bytes(q.model, q.traffic.isl, q.precisions[which])
@@ -187,6 +173,5 @@ def _rows(
 def _stack(parts: Sequence[PoolRows]) -> PoolRows:
     columns = [f.name for f in fields(PoolRows) if f.name != "layout"]
     return PoolRows(
-        layout=joined([p.layout for p in parts]),
-        **{name: np.concatenate([getattr(p, name) for p in parts]) for name in columns},
+        layout=joined([p.layout for p in parts]), **{name: np.concatenate([getattr(p, name) for p in parts]) for name in columns}
     )

@@ -54,9 +54,7 @@ def pace(model: Model, layout: Layout) -> Number:
     return stage_share(model, layout) * layout.pp
 
 
-def served(
-    question: Question, precision: Precision, layout: Layout, context: Number, policy: Policy
-) -> tuple[Column, Column, PassTime]:
+def served(question: Question, precision: Precision, layout: Layout, context: Number, policy: Policy) -> tuple[Column, Column, PassTime]:
     """The sequences a replica holds, those the policy lets decode (0 where none can), and the time of their step.
 
     `context` or the layout may be columns.
@@ -124,9 +122,7 @@ def preferred_layout(question: Question, precision: Precision, context: float, p
     )
 
 
-def cheapest(
-    question: Question, precision: Precision, every: Layout, context: float, policy: Policy
-) -> Layout | None:
+def cheapest(question: Question, precision: Precision, every: Layout, context: float, policy: Policy) -> Layout | None:
     """Of some layouts, the one to take for sequences of `context` tokens; None where none holds one of them."""
     _, batch, time = served(question, precision, every, context, policy)
     seconds = np.asarray(time.estimate) * pace(question.model, every)
@@ -146,9 +142,7 @@ def layout_for_pass(question: Question, precision: Precision, work: Pass) -> Lay
     model, machine = question.model, question.machine
     prompt = work.prompt if float(work.prefill) else 0.0
     room = footprint(model, machine, precision, every, question.engine, work.context, prompt)
-    each = replace(
-        work, decode=work.decode / under_way(question.engine, every), busiest=1 / every.dp if prompt else 1.0
-    )
+    each = replace(work, decode=work.decode / under_way(question.engine, every), busiest=1 / every.dp if prompt else 1.0)
     time = forward(model, machine, precision, every, each, question.efficiency)
     seconds = np.asarray(time.estimate) * pace(model, every)
     runs = np.asarray(room.used(work.decode, every) <= room.capacity) & np.isfinite(seconds)
@@ -175,9 +169,7 @@ def legal_layouts(question: Question) -> Layout:
     """Every legal layout of the question's machine; refused where there is none."""
     every = layouts(question.model, question.machine, question.max_gpus, question.engine)
     if not len(np.asarray(every.tp)):
-        raise BadInput(
-            f"no layout divides {question.model.name} over {question.machine.name}; try another number of devices"
-        )
+        raise BadInput(f"no layout divides {question.model.name} over {question.machine.name}; try another number of devices")
     return every
 
 

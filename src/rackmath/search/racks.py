@@ -107,9 +107,7 @@ class FabricCase:
         return self.domains > 1
 
 
-def case(
-    question: Question, precision: Precision, layout: Layout, work: ReplicaWork, label: str, machine: Machine
-) -> FabricCase:
+def case(question: Question, precision: Precision, layout: Layout, work: ReplicaWork, label: str, machine: Machine) -> FabricCase:
     """Price one layout."""
     model, efficiency = question.model, question.efficiency
     asked = work.of(layout)
@@ -121,9 +119,7 @@ def case(
         summed = next(op for op, _ in time.terms if op.name.startswith("expert exchange"))
         scheme, seconds = "all-reduce", float(summed.network)
     elif ffn is not None and float(layout.stage) > 1:
-        moved = exchange(
-            ffn, machine, precision, layout, efficiency, model.d_model, own=own, tokens=asked.tokens
-        )  # fmt: skip
+        moved = exchange(ffn, machine, precision, layout, efficiency, model.d_model, own=own, tokens=asked.tokens)
         scheme = efficiency.exchange
         if scheme == "cheapest":
             scheme = min(moved.times, key=lambda name: float(moved.times[name]))
@@ -223,13 +219,7 @@ class DomainRange:
 
 
 def racks(
-    question: Question,
-    precision: Precision,
-    *,
-    layout: Layout,
-    work: ReplicaWork | None,
-    placing: Placing,
-    domains: DomainRange,
+    question: Question, precision: Precision, *, layout: Layout, work: ReplicaWork | None, placing: Placing, domains: DomainRange
 ) -> RackComparison:
     """The answer for one model on one machine; `work` is a typical decode step where None."""
     machine, model = question.machine, question.model
@@ -287,9 +277,7 @@ def _cases(question: Question, precision: Precision, layout: Layout, work: Repli
     stage = float(layout.stage)
     if found[0].crosses:
         found.append(priced(ONE_DOMAIN, layout, replace(machine, domain=stage)))
-        inside = replace(
-            question, machine=replace(machine, n_devices=float(machine.domain)), max_gpus=float(machine.domain)
-        )
+        inside = replace(question, machine=replace(machine, n_devices=float(machine.domain)), max_gpus=float(machine.domain))
         with suppress(BadInput):  # where no layout divides there is nothing to put beside
             found.append(priced("inside one domain", layout_for_work(inside, precision, work), replace(machine)))
     elif stage > BOX and float(machine.scaleout_bandwidth) > 0:
@@ -304,9 +292,7 @@ def _typical(question: Question, precision: Precision, layout: Layout) -> Replic
     context = min(4096.0, question.model.max_context)
     held = footprint(question.model, question.machine, precision, layout, question.engine, context)
     most = float(held.batch_max) / float(layout.gpus)
-    return ReplicaWork(
-        phase="decode", per_device=max(min(TYPICAL_BATCH, most), 1 / float(layout.stage)), context=context
-    )
+    return ReplicaWork(phase="decode", per_device=max(min(TYPICAL_BATCH, most), 1 / float(layout.stage)), context=context)
 
 
 def _resident(model: Model, precision: Precision, placed: Placement, layout: Layout) -> float:
@@ -325,17 +311,13 @@ def _resident(model: Model, precision: Precision, placed: Placement, layout: Lay
 
 def _several(machine: Machine) -> None:
     if not float(machine.n_devices) > 1:
-        raise BadInput(
-            f"{machine.name} is one device, so nothing is exchanged; name several, like 8x{machine.name.lower()}"
-        )
+        raise BadInput(f"{machine.name} is one device, so nothing is exchanged; name several, like 8x{machine.name.lower()}")
 
 
 def _reachable(machine: Machine, layout: Layout, scheme: str) -> None:
     stage = float(layout.stage)
     if stage > 1 and machine.domain > 1 and not float(machine.scaleup_bandwidth) > 0:
-        raise BadInput(
-            f"{machine.name} has a scale-up bandwidth of 0; set it like --set machine.scaleup_bandwidth=450GB/s"
-        )
+        raise BadInput(f"{machine.name} has a scale-up bandwidth of 0; set it like --set machine.scaleup_bandwidth=450GB/s")
     crossing = stage > float(machine.domain)
     if crossing and not float(machine.scaleout_bandwidth) > 0:
         raise BadInput(
@@ -343,6 +325,4 @@ def _reachable(machine: Machine, layout: Layout, scheme: str) -> None:
             " scale-out bandwidth of 0; set it like --set machine.scaleout_bandwidth=50GB/s"
         )
     if scheme == "scale-out" and not crossing:
-        raise BadInput(
-            f"layout {layout.label()} lies in one domain of {machine.name}; scale-out carries nothing there"
-        )
+        raise BadInput(f"layout {layout.label()} lies in one domain of {machine.name}; scale-out carries nothing there")

@@ -58,9 +58,7 @@ def _key(table: Candidates, row: int) -> tuple[float, ...]:
     return (*(float(getattr(one, cut)) for cut in CUTS), float(table.precision[row]))
 
 
-def refine(
-    question: Question, table: Candidates, order: NDArray[np.intp], objectives: Objectives, *, keep: int = 8
-) -> Candidates:
+def refine(question: Question, table: Candidates, order: NDArray[np.intp], objectives: Objectives, *, keep: int = 8) -> Candidates:
     """The best batch of each of the best distinct layouts, tried one by one; best layout first."""
     seen: dict[tuple[float, ...], int] = {}
     for row in order:
@@ -117,9 +115,7 @@ def _points(question: Question, table: Candidates, rows: NDArray[np.intp]) -> Fr
         blended_mtok=table.request_cost[rows] * per_mtok,
         ttft=table.ttft[rows],
         batch=table.batch[rows],
-        labels=tuple(
-            f"{take(table.layout, int(r)).label()} {question.precisions[int(table.precision[r])].name}" for r in rows
-        ),
+        labels=tuple(f"{take(table.layout, int(r)).label()} {question.precisions[int(table.precision[r])].name}" for r in rows),
         layouts=tuple(take(table.layout, int(r)) for r in rows),
         precisions=tuple(question.precisions[int(table.precision[r])] for r in rows),
     )

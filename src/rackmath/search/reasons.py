@@ -21,9 +21,7 @@ from .hosted import host_too_small
 
 
 def violation(candidate: Plan, objectives: Objectives) -> float:
-    return max(
-        float(candidate.serving.ttft) / objectives.max_ttft, float(candidate.serving.tpot) / objectives.max_tpot
-    )
+    return max(float(candidate.serving.ttft) / objectives.max_ttft, float(candidate.serving.tpot) / objectives.max_tpot)
 
 
 def closest(table: Candidates, possible: NDArray[np.bool_], objectives: Objectives) -> int:
@@ -110,16 +108,18 @@ def why(best: Plan, other: Plan, objectives: Objectives) -> str:
     dearer = plan_cost(other) / plan_cost(best) - 1
     if dearer < 5e-4:
         return (
-            f"costs the same within 0.1 %, on {plural(float(other.layout.gpus), 'device')} instead of"
-            f" {best.layout.gpus:.0f}"
+            f"costs the same within 0.1 %, on {plural(float(other.layout.gpus), 'device')} instead of {best.layout.gpus:.0f}"
             if other.layout.gpus != best.layout.gpus
             else "costs the same within 0.1 %"
         )
     words = {
-        "compute": "computing", "weights": "reading weights", "cache": "reading the cache",
-        "network": "collectives", "overhead": "launches and step overhead",
+        "compute": "computing",
+        "weights": "reading weights",
+        "cache": "reading the cache",
+        "network": "collectives",
+        "overhead": "launches and step overhead",
         "idle": "devices that are paid for and idle",
-    }  # fmt: skip
+    }
     text = (
         f"{dearer:.1%} dearer: per request it spends {show(its[worst], 's')} of device time on {words[worst]},"
         f" the winner {show(mine[worst], 's')}"

@@ -136,11 +136,7 @@ def poisson(rate: float, n: int, *, seed: int = 0) -> Column:
     return np.cumsum(np.random.default_rng(seed).exponential(1 / rate, n))
 
 
-def closed_loop(
-    isl: float, osl: float, clients: int, *, rounds: float = 10, low: float = 0.8, seed: int = 0
-) -> Requests:
+def closed_loop(isl: float, osl: float, clients: int, *, rounds: float = 10, low: float = 0.8, seed: int = 0) -> Requests:
     """A benchmark with `clients` that all start at once and send `rounds` requests each, on average."""
     n = max(round(clients * rounds), 1)
-    return Requests(
-        inputs=lengths(isl, n, low=low, seed=seed), outputs=lengths(osl, n, low=low, seed=seed + 1), clients=clients
-    )
+    return Requests(inputs=lengths(isl, n, low=low, seed=seed), outputs=lengths(osl, n, low=low, seed=seed + 1), clients=clients)

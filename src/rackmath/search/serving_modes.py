@@ -102,10 +102,7 @@ def compared(one: Plan, two: PoolPlan, fleets: tuple[Fleet, Fleet] | None = None
 def why(one: Plan, two: PoolPlan, costs: PoolComparison) -> str:
     """What makes the dearer of the two dearer: the part of a request's cost that differs most, and its reason."""
     share = float(one.serving.decode_share)
-    parts = {
-        "output": (costs.one * share, costs.two_output),
-        "input": (costs.one * (1 - share), costs.two - costs.two_output),
-    }
+    parts = {"output": (costs.one * share, costs.two_output), "input": (costs.one * (1 - share), costs.two - costs.two_output)}
     dearer = costs.two > costs.one
     sign = 1 if dearer else -1
     name = max(parts, key=lambda k: sign * (parts[k][1] - parts[k][0]))

@@ -313,9 +313,7 @@ class _Replica:
             self.context += self.done[i]
         self.unseen = self.how.poll if batch.chunks else self.unseen + 1
         share = self.used / self.room
-        self.log.append(
-            (self.now, len(self.running), len(self.waiting), sum(c for _, c in batch.chunks), batch.decode, share)
-        )
+        self.log.append((self.now, len(self.running), len(self.waiting), sum(c for _, c in batch.chunks), batch.decode, share))
 
     def _finish(self, i: int) -> None:
         self.last[i] = self.now

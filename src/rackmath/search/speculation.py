@@ -183,9 +183,7 @@ def _best(
     return gains.max(axis=0), np.concatenate([[0.0], DEPTHS])[best]
 
 
-def _break_even(
-    question: Question, layout: Layout, precision: Precision, speculation: Speculation, context: float
-) -> BreakEven:
+def _break_even(question: Question, layout: Layout, precision: Precision, speculation: Speculation, context: float) -> BreakEven:
     batch = np.unique(np.round(np.geomspace(1.0, LARGEST, 240)))
     plain, _, whole = _passes(question, layout, precision, speculation, batch, context)
     speedup = np.asarray(plain.estimate * speculation.kept / whole.estimate)

@@ -184,9 +184,7 @@ def cuts(model: Model, machine: Machine, batch: Batch, devices: int) -> TrainLay
     longest = int(batch.seq)
     for tp in (t for t in divisors(devices) if t <= min(domain, 64) and domain % t == 0):
         for pp in (p for p in STAGES if p <= model.n_layers and devices // tp % p == 0):
-            for cp in (
-                c for c in (1, 2, 4, 8, 16) if c == 1 or (devices // tp // pp % c == 0 and longest // c >= 2048)
-            ):
+            for cp in (c for c in (1, 2, 4, 8, 16) if c == 1 or (devices // tp // pp % c == 0 and longest // c >= 2048)):
                 dp = devices // tp // pp // cp
                 if batch.global_batch % dp:
                     continue
@@ -224,9 +222,7 @@ def evaluate(job: Job, layout: TrainLayout) -> LayoutRows:
     seconds, peak = np.empty(n), np.empty(n)
     for start in range(0, n, CHUNK):
         part = _rows(layout, np.arange(start, min(start + CHUNK, n)))
-        seconds[start : start + CHUNK] = step(
-            job.model, job.machine, part, job.recipe, job.batch, job.constants
-        ).seconds
+        seconds[start : start + CHUNK] = step(job.model, job.machine, part, job.recipe, job.batch, job.constants).seconds
         peak[start : start + CHUNK] = memory(job.model, job.machine, part, job.recipe, job.batch, job.constants).peak
     return LayoutRows(layout=layout, seconds=seconds, peak=peak, fits=peak <= float(job.machine.hbm_capacity))
 

@@ -145,10 +145,7 @@ def check_legal(job: Job, layout: TrainLayout) -> None:
             f"layout {layout.label()!r} takes {plural(made, 'device')}, not the {devices:,.0f} of {job.machine.name};"
             " change dp, or ask for as many devices"
         )
-    raise BadInput(
-        f"layout {layout.label()!r} cannot run on {job.machine.name}: {'; '.join(reasons)};"
-        f" {_hint(job, layout, reasons)}"
-    )
+    raise BadInput(f"layout {layout.label()!r} cannot run on {job.machine.name}: {'; '.join(reasons)}; {_hint(job, layout, reasons)}")
 
 
 def _hint(job: Job, layout: TrainLayout, reasons: Sequence[str]) -> str:

@@ -48,9 +48,8 @@ def trust(question: Question, *, devices: Number, context: Number, users: Number
 
     def of(quantity: str) -> Interval:
         found = serving_interval(
-            quantity, question.model, question.machine, question.engine, devices=float(devices),
-            context=float(context), users=float(users),
-        )  # fmt: skip
+            quantity, question.model, question.machine, question.engine, devices=float(devices), context=float(context), users=float(users)
+        )
         if float(dcp) > 1:
             found = found.wider(BEYOND, "no run with a shared cache (DCP) was fitted")
         return found if question.speculation is None else _unfitted(quantity, found, "aggregated, MTP", "with drafts")
@@ -71,25 +70,17 @@ def _local(question: Question, *, users: float) -> Trust:
 
     def of(mode: str) -> Interval:
         found = kind_interval("llamacpp", "value", f"batch 1 {mode}").inverse
-        found = replace(
-            found, reason="errors of 178 published speeds of llama.cpp, one sequence through dense models"
-        )
+        found = replace(found, reason="errors of 178 published speeds of llama.cpp, one sequence through dense models")
         if question.model.has_experts:
-            found = found.wider(
-                FEW_KERNELS if mode == "decode" else BEYOND, "of mixtures of experts none was published there"
-            )
+            found = found.wider(FEW_KERNELS if mode == "decode" else BEYOND, "of mixtures of experts none was published there")
         return found if users <= 1 else found.wider(BEYOND**2, "nor several sequences at once")
 
     return Trust(tpot=of("decode"), ttft=of("prefill"))
 
 
-def trust_pools(
-    questions: tuple[Question, Question], *, devices: tuple[Number, Number], context: Number, users: Number
-) -> Trust:
+def trust_pools(questions: tuple[Question, Question], *, devices: tuple[Number, Number], context: Number, users: Number) -> Trust:
     """Those of a prefill and a decode pool: the one decides the first token, the other the time per token."""
-    first, second = (
-        trust(q, devices=n, context=context, users=users) for q, n in zip(questions, devices, strict=True)
-    )
+    first, second = (trust(q, devices=n, context=context, users=users) for q, n in zip(questions, devices, strict=True))
     return Trust(
         tpot=_unfitted("tpot", second.tpot, "disaggregated", "of two pools"),
         ttft=_unfitted("ttft", first.ttft, "disaggregated", "of two pools"),

@@ -36,6 +36,5 @@ def unbatched(question: Question, precision: Precision, context: float) -> Unbat
     idle = precision.of("experts").bytes * sum(idle_expert_parameters(g) for g in model.groups)
     endless = max(multiply, cache)
     return Unbatched(
-        all_read=max(weights / bandwidth + cache, endless) / endless,
-        touched=max((weights - idle) / bandwidth + cache, endless) / endless,
+        all_read=max(weights / bandwidth + cache, endless) / endless, touched=max((weights - idle) / bandwidth + cache, endless) / endless
     )

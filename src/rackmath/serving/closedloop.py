@@ -69,10 +69,7 @@ def _columns(users: LoopUsers, steps: LoopSteps) -> tuple[LoopUsers, LoopSteps]:
     """All numbers as columns of one length; BadInput where one cannot be."""
     steps = replace(steps, base=steps.alone)
     given = {
-        f.name: getattr(record, f.name)
-        for record in (users, steps)
-        for f in fields(record)
-        if f.name not in ("spread", "prefill_first")
+        f.name: getattr(record, f.name) for record in (users, steps) for f in fields(record) if f.name not in ("spread", "prefill_first")
     }
     wide = np.broadcast_arrays(*(np.atleast_1d(np.asarray(value, dtype=float)) for value in given.values()))
     columns: dict[str, Any] = dict(zip(given, wide, strict=True))

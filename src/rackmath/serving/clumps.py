@@ -207,9 +207,7 @@ class Clumps:
         """Decode steps alone follow, until the one during which the clump's first request comes is done."""
         poll, k = self.steps.poll, self.k
         look = poll * np.ceil((at - k) / poll - 1e-9)  # decode steps until the engine looks for requests
-        quiet = (
-            np.ceil(np.max(np.where(np.isfinite(self.due), self.due, 0.0), axis=0)) - k
-        )  # until it is idle, and looks
+        quiet = np.ceil(np.max(np.where(np.isfinite(self.due), self.due, 0.0), axis=0)) - k  # until it is idle, and looks
         look = np.minimum(look, np.maximum(quiet, np.ceil(at - k - 1e-9)))
         idle = np.where(at > k, np.where(others > 0, look, at - k), 0.0)
         self.k, self.t = k + idle, self.t + idle * d
@@ -256,9 +254,7 @@ class Clumps:
         self.due[at] = self.k + self.ticks * until + length + steps.overhead / steps.step
         self.event_of[at], self.life_of[at] = event, length
 
-    def _advance(
-        self, by: CarryingStep, tokens: Column, gap: Column, closed: Column, apart: NDArray[np.bool_], passing: Column
-    ) -> None:
+    def _advance(self, by: CarryingStep, tokens: Column, gap: Column, closed: Column, apart: NDArray[np.bool_], passing: Column) -> None:
         """Both clocks go on by the steps that the clump filled, or by those it is scattered over."""
         first = self.steps.prefill_first
         self.ends[self.number, self.row] = self.t + by.full
@@ -286,9 +282,7 @@ class Clumps:
         self.ends[end["number"], self.row] = t
         k = k + self.ticks * held
         order = np.argsort(end["due"], axis=0)
-        answer, event, life = (
-            np.take_along_axis(end[name], order, axis=0) for name in ("due", "event_of", "life_of")
-        )
+        answer, event, life = (np.take_along_axis(end[name], order, axis=0) for name in ("due", "event_of", "life_of"))
         due = np.isfinite(answer)
         left = np.clip((self.clumps - np.arange(len(answer))[:, None]) * self.each / users.clients, 0.0, 1.0)
         reached = np.where(due, np.maximum(answer, k), k)

@@ -210,13 +210,7 @@ class Disaggregated:
 
 
 def prefill_replica(
-    replica: Replica,
-    traffic: Traffic,
-    load: Number,
-    *,
-    prompts: Number = 1.0,
-    bounds: bool = True,
-    keep: bool = False,
+    replica: Replica, traffic: Traffic, load: Number, *, prompts: Number = 1.0, bounds: bool = True, keep: bool = False
 ) -> PrefillReplica:
     """A replica that prefills `prompts` prompts per attention-DP rank and pass, busy a share `load` of its time.
 
@@ -227,12 +221,7 @@ def prefill_replica(
     room = replica.engine.chunk_tokens * layout.cp
     chunks = np.ceil(fresh / room)
     together = np.where(chunks > 1, 1 / chunks, np.clip(prompts, 1.0, np.maximum(np.floor(room / fresh), 1.0)))
-    work = Pass(
-        prefill=together * fresh * layout.dp,
-        prompt=traffic.isl,
-        prompt_cached=traffic.isl - fresh,
-        busiest=1 / layout.dp,
-    )
+    work = Pass(prefill=together * fresh * layout.dp, prompt=traffic.isl, prompt_cached=traffic.isl - fresh, busiest=1 / layout.dp)
     every = replica.timed(work, keep=keep)
     one = every.estimate * stage_share(replica.model, layout) * layout.pp  # the fullest stage sets the pace
     holds = replica.footprint(traffic.isl)
@@ -355,9 +344,7 @@ def matched(
     )
 
 
-def link_use(
-    rate: Number, size: Number, layout: Layout, time: PassTime, machine: Machine, efficiency: Efficiency
-) -> Number:
+def link_use(rate: Number, size: Number, layout: Layout, time: PassTime, machine: Machine, efficiency: Efficiency) -> Number:
     """Share of a replica's scale-out links in use: caches, and the collectives of its own passes."""
     caches = rate * size / (layout.gpus * np.maximum(machine.scaleout_bandwidth, 1.0))
     return (caches + time.out / time.estimate) / efficiency.link_share

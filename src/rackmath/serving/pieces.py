@@ -42,10 +42,7 @@ class Piece:
 
     def times(self, n: float) -> Piece:
         """The same for n layers, or for a share of it."""
-        return replace(
-            self, seconds=self.seconds * n, computing=self.computing * n, moving=self.moving * n,
-            sending=self.sending * n,
-        )  # fmt: skip
+        return replace(self, seconds=self.seconds * n, computing=self.computing * n, moving=self.moving * n, sending=self.sending * n)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,13 +67,7 @@ HOPS = "pipeline hops"
 
 
 def blocks_of(
-    model: Model,
-    machine: Machine,
-    precision: Precision,
-    layout: Layout,
-    efficiency: Efficiency,
-    work: Pass,
-    time: PassTime,
+    model: Model, machine: Machine, precision: Precision, layout: Layout, efficiency: Efficiency, work: Pass, time: PassTime
 ) -> tuple[Block, ...]:
     """The terms of the pass as blocks of alike layers, between what happens once at its start and its end."""
 

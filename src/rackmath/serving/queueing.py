@@ -183,9 +183,20 @@ def cadence(step_times: Column, steps: float, rate: float, *, cv2: float = 0.0) 
     if not load < 1:
         inf = float("inf")
         return Cadence(
-            seats=seats, steps=steps, rate=rate, step=full, step_full=full, load=load, aboard=seats, wait_share=1.0,
-            wait_mean=inf, first_mean=inf, first_p50=inf, first_p90=inf, first_p99=inf,
-        )  # fmt: skip
+            seats=seats,
+            steps=steps,
+            rate=rate,
+            step=full,
+            step_full=full,
+            load=load,
+            aboard=seats,
+            wait_share=1.0,
+            wait_mean=inf,
+            first_mean=inf,
+            first_p50=inf,
+            first_p90=inf,
+            first_p99=inf,
+        )
     chances = _aboard(step_times, rate * steps, load)
     aboard, none_free = float(chances @ np.arange(seats + 1)), float(chances[-1])
     step = float(np.interp(aboard, np.arange(1, seats + 1), step_times))
@@ -275,9 +286,7 @@ def _exceedances(law: Column, seats: int, load: float, times: Column) -> Column:
     return np.array(found)
 
 
-def _first_token(
-    wait: SeatWait, service: float, riding: tuple[Column, Column], full: float, p: Column, rarer: float
-) -> Column:
+def _first_token(wait: SeatWait, service: float, riding: tuple[Column, Column], full: float, p: Column, rarer: float) -> Column:
     """Quantiles of V + U + T: seat, departure, ride.
 
     `riding` are the steps that requests with a free seat meet and how often, `full` the step of a full train,

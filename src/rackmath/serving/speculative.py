@@ -81,16 +81,18 @@ def own_layers(model: Model, precision: Precision, *, depth: Number, acceptance:
     A draft also passes the output head, which it shares with the model.
     """
     if not model.draft:
-        raise BadInput(
-            f"{model.name} has no multi-token-prediction layers; give a draft model with --draft, or --draft ngram"
-        )
+        raise BadInput(f"{model.name} has no multi-token-prediction layers; give a draft model with --draft, or --draft ngram")
     modules = model.draft[0].count
     one = tuple(replace(g, count=g.count / modules) for g in model.draft)
     shared = replace(model, draft=(), embedding_parameters=0.0, tied_embeddings=True, norm_parameters=0.0)
     return Speculation(
-        kind="mtp", depth=depth, acceptance=acceptance, precision=precision,
-        step=replace(shared, groups=one), held=replace(shared, groups=model.draft),
-    )  # fmt: skip
+        kind="mtp",
+        depth=depth,
+        acceptance=acceptance,
+        precision=precision,
+        step=replace(shared, groups=one),
+        held=replace(shared, groups=model.draft),
+    )
 
 
 def other_model(draft: Model, precision: Precision, *, depth: Number, acceptance: Number) -> Speculation:
@@ -148,9 +150,7 @@ def _like(given: Number, found: np.ndarray) -> Number:
     return found.astype(float) if isinstance(given, np.ndarray) else float(found)
 
 
-def drafting(
-    speculation: Speculation, machine: Machine, layout: Layout, work: Pass, efficiency: Efficiency
-) -> PassTime | None:
+def drafting(speculation: Speculation, machine: Machine, layout: Layout, work: Pass, efficiency: Efficiency) -> PassTime | None:
     """Time of making the drafts for one pass; None where they are free.
 
     `depth` passes of one token each, one after the other; prompt tokens that the pass prefills go through the
@@ -169,9 +169,7 @@ def drafting(
     return _sum(decode_only, forward(step, machine, precision, on, narrow, inside), speculation.depth - 1)
 
 
-def with_drafts(
-    time: PassTime, speculation: Speculation, machine: Machine, layout: Layout, work: Pass, efficiency: Efficiency
-) -> PassTime:
+def with_drafts(time: PassTime, speculation: Speculation, machine: Machine, layout: Layout, work: Pass, efficiency: Efficiency) -> PassTime:
     """A pass and the making of the drafts it checks, as one time; `work` is the checking pass."""
     drafts = drafting(speculation, machine, layout, work, efficiency)
     return time if drafts is None else _sum(drafts, time, 1.0)
@@ -179,9 +177,7 @@ def with_drafts(
 
 def _sum(one: PassTime, other: PassTime | None, times: Number) -> PassTime:
     """`times` x one + other, field by field; single operations are kept of the other only."""
-    total: dict[str, Any] = {
-        n: times * getattr(one, n) + (getattr(other, n) if other is not None else 0.0) for n in TIMES
-    }
+    total: dict[str, Any] = {n: times * getattr(one, n) + (getattr(other, n) if other is not None else 0.0) for n in TIMES}
     return PassTime(**total, terms=other.terms if other is not None else ())
 
 
@@ -194,9 +190,4 @@ def beside(holds: Footprint, speculation: Speculation, layout: Layout, context: 
     each = holds.per_sequence + device_cache_bytes(speculation.held, speculation.precision, on, context)
     free = np.maximum(holds.capacity - weights - holds.reserved, 0.0)
     room = seats(free, np.maximum(each, 1.0), holds.prompt, holds.prompts)
-    return replace(
-        holds,
-        weights=weights,
-        per_sequence=each,
-        batch_max=room * layout.dp,
-    )
+    return replace(holds, weights=weights, per_sequence=each, batch_max=room * layout.dp)

@@ -230,9 +230,7 @@ class FirstToken:
         return self.to_next + self.wait_median + self.service
 
 
-def first_token(
-    replica: Replica, traffic: Traffic, batch: Number, mix: Interleaving, pace: Pace, batch_max: Number
-) -> FirstToken:
+def first_token(replica: Replica, traffic: Traffic, batch: Number, mix: Interleaving, pace: Pace, batch_max: Number) -> FirstToken:
     """What a request waits for, in a replica that has room for `batch_max` sequences."""
     service = ((mix.chunks - 1) / replica.layout.pp + 1) * pace.both
     load = np.minimum(mix.needed / mix.room, BUSY_LIMIT)  # of the tokens a step has room for
@@ -287,10 +285,7 @@ def steady(replica: Replica, traffic: Traffic, batch: Number, *, bounds: bool = 
         mixed=mix.slow,
         chunk=mix.chunk,
         carried=mix.chunk * mix.ranks,
-        decode_share=np.minimum(np.minimum(mix.flow, 1.0), traffic.osl - 1)
-        * pace.plain
-        / pace.step
-        * (steps * pace.step / period),
+        decode_share=np.minimum(np.minimum(mix.flow, 1.0), traffic.osl - 1) * pace.plain / pace.step * (steps * pace.step / period),
         cached_share=_cached_share(replica, traffic, mix, pace, period) if bounds else 0.0,
         footprint=holds,
         memory=memory,

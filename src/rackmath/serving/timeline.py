@@ -146,10 +146,7 @@ def _gap(t: Timeline, stage: int) -> tuple[Piece, ...]:
     fuller = max(t.busy) - t.busy[stage]
     hops = t.spacing - max(t.busy)
     least = 1e-12 * t.step
-    pieces = (
-        Piece(name="a fuller stage is awaited", kind="idle", seconds=fuller),
-        Piece(name="hop", kind="hop", seconds=hops),
-    )
+    pieces = (Piece(name="a fuller stage is awaited", kind="idle", seconds=fuller), Piece(name="hop", kind="hop", seconds=hops))
     return tuple(p for p in pieces if p.seconds > least)
 
 

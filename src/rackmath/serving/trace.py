@@ -53,11 +53,6 @@ def _hops(t: Timeline, stage: int) -> Iterator[dict[str, object]]:
             yield _event("hop", "hop", stage, 3, s.start, s.seconds, {"micro_batch": j + 1})
 
 
-def _event(
-    name: str, kind: str, pid: int, tid: int, start: float, seconds: float, args: dict[str, object]
-) -> dict[str, object]:
+def _event(name: str, kind: str, pid: int, tid: int, start: float, seconds: float, args: dict[str, object]) -> dict[str, object]:
     """Something that lasts, on track `tid` of process `pid`."""
-    return {
-        "ph": "X", "name": name, "cat": kind, "pid": pid, "tid": tid, "ts": start * 1e6, "dur": seconds * 1e6,
-        "args": args,
-    }  # fmt: skip
+    return {"ph": "X", "name": name, "cat": kind, "pid": pid, "tid": tid, "ts": start * 1e6, "dur": seconds * 1e6, "args": args}

@@ -20,9 +20,7 @@ from ..world.model import FeedForward, LayerGroup, Matrix, Mixer, Model
 from .job import Batch, Recipe, TrainLayout, every
 
 
-def activations(
-    model: Model, layout: TrainLayout, recipe: Recipe, batch: Batch, here: Number
-) -> tuple[Number, Number]:
+def activations(model: Model, layout: TrainLayout, recipe: Recipe, batch: Batch, here: Number) -> tuple[Number, Number]:
     """Bytes that `here` layers keep of one micro-batch, and bytes alive besides while one of them runs backward."""
     whole = layer_activations(model, layout, recipe, batch)
     inputs = layout.micro_batch * batch.seq / layout.cp * model.d_model * 2.0

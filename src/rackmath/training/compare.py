@@ -33,9 +33,7 @@ class ScheduleSetting:
 
     @property
     def times(self) -> Times:
-        return Times(
-            forward=self.forward, input_grad=self.input_grad, weight_grad=self.weight_grad, hop=self.hop
-        )  # fmt: skip
+        return Times(forward=self.forward, input_grad=self.input_grad, weight_grad=self.weight_grad, hop=self.hop)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

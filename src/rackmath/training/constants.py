@@ -14,9 +14,15 @@ from .. import shipped
 from ..errors import BadInput, unknown
 
 LIMITS = {
-    "layer": (0, 3600), "routed_layer": (0, 3600), "optimizer": (0, 3600), "imbalance": (0, 1000),
-    "straggler": (0, 1000), "reserved": (0, 10**15), "layer_power": (1, 100), "fragmentation": (1, 100),
-}  # fmt: skip
+    "layer": (0, 3600),
+    "routed_layer": (0, 3600),
+    "optimizer": (0, 3600),
+    "imbalance": (0, 1000),
+    "straggler": (0, 1000),
+    "reserved": (0, 10**15),
+    "layer_power": (1, 100),
+    "fragmentation": (1, 100),
+}
 """Least and most of the constants that are no shares: seconds, bytes and factors."""
 
 

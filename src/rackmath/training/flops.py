@@ -31,8 +31,9 @@ class Accounting:
 
 
 ACCOUNTING: Mapping[str, Accounting] = {
-    "narayanan": Accounting(recompute=True, note="hardware FLOPs, 96 B s l h^2 (1 + s/6h + V/16lh): Narayanan et al. "
-                            "2021, MT-NLG, BloombergGPT, BLOOM"),
+    "narayanan": Accounting(
+        recompute=True, note="hardware FLOPs, 96 B s l h^2 (1 + s/6h + V/16lh): Narayanan et al. 2021, MT-NLG, BloombergGPT, BLOOM"
+    ),
     "korthikanti": Accounting(note="model FLOPs with full attention, 72 B s l h^2 (1 + s/6h + V/12lh)"),
     "megatron": Accounting(causal=True, note="model FLOPs with causal attention: Megatron-Core of 2025 and later"),
     "palm": Accounting(note="6 N + 12 l h q t for each token, attention in full"),
@@ -40,7 +41,7 @@ ACCOUNTING: Mapping[str, Accounting] = {
     "llm-foundry": Accounting(note="6 N + attention in full"),
     "maxtext": Accounting(note="attention in full: MaxText before 2025-07-27"),
     "maxtext causal": Accounting(causal=True, note="attention halved: MaxText since 2025-07-27"),
-}  # fmt: skip
+}
 """Ways of counting, by the source that made them known."""
 
 

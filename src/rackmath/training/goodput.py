@@ -40,9 +40,7 @@ class Goodput:
     interval: Number  # seconds between checkpoints
 
 
-def goodput(
-    devices: Number, stall: Number, failures: Failures | None = None, interval: Number | None = None
-) -> Goodput:
+def goodput(devices: Number, stall: Number, failures: Failures | None = None, interval: Number | None = None) -> Goodput:
     """What a run on `devices` devices keeps when a checkpoint holds it up for `stall` seconds.
 
     Without an `interval` the best one is taken, sqrt(2 x stall x time between failures) (Young 1974).
@@ -56,10 +54,4 @@ def goodput(
     best: Number = np.sqrt(2 * stall / rate) if interval is None else interval
     restarting, repeating = rate * given.restart, rate * best / 2
     held = 1 + restarting + repeating + stall / best
-    return Goodput(
-        useful=1 / held,
-        restarting=restarting / held,
-        repeating=repeating / held,
-        saving=stall / best / held,
-        interval=best,
-    )
+    return Goodput(useful=1 / held, restarting=restarting / held, repeating=repeating / held, saving=stall / best / held, interval=best)

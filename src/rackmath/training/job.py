@@ -132,9 +132,18 @@ class Batch:
 # --- layouts in words ---------------------------------------------------------------------------------------------
 
 _SIZES = {
-    "tp": "tp", "pp": "pp", "dp": "dp", "ep": "ep", "cp": "cp", "fsdp": "dp", "interleave": "interleave",
-    "vp": "interleave", "v": "interleave", "mb": "micro_batch", "mbs": "micro_batch",
-}  # fmt: skip
+    "tp": "tp",
+    "pp": "pp",
+    "dp": "dp",
+    "ep": "ep",
+    "cp": "cp",
+    "fsdp": "dp",
+    "interleave": "interleave",
+    "vp": "interleave",
+    "v": "interleave",
+    "mb": "micro_batch",
+    "mbs": "micro_batch",
+}
 _EXAMPLE = 'give one like "TP8 PP16 DP128 interleave 4 EP8 CP2 MB1 ZeRO1 SP"'
 
 
@@ -237,10 +246,8 @@ def illegal(model: Model, layout: TrainLayout, batch: Batch, devices: Number | N
         "the sequence does not divide by tp, as sequence parallelism needs": layout.sequence_parallel
         & (batch.seq / layout.cp % layout.tp != 0),
         "more stages than layers": np.asarray(layout.pp) > model.n_layers,
-        "layers do not divide by pp x interleave": spare_slots(model, layout)
-        > np.where(np.asarray(layout.pp) > 1, ends, 0.0),
-        "interleave is for the interleaved schedule only": (np.asarray(layout.interleave) > 1)
-        & (layout.schedule != "interleaved"),
+        "layers do not divide by pp x interleave": spare_slots(model, layout) > np.where(np.asarray(layout.pp) > 1, ends, 0.0),
+        "interleave is for the interleaved schedule only": (np.asarray(layout.interleave) > 1) & (layout.schedule != "interleaved"),
         "the batch does not divide by dp x micro-batch": ~whole,
         "the schedule cannot run these micro-batches": whole
         & ~np.asarray(possible(layout.schedule, layout.pp, np.floor(micro), layout.interleave)),

@@ -17,15 +17,7 @@ from ..kernel import achieved
 from ..kernel.achieved import FreshTokens, Routed
 from ..kernel.counts import attended_sum
 from ..kernel.efficiency import Efficiency, bare
-from ..layout.collectives import (
-    CollectiveTime,
-    GroupLinks,
-    all_gather,
-    all_reduce,
-    links,
-    reduce_scatter,
-    seconds_per_copy,
-)
+from ..layout.collectives import CollectiveTime, GroupLinks, all_gather, all_reduce, links, reduce_scatter, seconds_per_copy
 from ..layout.experts import destinations
 from ..layout.job import SWITCHED
 from ..layout.parallelism import kv_heads_of
@@ -91,9 +83,8 @@ class StepWork:
     __slots__ = ("batch", "constants", "efficiency", "layout", "machine", "model", "recipe", "tokens")
 
     def __init__(
-        self, model: Model, machine: Machine, layout: TrainLayout, recipe: Recipe, batch: Batch,
-        constants: TrainConstants,
-    ) -> None:  # fmt: skip
+        self, model: Model, machine: Machine, layout: TrainLayout, recipe: Recipe, batch: Batch, constants: TrainConstants
+    ) -> None:
         self.model, self.machine, self.layout = model, machine, layout
         self.recipe, self.batch, self.constants = recipe, batch, constants
         self.efficiency: Efficiency = bare(machine.generation)
@@ -166,9 +157,13 @@ def products(work: StepWork, matrices: Iterable[Matrix], kv_heads: float) -> Pha
         )
         for phase, outputs in ((FORWARD, sides[1]), (INPUT, sides[0]), (WEIGHT, sides[2])):
             spent = achieved.gemm(
-                kernel, compute=at_peak, bytes=sizes[phase] * m.count, bandwidth=work.machine.hbm_bandwidth,
-                outputs=outputs, kernels=m.count,
-            )  # fmt: skip
+                kernel,
+                compute=at_peak,
+                bytes=sizes[phase] * m.count,
+                bandwidth=work.machine.hbm_bandwidth,
+                outputs=outputs,
+                kernels=m.count,
+            )
             phases[phase] = phases[phase] + spent.seconds
         if narrow < 2.0:  # cast input and gradient, each with its transpose
             phases[FORWARD] = phases[FORWARD] + passed(work, (2 + 2 * narrow) * sides[0])
@@ -179,9 +174,7 @@ def products(work: StepWork, matrices: Iterable[Matrix], kv_heads: float) -> Pha
 def passed(work: StepWork, size: Number, kernels: float = 1.0) -> Number:
     """Seconds to pass `size` bytes through memory in `kernels` launches."""
     kernel = work.efficiency.kernel("elementwise")
-    return achieved.elementwise(
-        kernel, bytes=size, bandwidth=work.machine.hbm_bandwidth, kernels=kernels
-    ).seconds  # fmt: skip
+    return achieved.elementwise(kernel, bytes=size, bandwidth=work.machine.hbm_bandwidth, kernels=kernels).seconds
 
 
 def _norms(work: StepWork) -> Phases:
@@ -201,10 +194,7 @@ def _activation(ffn: FeedForward, work: StepWork) -> Phases:
         return Phases()
     out = sum(m.d_out for m in ups)
     values = work.tokens / work.layout.tp
-    return Phases(
-        forward=passed(work, 2 * (inner + out) * values),
-        input_grad=passed(work, 2 * (2 * inner + out) * values),
-    )
+    return Phases(forward=passed(work, 2 * (inner + out) * values), input_grad=passed(work, 2 * (2 * inner + out) * values))
 
 
 def _attention(mixer: Mixer, work: StepWork) -> Phases:
@@ -224,18 +214,10 @@ def _attention(mixer: Mixer, work: StepWork) -> Phases:
         pair_flops = stream.prefill_flops / mixer.heads
         entries = work.tokens * stream.elements / np.minimum(tp, stream.heads) * 2.0
         kernel = work.efficiency.kernel("mla_prefill" if stream.heads <= 1 else "attention_prefill")
-        fresh = FreshTokens(
-            pair_flops=pair_flops,
-            queries=seq / work.layout.cp,
-            keys=pairs,
-            heads=heads,
-            prompts=work.layout.micro_batch,
-        )
+        fresh = FreshTokens(pair_flops=pair_flops, queries=seq / work.layout.cp, keys=pairs, heads=heads, prompts=work.layout.micro_batch)
         moved = entries + work.tokens * heads * pair_flops
         forward, backward = (
-            achieved.attention_prefill(
-                kernel, compute=factor * at_peak, bytes=factor * moved, bandwidth=bandwidth, fresh=fresh
-            ).seconds
+            achieved.attention_prefill(kernel, compute=factor * at_peak, bytes=factor * moved, bandwidth=bandwidth, fresh=fresh).seconds
             / work.constants.attention
             for factor in (1.0, FLASH_BACKWARD)
         )
@@ -246,9 +228,8 @@ def _attention(mixer: Mixer, work: StepWork) -> Phases:
         at_peak = work.tokens * mixer.scan_flops / cut / rate
         kernel = work.efficiency.kernel("scan_prefill")
         one = achieved.scan(
-            kernel, compute=at_peak, bytes=2 * work.tokens * work.model.d_model / cut * 2, bandwidth=bandwidth,
-            longest=seq,
-        ).seconds  # fmt: skip
+            kernel, compute=at_peak, bytes=2 * work.tokens * work.model.d_model / cut * 2, bandwidth=bandwidth, longest=seq
+        ).seconds
         total = total + Phases(forward=one, input_grad=2 * one, peak=at_peak)
     return total
 
@@ -262,7 +243,7 @@ def _unfused(mixer: Mixer, pair_flops: float, work: StepWork) -> Phases:
     kernel = work.efficiency.kernel("gemm")
     product = achieved.gemm(
         kernel, compute=at_peak, bytes=4 * scores, bandwidth=work.machine.hbm_bandwidth, outputs=scores, kernels=2
-    ).seconds  # fmt: skip
+    ).seconds
     forward = product + passed(work, (SCORE_FORWARD - 4 + dropped * SCORE_DROPOUT_FORWARD) * scores, 2.0)
     backward = 2 * product + passed(work, (SCORE_BACKWARD - 8 + dropped * SCORE_DROPOUT_BACKWARD) * scores, 2.0)
     return Phases(forward=forward, input_grad=backward, scores=forward, peak=at_peak / 2)  # a causal mask keeps half
@@ -278,12 +259,7 @@ def _experts(ffn: FeedForward, work: StepWork) -> Phases:
     held = ffn.n_experts / layout.ep
     at_peak = 2 * rows * one / rate
     width = ffn.d_dispatch or work.model.d_model
-    routed = Routed(
-        rows=rows,
-        touched=held,
-        row_bytes=rows * 2 * (width + ffn.d_expert),
-        token_bytes=work.tokens / layout.tp * 2 * width,
-    )
+    routed = Routed(rows=rows, touched=held, row_bytes=rows * 2 * (width + ffn.d_expert), token_bytes=work.tokens / layout.tp * 2 * width)
     kernels = achieved.experts(
         work.efficiency.kernel("experts"),
         compute=at_peak,
@@ -294,9 +270,16 @@ def _experts(ffn: FeedForward, work: StepWork) -> Phases:
     spent = kernels.seconds / work.constants.experts
     there, up, out = _exchange(ffn, work, width)
     return Phases(
-        forward=spent, input_grad=spent, weight_grad=spent, expert=3 * spent, peak=at_peak,
-        ep_forward=there, ep_backward=there, up=2 * up, out=2 * out,
-    )  # fmt: skip
+        forward=spent,
+        input_grad=spent,
+        weight_grad=spent,
+        expert=3 * spent,
+        peak=at_peak,
+        ep_forward=there,
+        ep_backward=there,
+        up=2 * up,
+        out=2 * out,
+    )
 
 
 # --- collectives --------------------------------------------------------------------------------------------------

@@ -74,12 +74,7 @@ class TrainingMemory:
 
 
 def memory(
-    model: Model,
-    machine: Machine,
-    layout: TrainLayout,
-    recipe: Recipe,
-    batch: Batch,
-    of: TrainConstants | None = None,
+    model: Model, machine: Machine, layout: TrainLayout, recipe: Recipe, batch: Batch, of: TrainConstants | None = None
 ) -> TrainingMemory:
     """Peak memory of a training step.
 
@@ -101,9 +96,7 @@ def memory(
     places = (0.0 * layout.pp, np.minimum(layout.pp - 1.0, 1.0), layout.pp - 1.0)
     kept = kept_share(model, layout, recipe, batch)
     flying = [in_flight(layout.schedule, layout.pp, micro, v, place, kept=kept) for place in places]
-    first, second, last = (
-        _stage(model, layout, recipe, batch, held, place) for held, place in zip(flying, PLACES, strict=True)
-    )
+    first, second, last = (_stage(model, layout, recipe, batch, held, place) for held, place in zip(flying, PLACES, strict=True))
     return TrainingMemory(
         first=first,
         second=second,
@@ -119,9 +112,7 @@ PLACES = ("first", "second", "last")
 """Stages looked at: the second stands for all between; with one or two stages it is one of the others."""
 
 
-def _stage(
-    model: Model, layout: TrainLayout, recipe: Recipe, batch: Batch, flying: Number, place: str
-) -> StageMemory:
+def _stage(model: Model, layout: TrainLayout, recipe: Recipe, batch: Batch, flying: Number, place: str) -> StageMemory:
     dense, routed = stage_parameters(model, layout, place)
     over, over_experts = layout.dp * layout.cp, layout.stage / layout.ep
     copies = weight_copies(layout.schedule)
@@ -217,12 +208,7 @@ class ActivationPolicy:
 
 
 def frontier(
-    model: Model,
-    machine: Machine,
-    layout: TrainLayout,
-    recipe: Recipe,
-    batch: Batch,
-    of: TrainConstants | None = None,
+    model: Model, machine: Machine, layout: TrainLayout, recipe: Recipe, batch: Batch, of: TrainConstants | None = None
 ) -> tuple[ActivationPolicy, ...]:
     """Memory against compute: all kept, scores or layers recomputed, reversible blocks, host memory.
 

@@ -51,9 +51,14 @@ def times(of: Phases, work: StepWork) -> LayerTimes:
     waiting = _waiting(device, given, work.model)
     longer = 1 + waiting / device
     terms = {
-        "forward": forward, "input_grad": input_grad, "weight_grad": weight_grad, "recompute": again,
-        "imbalance": uneven, "host": waiting, **{kind: shown[kind] + shown_back[kind] for kind in shown},
-    }  # fmt: skip
+        "forward": forward,
+        "input_grad": input_grad,
+        "weight_grad": weight_grad,
+        "recompute": again,
+        "imbalance": uneven,
+        "host": waiting,
+        **{kind: shown[kind] + shown_back[kind] for kind in shown},
+    }
     return LayerTimes(forward=first * longer, input_grad=second * longer, weight_grad=third * longer, terms=terms)
 
 

@@ -111,10 +111,7 @@ ALL = (
         needs=(
             ("at least 2 stages", lambda p, m, v: np.asarray(p) >= 2),
             ("at least 2 chunks on each device", lambda p, m, v: np.asarray(v) >= 2),
-            (
-                "micro-batches in multiples of the stages",
-                lambda p, m, v: np.asarray(m) % np.maximum(p, 1) == 0,
-            ),
+            ("micro-batches in multiples of the stages", lambda p, m, v: np.asarray(m) % np.maximum(p, 1) == 0),
         ),
         holds="exact while c <= f/v and 2c <= t/v; with slower hops within 8 % of the step",
         source=NARAYANAN,
@@ -237,9 +234,7 @@ def schedule_named(name: str | Schedule) -> Schedule:
     return SCHEDULES[key]
 
 
-def bubble_time(
-    schedule: str | Schedule, p: Number, m: Number, v: Number, times: Phases, c: Number = 0.0, *, kept: Number = 1.0
-) -> Number:
+def bubble_time(schedule: str | Schedule, p: Number, m: Number, v: Number, times: Phases, c: Number = 0.0, *, kept: Number = 1.0) -> Number:
     """Seconds a device idles in a step of m micro-batches on p devices of v chunks; `times` f, b, w.
 
     GPipe on 4 stages wastes 43, 27 and 9 % of a step of 4, 8 and 32 micro-batches (LECTURE 14c):
@@ -253,9 +248,7 @@ def bubble_time(
     return schedule_named(schedule).idle(p, m, v, *times, c, kept)
 
 
-def step_time(
-    schedule: str | Schedule, p: Number, m: Number, v: Number, times: Phases, c: Number = 0.0, *, kept: Number = 1.0
-) -> Number:
+def step_time(schedule: str | Schedule, p: Number, m: Number, v: Number, times: Phases, c: Number = 0.0, *, kept: Number = 1.0) -> Number:
     """Seconds of a step: the work of m micro-batches and the time idled.
 
     >>> float(step_time("zb-1p", 4, 8, 1, (1.0, 1.2, 0.8)))
@@ -264,9 +257,7 @@ def step_time(
     return m * (times[0] + times[1] + times[2]) + bubble_time(schedule, p, m, v, times, c, kept=kept)
 
 
-def in_flight(
-    schedule: str | Schedule, p: Number, m: Number, v: Number, stage: Number = 0.0, *, kept: Number = 1.0
-) -> Number:
+def in_flight(schedule: str | Schedule, p: Number, m: Number, v: Number, stage: Number = 0.0, *, kept: Number = 1.0) -> Number:
     """Most activations device `stage` (from 0) holds at once, in units of one micro-batch's through all its layers.
 
     They come with the start of its forward pass; what is not `kept` goes with the end of its input gradient.

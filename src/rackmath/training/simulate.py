@@ -94,9 +94,8 @@ def _peak(order: tuple[Block, ...], kept: float) -> float:
 
 
 def simulate(
-    schedule: str | Schedule, stages: int, micro_batches: int, per_device: int = 1, times: Times | None = None, *,
-    kept: float = 1.0,
-) -> SimulatedStep:  # fmt: skip
+    schedule: str | Schedule, stages: int, micro_batches: int, per_device: int = 1, times: Times | None = None, *, kept: float = 1.0
+) -> SimulatedStep:
     """A step of a schedule on `stages` devices with `per_device` chunks (where the schedule leaves them open).
 
     `kept`: share of its activations a micro-batch holds until its weight gradient; the rest goes with the input
@@ -111,13 +110,13 @@ def simulate(
     reason = why_not(one, stages, micro_batches, per_device)
     if reason:
         raise BadInput(f"{reason}; give other counts or another schedule")
-    return min((run(plan, given, kept) for plan in plans(one, stages, micro_batches, per_device, given, kept)),
-               key=lambda found: (found.step, found.makespan))  # fmt: skip
+    return min(
+        (run(plan, given, kept) for plan in plans(one, stages, micro_batches, per_device, given, kept)),
+        key=lambda found: (found.step, found.makespan),
+    )
 
 
-def plans(
-    one: Schedule, stages: int, micro_batches: int, per_device: int, times: Times, kept: float
-) -> list[PipelineOrder]:
+def plans(one: Schedule, stages: int, micro_batches: int, per_device: int, times: Times, kept: float) -> list[PipelineOrder]:
     """The orders worth trying: one for most schedules; for ZB-2p that of ZB-H2 and those made for the times; of a V
     schedule those made for equal and for the given times.
     """
@@ -199,9 +198,16 @@ def trace(done: SimulatedStep) -> dict[str, object]:
         label = f"device {d + 1} of {done.plan.stages}"
         events.append({"ph": "M", "name": "process_name", "pid": d, "tid": 0, "args": {"name": label}})
         events += [
-            {"ph": "X", "name": f"{o.kind}{o.micro + 1}", "cat": PASSES[o.kind], "pid": d, "tid": 0,
-             "ts": o.start * 1e6, "dur": (o.end - o.start) * 1e6,
-             "args": {"micro_batch": o.micro + 1, "chunk": o.chunk + 1}}
+            {
+                "ph": "X",
+                "name": f"{o.kind}{o.micro + 1}",
+                "cat": PASSES[o.kind],
+                "pid": d,
+                "tid": 0,
+                "ts": o.start * 1e6,
+                "dur": (o.end - o.start) * 1e6,
+                "args": {"micro_batch": o.micro + 1, "chunk": o.chunk + 1},
+            }
             for o in operations
-        ]  # fmt: skip
+        ]
     return {"traceEvents": events, "displayTimeUnit": "ms"}

@@ -75,9 +75,7 @@ class Step:
     @property
     def bound(self) -> Number:
         """max(compute, memory, network) of the whole step: nothing is faster."""
-        return np.maximum(
-            np.maximum(self.least_compute, self.least_memory), np.maximum(self.least_up, self.least_out)
-        )
+        return np.maximum(np.maximum(self.least_compute, self.least_memory), np.maximum(self.least_up, self.least_out))
 
     @property
     def tokens_per_second(self) -> Number:
@@ -88,14 +86,7 @@ TERMS = tuple(f.name for f in fields(Step))[:15]
 """The named terms of a step."""
 
 
-def step(
-    model: Model,
-    machine: Machine,
-    layout: TrainLayout,
-    recipe: Recipe,
-    batch: Batch,
-    of: TrainConstants | None = None,
-) -> Step:
+def step(model: Model, machine: Machine, layout: TrainLayout, recipe: Recipe, batch: Batch, of: TrainConstants | None = None) -> Step:
     """Time of one optimizer step of `batch` on `layout.devices` devices.
 
     GPT-3 175B on 64 A100s, whole layers recomputed; measured 18.13 s (Korthikanti et al. 2022, Table 5):
@@ -226,9 +217,7 @@ def _slowest(work: StepWork, phases: LayerTimes, ends: _Ends) -> _Stage:
     held = np.where(is_last, last_layers, np.where(is_first, first_layers, full))
     own = np.where(is_last, ends.head, np.where(is_first, ends.embedding, 0.0))
     return _Stage(
-        layers=np.where(alone, n, held),
-        ends=np.where(alone, ends.total, own),
-        seconds=np.where(alone, phases.total + ends.total, most),
+        layers=np.where(alone, n, held), ends=np.where(alone, ends.total, own), seconds=np.where(alone, phases.total + ends.total, most)
     )
 
 

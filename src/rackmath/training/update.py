@@ -16,9 +16,7 @@ GRADIENT_PASSES = 2.0
 """Times gradients cross memory beside the update: their norm, and clipping."""
 
 
-def data_parallel(
-    work: StepWork, phases: LayerTimes, micro: Number, stage_layers: Number
-) -> tuple[Number, tuple[Number, Number]]:
+def data_parallel(work: StepWork, phases: LayerTimes, micro: Number, stage_layers: Number) -> tuple[Number, tuple[Number, Number]]:
     """Seconds of gradients and weights between data-parallel ranks that nothing hides; and their least traffic.
 
     Gradients are reduced behind the last micro-batch's backward pass, and weights gathered before the first forward
@@ -73,7 +71,4 @@ def update(work: StepWork) -> Update:
     narrow = min(work.recipe.precision.mlp.bytes, 2.0)
     states = (fewest / over + fewest_routed / over_experts) * 2 * recipe.optimizer_bytes
     read = 0.0 if work.model.has_experts else 2 * narrow * fewest
-    return Update(
-        seconds=passed(work, size, 4.0),
-        least=(read + states) / layout.pp / work.machine.hbm_bandwidth,
-    )
+    return Update(seconds=passed(work, size, 4.0), least=(read + states) / layout.pp / work.machine.hbm_bandwidth)

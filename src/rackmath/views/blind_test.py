@@ -17,11 +17,15 @@ def blind_answer(found: evidence.Blind) -> Answer:
     """Open-weight models read from their hosts' prices alone, then compared: verdicts by half."""
     made: list[Block] = []
     columns = (
-        Column("name", ""), Column("coverage", "90 % holds", "percent"),
+        Column("name", ""),
+        Column("coverage", "90 % holds", "percent"),
         Column("sharpness", "width / prior", "ratio"),
-        Column("bits", "bits", "ratio"), Column("rank", "rank", "ratio"), Column("prior_rank", "of price", "ratio"),
-        Column("spread", "off by", "x2"), Column("prior_spread", "guessing", "x2"),
-    )  # fmt: skip
+        Column("bits", "bits", "ratio"),
+        Column("rank", "rank", "ratio"),
+        Column("prior_rank", "of price", "ratio"),
+        Column("spread", "off by", "x2"),
+        Column("prior_spread", "guessing", "x2"),
+    )
     for half in dict.fromkeys(v.half for v in found.verdicts):
         mine = [v for v in found.verdicts if v.half == half]
         chosen = "the prior was chosen on these models" if half == "chosen" else "not looked at when it was chosen"
@@ -65,11 +69,7 @@ def blind_picture(found: evidence.Blind, unknown: str) -> dict[str, Any]:
     every = [v for s in series for v in (*s.x, *s.y)]
     ends = [min(every), max(every)]
     series.append(Series("exact", ends, ends, look="dashed"))
-    title = {
-        "active_params": "Active parameters",
-        "total_params": "Total parameters",
-        "kv_bytes": "Cache bytes per token",
-    }
+    title = {"active_params": "Active parameters", "total_params": "Total parameters", "kv_bytes": "Cache bytes per token"}
     unit = "bytes" if unknown == "kv_bytes" else ""
     return scatter(
         series,

@@ -72,9 +72,7 @@ def frame(b: VolumeBreakEven, p: Plan, between: Ends) -> Frame:
         if b.always > b.first * (1 + 1e-9) and math.isfinite(b.always):
             says.append("Beyond {rate_always:number} a second never dearer")
     where = f"{p.question.model.name} on {p.machine.name}, {p.layout.label()}, {setting.formats(p.precision)}"
-    return Frame(
-        head="machines of one's own", good=not b.never, says=(*(Say(text, values) for text in says), Say(where)),
-    )  # fmt: skip
+    return Frame(head="machines of one's own", good=not b.never, says=(*(Say(text, values) for text in says), Say(where)))
 
 
 def _between(values: Record) -> str:
@@ -95,8 +93,12 @@ def chart(b: VolumeBreakEven, p: Plan, spare: int) -> dict[str, Any]:
     y = np.repeat(np.asarray(month(steps[1:], b.capacity, float(p.layout.gpus), p.machine, spare)), 2)
     marks = [] if b.never else [Mark("break-even", b.first)]
     return curve(
-        [Series("machines", x.tolist(), y.tolist()),
-         Series("API", [0.0, float(steps[-1])], [0.0, b.dollars * MONTH * float(steps[-1])], look="dashed")],
-        title="A month by API and on machines", x=Axis("Requests per second"), y=Axis("Dollars a month", "$"),
+        [
+            Series("machines", x.tolist(), y.tolist()),
+            Series("API", [0.0, float(steps[-1])], [0.0, b.dollars * MONTH * float(steps[-1])], look="dashed"),
+        ],
+        title="A month by API and on machines",
+        x=Axis("Requests per second"),
+        y=Axis("Dollars a month", "$"),
         marks=marks,
-    )  # fmt: skip
+    )

@@ -18,8 +18,7 @@ def of_context(a: TwoPrices) -> Term:
     c = a.curves
     i = int(np.argmin(np.abs(c.context - c.threshold)))
     return Term(
-        name=f"decoding {c.question.model.name} on {c.question.machine.name} at {c.context[i]:,.0f} tokens,"
-        f" {c.layout.label()}",
+        name=f"decoding {c.question.model.name} on {c.question.machine.name} at {c.context[i]:,.0f} tokens, {c.layout.label()}",
         children=tuple(Term(name=k.kind, children=tuple(_of_kind(a, k, i))) for k in c.curves),
     )
 
@@ -38,8 +37,7 @@ def _of_kind(a: TwoPrices, k: KindCurve, i: int) -> Iterator[Term]:
         yield from (step, batch)
     read = Term(name="read by each token", value=float(k.read[i]), unit="B", note="all layers, one copy")
     yield Term(name="stored by each sequence", value=float(k.stored[i]), unit="B")
-    yield quotient("reading the cache, on one device", "s", read,
-                   of_machine(machine, "hbm_bandwidth", "memory bandwidth"))  # fmt: skip
+    yield quotient("reading the cache, on one device", "s", read, of_machine(machine, "hbm_bandwidth", "memory bandwidth"))
     yield Term(name="L*", value=k.balance_context, unit="tokens", note="cache read = weights multiplied")
     yield Term(name="attention FLOPs = weight FLOPs", value=k.flops_context, unit="tokens")
     yield Term(name="B* fills HBM", value=k.full_context, unit="tokens")

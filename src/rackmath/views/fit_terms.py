@@ -82,9 +82,7 @@ class Fits:
         mixer, ffn = group.mixer, group.ffn
         if name == "adapters":
             yield "gemm", "bf16", "bf16"
-        for title, matrices in (
-            ("attention projections", mixer.matrices if mixer else ()), ("feed-forward", ffn.matrices if ffn else ()),
-        ):  # fmt: skip
+        for title, matrices in (("attention projections", mixer.matrices if mixer else ()), ("feed-forward", ffn.matrices if ffn else ())):
             if name == title:
                 yield from (("gemm", *self._run(self.precision.of(m.component))) for m in matrices)
         if name == "routed experts" and ffn and ffn.n_experts:
@@ -125,8 +123,11 @@ class Fits:
 
         eff = self.q.efficiency
         use, before = eff.kernel(kind, type_), self._unchanged.kernel(kind, type_)
-        fields = (("compute share", "compute_share", "share"), ("memory share", "memory_share", "share"),
-                  ("kernel latency", "latency", "s"))  # fmt: skip
+        fields = (
+            ("compute share", "compute_share", "share"),
+            ("memory share", "memory_share", "share"),
+            ("kernel latency", "latency", "s"),
+        )
         nodes = []
         if eff.generation is None:
             told, note = eff.source, "documented, not fitted"
@@ -170,10 +171,7 @@ class Fits:
             known = kernels()
             entry = known.entry("all_reduce", "custom", eff.generation)
             error = known.errors[entry]
-            by = (
-                f"data/fitted/kernels.toml [{'.'.join(entry)}], {error.points:,} points, median error"
-                f" {error.median:.1%}: {known.source}"
-            )
+            by = f"data/fitted/kernels.toml [{'.'.join(entry)}], {error.points:,} points, median error {error.median:.1%}: {known.source}"
         return Node(name="achieved share", value=eff.link_share, unit="share", source=by)
 
     # --- the engine ---------------------------------------------------------------------------------------------

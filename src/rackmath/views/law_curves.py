@@ -35,9 +35,7 @@ def spec(answer: LawAnswers) -> Spec | None:
     if asked is None:
         laws = [one for one in answer.laws if _splits(one)][:MOST]
         routed = [one for one in answer.laws if one.form == "routed"][:MOST]
-        return (
-            _frontier(laws, None) if laws else _worth(routed, _experts(routed[0]), marked=False) if routed else None
-        )
+        return _frontier(laws, None) if laws else _worth(routed, _experts(routed[0]), marked=False) if routed else None
     laws = [row.law for row in answer.rows][:MOST]
     if asked.kind == "worth":
         return _worth(laws, asked)
@@ -152,9 +150,7 @@ def _lines(laws: list[Law], asked: LawQuestion, x: np.ndarray, field: str) -> li
         if within.any():
             lines.append(charts.Series(one.name, x[within].tolist(), y[within].tolist(), look="line"))
         for tail, part in _outside(within):
-            lines.append(
-                charts.Series(f"{one.name}, {tail} its runs", x[part].tolist(), y[part].tolist(), look="dashed")
-            )
+            lines.append(charts.Series(f"{one.name}, {tail} its runs", x[part].tolist(), y[part].tolist(), look="dashed"))
     banded = next((one for one in laws if one.sample is not None), None)
     return lines + (_band(banded, asked, x, field) if banded is not None else [])
 

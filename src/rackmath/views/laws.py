@@ -101,9 +101,7 @@ def flat_answer(row: LawRow) -> Record:
 def flat_law(one: Law) -> Record:
     """A law in columns: its coefficients and the ends of its box."""
     flat = law(one)
-    head = {
-        key: flat[key] for key in ("law", "title", "form", "counts", "data", "draws", "source", "date", "standing")
-    }
+    head = {key: flat[key] for key in ("law", "title", "form", "counts", "data", "draws", "source", "date", "standing")}
     for key, ends in one.box.items():
         head |= {f"{key}_low": ends[0], f"{key}_high": ends[1]}
     return head | dict(one.coefficients)
@@ -122,8 +120,7 @@ def terms(answer: LawAnswers) -> Term:
 def _law(one: Law) -> Term:
     source = f"{one.source} ({one.date}), {one.standing}"
     coefficients = tuple(
-        Term(name=key, value=float(value), source=source, note=_error(one, key))
-        for key, value in one.coefficients.items()
+        Term(name=key, value=float(value), source=source, note=_error(one, key)) for key, value in one.coefficients.items()
     )
     return Term(name=f"{one.name}: {one.family.formula}", children=coefficients)
 
@@ -148,23 +145,13 @@ def _loss(row: LawRow) -> list[Term]:
     t = one.family.terms(one.coefficients, p.inputs)
     n, d = float(p.params), float(p.tokens)
     floor = Term(name="E", value=float(t.E), note="the floor")
-    of_params = Term(
-        name="term of parameters",
-        value=float(t.of_params(p.params)),
-        note=f"{float(t.A):.5g} / {n:.4g}^{float(t.alpha):.4g}",
-    )
-    of_tokens = Term(
-        name="term of tokens",
-        value=float(t.of_tokens(p.tokens)),
-        note=f"{float(t.B):.5g} / {d:.4g}^{float(t.beta):.4g}",
-    )
+    of_params = Term(name="term of parameters", value=float(t.of_params(p.params)), note=f"{float(t.A):.5g} / {n:.4g}^{float(t.alpha):.4g}")
+    of_tokens = Term(name="term of tokens", value=float(t.of_tokens(p.tokens)), note=f"{float(t.B):.5g} / {d:.4g}^{float(t.beta):.4g}")
     if float(t.power) == 1:
         return [stated("sum", "loss", float(p.loss), "", floor, of_params, of_tokens)]
     inner = float(t.E + t.of_params(p.params) + t.of_tokens(p.tokens))
     whole = stated("sum", "inner sum", inner, "", of_params, of_tokens)
-    return [
-        Term(name="loss", value=float(p.loss), children=(whole,), note=f"the sum to the power {float(t.power):g}")
-    ]
+    return [Term(name="loss", value=float(p.loss), children=(whole,), note=f"the sum to the power {float(t.power):g}")]
 
 
 def _budget(row: LawRow) -> list[Term]:

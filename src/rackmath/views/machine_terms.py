@@ -11,9 +11,7 @@ from ..units import UNITS
 if TYPE_CHECKING:
     from ..world.machine import Machine
 
-__all__ = [
-    "Node", "count", "difference", "given", "of_machine", "product", "quotient", "root", "stated", "total",
-]  # fmt: skip
+__all__ = ["Node", "count", "difference", "given", "of_machine", "product", "quotient", "root", "stated", "total"]
 
 
 def of_machine(machine: Machine, field: str, name: str) -> Node:
@@ -28,9 +26,4 @@ def of_machine(machine: Machine, field: str, name: str) -> Node:
     dimension = DIMENSIONS[field]
     unit = {"bytes": "B", "bytes/s": "B/s", "count": ""}.get(dimension, dimension)
     assert dimension in UNITS
-    return Node(
-        name=name,
-        value=float(getattr(machine, field)),
-        unit=unit,
-        source=text or f"machine {machine.name}, no source",
-    )
+    return Node(name=name, value=float(getattr(machine, field)), unit=unit, source=text or f"machine {machine.name}, no source")

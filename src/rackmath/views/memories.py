@@ -45,8 +45,7 @@ def of_model(m: ServingMemory) -> Term:
     bandwidth = of_machine(machine, "hbm_bandwidth", "memory bandwidth")
     devices = of_machine(machine, "n_devices", "devices")
     box = of_machine(machine, "hbm_nominal", "memory on the box")
-    drained = stated("quotient", "drain time", m.drain, "s", box, bandwidth,
-                     note="the longest useful memory time of a step, not its floor")  # fmt: skip
+    drained = stated("quotient", "drain time", m.drain, "s", box, bandwidth, note="the longest useful memory time of a step, not its floor")
     held = Term(name="weights on the fullest device", value=float(m.holds.weights), unit="B", note=m.layout.label())
     share = stated("quotient", "weights' share of HBM", m.share, "share", held, box)
     read = quotient("weights read once", "s", held, bandwidth)
@@ -67,12 +66,12 @@ def _full(m: ServingMemory, drained: Term, devices: Term) -> Term:
     peak = of_machine(machine, field, f"peak {main.compute.upper()}")
     balance = Term(name="B*", value=m.balance, note="R x total / active; explain batch shows its terms")
     flops = Term(name="FLOPs per token", value=weight_flops(q.model), unit="FLOP")
-    multiply = stated("quotient", "computing at B*", m.compute_at_balance, "s",
-                      product("FLOPs of B* tokens", "FLOP", balance, flops), peak, devices)  # fmt: skip
+    multiply = stated(
+        "quotient", "computing at B*", m.compute_at_balance, "s", product("FLOPs of B* tokens", "FLOP", balance, flops), peak, devices
+    )
     if m.compute_at_balance <= m.drain:
         return stated("quotient", "MFU, HBM full at B*", m.mfu_full, "share", multiply, drained)
-    return Term(name="MFU, HBM full at B*", value=1.0, note="computing takes longer than draining",
-                children=(multiply, drained))  # fmt: skip
+    return Term(name="MFU, HBM full at B*", value=1.0, note="computing takes longer than draining", children=(multiply, drained))
 
 
 def _users(m: ServingMemory, held: Term, whole: Term, devices: Term) -> tuple[Term, Term, Term]:
@@ -81,13 +80,21 @@ def _users(m: ServingMemory, held: Term, whole: Term, devices: Term) -> tuple[Te
     capacity = of_machine(q.machine, "hbm_capacity", "memory")
     engine = f"engine {q.engine.name} {q.engine.version}".strip()
     kept = stated(
-        "sum", "reserve", m.reserve, "B", *(given(name, value, "B", by=engine) for name, value in m.terms.items()),
+        "sum",
+        "reserve",
+        m.reserve,
+        "B",
+        *(given(name, value, "B", by=engine) for name, value in m.terms.items()),
         note="neither weights nor cache; on the first stage",
-    )  # fmt: skip
+    )
     left = difference("room for cache on a device", "B", capacity, total("weights and reserve", "B", held, kept))
     room = difference("room for caches", "B", product("memory of all devices", "B", capacity, devices), whole)
-    one = Term(name="cache of one user", value=float(np.asarray(cache_bytes(q.model, m.reference, m.precision))),
-               unit="B", note=f"{m.reference:,.0f} tokens, all layers")  # fmt: skip
+    one = Term(
+        name="cache of one user",
+        value=float(np.asarray(cache_bytes(q.model, m.reference, m.precision))),
+        unit="B",
+        note=f"{m.reference:,.0f} tokens, all layers",
+    )
     ideal = quotient("users, ideal", "", room, one, note="all HBM, one copy of the weights, no reserve")
     per = count("users per replica", float(m.holds.batch_max), "engine reserve kept, caches whole on their devices")
     return left, product("users", "", count("replicas", m.replicas, m.layout.label()), per), ideal
@@ -101,18 +108,19 @@ def of_fit(m: Held) -> Term:
     weights = Term(name="weights on the fullest device", value=float(held.weights), unit="B", note=m.layout.label())
     terms = (given(name, float(value), "B", by=engine) for name, value in held.terms.items())
     kept = stated("sum", "reserved by the engine", float(held.reserved), "B", *terms)
-    one = Term(name="cache of a user", value=float(held.per_sequence), unit="B",
-               note=f"{m.demand.context:,.0f} tokens, in the blocks of the engine")  # fmt: skip
-    first = Term(name="cache of a user that is prefilled", value=m.admitted, unit="B",
-                 note="windows and the steps under way")  # fmt: skip
+    one = Term(
+        name="cache of a user",
+        value=float(held.per_sequence),
+        unit="B",
+        note=f"{m.demand.context:,.0f} tokens, in the blocks of the engine",
+    )
+    first = Term(name="cache of a user that is prefilled", value=m.admitted, unit="B", note="windows and the steps under way")
     others = product("caches of the others", "B", count("users on a device but one", m.rank - 1), one)
     needed = total("memory needed", "B", weights, kept, total("caches", "B", first, others))
     room = difference("room for caches", "B", capacity, weights, kept)
     lacks = difference("short by", "B", needed, capacity, note="below 0: headroom")
     if float(held.room) <= 0:
         return Term(name="whether it fits", children=(lacks, room))
-    many = product(
-        "maximum concurrency", "", quotient("on a device", "", room, first), count("dp", float(m.layout.dp))
-    )
+    many = product("maximum concurrency", "", quotient("on a device", "", room, first), count("dp", float(m.layout.dp)))
     pool = product("tokens of cache", "", many, given("context", m.demand.context))
     return Term(name="whether it fits", children=(lacks, many, pool))

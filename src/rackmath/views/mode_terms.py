@@ -25,11 +25,9 @@ def modes(m: Menu | None, pair: FastFit | None, offer: BatchOffer | None, per_kw
 def _normal(m: Menu) -> Term:
     p = m.normal
     q = p.question
-    hour = product("replica", "$/h", count("devices", float(p.layout.gpus)),
-                   of_machine(q.machine, "price_per_hour", "price of a device"))  # fmt: skip
+    hour = product("replica", "$/h", count("devices", float(p.layout.gpus)), of_machine(q.machine, "price_per_hour", "price of a device"))
     per_second = quotient("replica per second", "$", hour, count("seconds per hour", 3600.0))
-    rate = Term(name="request rate", value=float(p.serving.request_rate), unit="/s",
-                note="explain plan shows its terms")  # fmt: skip
+    rate = Term(name="request rate", value=float(p.serving.request_rate), unit="/s", note="explain plan shows its terms")
     request = quotient("dollars per request", "$", per_second, rate)
     share = Term(name="decoding's share of a step", value=float(p.serving.decode_share), unit="share")
     out = product("charged to output", "$", request, share)
@@ -47,11 +45,10 @@ def _same(m: Menu) -> Term:
 
 
 def _slow(m: Menu) -> Term:
-    cheapest = Term(name="cheapest $/M output, batch alone", value=float(m.same.output_mtok.min()), unit="$",
-                    note="as many sequences as fit")  # fmt: skip
-    ratio = quotient(
-        "cheapest over normal", "", cheapest, Term(name="normal $/M output", value=m.output_mtok, unit="$")
+    cheapest = Term(
+        name="cheapest $/M output, batch alone", value=float(m.same.output_mtok.min()), unit="$", note="as many sequences as fit"
     )
+    ratio = quotient("cheapest over normal", "", cheapest, Term(name="normal $/M output", value=m.output_mtok, unit="$"))
     return stated("difference", "slow mode saves at most", m.saving(m.same), "share", count("1", 1.0), ratio)
 
 
@@ -78,11 +75,10 @@ def fit(f: FastFit) -> Term:
     one = count("1", 1.0)
     if r.feasible and f.by_batch > 1:
         over = difference("speed ratio − 1", "", speed, one)
-        lost = difference(
-            "what the smaller batch cannot shed", "", one, quotient("speed over batch ratio", "", speed, ratio)
+        lost = difference("what the smaller batch cannot shed", "", one, quotient("speed over batch ratio", "", speed, ratio))
+        x = stated(
+            "quotient", "cache over weights x", r.cache_over_weights, "", over, lost, note="from (1 + x) / (1 + x B1/B0) = speed ratio"
         )
-        x = stated("quotient", "cache over weights x", r.cache_over_weights, "", over, lost,
-                   note="from (1 + x) / (1 + x B1/B0) = speed ratio")  # fmt: skip
         most = stated("sum", "largest speed-up, memory-bound", r.largest_speed, "", one, x)
         saving = stated("quotient", "slow mode saves at most, memory-bound", r.slow_saving, "share", one, most)
         nodes += [most, saving]
@@ -90,9 +86,7 @@ def fit(f: FastFit) -> Term:
         nodes.append(Term(name=f"memory-bound: {r.why}"))
     k = f.compute_bound
     if k.feasible:
-        normal = Term(
-            name="normal batch over B*", value=k.normal_batch, note="the speed ratio: flat to the left of B*"
-        )
+        normal = Term(name="normal batch over B*", value=k.normal_batch, note="the speed ratio: flat to the left of B*")
         fast = stated("quotient", "fast batch over B*", k.fast_batch, "", normal, ratio)
         nodes += [fast, Term(name="largest speed-up, compute-bound", value=k.largest_speed)]
     else:
@@ -100,7 +94,14 @@ def fit(f: FastFit) -> Term:
     if f.input_price_ratio is not None and f.uniform_batch_ratio is not None:
         dearer = given("input price ratio", f.input_price_ratio)
         nodes.append(
-            stated("quotient", "batch ratio, if that factor lies on output too", f.uniform_batch_ratio, "", ratio,
-                   dearer, note="prefill is compute-bound: batch explains 1x of the input price")
-        )  # fmt: skip
+            stated(
+                "quotient",
+                "batch ratio, if that factor lies on output too",
+                f.uniform_batch_ratio,
+                "",
+                ratio,
+                dearer,
+                note="prefill is compute-bound: batch explains 1x of the input price",
+            )
+        )
     return Term(name="backwards", children=tuple(nodes))

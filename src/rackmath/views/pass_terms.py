@@ -50,9 +50,7 @@ class DecodeLoad:
         return count("tokens on the device", each, "decoding sequences / dp")
 
 
-def pass_nodes(
-    name: str, time: PassTime, q: Question, precision: Precision, sequences: float, load: DecodeLoad | None = None
-) -> Node:
+def pass_nodes(name: str, time: PassTime, q: Question, precision: Precision, sequences: float, load: DecodeLoad | None = None) -> Node:
     """The estimate of a pass: its operations, and what the engine does around them; with `load` its counts too.
 
     `sequences`: those a rank decodes. In a pass with prefill the host sets the pace where it is the slower.
@@ -68,13 +66,11 @@ def pass_nodes(
     own, estimate, drafts = device, float(time.estimate), None
     if any(op.kind == "attention_prefill" for op, _ in time.terms) or (HOST in rest and q.speculation is None):
         kernels = sum(float(op.layers) * float(op.kernels) for op, _ in time.terms)
-        host = product("work of the host", "s", count("kernels", kernels, "launched one by one with prefill"),
-                       fits.seconds("host"))  # fmt: skip
+        host = product("work of the host", "s", count("kernels", kernels, "launched one by one with prefill"), fits.seconds("host"))
         device = total("work of the device", "s", *terms)
         own = root(4, name, "s", device, host, note="the slower of both sets the pace")
     if q.speculation is not None:
-        drafts = Node(name="making drafts", value=estimate - (own.value or 0.0), unit="s",
-                      note="passes of what drafts, before the check")  # fmt: skip
+        drafts = Node(name="making drafts", value=estimate - (own.value or 0.0), unit="s", note="passes of what drafts, before the check")
         checking = replace(own, name="checking pass") if own.rule != "sum" else None
         return stated("sum", name, estimate, "s", *((checking,) if checking else own.children), drafts)
     found = replace(own, value=estimate)
@@ -130,12 +126,9 @@ def _collective(op: Op, fits: Fits) -> Node:
     if not op.name.startswith("all-reduce") or float(op.out) or not 0 < moving <= whole:
         return Node(name="collective", value=whole, unit="s", note=note)
     own = fits.seconds("exchange")
-    start = Node(name="start of a collective", value=whole - moving - (own.value or 0.0), unit="s",
-                 note="and of the pieces of its message")  # fmt: skip
+    start = Node(name="start of a collective", value=whole - moving - (own.value or 0.0), unit="s", note="and of the pieces of its message")
     least = Node(name="traffic at the full link rate", value=float(op.up), unit="s")
-    return stated(
-        "sum", "collective", whole, "s", total("latency", "s", start, own), quotient("traffic", "s", least, fits.link)
-    )
+    return stated("sum", "collective", whole, "s", total("latency", "s", start, own), quotient("traffic", "s", least, fits.link))
 
 
 def _counted(op: Op, q: Question, load: DecodeLoad | None) -> tuple[Node, Node]:
@@ -151,10 +144,15 @@ def _counted(op: Op, q: Question, load: DecodeLoad | None) -> tuple[Node, Node]:
         each = quotient("bytes per parameter", "", Node(name="bytes", value=float(op.bytes), unit="B"), held)
         size = stated("product", "bytes", float(op.bytes), "B", held, each, note="read once")
     elif op.kind == "attention_decode":
-        one = Node(name="FLOPs of a sequence", value=float(op.flops) / load.rank.value, unit="FLOP",
-                   note="attended entries x FLOPs per entry / tp")  # fmt: skip
-        entries = Node(name="bytes of a sequence", value=float(op.bytes) / load.rank.value, unit="B",
-                       note="cache entries read, and the new one written")  # fmt: skip
+        one = Node(
+            name="FLOPs of a sequence", value=float(op.flops) / load.rank.value, unit="FLOP", note="attended entries x FLOPs per entry / tp"
+        )
+        entries = Node(
+            name="bytes of a sequence",
+            value=float(op.bytes) / load.rank.value,
+            unit="B",
+            note="cache entries read, and the new one written",
+        )
         flops = stated("product", "FLOPs", float(op.flops), "FLOP", rank, one)
         size = stated("product", "bytes", float(op.bytes), "B", rank, entries)
     elif op.kind == "experts" and (weights := _expert_bytes(q, load)):
@@ -187,10 +185,7 @@ CROSSING = {
     "scan": "",
     "elementwise": "",
 }
-MOVED = {
-    "experts": "activations of the experts, in kernels of their own",
-    "scan": "tokens that a recurrence works off one by one",
-}
+MOVED = {"experts": "activations of the experts, in kernels of their own", "scan": "tokens that a recurrence works off one by one"}
 
 
 def _at_work(op: Op, q: Question, fit: KernelTerms | None, load: DecodeLoad | None) -> Node:
@@ -202,9 +197,13 @@ def _at_work(op: Op, q: Question, fit: KernelTerms | None, load: DecodeLoad | No
         return root(2, "one layer", "s", *both)
     note = MOVED.get(op.kind, "formats one after the other")
     return stated(
-        "sum", "one layer", float(op.spent.busy), "s", root(2, "computing and moving", "s", *both),
+        "sum",
+        "one layer",
+        float(op.spent.busy),
+        "s",
+        root(2, "computing and moving", "s", *both),
         Node(name="moved besides", value=moved, unit="s", note=note),
-    )  # fmt: skip
+    )
 
 
 def _computing(op: Op, q: Question, fit: KernelTerms | None, work: Node) -> Node:
@@ -261,18 +260,25 @@ def peak_field(q: Question, compute: str, peak: float) -> str:
 def memory(holds: Footprint, batch: float, layout: Layout, q: Question) -> Node:
     """Bytes on the fullest device: weights, reserve, and cache."""
     used = float(holds.used(batch, layout))
-    per = Node(name="cache per sequence", value=float(holds.per_sequence), unit="B",
-               note="all layers of the fullest stage at the mean context, with room for its spread")  # fmt: skip
+    per = Node(
+        name="cache per sequence",
+        value=float(holds.per_sequence),
+        unit="B",
+        note="all layers of the fullest stage at the mean context, with room for its spread",
+    )
     held = math.ceil(batch / float(layout.dp))
     sequences = count("sequences per rank", held, "batch / dp, rounded up")
     prompts = Node(name="prompts in progress", value=float(holds.prefilling(held)), unit="B", note="being prefilled")
     return stated(
-        "sum", "memory in use", used, "B",
+        "sum",
+        "memory in use",
+        used,
+        "B",
         Node(name="weights", value=float(holds.weights), unit="B", note="of the fullest stage"),
         product("cache", "B", sequences, per),
         prompts,
         reserve(holds, q),
-    )  # fmt: skip
+    )
 
 
 def reserve(holds: Footprint, q: Question) -> Node:

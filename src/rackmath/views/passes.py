@@ -53,13 +53,7 @@ def memory(holds: Footprint, used: float) -> Record:
 def step_span(one: ForwardPass) -> Record:
     """{reason, estimate}: 5 % to 95 % of the pass. A pass that decodes is as sure as a serving run's steps are."""
     q, work, t = one.question, one.work, one.time
-    known = trust(
-        q,
-        devices=one.layout.gpus,
-        context=max(float(work.context), float(work.prompt)),
-        users=decoding(one),
-        dcp=one.layout.dcp,
-    )
+    known = trust(q, devices=one.layout.gpus, context=max(float(work.context), float(work.prompt)), users=decoding(one), dcp=one.layout.dcp)
     interval = known.tpot if float(work.decode) else known.ttft
     return {"reason": interval.reason, "estimate": time_span(interval, t.estimate, t.bound)}
 
@@ -72,10 +66,7 @@ def decoding(one: ForwardPass) -> float:
 def use(one: ForwardPass) -> Record:
     """MFU: time the multiplications take at the peak of their formats, over the estimate. MBU: the same for bytes."""
     t, seconds = one.time, float(one.time.estimate)
-    return {
-        "mfu": float(t.compute) / seconds,
-        "mbu": float(t.bytes) / float(one.question.machine.hbm_bandwidth) / seconds,
-    }
+    return {"mfu": float(t.compute) / seconds, "mbu": float(t.bytes) / float(one.question.machine.hbm_bandwidth) / seconds}
 
 
 def terms(one: ForwardPass) -> list[Record]:
@@ -99,9 +90,14 @@ def _term(op: Op, seconds: float, total: float, efficiency: Efficiency) -> Recor
 
 def _row(name: str, layers: float, flops: float, size: float, seconds: float, total: float, binds: str) -> Record:
     return {
-        "operation": name, "layers": layers, "flops": flops, "bytes": size, "seconds": seconds,
-        "share": seconds / total, "binds": binds,
-    }  # fmt: skip
+        "operation": name,
+        "layers": layers,
+        "flops": flops,
+        "bytes": size,
+        "seconds": seconds,
+        "share": seconds / total,
+        "binds": binds,
+    }
 
 
 BETWEEN = "5 to 95 %"

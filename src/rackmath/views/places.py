@@ -23,8 +23,7 @@ def split(p: Plan) -> Record | None:
     hosted, moved = float(layout.host_layers), float(layout.host_experts)
     if machine.cards:
         cards = [
-            {"card": card.accelerator, "layers": float(n)}
-            for card, n in zip(machine.cards, layers_on(model, machine, layout), strict=True)
+            {"card": card.accelerator, "layers": float(n)} for card, n in zip(machine.cards, layers_on(model, machine, layout), strict=True)
         ]
     else:
         cards = [{"card": machine.accelerator, "layers": model.n_layers - hosted}]
@@ -38,11 +37,15 @@ def split(p: Plan) -> Record | None:
         "n_cpu_moe": hosted + moved if moved else 0.0,
         "seconds": seconds,
         "limit": max(seconds, key=lambda name: seconds[name]),
-        "host": None if not left(layout) else {
-            "weights": float(held.host_weights), "cache": used - float(held.host_weights),
-            "free": float(held.host_capacity) - used, "capacity": float(held.host_capacity),
+        "host": None
+        if not left(layout)
+        else {
+            "weights": float(held.host_weights),
+            "cache": used - float(held.host_weights),
+            "free": float(held.host_capacity) - used,
+            "capacity": float(held.host_capacity),
         },
-    }  # fmt: skip
+    }
 
 
 def where(p: Plan) -> str:
@@ -65,17 +68,23 @@ def blocks(p: Plan) -> Iterator[Block]:
     worst = found["limit"]
     share = found["seconds"][worst] / sum(found["seconds"].values())
     yield Bar(
-        key="", title="Where a token's time goes", unit="s", parts=found["seconds"],
+        key="",
+        title="Where a token's time goes",
+        unit="s",
+        parts=found["seconds"],
         aside=f"one place after the other; {worst} takes {share:.0%}",
-    )  # fmt: skip
+    )
     host = found["host"]
     if host is None:
         return
     yield Bar(
-        key="", title="Memory of the host", unit="B", whole=host["capacity"],
+        key="",
+        title="Memory of the host",
+        unit="B",
+        whole=host["capacity"],
         parts={k: host[k] for k in ("weights", "cache", "free")},
         aside="what its system does not keep; machine.host_capacity, host_bandwidth and host_compute are assumptions",
-    )  # fmt: skip
+    )
     flags = "--n-gpu-layers {gpu_layers:whole}" + (" --n-cpu-moe {n_cpu_moe:whole}" if found["n_cpu_moe"] else "")
     values = {"gpu_layers": found["gpu_layers"], "n_cpu_moe": found["n_cpu_moe"]}
     yield Say(f"llama.cpp: {flags}", values, faint=True)

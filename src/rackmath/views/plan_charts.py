@@ -42,22 +42,24 @@ def field(found: Found, best: Plan, candidates: list[Record]) -> dict[str, Any]:
     known = all(c["low"] is not None for c in every)
     series = [
         Series(
-            "candidates", [c["interactivity"] for c in every], [c["price"] for c in every], look="dots",
+            "candidates",
+            [c["interactivity"] for c in every],
+            [c["price"] for c in every],
+            look="dots",
             labels=[c["label"] for c in every],
-            low=[c["low"] for c in every] if known else (), high=[c["high"] for c in every] if known else (),
+            low=[c["low"] for c in every] if known else (),
+            high=[c["high"] for c in every] if known else (),
         ),
-        Series("Pareto front", front.interactivity.tolist(), front.blended_mtok.tolist(), look="line",
-               labels=front.labels),
-    ]  # fmt: skip
+        Series("Pareto front", front.interactivity.tolist(), front.blended_mtok.tolist(), look="line", labels=front.labels),
+    ]
     return sketch(
         series,
         title=f"{q.model.name} on {q.machine.name}: candidates and their price",
         x=Axis("Speed for one user", "tok/s/user", log=True),
-        y=Axis("Price of a million tokens" if paid else "Device-hours for a million tokens", "$" if paid else "",
-               log=True),
+        y=Axis("Price of a million tokens" if paid else "Device-hours for a million tokens", "$" if paid else "", log=True),
         marks=[Mark("chosen", mine["interactivity"], mine["price"])],
         auto="dots",
-    )  # fmt: skip
+    )
 
 
 NAMES = {"aggregated": "one pool", "disaggregated": "two pools"}
@@ -71,11 +73,10 @@ def both_fronts(a: ModesAnswer) -> dict[str, Any]:
     """Throughput against speed: a line for each mode, the chosen plan marked."""
     q = a.questions[1]
     series = [
-        Series(NAMES[mode], [p.interactivity for p in rows], [p.tput_per_gpu for p in rows],
-               labels=tuple(p.layout for p in rows))
+        Series(NAMES[mode], [p.interactivity for p in rows], [p.tput_per_gpu for p in rows], labels=tuple(p.layout for p in rows))
         for mode in MODES
         if (rows := _upper([p for p in a.points if p.mode == mode]))
-    ]  # fmt: skip
+    ]
     return sketch(
         series,
         title=f"{q.model.name} on {q.machine.name}: {'one pool and two' if a.aggregated else 'two pools'}",
@@ -91,11 +92,15 @@ def both_prices(a: ModesAnswer) -> dict[str, Any]:
     q = a.questions[1]
     paid = all(p.priced for p in a.points)
     series = [
-        Series(NAMES[mode], [p.interactivity for p in rows],
-               [p.blended_mtok if paid else p.hours_mtok for p in rows], labels=tuple(p.layout for p in rows))
+        Series(
+            NAMES[mode],
+            [p.interactivity for p in rows],
+            [p.blended_mtok if paid else p.hours_mtok for p in rows],
+            labels=tuple(p.layout for p in rows),
+        )
         for mode in MODES
         if (rows := [p for p in a.points if p.mode == mode])
-    ]  # fmt: skip
+    ]
     price = float(a.best.cost.blended_mtok) if paid and a.best is not None else None
     if price is not None:
         spans = pools.spans(a.best) if isinstance(a.best, PoolPlan) else plans.spans(a.best)
@@ -106,11 +111,10 @@ def both_prices(a: ModesAnswer) -> dict[str, Any]:
         series,
         title=f"{q.model.name} on {q.machine.name}: price against speed",
         x=Axis("Speed for one user", "tok/s/user", log=True),
-        y=Axis("Price of a million tokens" if paid else "Device-hours for a million tokens", "$" if paid else "",
-               log=True),
+        y=Axis("Price of a million tokens" if paid else "Device-hours for a million tokens", "$" if paid else "", log=True),
         marks=_marks(a, price),
         auto="dots",
-    )  # fmt: skip
+    )
 
 
 def _upper(points: list[ServingPoint]) -> list[ServingPoint]:

@@ -57,10 +57,7 @@ def figures(
     words, found = limits_in_words(limits), []
     for key, label, unit, value, bound in rows:
         low, high = spans.get(key) or (None, None)
-        found.append(
-            Figure(key=key, label=label, value=value, unit=unit, low=low, high=high, bound=bound,
-                   objective=words.get(key, ""))
-        )  # fmt: skip
+        found.append(Figure(key=key, label=label, value=value, unit=unit, low=low, high=high, bound=bound, objective=words.get(key, "")))
     said = "Intervals are made to hold 9 of 10 runs" if tpot.low is not None else "No intervals"
     aside = f"{said} ({reason}). Nothing can be faster than the bound."
     return Figures(key="", figures=tuple(found), groups=groups, aside=aside)
@@ -77,21 +74,35 @@ def machines(rows: Sequence[Record], best: str | None, *, fleet: bool, modes: bo
         return []
     shown = [_machine(row) for row in rows]
     sized = (
-        (Column("fleet_month_dollars", "$/month", "$"), Column("fleet_gpus", "GPUs", "whole"),
-         Column("fleet_power", "power", "W", optional=1)) if fleet else ()
-    )  # fmt: skip
+        (
+            Column("fleet_month_dollars", "$/month", "$"),
+            Column("fleet_gpus", "GPUs", "whole"),
+            Column("fleet_power", "power", "W", optional=1),
+        )
+        if fleet
+        else ()
+    )
     table = Table(
-        key="machines", title="Machines", rows=rows, shown=shown,
+        key="machines",
+        title="Machines",
+        rows=rows,
+        shown=shown,
         aside="the cheapest fleet on each" if fleet else "the cheapest plan on each",
-        columns=(Column("machine", ""), Column("price_per_gpu_hour", "$/GPU-hour", "$", optional=5),
-                 *(() if modes else (Column("kind", "price", optional=4),)), *sized,
-                 Column("blended_mtok", "$/M tokens", "$"),
-                 Column("tput_per_gpu", "tok/s/GPU", "whole", optional=1), Column("ttft", "TTFT", "s", optional=2),
-                 Column("tpot", "TPOT", "s", optional=3), *((Column("pools", "pools"),) if modes else ()),
-                 Column("layout", "layout")),
+        columns=(
+            Column("machine", ""),
+            Column("price_per_gpu_hour", "$/GPU-hour", "$", optional=5),
+            *(() if modes else (Column("kind", "price", optional=4),)),
+            *sized,
+            Column("blended_mtok", "$/M tokens", "$"),
+            Column("tput_per_gpu", "tok/s/GPU", "whole", optional=1),
+            Column("ttft", "TTFT", "s", optional=2),
+            Column("tpot", "TPOT", "s", optional=3),
+            *((Column("pools", "pools"),) if modes else ()),
+            Column("layout", "layout"),
+        ),
         strong=next((i for i, row in enumerate(rows) if row["layout"] is not None and row["machine"] == best), None),
         faint=frozenset(i for i, row in enumerate(rows) if row["layout"] is None),
-    )  # fmt: skip
+    )
     why = [Say("{machine}: {reason}.", row, faint=True) for row in rows if row["reason"] is not None]
     return [table, *why]
 

@@ -37,9 +37,7 @@ def _serving(p: Plan) -> tuple[Node, ...]:
     steps = count("steps per request", max(float(traffic.osl) - 1, 1.0), "osl − 1: the prefill gives the first token")
     batch = count("batch", p.batch, "decoding sequences in the replica, chosen")
     mixed = serving_terms.mixed(p, batch, steps)
-    load = pass_terms.DecodeLoad(
-        layout=p.layout, precision=p.precision, sequences=max(p.batch / float(under_way(q.engine, p.layout)), 1.0)
-    )
+    load = pass_terms.DecodeLoad(layout=p.layout, precision=p.precision, sequences=max(p.batch / float(under_way(q.engine, p.layout)), 1.0))
     of = (q, p.precision, load.sequences / float(p.layout.dp))
     plain = _paced("a step that only decodes", pass_terms.pass_nodes("decode pass", s.decode, *of, load), p)
     both = _paced("a step with prefill", pass_terms.pass_nodes("mixed pass", s.mixed_pass, *of), p)
@@ -53,9 +51,11 @@ def _serving(p: Plan) -> tuple[Node, ...]:
     osl, isl = given("osl", float(traffic.osl)), given("isl", float(traffic.isl))
     to_next = Node(name="to the next mixed step", value=float(s.to_next), unit="s", note="and the request overhead")
     service = Node(
-        name="own chunks", value=float(s.service), unit="s",
+        name="own chunks",
+        value=float(s.service),
+        unit="s",
         note=f"steps that carry the prompt, in chunks of {float(s.chunk):,.0f} tokens per rank",
-    )  # fmt: skip
+    )
     mean_line, line = serving_terms.waiting(p, service, batch, steps)
     ttft = stated("sum", "TTFT, median", float(s.ttft), "s", to_next, line, service)
     seat = Node(name="waiting for a seat, mean", value=float(s.seat), unit="s", note="until memory has room")
@@ -65,14 +65,18 @@ def _serving(p: Plan) -> tuple[Node, ...]:
     rate = stated("quotient", "request rate", float(s.request_rate), "/s", batch, *in_turn)
     concurrency = stated("product", "concurrency", float(s.concurrency), "", rate, life, note="Little's law")
     gpus = stated(
-        "product", "GPUs", float(p.layout.gpus), "", count("tp", float(p.layout.tp)), count("pp", float(p.layout.pp)),
+        "product",
+        "GPUs",
+        float(p.layout.gpus),
+        "",
+        count("tp", float(p.layout.tp)),
+        count("pp", float(p.layout.pp)),
         count("dp", float(p.layout.dp)),
-    )  # fmt: skip
+    )
     both_ways = total("tokens per request", "", isl, osl)
     per_gpu = stated(
-        "quotient", "tok/s/GPU, input + output", float(s.tput_per_gpu), "",
-        product("tokens per second", "", rate, both_ways), gpus,
-    )  # fmt: skip
+        "quotient", "tok/s/GPU, input + output", float(s.tput_per_gpu), "", product("tokens per second", "", rate, both_ways), gpus
+    )
     speed = stated("quotient", "tok/s/user", float(s.interactivity), "", count("1", 1.0), tpot)
     used = pass_terms.memory(s.footprint, p.batch, p.layout, q)
     free = difference("memory free", "B", of_machine(p.machine, "hbm_capacity", "capacity"), used)
@@ -100,15 +104,23 @@ def _cost(p: Plan, rate: Node, gpus: Node, both_ways: Node, isl: Node, osl: Node
     use = given("utilisation", traffic.utilisation, "share")
     from ..economics.cost import billed_devices
 
-    paid = Node(name="devices paid for", value=float(billed_devices(s.gpus, p.machine)),
-                note="replicas are packed into domains, which are paid for whole")  # fmt: skip
+    paid = Node(
+        name="devices paid for",
+        value=float(billed_devices(s.gpus, p.machine)),
+        note="replicas are packed into domains, which are paid for whole",
+    )
     hour = stated("product", "replica-hour", float(c.replica_hour), "$/h", paid, price)
     request = stated("quotient", "cost of a request", float(c.request), "$", hour, count("s/h", 3600.0), rate, use)
     mtok = count("1M", 1e6)
-    to_output = Node(name="share of output", value=float(s.decode_share), unit="share",
-                     note="what a decode-only step would take, over TPOT")  # fmt: skip
-    to_cached = Node(name="share of cached input", value=float(s.cached_share), unit="share",
-                     note="prefill time that would vanish without the cached prefix")  # fmt: skip
+    to_output = Node(
+        name="share of output", value=float(s.decode_share), unit="share", note="what a decode-only step would take, over TPOT"
+    )
+    to_cached = Node(
+        name="share of cached input",
+        value=float(s.cached_share),
+        unit="share",
+        note="prefill time that would vanish without the cached prefix",
+    )
     to_input = difference("share of input", "share", count("1", 1.0), to_output, to_cached)
     cached = float(traffic.cached)
     fresh = product("fresh tokens", "", isl, given("share not cached", 1 - cached, "share")) if cached else isl
@@ -119,10 +131,9 @@ def _cost(p: Plan, rate: Node, gpus: Node, both_ways: Node, isl: Node, osl: Node
 
     found = [
         request,
-        stated("quotient", "$ per M tokens, blended", float(c.blended_mtok), "$",
-               product("of 1M", "$", request, mtok), both_ways),
+        stated("quotient", "$ per M tokens, blended", float(c.blended_mtok), "$", product("of 1M", "$", request, mtok), both_ways),
         price_of("$ per M output tokens", float(c.output_mtok), to_output, osl),
-    ]  # fmt: skip
+    ]
     if (to_input.value or 0.0) > 0 and fresh.value and fresh.value >= 1:
         found.append(price_of("$ per M input tokens", float(c.input_mtok), to_input, fresh))
     if cached:

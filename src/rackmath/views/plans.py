@@ -53,8 +53,7 @@ def machines(found: Planned) -> list[Record]:
     for a in (found, *found.others):
         if a.best is None:
             on = a.question.machine
-            own = {"machine": on.name, "price_per_gpu_hour": known_price(on), "price_kind": on.price_kind,
-                   "reason": "; ".join(a.reasons)}  # fmt: skip
+            own = {"machine": on.name, "price_per_gpu_hour": known_price(on), "price_kind": on.price_kind, "reason": "; ".join(a.reasons)}
             rows.append(dict.fromkeys(rows[0] if rows else own) | own)
     return rows
 
@@ -227,10 +226,7 @@ def setting_of(q: Question) -> Record:
 
 def candidates(front: Front, q: Question) -> list[Record]:
     """Price and speed of each candidate, with the interval of its price."""
-    return [
-        price_point(evaluate_plan(q, front.layouts[i], front.precisions[i], float(front.batch[i])))
-        for i in range(len(front.batch))
-    ]
+    return [price_point(evaluate_plan(q, front.layouts[i], front.precisions[i], float(front.batch[i]))) for i in range(len(front.batch))]
 
 
 def price_point(p: Plan) -> Record:

@@ -32,28 +32,37 @@ def pools(p: PoolPlan) -> tuple[Node, ...]:
     passes = pass_terms.pass_nodes("prefill pass", first.time, prefill, p.precision, 0.0)
     sequences = max(float(second.batch) / float(second.layout.pp), 1.0) / float(second.layout.dp)
     step = pass_terms.pass_nodes("decode step", second.time, decode, p.precision, sequences)
-    one = Node(name="from pass to pass", value=float(first.pace), unit="s", children=(passes,),
-               note="over the stages, at the pace of the fullest")  # fmt: skip
+    one = Node(
+        name="from pass to pass", value=float(first.pace), unit="s", children=(passes,), note="over the stages, at the pace of the fullest"
+    )
     ranks = count("dp", float(first.layout.dp))
     prompts = count("prompts per rank and pass", float(first.prompts), f"{float(first.chunks):.0f} passes a prompt")
     load = count("load", float(first.load), "share of time the replica is busy")
-    rate = stated("quotient", "rate of a prefill replica", float(first.rate), "/s",
-                  product("prompts under way", "", load, prompts, ranks), one)  # fmt: skip
-    tpot = Node(name="TPOT", value=float(second.tpot), unit="s", children=(step,),
-                note="a decode-only step, at the pace of the fullest stage")  # fmt: skip
+    rate = stated(
+        "quotient", "rate of a prefill replica", float(first.rate), "/s", product("prompts under way", "", load, prompts, ranks), one
+    )
+    tpot = Node(
+        name="TPOT", value=float(second.tpot), unit="s", children=(step,), note="a decode-only step, at the pace of the fullest stage"
+    )
     batch = count("batch", float(second.batch), "sequences of a decode replica, on average")
     decoding = Node(name="decoding", value=float(second.decoding), unit="s", note="osl − 1 steps")
     out = stated("quotient", "rate of a decode replica", float(second.rate), "/s", batch, decoding)
     both = Node(
-        name="request rate of a unit", value=float(s.request_rate), unit="/s",
+        name="request rate of a unit",
+        value=float(s.request_rate),
+        unit="/s",
         note="the slower pool: both carry it",
         children=(
             product("prefill pool", "/s", count("replicas", float(s.n_prefill)), rate),
             product("decode pool", "/s", count("replicas", float(s.n_decode)), out),
         ),
-    )  # fmt: skip
-    sent = Node(name="transfer", value=float(s.transfer.time), unit="s",
-                note=f"{float(s.transfer.bytes) / 1e9:.3g} GB of cache over the narrower end's links")  # fmt: skip
+    )
+    sent = Node(
+        name="transfer",
+        value=float(s.transfer.time),
+        unit="s",
+        note=f"{float(s.transfer.bytes) / 1e9:.3g} GB of cache over the narrower end's links",
+    )
     own = Node(name="own passes", value=float(first.service), unit="s")
     until = Node(name="until the next pass", value=float(first.to_next), unit="s", note="and the request overhead")
     median = Node(name="waiting, median", value=float(first.wait_median), unit="s", note="zero below half load")
@@ -61,19 +70,18 @@ def pools(p: PoolPlan) -> tuple[Node, ...]:
     seat = Node(name="waiting for room in the decode pool, mean", value=float(second.seat), unit="s")
     ttft = stated("sum", "TTFT, median", float(s.ttft), "s", until, median, own, sent)
     ttft_mean = stated("sum", "TTFT, mean", float(s.ttft_mean), "s", until, mean, own, sent, seat)
-    inside = stated("product", "requests inside", float(s.concurrency), "", both,
-                    total("time in the system", "s", ttft_mean, decoding), note="Little's law")  # fmt: skip
+    inside = stated(
+        "product",
+        "requests inside",
+        float(s.concurrency),
+        "",
+        both,
+        total("time in the system", "s", ttft_mean, decoding),
+        note="Little's law",
+    )
     memory = tuple(
-        difference(
-            f"memory free, {name}",
-            "B",
-            count("capacity", float(holds.capacity)),
-            Node(name="used", value=used, unit="B"),
-        )
-        for name, holds, used in (
-            ("prefill", first.footprint, float(first.memory)),
-            ("decode", second.footprint, float(second.memory)),
-        )
+        difference(f"memory free, {name}", "B", count("capacity", float(holds.capacity)), Node(name="used", value=used, unit="B"))
+        for name, holds, used in (("prefill", first.footprint, float(first.memory)), ("decode", second.footprint, float(second.memory)))
     )
     return (ttft, tpot, pass_terms.bound(second.time), both, inside, *memory, *_cost(p, both))
 
@@ -92,8 +100,7 @@ def _cost(p: PoolPlan, rate: Node) -> tuple[Node, ...]:
     for name, n, machine in zip(("prefill", "decode"), devices, p.machines, strict=True):
         price = Node(name="price", value=float(machine.price_per_hour), unit="$/h", note=machine.name)
         hours.append(product(f"{name} pool", "$/h", count("GPUs paid for", float(n)), price))
-    request = stated("quotient", "cost of a request", float(c.request), "$", total("unit-hour", "$/h", *hours), hour,
-                     rate, use)  # fmt: skip
+    request = stated("quotient", "cost of a request", float(c.request), "$", total("unit-hour", "$/h", *hours), hour, rate, use)
     found.append(request)
     charged = quotient("decode pool per request", "$", hours[1], hour, rate, use)
     found.append(

@@ -182,8 +182,7 @@ def spans(p: PoolPlan) -> dict[str, Span | None]:
     s, c, at = p.serving, p.cost, float(p.cost.bound_share)
     tpot, most = p.intervals.tpot, float(s.request_rate_bound) / float(s.request_rate)
     rates = {
-        name: rate_span(tpot, getattr(s, name), float(getattr(s, name)) * most)
-        for name in ("tput_per_gpu", "output_tput_per_decode_gpu")
+        name: rate_span(tpot, getattr(s, name), float(getattr(s, name)) * most) for name in ("tput_per_gpu", "output_tput_per_decode_gpu")
     }
     dollars = {
         name: time_span(tpot, getattr(c, name), float(c.blended_mtok) * at if name == "blended_mtok" else 0.0)

@@ -95,10 +95,7 @@ def pictures(r: Inference, truth: Mapping[str, float]) -> list[dict[str, Any]]:
         if p.known or not math.isfinite(p.median):
             continue
         at, prior, posterior = densities(p, POINTS, r.effective, r.draws)
-        series = [
-            Series("posterior", at.tolist(), posterior.tolist()),
-            Series("prior", at.tolist(), prior.tolist(), look="dashed"),
-        ]
+        series = [Series("posterior", at.tolist(), posterior.tolist()), Series("prior", at.tolist(), prior.tolist(), look="dashed")]
         marks = [Mark("truth", truth[name])] if truth.get(name) else []
         y = Axis("Density over the logarithm", low=0.0)
         drawn.append(curve(series, title=f"{axis.title}: {p.bits:.2f} bits", x=axis, y=y, marks=marks))
@@ -130,8 +127,5 @@ def rows(r: Inference, truth: Mapping[str, float]) -> list[Record]:
         for p in r.unknowns.values()
     ]
     for o in r.odds.values():
-        found += [
-            {"unknown": o.name, "kind": k, "prior_odds": o.prior[k], "odds": o.posterior[k], "bits": o.bits}
-            for k in o.prior
-        ]
+        found += [{"unknown": o.name, "kind": k, "prior_odds": o.prior[k], "odds": o.posterior[k], "bits": o.bits} for k in o.prior]
     return found

@@ -76,11 +76,7 @@ def _exchange(r: RackComparison, c: FabricCase) -> Iterator[Term]:
             Term(name="tokens a device sends", value=float(c.moved.own)),
             Term(name="distinct devices of a token", value=float(c.moved.devices)),
             Term(name="distinct domains of a token", value=float(c.moved.domains)),
-            Term(
-                name="bytes per value, out and back",
-                value=sent.bytes + back.bytes,
-                note=f"{sent.name} and {back.name}",
-            ),
+            Term(name="bytes per value, out and back", value=sent.bytes + back.bytes, note=f"{sent.name} and {back.name}"),
             Term(name="imbalance", value=efficiency.imbalance, source=efficiency.source),
             *ways,
         ),

@@ -46,8 +46,7 @@ def reading(one: Reading) -> Record:
     head = {"key": one.key, "name": one.name, "unknown": one.unknown, "unit": one.unit or None}
     ends = {"value": one.value, "low": one.low, "high": one.high}
     assumed = [
-        {"name": a.name, "value": a.value, "low": a.low, "high": a.high, "unit": a.unit or None, "why": a.why}
-        for a in one.assumptions
+        {"name": a.name, "value": a.value, "low": a.low, "high": a.high, "unit": a.unit or None, "why": a.why} for a in one.assumptions
     ]
     tail = {"formula": one.formula or None, "says": one.says or None, "needs": list(one.needs)}
     return head | ends | {"assumes": assumed} | tail | {"absent": one.absent or None}

@@ -27,9 +27,7 @@ def due(p: Plan, batch: Node, steps: Node) -> Node:
     from ..layout.parallelism import under_way
 
     fresh = count("fresh tokens of a prompt", max(float(traffic.isl) * (1 - float(traffic.cached)), 1.0))
-    others = (
-        [] if traffic.users is None else [count("of others", 1 - 1 / p.batch, "a user's own prompt slows nobody")]
-    )
+    others = [] if traffic.users is None else [count("of others", 1 - 1 / p.batch, "a user's own prompt slows nobody")]
     of_all = product("prompt tokens in a life", "", batch, fresh, *others)
     micro = count("micro-batches", float(under_way(p.question.engine, p.layout)), "pp, or 1 where cards work in turn")
     ways = [micro, count("dp", float(p.layout.dp))]
@@ -60,20 +58,27 @@ def waiting(p: Plan, service: Node, batch: Node, steps: Node) -> tuple[Node, Nod
 
     s, q = p.serving, p.question
     rank = math.ceil(max(p.batch / float(under_way(q.engine, p.layout)), 1.0) / float(p.layout.dp))
-    room = difference("room for prefill in a step", "", given("engine.chunk_tokens", q.engine.chunk_tokens),
-                      count("decode tokens of a rank", rank))  # fmt: skip
+    room = difference(
+        "room for prefill in a step", "", given("engine.chunk_tokens", q.engine.chunk_tokens), count("decode tokens of a rank", rank)
+    )
     load = quotient("load of prefill", "share", due(p, batch, steps), room)
     share = load.value or 0.0
     alone = "behind other prompts"
     if share > BUSY_LIMIT:
-        return (Node(name="waiting, mean", value=float(s.wait), unit="s", note=alone),
-                Node(name="waiting, median", value=float(s.wait_median), unit="s", note=alone))  # fmt: skip
+        return (
+            Node(name="waiting, mean", value=float(s.wait), unit="s", note=alone),
+            Node(name="waiting, median", value=float(s.wait_median), unit="s", note=alone),
+        )
     idle = difference("share left", "share", count("1", 1.0), load)
     if_waiting = quotient("of those who wait", "s", service, count("2", 2.0), idle)
     mean = stated("product", "waiting, mean", float(s.wait), "s", load, if_waiting)
     if share <= 0.5:
-        median = Node(name="waiting, median", value=float(s.wait_median), unit="s",
-                      note=f"prefill is busy {share:.0%} of the time: half of all requests find it free")  # fmt: skip
+        median = Node(
+            name="waiting, median",
+            value=float(s.wait_median),
+            unit="s",
+            note=f"prefill is busy {share:.0%} of the time: half of all requests find it free",
+        )
     else:
         log = count("ln(2 x load)", math.log(2 * share))
         median = stated("product", "waiting, median", float(s.wait_median), "s", if_waiting, log)
@@ -103,11 +108,15 @@ def fleet(f: Fleet, p: Plan, rate: Node, use: Node) -> Node:
     found.append(stated("quotient", "utilisation of all replicas", float(f.utilisation), "share", asked, carried))
     if float(f.power) > 0:
         drawn = stated(
-            "product", "power at the facility", float(f.power), "W", billed, of_machine(machine, "power", "device"),
+            "product",
+            "power at the facility",
+            float(f.power),
+            "W",
+            billed,
+            of_machine(machine, "power", "device"),
             of_machine(machine, "overhead_power", "facility watts per device watt"),
-        )  # fmt: skip
-        both = total("tokens per request", "", given("isl", float(p.question.traffic.isl)),
-                     given("osl", float(p.question.traffic.osl)))  # fmt: skip
+        )
+        both = total("tokens per request", "", given("isl", float(p.question.traffic.isl)), given("osl", float(p.question.traffic.osl)))
         tokens = product("tokens per second", "", asked, both)
         found += [drawn, stated("quotient", "joules per token", float(f.joules_per_token), "J", drawn, tokens)]
     return Node(name="fleet", children=tuple(found))

@@ -67,9 +67,7 @@ def known_price(machine: Machine) -> float | None:
 
 
 def layout(one: Layout) -> Record:
-    return {"label": one.label()} | {
-        name: getattr(one, name) for name in ("tp", "pp", "dp", "cp", "dcp", "ep", "gpus")
-    }
+    return {"label": one.label()} | {name: getattr(one, name) for name in ("tp", "pp", "dp", "cp", "dcp", "ep", "gpus")}
 
 
 def precision(one: Precision) -> Record:

@@ -58,9 +58,7 @@ def _memory(r: JobPlan) -> Term:
 
     def one(name: str, s: StageMemory) -> Term:
         parts = ("weights", "gradients", "optimizer", "activations", "buffers")
-        return stated(
-            "sum", name, float(s.total), "B", *(Term(name=p, value=float(getattr(s, p)), unit="B") for p in parts)
-        )
+        return stated("sum", name, float(s.total), "B", *(Term(name=p, value=float(getattr(s, p)), unit="B") for p in parts))
 
     return Term(
         name="memory",
@@ -80,12 +78,20 @@ def _goodput(r: JobPlan) -> Term:
     if lost is None:
         return Term(name="goodput", value=r.goodput, unit="share", source="given")
     return stated(
-        "difference", "goodput", r.goodput, "share", count("all of the time", 1.0),
-        Term(name="restarts after failures", value=float(lost.restarting), unit="share",
-             source="Llama 3 405B: 419 interruptions of 16,384 devices in 54 days (arXiv 2407.21783)"),
+        "difference",
+        "goodput",
+        r.goodput,
+        "share",
+        count("all of the time", 1.0),
+        Term(
+            name="restarts after failures",
+            value=float(lost.restarting),
+            unit="share",
+            source="Llama 3 405B: 419 interruptions of 16,384 devices in 54 days (arXiv 2407.21783)",
+        ),
         Term(name="steps repeated since the last checkpoint", value=float(lost.repeating), unit="share"),
         Term(name="writing checkpoints", value=float(lost.saving), unit="share", note="10 s each, an assumption"),
-    )  # fmt: skip
+    )
 
 
 def _bill(r: JobPlan) -> tuple[Term, ...]:

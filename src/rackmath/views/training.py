@@ -19,9 +19,12 @@ if TYPE_CHECKING:
 Record = dict[str, Any]
 
 WAYS = {
-    "none": "no recomputation", "selective": "selective recomputation", "full": "full recomputation",
-    "reversible": "reversible blocks", "offload": "offload to host memory",
-}  # fmt: skip
+    "none": "no recomputation",
+    "selective": "selective recomputation",
+    "full": "full recomputation",
+    "reversible": "reversible blocks",
+    "offload": "offload to host memory",
+}
 
 
 def way(recompute: str) -> str:
@@ -61,12 +64,19 @@ def stage(of: StageMemory) -> Record:
 def row(of: JobPlan) -> Record:
     """A run in one row."""
     return {
-        "layout": of.layout.label(), "schedule": of.layout.schedule, "devices": of.devices,
-        "step_seconds": of.seconds, "mfu": of.mfu, "mfu_bf16": of.mfu_bf16, "days": of.days,
-        "goodput": of.goodput, "dollars": of.dollars or None, "kwh": of.kwh or None,
+        "layout": of.layout.label(),
+        "schedule": of.layout.schedule,
+        "devices": of.devices,
+        "step_seconds": of.seconds,
+        "mfu": of.mfu,
+        "mfu_bf16": of.mfu_bf16,
+        "days": of.days,
+        "goodput": of.goodput,
+        "dollars": of.dollars or None,
+        "kwh": of.kwh or None,
         "tokens_per_s_per_gpu": of.tokens_per_device,
         "peak_bytes": float(of.memory.peak),
-    }  # fmt: skip
+    }
 
 
 def span(value: float, bound: float) -> tuple[float | None, float | None]:
@@ -87,11 +97,7 @@ def measured() -> dict[str, Record]:
     most = max(d.layers for d in depths)
     deepest = {d.way: d for d in depths if d.layers == most}
     whole = deepest["stored"]
-    return {
-        LAB[name]: {"kept": d.saved / whole.saved, "time": d.step / whole.step}
-        for name, d in deepest.items()
-        if name in LAB
-    }
+    return {LAB[name]: {"kept": d.saved / whole.saved, "time": d.step / whole.step} for name, d in deepest.items() if name in LAB}
 
 
 # --- pictures -------------------------------------------------------------------------------------------------------

@@ -27,8 +27,14 @@ COLUMNS = {
 """Quantity -> kind of file -> its column, and what makes milliseconds of it."""
 
 WORDS = {"tpot": "Time per output token", "ttft": "Time to first token"}
-ENGINES = {"trt": "TensorRT-LLM", "dynamo-trt": "TensorRT-LLM", "trtllm": "TensorRT-LLM", "sglang": "SGLang",
-           "vllm": "vLLM", "atom": "ATOM"}  # fmt: skip
+ENGINES = {
+    "trt": "TensorRT-LLM",
+    "dynamo-trt": "TensorRT-LLM",
+    "trtllm": "TensorRT-LLM",
+    "sglang": "SGLang",
+    "vllm": "vLLM",
+    "atom": "ATOM",
+}
 MOST = 350
 """Points drawn in a panel; of more, a fixed sample."""
 
@@ -75,13 +81,8 @@ def predicted_measured(v: Validation, quantity: str) -> Spec:
     sizes = Counter(p[0] for p in every)
     order = sorted(sizes, key=lambda system: (-sizes[system], system))
     titles = {system: f"{system} · {sizes[system]:,} rows" for system in order}
-    values = [
-        {"panel": titles[system], "engine": engine, "x": _round(x), "y": _round(y)}
-        for system, _, engine, x, y in sample(every)
-    ]
-    band = [
-        {"panel": title, "x": x, "y": x, "low": x * NEAR, "high": x * FAR} for title in titles.values() for x in ends
-    ]
+    values = [{"panel": titles[system], "engine": engine, "x": _round(x), "y": _round(y)} for system, _, engine, x, y in sample(every)]
+    band = [{"panel": title, "x": x, "y": x, "low": x * NEAR, "high": x * FAR} for title in titles.values() for x in ends]
     engines = Counter(p[2] for p in every)
     shown = f" (at most {MOST} drawn in a panel)" if max(sizes.values()) > MOST else ""
     return _whole(
@@ -92,11 +93,7 @@ def predicted_measured(v: Validation, quantity: str) -> Spec:
             "facet": _facet(list(titles.values())),
             "columns": 3,
             "spacing": {"row": 14, "column": 18},
-            "spec": {
-                "width": 205,
-                "height": 205,
-                "layer": _layers(ends, sorted(engines, key=lambda name: -engines[name])),
-            },
+            "spec": {"width": 205, "height": 205, "layer": _layers(ends, sorted(engines, key=lambda name: -engines[name]))},
         },
     )
 
@@ -168,10 +165,7 @@ def by_cell(v: Validation) -> Spec:
     order = sorted(cells["tpot"], key=lambda name: cells["tpot"][name][1])
     if not order:
         raise BadInput("there is nothing to draw: no aggregated row of a serving benchmark was scored")
-    panels = [
-        _panel(quantity, {name: cells[quantity][name] for name in order if name in cells[quantity]}, order)
-        for quantity in WORDS
-    ]
+    panels = [_panel(quantity, {name: cells[quantity][name] for name in order if name in cells[quantity]}, order) for quantity in WORDS]
     panels[1]["encoding"]["y"]["axis"] = {"labels": False, "ticks": False, "title": None}
     return _whole(
         "Predicted over measured by system, model and engine",
@@ -207,10 +201,9 @@ def _panel(quantity: str, cells: dict[str, tuple[float, float, float, int]], ord
     low = max(WIDEST[0], min((0.45, *(a for a, *_ in cells.values()))) * 0.9)
     high = min(WIDEST[1], max((2.2, *(c for _, _, c, _ in cells.values()))) * 1.1)
     values = [
-        {"cell": name, "low": _round(max(a, low)), "middle": _round(min(max(b, low), high)),
-         "high": _round(min(c, high)), "rows": n}
+        {"cell": name, "low": _round(max(a, low)), "middle": _round(min(max(b, low), high)), "high": _round(min(c, high)), "rows": n}
         for name, (a, b, c, n) in cells.items()
-    ]  # fmt: skip
+    ]
     soft = config("light")["axis"]["labelColor"]
     axis = {
         "values": [2.0**k for k in range(-5, 5) if low <= 2.0**k <= high],
@@ -229,23 +222,36 @@ def _panel(quantity: str, cells: dict[str, tuple[float, float, float, int]], ord
         "height": {"step": 15},
         "data": {"values": values},
         "encoding": {
-            "y": {"field": "cell", "type": "nominal", "sort": list(order), "scale": {"domain": list(order)},
-                  "title": None, "axis": {"labelLimit": 330, "ticks": False, "grid": True, "labelFontSize": 11}},
+            "y": {
+                "field": "cell",
+                "type": "nominal",
+                "sort": list(order),
+                "scale": {"domain": list(order)},
+                "title": None,
+                "axis": {"labelLimit": 330, "ticks": False, "grid": True, "labelFontSize": 11},
+            }
         },
         "layer": [
-            {"mark": {"type": "rect", "color": soft, "opacity": 0.14, "aria": False},
-             "data": {"values": [{"a": NEAR, "b": FAR}]},
-             "encoding": {"x": x | {"field": "a"}, "x2": {"field": "b"}, "y": {"value": 0},
-                          "y2": {"value": "height"}}},
-            {"mark": {"type": "rule", "color": soft, "strokeWidth": 1, "aria": False},
-             "data": {"values": [{"a": 1.0}]},
-             "encoding": {"x": x | {"field": "a"}, "y": {"value": 0}, "y2": {"value": "height"}}},
-            {"mark": {"type": "rule", "strokeWidth": 3, "opacity": 0.45, "color": "#1f63c6", "aria": False},
-             "encoding": {"x": x | {"field": "low"}, "x2": {"field": "high"}}},
-            {"mark": {"type": "point", "filled": True, "size": 46, "opacity": 1, "color": "#1f63c6", "aria": False},
-             "encoding": {"x": x | {"field": "middle"}}},
+            {
+                "mark": {"type": "rect", "color": soft, "opacity": 0.14, "aria": False},
+                "data": {"values": [{"a": NEAR, "b": FAR}]},
+                "encoding": {"x": x | {"field": "a"}, "x2": {"field": "b"}, "y": {"value": 0}, "y2": {"value": "height"}},
+            },
+            {
+                "mark": {"type": "rule", "color": soft, "strokeWidth": 1, "aria": False},
+                "data": {"values": [{"a": 1.0}]},
+                "encoding": {"x": x | {"field": "a"}, "y": {"value": 0}, "y2": {"value": "height"}},
+            },
+            {
+                "mark": {"type": "rule", "strokeWidth": 3, "opacity": 0.45, "color": "#1f63c6", "aria": False},
+                "encoding": {"x": x | {"field": "low"}, "x2": {"field": "high"}},
+            },
+            {
+                "mark": {"type": "point", "filled": True, "size": 46, "opacity": 1, "color": "#1f63c6", "aria": False},
+                "encoding": {"x": x | {"field": "middle"}},
+            },
         ],
-    }  # fmt: skip
+    }
 
 
 def _whole(title: str, description: str, parts: Spec) -> Spec:

@@ -246,9 +246,7 @@ class DenseMlp:
         if self.d_side:
             side = Matrix(name="side", d_in=self.d_model, d_out=self.d_side, shard="replicated", component="mlp")
             matrices = (*matrices, replace(side, count=self.n_side))
-        return FeedForward(
-            kind="mlp", matrices=matrices, d_dense=self.d_ff, extra_parameters=self.extra_parameters, kernels=2
-        )
+        return FeedForward(kind="mlp", matrices=matrices, d_dense=self.d_ff, extra_parameters=self.extra_parameters, kernels=2)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -357,8 +355,4 @@ MIXERS: Kinds[Mixer] = {
     "rwkv": RwkvTimeMix,
     "cross": CrossAttention,
 }
-FFNS: Kinds[FeedForward] = {
-    "mlp": DenseMlp,
-    "moe": MixtureOfExperts,
-    "projection": Projection,
-}
+FFNS: Kinds[FeedForward] = {"mlp": DenseMlp, "moe": MixtureOfExperts, "projection": Projection}

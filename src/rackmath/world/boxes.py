@@ -17,9 +17,16 @@ MOST_CARDS = 64
 """Cards of a mixed computer."""
 
 LEAST = (
-    "peak_bf16", "peak_fp8", "peak_fp4", "peak_int8", "hbm_nominal", "hbm_capacity", "hbm_bandwidth",
-    "scaleup_bandwidth", "scaleout_bandwidth",
-)  # fmt: skip
+    "peak_bf16",
+    "peak_fp8",
+    "peak_fp4",
+    "peak_int8",
+    "hbm_nominal",
+    "hbm_capacity",
+    "hbm_bandwidth",
+    "scaleup_bandwidth",
+    "scaleout_bandwidth",
+)
 
 
 def mixed(each: Sequence[Machine]) -> Machine:
@@ -46,8 +53,11 @@ def mixed(each: Sequence[Machine]) -> Machine:
     return replace(
         first,
         **least,
-        name=label, accelerator=" + ".join(one.accelerator for one in each), cards=tuple(each),
-        n_devices=float(len(each)), domain=float(len(each)),
+        name=label,
+        accelerator=" + ".join(one.accelerator for one in each),
+        cards=tuple(each),
+        n_devices=float(len(each)),
+        domain=float(len(each)),
         hbm_reserved=max(float(one.hbm_reserved) for one in each),
         power=sum(float(one.power) for one in each) / len(each),
         price_per_hour=sum(float(one.price_per_hour) for one in each) / len(each) if paid else 0.0,
@@ -56,8 +66,5 @@ def mixed(each: Sequence[Machine]) -> Machine:
         generation=first.generation if len({one.generation for one in each}) == 1 else "mixed",
         vendor=first.vendor if len({one.vendor for one in each}) == 1 else "several",
         notes=(*dict.fromkeys(n for one in each for n in one.notes), note),
-        sources={
-            **first.sources,
-            **dict.fromkeys(LEAST, Source(text=f"the least of {', '.join(counts)}: see each", date="2026-11")),
-        },
-    )  # fmt: skip
+        sources={**first.sources, **dict.fromkeys(LEAST, Source(text=f"the least of {', '.join(counts)}: see each", date="2026-11"))},
+    )

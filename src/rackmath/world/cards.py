@@ -49,9 +49,21 @@ def described(key: str) -> Mapping[str, Any]:
         sources |= {field: {"text": row["note"], **guess} for field in ("hbm_nominal", "hbm_bandwidth")}
     owned = {"capital": f"{row['usd']} USD", "text": table["usd"]["text"], **guess} if row["usd"] else None
     return {
-        "name": row["name"], "vendor": row["vendor"], "year": int(row["year"]), "generation": row["generation"],
-        "aliases": spellings(key), "dies": 1, "memory_type": row["memory"], "hbm_nominal": f"{row['size']} GB",
-        "hbm_bandwidth": f"{row['bandwidth']} GB/s", "scaleup": "pcie", "scaleup_bandwidth": f"{row['link']} GB/s",
-        "power": f"{row['power']} W", "source": table["table"], "sources": sources,
-        **{k: v for k, v in kind.items() if k != "text"}, **peaks, **({"price": {"owned": owned}} if owned else {}),
-    }  # fmt: skip
+        "name": row["name"],
+        "vendor": row["vendor"],
+        "year": int(row["year"]),
+        "generation": row["generation"],
+        "aliases": spellings(key),
+        "dies": 1,
+        "memory_type": row["memory"],
+        "hbm_nominal": f"{row['size']} GB",
+        "hbm_bandwidth": f"{row['bandwidth']} GB/s",
+        "scaleup": "pcie",
+        "scaleup_bandwidth": f"{row['link']} GB/s",
+        "power": f"{row['power']} W",
+        "source": table["table"],
+        "sources": sources,
+        **{k: v for k, v in kind.items() if k != "text"},
+        **peaks,
+        **({"price": {"owned": owned}} if owned else {}),
+    }

@@ -72,9 +72,7 @@ def find_model(text: str) -> tuple[str, str | None]:
             return known[form.key], form.format
     short = {name.rpartition("/")[2] for name in names}
     _why_left_out(text)
-    raise not_found(
-        "model", "model", text, [*names, *short], hint="; rackmath models lists all, or give a config.json"
-    )
+    raise not_found("model", "model", text, [*names, *short], hint="; rackmath models lists all, or give a config.json")
 
 
 def models() -> tuple[Listing, ...]:
@@ -111,9 +109,7 @@ def _described(path: Path) -> tuple[Model, bool]:
     if "groups" in given:
         return build(given), True
     if ending == ".toml":
-        raise BadInput(
-            f"{path.name} describes no groups of layers; see docs/concepts/models.md for what a model file needs"
-        )
+        raise BadInput(f"{path.name} describes no groups of layers; see docs/concepts/models.md for what a model file needs")
     return read_model(path), False
 
 

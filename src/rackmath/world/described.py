@@ -21,22 +21,18 @@ from .spec import DIMENSIONS, PRICE_KINDS, quantity
 
 _TEXTS = ("vendor", "generation", "memory_type")
 _HEAD = (
-    "name", "vocab", "tied_embeddings", "embedding_parameters", "head_parameters", "norm_parameters", "max_context",
-    "family", "notes", "source",
-)  # fmt: skip
-KEYS = {
-    *DIMENSIONS,
-    *_TEXTS,
     "name",
-    "accelerator",
-    "price_kind",
-    "year",
-    "home",
-    "prices",
-    "tiers",
+    "vocab",
+    "tied_embeddings",
+    "embedding_parameters",
+    "head_parameters",
+    "norm_parameters",
+    "max_context",
+    "family",
     "notes",
-    "sources",
-}
+    "source",
+)
+KEYS = {*DIMENSIONS, *_TEXTS, "name", "accelerator", "price_kind", "year", "home", "prices", "tiers", "notes", "sources"}
 """What describes a machine as a record."""
 
 
@@ -110,9 +106,7 @@ def _of_machine(m: Machine) -> dict[str, Any]:
         **{key: float(getattr(m, key)) for key in DIMENSIONS},
         **{key: getattr(m, key) for key in (*_TEXTS, "price_kind", "year", "home")},
         "prices": {kind: value for kind in PRICE_KINDS if (value := getattr(m.prices, kind)) is not None},
-        "tiers": [
-            {**asdict(tier), "source": None if tier.source is None else asdict(tier.source)} for tier in m.tiers
-        ],
+        "tiers": [{**asdict(tier), "source": None if tier.source is None else asdict(tier.source)} for tier in m.tiers],
         "notes": list(m.notes),
         "sources": {key: asdict(source) for key, source in m.sources.items()},
     }

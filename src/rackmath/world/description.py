@@ -39,17 +39,36 @@ LIMITS: dict[str, Limit] = {
     "count": Limit(least=1, most=4096, whole=True),
     "uses": Limit(least=1, most=4096),
     "max_context": _SEEN,
-    "window": _SEEN, "chunk": _SEEN, "top_k": _SEEN, "node_limit": _SEEN,
-    "index_n_heads": _SOME, "index_head_dim": _SOME, "d_side": _SOME, "n_side": _SOME, "n_shared": _SOME,
-    "d_shared": _SOME, "d_dense": _SOME, "node_groups": _SOME, "ratio": _SOME, "hyper_streams": _SOME,
-    "qk_rope_head_dim": _SOME, "rope_head_dim": _SOME, "qk_nope_head_dim": _SOME, "q_lora_rank": _SOME,
-    "d_latent": _SOME, "n_zero": _SOME,
-    "conv_kernel": Limit(most=1e4, whole=True), "n_groups": WIDTH,
+    "window": _SEEN,
+    "chunk": _SEEN,
+    "top_k": _SEEN,
+    "node_limit": _SEEN,
+    "index_n_heads": _SOME,
+    "index_head_dim": _SOME,
+    "d_side": _SOME,
+    "n_side": _SOME,
+    "n_shared": _SOME,
+    "d_shared": _SOME,
+    "d_dense": _SOME,
+    "node_groups": _SOME,
+    "ratio": _SOME,
+    "hyper_streams": _SOME,
+    "qk_rope_head_dim": _SOME,
+    "rope_head_dim": _SOME,
+    "qk_nope_head_dim": _SOME,
+    "q_lora_rank": _SOME,
+    "d_latent": _SOME,
+    "n_zero": _SOME,
+    "conv_kernel": Limit(most=1e4, whole=True),
+    "n_groups": WIDTH,
     "state_bytes": Limit(least=0.25, most=16),
     "activation_bytes": Limit(least=0.25, most=16),
-    "embedding_parameters": _STORED, "head_parameters": _STORED, "norm_parameters": _STORED,
-    "extra_parameters": _STORED, "expert_extra_parameters": _STORED,
-}  # fmt: skip
+    "embedding_parameters": _STORED,
+    "head_parameters": _STORED,
+    "norm_parameters": _STORED,
+    "extra_parameters": _STORED,
+    "expert_extra_parameters": _STORED,
+}
 """Limits of the numbers of a description by their key; only those of `_SEEN` may be infinite: no end."""
 
 MOST_LAYERS = 4096
@@ -59,14 +78,36 @@ LONGEST_TEXT = 2000
 """Most letters of a name, a note or a source."""
 
 _TOP = {
-    "name", "d_model", "vocab", "groups", "draft", "tied_embeddings", "embedding_parameters", "head_parameters",
-    "norm_parameters", "max_context", "precision", "family", "notes", "source",
-}  # fmt: skip
+    "name",
+    "d_model",
+    "vocab",
+    "groups",
+    "draft",
+    "tied_embeddings",
+    "embedding_parameters",
+    "head_parameters",
+    "norm_parameters",
+    "max_context",
+    "precision",
+    "family",
+    "notes",
+    "source",
+}
 _GROUP = {"count", "mixer", "ffn", "norm_parameters", "uses", "name"}
 FORMAT_FIELDS = (
-    "attention", "mlp", "experts", "shared_experts", "router", "embedding", "head", "norm", "kv", "index",
-    "dispatch", "combine",
-)  # fmt: skip
+    "attention",
+    "mlp",
+    "experts",
+    "shared_experts",
+    "router",
+    "embedding",
+    "head",
+    "norm",
+    "kv",
+    "index",
+    "dispatch",
+    "combine",
+)
 
 B = TypeVar("B")
 
@@ -191,9 +232,7 @@ def _group(given: Any, d_model: float, where: str) -> LayerGroup:
         count=_number(given, "count", where, default=1),
         mixer=mixer,
         ffn=ffn,
-        norm_parameters=_number(
-            given, "norm_parameters", where, default=d_model * ((mixer is not None) + (ffn is not None))
-        ),
+        norm_parameters=_number(given, "norm_parameters", where, default=d_model * ((mixer is not None) + (ffn is not None))),
         uses=_number(given, "uses", where, default=1),
         name=_text(given, "name", where),
     )

@@ -48,9 +48,7 @@ class Engine:
     steps: tuple[tuple[float, float, float], ...] = ((0.0, 8192.0, 256.0),)  # device bytes from, tokens, sequences
     small_steps: tuple[str, ...] = ()  # generations that get the first of `steps` whatever their memory
     chunk_tokens: float = 8192  # most tokens in one step: decode tokens plus a prefill chunk
-    align_steps: float = (
-        16  # longest that attention-DP ranks hold back prefill so that it runs on many of them at once
-    )
+    align_steps: float = 16  # longest that attention-DP ranks hold back prefill so that it runs on many of them at once
     shared_caches: str = "all"  # which caches it shares over dcp: "all", "latent" ones, or "none"
     prefill_first: bool = False  # whether prompts are prefilled to the end before decoding goes on
     local: bool = False  # a runtime for one to a few users: layers over cards in turn, all memory, see `layout.local`
@@ -96,10 +94,13 @@ def packaged(words: str, *, also: Iterable[str] = ()) -> Engine:
         raise unknown("engine", words, ["typical", *_engines(), *also])
     of = _engines()[key]
     return Engine(
-        name=key, version=version, chunk_tokens=of["chunk_tokens"], prefill_first=of["prefill_first"],
+        name=key,
+        version=version,
+        chunk_tokens=of["chunk_tokens"],
+        prefill_first=of["prefill_first"],
         **{name: of[name] for name in ("local", "on_device", "memory_share", "shared_caches") if name in of},
         **memory_terms(key, version),
-    )  # fmt: skip
+    )
 
 
 def memory_terms(key: str, version: str = "") -> dict[str, Any]:
@@ -168,9 +169,16 @@ class Tuning:
 
 
 KINDS = {
-    "gemm": "gemm", "experts": "experts", "attention_decode": "decode", "mla_decode": "decode", "scan": "decode",
-    "attention_prefill": "prefill", "mla_prefill": "prefill", "scan_prefill": "prefill", "elementwise": "elementwise",
-}  # fmt: skip
+    "gemm": "gemm",
+    "experts": "experts",
+    "attention_decode": "decode",
+    "mla_decode": "decode",
+    "scan": "decode",
+    "attention_prefill": "prefill",
+    "mla_prefill": "prefill",
+    "scan_prefill": "prefill",
+    "elementwise": "elementwise",
+}
 """Kinds of kernels by the factor that stands for them."""
 
 CURRENT = 1.5
@@ -197,8 +205,7 @@ def packaged_tuning(key: str, generation: str, age: float | None = None) -> Tuni
 
     kinds = sorted(set(KINDS.values()))
     seconds = {
-        name: float(pooled[name] * of.get(name, 1.0) * era.get(name, 1.0))
-        for name in ("launch", "step", "sequence", "exchange", "host")
+        name: float(pooled[name] * of.get(name, 1.0) * era.get(name, 1.0)) for name in ("launch", "step", "sequence", "exchange", "host")
     }
     return Tuning(
         compute={k: factor("compute", k) / slow for k in kinds},

@@ -28,16 +28,9 @@ class ShortConvolution:
     extra_parameters: float = 0
 
     def block(self) -> Mixer:
-        matrices = [
-            Matrix(name="in", d_in=self.d_model, d_out=3 * self.d_model),
-            Matrix(name="o", d_in=self.d_model, d_out=self.d_model),
-        ]
-        tail = Recurrence(
-            state=0, state_bytes=4, flops_per_element=0, conv_channels=self.d_model, conv_kernel=self.conv_kernel
-        )
-        return tail.mixer(
-            "short_conv", matrices, heads=self.d_model, extra_parameters=self.extra_parameters, kernels=3
-        )
+        matrices = [Matrix(name="in", d_in=self.d_model, d_out=3 * self.d_model), Matrix(name="o", d_in=self.d_model, d_out=self.d_model)]
+        tail = Recurrence(state=0, state_bytes=4, flops_per_element=0, conv_channels=self.d_model, conv_kernel=self.conv_kernel)
+        return tail.mixer("short_conv", matrices, heads=self.d_model, extra_parameters=self.extra_parameters, kernels=3)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,15 +60,9 @@ class GatedLinearRecurrence:
             Matrix(name="o", d_in=self.width, d_out=self.d_model),
         ]
         recurrence = Recurrence(
-            state=self.width,
-            state_bytes=self.state_bytes,
-            flops_per_element=5,
-            conv_channels=self.width,
-            conv_kernel=self.conv_kernel,
+            state=self.width, state_bytes=self.state_bytes, flops_per_element=5, conv_channels=self.width, conv_kernel=self.conv_kernel
         )
-        own = (
-            6 * self.width + self.d_model + self.extra_parameters
-        )  # biases of both inputs, gates, convolution; decay
+        own = 6 * self.width + self.d_model + self.extra_parameters  # biases of both inputs, gates, convolution; decay
         return recurrence.mixer("rg_lru", matrices, heads=self.n_blocks, extra_parameters=own, kernels=7)
 
 
@@ -106,9 +93,7 @@ class MatrixMemory:
             Matrix(name="o", d_in=self.d_v, d_out=self.d_model),
         ]
         recurrence = Recurrence(
-            state=self.d_qk * self.d_v / self.n_heads + self.d_qk + self.n_heads,
-            state_bytes=self.state_bytes,
-            flops_per_element=5,
+            state=self.d_qk * self.d_v / self.n_heads + self.d_qk + self.n_heads, state_bytes=self.state_bytes, flops_per_element=5
         )
         own = 2 * self.n_heads + self.d_v + self.extra_parameters
         return recurrence.mixer("mlstm", matrices, heads=self.n_heads, extra_parameters=own, kernels=6)
@@ -132,16 +117,9 @@ class RwkvTimeMix:
     extra_parameters: float = 0
 
     def block(self) -> Mixer:
-        matrices = [
-            Matrix(name="qkv", d_in=self.d_model, d_out=self.width, count=3),
-            Matrix(name="o", d_in=self.width, d_out=self.d_model),
-        ]
-        recurrence = Recurrence(
-            state=3 * self.width + 2 * self.d_model, state_bytes=self.state_bytes, flops_per_element=4
-        )
-        own = (
-            2 * self.width + 3 * self.d_model + self.extra_parameters
-        )  # decay, bonus; three mixes with the last input
+        matrices = [Matrix(name="qkv", d_in=self.d_model, d_out=self.width, count=3), Matrix(name="o", d_in=self.width, d_out=self.d_model)]
+        recurrence = Recurrence(state=3 * self.width + 2 * self.d_model, state_bytes=self.state_bytes, flops_per_element=4)
+        own = 2 * self.width + 3 * self.d_model + self.extra_parameters  # decay, bonus; three mixes with the last input
         return recurrence.mixer("rwkv", matrices, heads=self.width, extra_parameters=own, kernels=5)
 
 
@@ -170,10 +148,4 @@ class CrossAttention:
             Matrix(name="o", d_in=self.n_heads * self.head_dim, d_out=self.d_model),
         )
         stored = 2 * (self.d_source or self.d_model) * self.n_kv_heads * self.head_dim
-        return Mixer(
-            kind="cross",
-            matrices=matrices,
-            heads=self.n_heads,
-            extra_parameters=stored + self.extra_parameters,
-            kernels=3,
-        )
+        return Mixer(kind="cross", matrices=matrices, heads=self.n_heads, extra_parameters=stored + self.extra_parameters, kernels=3)

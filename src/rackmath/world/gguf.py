@@ -96,9 +96,7 @@ def in_file(model: Model, name: str, kv: str = "bf16") -> Precision:
         held[component] += parameters
     base = _fitting(recipe["all"], 256)
     parts: dict[str, Any] = {c: kept(total[c] / held[c] if held[c] else base) for c in COUNTED}
-    one = Precision(
-        name=key, head=kept(head), embedding=kept(embedding), norm=FORMATS["fp32"], router=FORMATS["fp32"], **parts
-    )
+    one = Precision(name=key, head=kept(head), embedding=kept(embedding), norm=FORMATS["fp32"], router=FORMATS["fp32"], **parts)
     return one.with_kv(kv)
 
 

@@ -79,7 +79,5 @@ def _read(path: Path) -> Header:
     try:
         found = Reader(path)
     except (ValueError, KeyError, IndexError, TypeError, OverflowError, UnicodeDecodeError, OSError) as error:
-        raise BadInput(
-            f"{shown_path(path)} has no header that can be read ({str(error)[:80]}); is it whole?"
-        ) from None
+        raise BadInput(f"{shown_path(path)} has no header that can be read ({str(error)[:80]}); is it whole?") from None
     return Header(said=found.said, tensors={n: Tensor(name=n, **sizes) for n, sizes in found.sizes.items()})

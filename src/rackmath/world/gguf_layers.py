@@ -130,10 +130,13 @@ def _latent(facts: LayerFacts, i: int, tensors: Tensors) -> dict[str, Any]:
     key = facts.count("attention.key_length_mla", default=facts.count("attention.key_length", default=192))
     value = facts.count("attention.value_length_mla", default=facts.count("attention.value_length", default=128))
     found: dict[str, Any] = {
-        "kind": "mla", "n_heads": facts.of_layer("attention.head_count", i),
-        "kv_lora_rank": facts.count("attention.kv_lora_rank"), "qk_nope_head_dim": key - rotary,
-        "qk_rope_head_dim": rotary, "v_head_dim": value,
-    }  # fmt: skip
+        "kind": "mla",
+        "n_heads": facts.of_layer("attention.head_count", i),
+        "kv_lora_rank": facts.count("attention.kv_lora_rank"),
+        "qk_nope_head_dim": key - rotary,
+        "qk_rope_head_dim": rotary,
+        "v_head_dim": value,
+    }
     if "attn_q_a.weight" in tensors:
         found["q_lora_rank"] = _side(tensors, "attn_q_a", 1)
     if "indexer.proj.weight" in tensors:
@@ -149,16 +152,29 @@ def _recurrent(facts: LayerFacts, tensors: Tensors) -> dict[str, Any]:
     kernel, rank = facts.count("ssm.conv_kernel", default=4), facts.count("ssm.time_step_rank")
     if "ssm_x.weight" in tensors:
         norms = "ssm_dt_norm.weight" in tensors
-        return {"kind": "mamba1", "d_inner": inner, "d_state": state, "dt_rank": rank, "conv_kernel": kernel,
-                "inner_norms": norms, "conv_bias": "ssm_conv1d.bias" in tensors}  # fmt: skip
+        return {
+            "kind": "mamba1",
+            "d_inner": inner,
+            "d_state": state,
+            "dt_rank": rank,
+            "conv_kernel": kernel,
+            "inner_norms": norms,
+            "conv_bias": "ssm_conv1d.bias" in tensors,
+        }
     groups = facts.count("ssm.group_count", default=1)
     if inner % rank:
         raise BadInput(f"{facts.name}: ssm.time_step_rank = {rank} does not divide ssm.inner_size = {inner}")
     if "ssm_ba.weight" in tensors or "ssm_beta.weight" in tensors:
-        return {"kind": "gated_delta", "n_k_heads": groups, "n_v_heads": rank, "d_k": state, "d_v": inner // rank,
-                "conv_kernel": kernel}  # fmt: skip
-    return {"kind": "mamba2", "n_heads": rank, "head_dim": inner // rank, "d_state": state, "n_groups": groups,
-            "conv_kernel": kernel, "conv_bias": "ssm_conv1d.bias" in tensors}  # fmt: skip
+        return {"kind": "gated_delta", "n_k_heads": groups, "n_v_heads": rank, "d_k": state, "d_v": inner // rank, "conv_kernel": kernel}
+    return {
+        "kind": "mamba2",
+        "n_heads": rank,
+        "head_dim": inner // rank,
+        "d_state": state,
+        "n_groups": groups,
+        "conv_kernel": kernel,
+        "conv_bias": "ssm_conv1d.bias" in tensors,
+    }
 
 
 def ffn_of(facts: LayerFacts, i: int, tensors: Tensors) -> dict[str, Any] | None:
@@ -173,14 +189,15 @@ def ffn_of(facts: LayerFacts, i: int, tensors: Tensors) -> dict[str, Any] | None
             found |= {"d_side": _side(tensors, "inp_gate", 1)}
         return found
     if len(experts.shape) != 3:
-        raise BadInput(
-            f"{facts.name}: the experts of layer {i} are not one tensor of three sides; is the file whole?"
-        )
+        raise BadInput(f"{facts.name}: the experts of layer {i} are not one tensor of three sides; is the file whole?")
     width = experts.shape[0]
     found = {
-        "kind": "moe", "n_experts": experts.shape[2], "top_k": facts.of_layer("expert_used_count", i, 1) or 1,
-        "d_expert": width, "gated": _gated(tensors, "_exps", width),
-    }  # fmt: skip
+        "kind": "moe",
+        "n_experts": experts.shape[2],
+        "top_k": facts.of_layer("expert_used_count", i, 1) or 1,
+        "d_expert": width,
+        "gated": _gated(tensors, "_exps", width),
+    }
     shared = _side(tensors, "ffn_down_shexp", 0)
     if shared:
         count = facts.count("expert_shared_count", default=1, least=0) or 1

@@ -20,12 +20,42 @@ from .precision import GGUF
 _IN_LAYER = re.compile(r"blk\.(\d{1,5})\.(.+?)(?:\.(weight|bias|scale|input_scale))?$")
 _COMPONENT = {name: component for component, names in GGUF["tensors"].items() for name in names}
 _FILE_TYPES = {
-    0: "f32", 1: "f16", 2: "q4_0", 3: "q4_1", 7: "q8_0", 8: "q5_0", 9: "q5_1", 10: "q2_k", 11: "q3_k_s", 12: "q3_k_m",
-    13: "q3_k_l", 14: "q4_k_s", 15: "q4_k_m", 16: "q5_k_s", 17: "q5_k_m", 18: "q6_k", 19: "iq2_xxs", 20: "iq2_xs",
-    21: "q2_k_s", 22: "iq3_xs", 23: "iq3_xxs", 24: "iq1_s", 25: "iq4_nl", 26: "iq3_s", 27: "iq3_m", 28: "iq2_s",
-    29: "iq2_m", 30: "iq4_xs", 31: "iq1_m", 32: "bf16", 36: "tq1_0", 37: "tq2_0", 38: "mxfp4_moe", 39: "nvfp4",
+    0: "f32",
+    1: "f16",
+    2: "q4_0",
+    3: "q4_1",
+    7: "q8_0",
+    8: "q5_0",
+    9: "q5_1",
+    10: "q2_k",
+    11: "q3_k_s",
+    12: "q3_k_m",
+    13: "q3_k_l",
+    14: "q4_k_s",
+    15: "q4_k_m",
+    16: "q5_k_s",
+    17: "q5_k_m",
+    18: "q6_k",
+    19: "iq2_xxs",
+    20: "iq2_xs",
+    21: "q2_k_s",
+    22: "iq3_xs",
+    23: "iq3_xxs",
+    24: "iq1_s",
+    25: "iq4_nl",
+    26: "iq3_s",
+    27: "iq3_m",
+    28: "iq2_s",
+    29: "iq2_m",
+    30: "iq4_xs",
+    31: "iq1_m",
+    32: "bf16",
+    36: "tq1_0",
+    37: "tq2_0",
+    38: "mxfp4_moe",
+    39: "nvfp4",
     40: "q1_0",
-}  # fmt: skip
+}
 """llama.cpp's numbers of mixtures (llama_ftype)."""
 
 
@@ -60,19 +90,23 @@ def describe(header: Header, name: str) -> dict[str, Any]:
         raise BadInput(f"{facts.name}: the file has no tensors for some of its {n_layers} layers; is it whole?")
     embedding = header.tensors["token_embd.weight"]
     if facts.d_model != embedding.shape[0]:
-        raise BadInput(
-            f"{facts.name}: embedding_length = {facts.d_model} is not the {embedding.shape[0]} of its tensors"
-        )
+        raise BadInput(f"{facts.name}: embedding_length = {facts.d_model} is not the {embedding.shape[0]} of its tensors")
     groups = _groups(facts, {i: layers[i] for i in range(n_layers)})
     tables = sum(t.elements for t in outside if _component(t) == "embedding")
     head = sum(t.elements for t in outside if _component(t) == "head")
     stored = [t for i in range(n_layers) for t in layers[i].values()] + outside
     given: dict[str, Any] = {
-        "name": _title(header.said, name), "family": arch, "d_model": embedding.shape[0],
-        "vocab": math.prod(embedding.shape[1:]), "groups": groups, "tied_embeddings": head == 0,
-        "embedding_parameters": tables, "head_parameters": head,
-        "norm_parameters": sum(t.elements for t in outside) - tables - head, "source": "the header of a GGUF file",
-    }  # fmt: skip
+        "name": _title(header.said, name),
+        "family": arch,
+        "d_model": embedding.shape[0],
+        "vocab": math.prod(embedding.shape[1:]),
+        "groups": groups,
+        "tied_embeddings": head == 0,
+        "embedding_parameters": tables,
+        "head_parameters": head,
+        "norm_parameters": sum(t.elements for t in outside) - tables - head,
+        "source": "the header of a GGUF file",
+    }
     context = facts.count("context_length", default=0, least=0)
     if context:
         given["max_context"] = context
@@ -117,19 +151,14 @@ def _groups(facts: LayerFacts, layers: Mapping[int, Mapping[str, Tensor]]) -> li
 
 def _explained(facts: LayerFacts, one: Mapping[str, Any], i: int, tensors: Mapping[str, Tensor]) -> None:
     """Refuse a layer whose blocks are not what its tensors are, or that has matrices of no block."""
-    group = build({
-        "name": facts.name, "d_model": facts.d_model, "vocab": 1, "groups": [{**one, "norm_parameters": 0}],
-        "norm_parameters": 0,
-    }).groups[0]  # fmt: skip
+    group = build(
+        {"name": facts.name, "d_model": facts.d_model, "vocab": 1, "groups": [{**one, "norm_parameters": 0}], "norm_parameters": 0}
+    ).groups[0]
     stored = sum(t.elements for t in tensors.values() if _component(t) != "norm")
     strange = [t for t in tensors.values() if _component(t) == "norm" and not _is_flat(t)]
     found = _parameters(group)
     if found != stored or sum(t.elements for t in strange) > 0.005 * stored:
-        odd = (
-            f"the tensor {strange[0].name!r:.60}"
-            if strange
-            else f"{stored:,} weights where its keys say {found:,.0f}"
-        )
+        odd = f"the tensor {strange[0].name!r:.60}" if strange else f"{stored:,} weights where its keys say {found:,.0f}"
         raise BadInput(
             f"{facts.name}: layer {i} of the architecture {facts.arch!r:.40} has {odd}, which no known block "
             "explains; give its config.json, or describe it by hand (see docs/concepts/models.md)"

@@ -60,9 +60,7 @@ def windowed(model: Model, *, window: float = 4096, local: float = 5) -> Model:
             whole = 1
         near = group.count - whole
         if near:
-            groups.append(
-                _renamed(_streams(group, lambda main, mixer: (replace(main, window=window),)), near, "local")
-            )
+            groups.append(_renamed(_streams(group, lambda main, mixer: (replace(main, window=window),)), near, "local"))
         if whole:
             groups.append(_renamed(group, whole, "global"))
     return replace(model, groups=tuple(groups))
@@ -114,9 +112,7 @@ NAMES = ("dense", "window", "sqrt", "top-k")
 """Kinds of attention a model can be asked about beside its own."""
 
 
-def variants(
-    model: Model, names: Sequence[str], *, window: float, local: float, top_k: float, index_dim: float
-) -> dict[str, Model]:
+def variants(model: Model, names: Sequence[str], *, window: float, local: float, top_k: float, index_dim: float) -> dict[str, Model]:
     """The model itself as "own", then each kind named that keeps or reads other caches than it does."""
     makes: dict[str, Callable[[], Model]] = {
         "dense": lambda: dense(model),

@@ -18,9 +18,7 @@ def expert_loads(given: Any, n_experts: int, model: str) -> Any:
     rows = read if isinstance(read, list | tuple) and read and isinstance(read[0], list | tuple) else [read]
     for row in rows:
         if not isinstance(row, list | tuple) or not all(type(n) in (int, float) and 0 <= n <= 1e15 for n in row):
-            raise BadInput(
-                "loads of experts must be a list of numbers from 0 to 1e15, or a list of such rows, one a layer"
-            )
+            raise BadInput("loads of experts must be a list of numbers from 0 to 1e15, or a list of such rows, one a layer")
         if len(row) != n_experts:
             raise BadInput(f"a row of loads has {len(row)} numbers and {model} has {n_experts} routed experts")
     return rows

@@ -76,8 +76,4 @@ def adapter(group: LayerGroup, lora: Lora | None) -> tuple[Matrix, ...]:
     if lora is None:
         return ()
     parts = (group.mixer.matrices if group.mixer else ()) + (group.ffn.matrices if group.ffn else ())
-    return tuple(
-        replace(m, name=f"adapter of {m.name}", d_in=lora.rank, d_out=m.d_in + m.d_out)
-        for m in parts
-        if m.component in lora.on
-    )
+    return tuple(replace(m, name=f"adapter of {m.name}", d_in=lora.rank, d_out=m.d_in + m.d_out) for m in parts if m.component in lora.on)

@@ -126,9 +126,7 @@ def _chosen(text: str, found: Match) -> str:
     several = table("names.toml")["machine"]["several"].get(found.key.removeprefix("?"), [])
     if not found.key.startswith("?"):
         size = 0.0 if found.size is None else found.size / 1e9
-        same = (
-            k for k, given in presets().items() if given.get("base") == found.key and size in given.get("sizes", ())
-        )
+        same = (k for k, given in presets().items() if given.get("base") == found.key and size in given.get("sizes", ()))
         return next(same, found.key)
     known = {key: machine(key) for key in several}
     size = found.size or 0.0
@@ -209,10 +207,7 @@ def machines() -> tuple[Listing, ...]:
 def _summary(m: Machine) -> str:
     count = f"{m.n_devices:g} x " if m.n_devices > 1 else ""
     price = f"${m.price_per_hour:.2f}/h {m.price_kind}" if m.price_kind != "none" else "no price known"
-    return (
-        f"{count}{m.accelerator}, {float(m.box) / 1e9:g} GB at {float(m.hbm_bandwidth) / 1e12:g} TB/s, "
-        f"domain {m.domain:g}, {price}"
-    )
+    return f"{count}{m.accelerator}, {float(m.box) / 1e9:g} GB at {float(m.hbm_bandwidth) / 1e12:g} TB/s, domain {m.domain:g}, {price}"
 
 
 def presets() -> Mapping[str, Any]:

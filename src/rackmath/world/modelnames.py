@@ -37,9 +37,7 @@ _FORMATS: tuple[tuple[str, str | None], ...] = (
     (r"(?:exl[23]-)?[1-8](?:\.\d{1,2})?bpw(?:-exl[23])?", None),  # ExLlama: bits of linear weights
     (r"[2-8]-?bit", None),  # MLX, or groups of 128
 )
-_FORMAT = re.compile(
-    rf"(?<![a-z0-9])(?:{'|'.join(f'(?P<f{i}>{p})' for i, (p, _) in enumerate(_FORMATS))})(?:-v\d)?(?![a-z0-9])"
-)
+_FORMAT = re.compile(rf"(?<![a-z0-9])(?:{'|'.join(f'(?P<f{i}>{p})' for i, (p, _) in enumerate(_FORMATS))})(?:-v\d)?(?![a-z0-9])")
 _PACKING = re.compile(
     r"(?<![a-z0-9])(?:[\d.]+-gi?b|gguf|kv|weights|dynamic|static|pertensor|hf|config|preview|quantized|autoround)(?![a-z0-9])"
 )
@@ -117,9 +115,7 @@ def _squeeze(text: str) -> str:
     return re.sub(r"[^a-z0-9.]+", "", text.lower()).strip(".")
 
 
-def known_forms(
-    names: Iterable[str], aliases: Mapping[str, str], ignored: Mapping[str, Iterable[str]]
-) -> dict[str, str]:
+def known_forms(names: Iterable[str], aliases: Mapping[str, str], ignored: Mapping[str, Iterable[str]]) -> dict[str, str]:
     """Every form of every known name, to that name. Longer forms and names without a number format go first."""
     table = {_squeeze(alias): name for alias, name in aliases.items()}
     listed = [(name, list(forms(name, ignored))) for name in names]
@@ -145,18 +141,10 @@ def in_format(model: Model, name: str) -> dict[str, Any]:
     form = format_named(name)
     four_bit = form.bytes < 0.75 and (form.compute != "bf16" or name == "nvfp4_w4a16")
     routed = any(group.ffn is not None and group.ffn.n_experts for group in model.groups)
-    parts = (
-        ("mlp", "experts", "shared_experts")
-        if four_bit and routed
-        else ("attention", "mlp", "experts", "shared_experts")
-    )
+    parts = ("mlp", "experts", "shared_experts") if four_bit and routed else ("attention", "mlp", "experts", "shared_experts")
     given = dict(model.description.get("precision", {}))
     given.pop("name", None)
     if any(published.split("_")[0] == name for published in given.values()):
         return dict(model.description)  # published in this format already, if not in every part
     note = f"weights in {name}, read from the model's name: no config of that checkpoint is known"
-    return {
-        **model.description,
-        "precision": {**given, **dict.fromkeys(parts, name)},
-        "notes": [*model.notes, note],
-    }
+    return {**model.description, "precision": {**given, **dict.fromkeys(parts, name)}, "notes": [*model.notes, note]}

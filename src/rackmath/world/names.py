@@ -12,19 +12,11 @@ from dataclasses import dataclass, replace
 
 _SPLITS = (
     (re.compile(r"\((?:r|tm|c)\)|(?<![a-z])w/"), " "),
-    (
-        re.compile(r"mac ?book(?:[ -]?(?:pro|air))?|mac[ -](?:studio|mini|pro)|(?<![a-z])(?:imac|mbp)(?![a-z])"),
-        " mac ",
-    ),
+    (re.compile(r"mac ?book(?:[ -]?(?:pro|air))?|mac[ -](?:studio|mini|pro)|(?<![a-z])(?:imac|mbp)(?![a-z])"), " mac "),
     (re.compile(r"(?<![a-z0-9.])\d+(?:\.\d+)?(?:[- ]?inch(?:es)?| ?\")"), " "),  # of a screen
     (re.compile(r"(?<=\d)ti(?=super)"), "ti "),
     (re.compile(r"(?<=\d)(ti|super|xtx|xt|gre|ada|laptop|mobile)(?![a-z])"), r" \1"),
-    (
-        re.compile(
-            r"(?<![a-z])(rtx|gtx|rx|tpu|gaudi|trainium|inferentia|arc|epyc|xeon|jetson|tesla|ascend|pro)(?=v?\d)"
-        ),
-        r"\1 ",
-    ),
+    (re.compile(r"(?<![a-z])(rtx|gtx|rx|tpu|gaudi|trainium|inferentia|arc|epyc|xeon|jetson|tesla|ascend|pro)(?=v?\d)"), r"\1 "),
     (re.compile(r"(?<![a-z])(rtx)(?=pro|a\d)"), r"\1 "),
     (re.compile(r"(?<![a-z])(pro)(?=\d)"), r"\1 "),
     (re.compile(r"(?<![a-z])(dgx|hgx|titan)(?=[a-z])"), r"\1 "),
@@ -37,13 +29,10 @@ _SPLITS = (
     (re.compile(r"(?<![a-z0-9.])[\d.]+ ?[tg]b/s"), " "),  # a bandwidth
     (re.compile(r"[^a-z0-9.+]+"), " "),
 )
-_COUNT_FIRST = re.compile(
-    r"^\s*(?:nvidia\s+|amd\s+)?(\d+)(?:\s*[x×*]\s*|\s+(?=[a-z]))(?=\S)(.*\S)\s*$", re.IGNORECASE
-)
+_COUNT_FIRST = re.compile(r"^\s*(?:nvidia\s+|amd\s+)?(\d+)(?:\s*[x×*]\s*|\s+(?=[a-z]))(?=\S)(.*\S)\s*$", re.IGNORECASE)
 _COUNT_INSIDE = re.compile(r"\((\d+)\s*[x×]\s*([^,()]*[a-z][^,()]*)[,)]", re.IGNORECASE)
 _COUNT_LAST = re.compile(r"^(.*\S)\s*[x×*:]\s*(\d+)\s*$", re.IGNORECASE)
-_NUMBERS = {"single": 1, "one": 1, "dual": 2, "twin": 2, "two": 2, "triple": 3, "three": 3, "quad": 4, "four": 4,
-            "six": 6, "eight": 8}  # fmt: skip
+_NUMBERS = {"single": 1, "one": 1, "dual": 2, "twin": 2, "two": 2, "triple": 3, "three": 3, "quad": 4, "four": 4, "six": 6, "eight": 8}
 _COUNT_WORD = re.compile(rf"^\s*({'|'.join(_NUMBERS)})\s+(\S.*)$", re.IGNORECASE)
 _SIZE = re.compile(r"^([\d.]+)(gb|g|gib|tb|mib)$")
 _WATTS = re.compile(r"^\d+w$")
@@ -114,9 +103,7 @@ class Match:
     size: float | None = None  # bytes of device memory that the spelling states
 
 
-def match_machine(
-    text: str, aliases: Mapping[frozenset[str], str], ignored: Mapping[str, Iterable[str]]
-) -> Match | None:
+def match_machine(text: str, aliases: Mapping[frozenset[str], str], ignored: Mapping[str, Iterable[str]]) -> Match | None:
     """The catalogue key whose alias shares most words with the text and leaves nothing unexplained.
 
     `ignored` holds the words that name nothing ("noise"), and those a bare number may follow ("runners").

@@ -60,25 +60,13 @@ def check_machine(path: str, given: Mapping[str, Any]) -> None:
         if first["type"] == "extra_forbidden":
             raise unknown(f"key in {path}", where, keys) from None
         if first["type"] == "missing":
-            raise BadInput(
-                f"{path} has no {where}; see docs/concepts/machines.md for what a machine file needs"
-            ) from None
+            raise BadInput(f"{path} has no {where}; see docs/concepts/machines.md for what a machine file needs") from None
         raise BadInput(f"{path}: {where} = {shown(first.get('input'))}: {first['msg'].lower()}") from None
 
 
 def _schema(*, derived: bool) -> tuple[Any, list[str]]:
     """The shape of a machine file: a device described in full, or one derived from another (`base`)."""
-    from pydantic import (
-        BaseModel,
-        ConfigDict,
-        Field,
-        StrictBool,
-        StrictFloat,
-        StrictInt,
-        StrictStr,
-        TypeAdapter,
-        create_model,
-    )
+    from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictFloat, StrictInt, StrictStr, TypeAdapter, create_model
 
     from .spec import DIMENSIONS, KEYS, PRICE_KINDS
 

@@ -69,9 +69,7 @@ def _machine(machine: Machine, name: str, value: str | float) -> Machine:
         price = _price(value, name)
         note = f"price_per_hour set to ${price:g}/h (was {f'${was:g}/h' if was else 'unknown'})"
         notes = (*plain_notes(machine), note)
-        return replace(
-            machine, price_per_hour=price, price_kind="given", notes=notes, sources=sources | {"prices.given": GIVEN}
-        )
+        return replace(machine, price_per_hour=price, price_kind="given", notes=notes, sources=sources | {"prices.given": GIVEN})
     number = quantity(value, name, "machine")
     note = f"{name} set to {_shown(number, name)} (was {_shown(was, name) if was else 'none'})"
     fields: dict[str, Any] = {name: number}

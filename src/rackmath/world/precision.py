@@ -45,12 +45,7 @@ def _formats() -> dict[str, Format]:
         ("nvfp4", 0.5 + 1 / 16, "fp4", "a 1-byte scale per 16 weights"),
         ("mxfp4", 0.5 + 1 / 32, "fp4", "a 1-byte scale per 32 weights"),
         ("fp4", 0.5, "fp4", "four bits and no scales: the lecture's half byte"),
-        (
-            "w4a16",
-            0.5 + 2 / 128,
-            "bf16",
-            "4-bit weights, 16-bit products, a 2-byte scale per 128 (GPTQ, AWQ)",
-        ),
+        ("w4a16", 0.5 + 2 / 128, "bf16", "4-bit weights, 16-bit products, a 2-byte scale per 128 (GPTQ, AWQ)"),
         ("w4a16_g32", 0.5 + 2 / 32, "bf16", "4-bit weights, 16-bit products, a 2-byte scale per 32"),
         ("nvfp4_w4a16", 0.5 + 1 / 16, "bf16", "nvfp4 weights, 16-bit products"),
         ("w4a8", 0.5 + 2 / 128, "fp8", "4-bit weights, 8-bit products, a 2-byte scale per 128"),
@@ -61,9 +56,7 @@ def _formats() -> dict[str, Format]:
     )
     plain = {name: Format(name=name, bytes=b, compute=c, note=n) for name, b, c, n in rows}
     blocks = {
-        f"ggml_{name}": Format(
-            name=f"ggml_{name}", bytes=of["bits"] / 8, compute="bf16", note="a type of GGUF blocks"
-        )
+        f"ggml_{name}": Format(name=f"ggml_{name}", bytes=of["bits"] / 8, compute="bf16", note="a type of GGUF blocks")
         for name, of in GGUF["types"].items()
     }
     return (
@@ -153,12 +146,8 @@ def _spelled(key: str) -> Format | None:
     stored = bits / 2 + 1 if match["sparse"] else bits
     size = (stored + ((float(match["scale"] or 16) + zero) / group if group else 0.0)) / 8
     floating = match["kind"] == "f"
-    compute = (
-        "bf16" if act == "16" else "fp4" if floating and act == "4" else "fp8" if floating or act == "f8" else "int8"
-    )
-    narrow, wide = {"bf16": ("w4a16", "w8a16"), "fp8": ("w4a8", "fp8"), "int8": ("w4a8", "int8")}.get(
-        compute, ("nvfp4", "fp8")
-    )
+    compute = "bf16" if act == "16" else "fp4" if floating and act == "4" else "fp8" if floating or act == "f8" else "int8"
+    narrow, wide = {"bf16": ("w4a16", "w8a16"), "fp8": ("w4a8", "fp8"), "int8": ("w4a8", "int8")}.get(compute, ("nvfp4", "fp8"))
     note = f"{match['bits']}-bit weights, {act.lstrip('f')}-bit products"
     return Format(name=key, bytes=size, compute=compute, note=note, like=narrow if bits <= 4.5 else wide)
 
@@ -187,11 +176,7 @@ def mixed(shares: dict[str, float], total: float) -> str:
     '75% w4a16 + 25% bf16'
     """
     most = format_named(max(shares, key=lambda name: shares[name])).bytes
-    kept = {
-        name: share
-        for name, share in shares.items()
-        if share / total * max(1.0, format_named(name).bytes / most - 1) > 0.005
-    }
+    kept = {name: share for name, share in shares.items() if share / total * max(1.0, format_named(name).bytes / most - 1) > 0.005}
     if len(kept) == 1:
         return next(iter(kept))
     whole = sum(kept.values())
@@ -229,10 +214,7 @@ class Precision:
         f = format_named(name)
         if f.bytes < FORMATS["bf16"].bytes:
             return cls(name=f.name, attention=f, mlp=f, experts=f, shared_experts=f, kv=format_named(kv))
-        return cls(
-            name=f.name, attention=f, mlp=f, experts=f, shared_experts=f, embedding=f, head=f, router=f, norm=f,
-            kv=format_named(kv),
-        )  # fmt: skip
+        return cls(name=f.name, attention=f, mlp=f, experts=f, shared_experts=f, embedding=f, head=f, router=f, norm=f, kv=format_named(kv))
 
     def with_kv(self, kv: str) -> Precision:
         """The same weights with another cache format; an indexer's keys keep their own."""

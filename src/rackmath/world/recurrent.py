@@ -28,9 +28,7 @@ class Recurrence:
     conv_channels: float = 0
     conv_kernel: float = 0  # inputs that an output of the convolution depends on
 
-    def mixer(
-        self, kind: str, matrices: list[Matrix], *, heads: float, extra_parameters: float, kernels: float
-    ) -> Mixer:
+    def mixer(self, kind: str, matrices: list[Matrix], *, heads: float, extra_parameters: float, kernels: float) -> Mixer:
         """A layer of this recurrence; the convolution's own weights are added to `extra_parameters`."""
         tail = self.conv_channels * max(self.conv_kernel - 1, 0)
         elements = self.state + tail
@@ -173,12 +171,7 @@ class Mamba2:
             conv_channels=channels,
             conv_kernel=self.conv_kernel,
         )
-        own = (
-            3 * self.n_heads
-            + (inner if self.gate_norm else 0)
-            + (channels if self.conv_bias else 0)
-            + self.extra_parameters
-        )
+        own = 3 * self.n_heads + (inner if self.gate_norm else 0) + (channels if self.conv_bias else 0) + self.extra_parameters
         return recurrence.mixer("mamba2", matrices, heads=self.n_heads, extra_parameters=own, kernels=5)
 
 
@@ -213,11 +206,7 @@ class Mamba1:
             Matrix(name="o", d_in=inner, d_out=self.d_model),
         ]
         recurrence = Recurrence(
-            state=inner * self.d_state,
-            state_bytes=self.state_bytes,
-            flops_per_element=7,
-            conv_channels=inner,
-            conv_kernel=self.conv_kernel,
+            state=inner * self.d_state, state_bytes=self.state_bytes, flops_per_element=7, conv_channels=inner, conv_kernel=self.conv_kernel
         )
         own = inner * (self.d_state + 2) + (inner if self.conv_bias else 0)  # decays, skip, biases of step and conv
         own += step_and_state if self.inner_norms else 0

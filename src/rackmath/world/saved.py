@@ -99,9 +99,7 @@ def built(given: Mapping[str, Any], name: str, where: str) -> Saved:
     known = ("base", "factors", "source")
     for key in given:
         if key not in known:
-            raise BadInput(
-                f"{where} has the key {shown(key)}{did_you_mean(key, known)}; known are {', '.join(known)}"
-            )
+            raise BadInput(f"{where} has the key {shown(key)}{did_you_mean(key, known)}; known are {', '.join(known)}")
     base, factors, source = given.get("base"), given.get("factors", {}), given.get("source", {})
     if not isinstance(base, str):
         raise BadInput(f'{where} has no base; name a packaged engine: base = "vllm"')
@@ -113,9 +111,7 @@ def built(given: Mapping[str, Any], name: str, where: str) -> Saved:
     packaged(base)
     for key, value in factors.items():
         if key not in FACTORS:
-            raise BadInput(
-                f"{where} has the factor {shown(key)}{did_you_mean(key, FACTORS)}; known: {', '.join(FACTORS)}"
-            )
+            raise BadInput(f"{where} has the factor {shown(key)}{did_you_mean(key, FACTORS)}; known: {', '.join(FACTORS)}")
         if isinstance(value, bool) or not isinstance(value, int | float) or not LEAST <= value <= MOST:
             raise BadInput(f"{where}: factor {key} = {shown(value, 40)} is out of range; give {LEAST:g} to {MOST:g}")
     said = ", ".join(f"{k} {str(source[k])[:200]}" for k in ("file", "points", "machine", "date") if k in source)
@@ -151,9 +147,7 @@ def check_name(name: str) -> None:
 
 def exists(name: str) -> BadInput:
     """The error for a name that is taken."""
-    return BadInput(
-        f"the engine {name!r} exists already ({path_of(name)}); choose another name, or --force replaces it"
-    )
+    return BadInput(f"the engine {name!r} exists already ({path_of(name)}); choose another name, or --force replaces it")
 
 
 def write(name: str, text: str, *, force: bool = False) -> Path:

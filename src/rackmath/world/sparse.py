@@ -15,15 +15,7 @@ def index_stream(n_heads: float, head_dim: float, *, stride: float = 1, own: str
     `DeepseekV32IndexerCache`, SGLang `NSATokenToKVPool`).
     """
     flops = 2 * n_heads * head_dim
-    return Stream(
-        name="index",
-        elements=head_dim,
-        decode_flops=flops,
-        prefill_flops=flops,
-        stride=stride,
-        precision="index",
-        own=own,
-    )
+    return Stream(name="index", elements=head_dim, decode_flops=flops, prefill_flops=flops, stride=stride, precision="index", own=own)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,13 +108,7 @@ class CompressedAttention:
         """The shared vector of one token, or of the tokens pooled into one."""
         flops = 2 * self.n_heads * (self.head_dim + self.head_dim)
         narrow = self.head_dim + self.rope_head_dim + (self.head_dim - self.rope_head_dim) / 64 + 1
-        return Stream(
-            name="window",
-            elements=self.head_dim,
-            decode_flops=flops,
-            prefill_flops=flops,
-            narrow_bytes=narrow,
-        )
+        return Stream(name="window", elements=self.head_dim, decode_flops=flops, prefill_flops=flops, narrow_bytes=narrow)
 
     def _index_matrices(self) -> tuple[Matrix, ...]:
         return (

@@ -47,11 +47,19 @@ _DEVICES = Limit(least=1, most=1e6, whole=True)
 _BYTES = Limit(least=1e6, most=1e18)
 ANY = Limit(least=1e6, most=1e24)
 LIMITS: dict[str, Limit] = {
-    "n_devices": _DEVICES, "domain": _DEVICES, "dies": Limit(least=1, most=1000, whole=True),
-    "overhead_power": Limit(least=1, most=100), "scaleup_latency": Limit(most=60), "scaleout_latency": Limit(most=60),
-    "hbm_capacity": _BYTES, "hbm_nominal": _BYTES, "host_capacity": _BYTES, "hbm_reserved": Limit(most=1e18),
-    "power": Limit(most=1e9), "price_per_hour": Limit(most=1e6),
-}  # fmt: skip
+    "n_devices": _DEVICES,
+    "domain": _DEVICES,
+    "dies": Limit(least=1, most=1000, whole=True),
+    "overhead_power": Limit(least=1, most=100),
+    "scaleup_latency": Limit(most=60),
+    "scaleout_latency": Limit(most=60),
+    "hbm_capacity": _BYTES,
+    "hbm_nominal": _BYTES,
+    "host_capacity": _BYTES,
+    "hbm_reserved": Limit(most=1e18),
+    "power": Limit(most=1e9),
+    "price_per_hour": Limit(most=1e6),
+}
 """Limits of the fields of a machine in SI units; of the others `ANY`."""
 
 PRICE_KINDS = ("on_demand", "reserved", "owned", "spot")
@@ -80,9 +88,7 @@ def quantity(value: Any, field: str, where: str) -> float:
     return LIMITS.get(field, ANY).check(number, f"{where}: {field}")
 
 
-def build_machine(
-    key: str, given: Mapping[str, Any], fabrics: Mapping[str, Any], tiers: Mapping[str, Any]
-) -> Machine:
+def build_machine(key: str, given: Mapping[str, Any], fabrics: Mapping[str, Any], tiers: Mapping[str, Any]) -> Machine:
     """One device as a `Machine`, from the mapping in its data file."""
     for name in given:
         if name not in KEYS:
@@ -201,9 +207,7 @@ def _yes(value: Any, where: str) -> bool:
 def _source(given: Any, where: str) -> Source:
     if not isinstance(given, Mapping):
         raise BadInput(f"{where}: a source must be a table with text and date, not {given!r}")
-    return Source(
-        text=str(given.get("text", "")), date=str(given.get("date", "")), verified=bool(given.get("verified", True))
-    )
+    return Source(text=str(given.get("text", "")), date=str(given.get("date", "")), verified=bool(given.get("verified", True)))
 
 
 def _named(table: Mapping[str, Any], name: Any, kind: str, where: str) -> Mapping[str, Any]:
@@ -242,9 +246,7 @@ def _positive(price: float, name: str) -> float:
     return price
 
 
-def _host(
-    key: str, given: Mapping[str, Any], tables: Mapping[str, Any], values: dict[str, Any], sources: dict[str, Source]
-) -> None:
+def _host(key: str, given: Mapping[str, Any], tables: Mapping[str, Any], values: dict[str, Any], sources: dict[str, Source]) -> None:
     """What the processors of the host read their own memory with, where a machine's file does not say it."""
     if "host" not in given:
         return

@@ -79,17 +79,11 @@ class LabCiphers:
         ),
     ] = None
     pairs: Annotated[
-        int,
-        number("Pairs encrypted for a differential.", least=1, most=1 << 26, whole=True, panel=EFFORT),
-        needs("cipher"),
+        int, number("Pairs encrypted for a differential.", least=1, most=1 << 26, whole=True, panel=EFFORT), needs("cipher")
     ] = 1 << 18
-    samples: Annotated[
-        int, number("Random blocks for the avalanche.", least=8, most=MOST, whole=True, panel=EFFORT)
-    ] = 512
+    samples: Annotated[int, number("Random blocks for the avalanche.", least=8, most=MOST, whole=True, panel=EFFORT)] = 512
     limit: Annotated[
-        float,
-        Field(help="Longest time of a search.", unit="s", above=0, most=86400, metavar="TIME", panel=EFFORT),
-        needs("cipher"),
+        float, Field(help="Longest time of a search.", unit="s", above=0, most=86400, metavar="TIME", panel=EFFORT), needs("cipher")
     ] = 30.0
     seed: Annotated[int, number("Where random numbers start.", most=1 << 32, whole=True, panel=EFFORT)] = 0
 
@@ -305,11 +299,7 @@ def _box(box: SBox, *, alone: bool) -> Iterator[Block]:
         ]
         yield Table(key="", title=title, aside=aside, columns=columns, rows=shown)
     else:
-        cells = (
-            Column("follow", "inputs that follow"),
-            Column("cells", "cells", "whole"),
-            Column("share", "share of the table", "share"),
-        )
+        cells = (Column("follow", "inputs that follow"), Column("cells", "cells", "whole"), Column("share", "share of the table", "share"))
         rows = [row | {"follow": f"{row['count']} of {size}"} for row in record["spectrum"]]
         yield Table(key="", title=title, aside=aside, columns=cells, rows=rows)
     values = {"largest_entry": most, "largest_bias": record["largest_bias"]}
@@ -346,9 +336,7 @@ def _characteristics(s: Study) -> Iterator[Block]:
     )
     if s.unfinished is not None:
         rounds, weight = s.unfinished
-        text = (
-            "*Stopped at {rounds} rounds*: nothing below {weight_at_least:g} was found there; give a longer --limit."
-        )
+        text = "*Stopped at {rounds} rounds*: nothing below {weight_at_least:g} was found there; give a longer --limit."
         yield Say(text, {"rounds": rounds, "weight_at_least": weight})
     if boxes:
         yield Say(ACTIVE, faint=True)

@@ -18,16 +18,7 @@ from ...answers.charts import Axis, Series, curve
 from ...answers.parts import Answer, Block, Chart, Column, Say, Table
 from ...answers.terms import Term, stated
 from ...experiments import networks
-from ...experiments.results import (
-    Depth,
-    LossCurve,
-    ReversibleMemory,
-    agreement,
-    growth,
-    losses,
-    predicted_ratio,
-    time_ratio,
-)
+from ...experiments.results import Depth, LossCurve, ReversibleMemory, agreement, growth, losses, predicted_ratio, time_ratio
 from ...questions.fields import count, flag, needs_no, tokens
 
 NETWORK, EFFORT = "Network", "Effort"
@@ -59,45 +50,24 @@ class LabMemory:
         needs_no("recorded"),
     ] = (2, 4, 8, 16)
     width: Annotated[
-        int,
-        count("Width of a stream, a multiple of 4.", least=4, most=4096, whole=True, panel=NETWORK),
-        needs_no("recorded"),
+        int, count("Width of a stream, a multiple of 4.", least=4, most=4096, whole=True, panel=NETWORK), needs_no("recorded")
     ] = 64
-    context: Annotated[
-        int, tokens("Tokens of a sequence.", least=2, most=1 << 14, whole=True, panel=NETWORK), needs_no("recorded")
-    ] = 64
-    batch: Annotated[
-        int, count("Sequences of a step.", least=1, most=4096, whole=True, panel=NETWORK), needs_no("recorded")
-    ] = 8
+    context: Annotated[int, tokens("Tokens of a sequence.", least=2, most=1 << 14, whole=True, panel=NETWORK), needs_no("recorded")] = 64
+    batch: Annotated[int, count("Sequences of a step.", least=1, most=4096, whole=True, panel=NETWORK), needs_no("recorded")] = 8
     steps: Annotated[
         int,
         count(
-            "Also train three small networks for so many steps on text that Python brings along.",
-            most=100_000,
-            whole=True,
-            panel=EFFORT,
+            "Also train three small networks for so many steps on text that Python brings along.", most=100_000, whole=True, panel=EFFORT
         ),
         needs_no("recorded"),
     ] = 0
-    seeds: Annotated[
-        int,
-        count("Runs of each, for the noise.", least=2, most=100, whole=True, panel=EFFORT),
-        needs_no("recorded"),
-    ] = 4
+    seeds: Annotated[int, count("Runs of each, for the noise.", least=2, most=100, whole=True, panel=EFFORT), needs_no("recorded")] = 4
     recorded: Annotated[bool, flag("Show figures measured before; needs no PyTorch.")] = False
 
 
 def answer(q: LabMemory) -> Answer:
     """What reversibility saves and costs, measured here or before."""
-    m = networks.memory(
-        recorded=q.recorded,
-        depths=q.depths,
-        width=q.width,
-        context=q.context,
-        batch=q.batch,
-        steps=q.steps,
-        seeds=q.seeds,
-    )
+    m = networks.memory(recorded=q.recorded, depths=q.depths, width=q.width, context=q.context, batch=q.batch, steps=q.steps, seeds=q.seeds)
     words = f"a transformer of width {m.width}, {m.batch} sequences of {m.context} tokens"
     return Answer(
         title=Say("*Reversible networks: memory against depth*"),
@@ -141,9 +111,7 @@ def _training(m: ReversibleMemory) -> dict[str, Any] | None:
         "steps": m.steps,
         "steps_of_a_point": m.stretch,
         "runs": [asdict(c) for c in m.curves],
-        "against_stored": {
-            way: asdict(agreement(runs["stored"], mine)) for way, mine in runs.items() if way != "stored"
-        },
+        "against_stored": {way: asdict(agreement(runs["stored"], mine)) for way, mine in runs.items() if way != "stored"},
     }
 
 
@@ -162,10 +130,7 @@ def _blocks(m: ReversibleMemory) -> Iterator[Block]:
         rows=by_depth,
     )
     yield Chart(spec=_memory_picture(m), lines=16)
-    deepest = [
-        asdict(_at(m, way, layers[-1])) | {"way": words, "ratio": time_ratio(m.depths, way)}
-        for way, words in WAYS.items()
-    ]
+    deepest = [asdict(_at(m, way, layers[-1])) | {"way": words, "ratio": time_ratio(m.depths, way)} for way, words in WAYS.items()]
     yield Table(
         key="",
         title=f"At {layers[-1]} layers",
@@ -295,9 +260,7 @@ def _terms(m: ReversibleMemory) -> Term:
         Term(
             name=words,
             children=tuple(
-                Term(name=f"{d.layers} layers", value=float(d.saved), unit="B", source=source)
-                for d in m.depths
-                if d.way == way
+                Term(name=f"{d.layers} layers", value=float(d.saved), unit="B", source=source) for d in m.depths if d.way == way
             ),
         )
         for way, words in WAYS.items()

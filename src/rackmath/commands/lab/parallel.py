@@ -36,24 +36,13 @@ class LabParallel:
 
     sizes: Annotated[
         tuple[float, ...],
-        Field(
-            help="Changes per pixel to attack with, by commas.",
-            unit="share",
-            above=0,
-            most=1,
-            metavar="SHARES",
-            panel=NETWORK,
-        ),
+        Field(help="Changes per pixel to attack with, by commas.", unit="share", above=0, most=1, metavar="SHARES", panel=NETWORK),
         needs_no("recorded"),
     ] = (0.05, 0.1, 0.2, 0.3)
     epochs: Annotated[
-        int,
-        count("Passes over the digits in training.", least=1, most=1000, whole=True, panel=EFFORT),
-        needs_no("recorded"),
+        int, count("Passes over the digits in training.", least=1, most=1000, whole=True, panel=EFFORT), needs_no("recorded")
     ] = 20
-    seed: Annotated[
-        int, count("Where random numbers start.", most=1 << 31, whole=True, panel=EFFORT), needs_no("recorded")
-    ] = 0
+    seed: Annotated[int, count("Where random numbers start.", most=1 << 31, whole=True, panel=EFFORT), needs_no("recorded")] = 0
     recorded: Annotated[bool, flag("Show figures measured before; needs no PyTorch.")] = False
 
 
@@ -179,10 +168,7 @@ def _headline(p: Parallel) -> Say:
 
 def _spread_picture(p: Parallel) -> dict[str, Any]:
     """Flipped shares against rounds: ciphers, trained networks, and dashed the random one that spreads most."""
-    series = [
-        Series(one.name, list(range(min(LAST, len(one.flipped) - 1) + 1)), one.flipped[: LAST + 1])
-        for one in p.ciphers
-    ]
+    series = [Series(one.name, list(range(min(LAST, len(one.flipped) - 1) + 1)), one.flipped[: LAST + 1]) for one in p.ciphers]
     series += [
         Series(_name(n), list(range(len(n.flipped))), n.flipped, "line" if n.trained else "dashed")
         for n in p.nets
@@ -193,10 +179,7 @@ def _spread_picture(p: Parallel) -> dict[str, Any]:
 
 def _stretch_picture(p: Parallel) -> dict[str, Any]:
     """How far each round stretches a difference."""
-    stretched = [
-        Series(_name(n), list(range(1, len(n.jacobian) + 1)), n.jacobian, "line" if n.trained else "dashed")
-        for n in p.nets
-    ]
+    stretched = [Series(_name(n), list(range(1, len(n.jacobian) + 1)), n.jacobian, "line" if n.trained else "dashed") for n in p.nets]
     title = "Largest stretch of a small difference in a round"
     return curve(stretched, title=title, x=Axis("Rounds"), y=Axis("Stretch", log=True))
 
@@ -227,10 +210,7 @@ def _terms(p: Parallel) -> Term:
         children=tuple(
             Term(
                 name=words,
-                children=tuple(
-                    Term(name=f"after round {i}", value=share, unit="share", source=source)
-                    for i, share in enumerate(shares)
-                ),
+                children=tuple(Term(name=f"after round {i}", value=share, unit="share", source=source) for i, share in enumerate(shares)),
             )
             for words, shares in found
         ),

@@ -33,7 +33,7 @@ from ...questions.common import (
     PriceKind,
     Settings,
     WeightFormat,
-)  # fmt: skip
+)
 from ...questions.fields import Field, count, needs, share, speed, words
 from ...questions.layouts import layout_taken
 from ...questions.resolve import asked_of
@@ -68,50 +68,34 @@ class ModesAsked:
     on: MachineName = None
     isl: Annotated[InputTokens, WITH_MODEL] = 8192
     osl: Annotated[OutputTokens, WITH_MODEL] = 1024
-    cached: Annotated[float, share("Share of the input that the prefix cache holds.", panel=TRAFFIC), WITH_MODEL] = (
-        0.0
-    )
+    cached: Annotated[float, share("Share of the input that the prefix cache holds.", panel=TRAFFIC), WITH_MODEL] = 0.0
     normal_speed: Annotated[
-        float | None,
-        speed("tok/s/user of the normal mode; 20 if nothing is given.", most=1e9, panel=MODES),
-        WITH_MODEL,
+        float | None, speed("tok/s/user of the normal mode; 20 if nothing is given.", most=1e9, panel=MODES), WITH_MODEL
     ] = None
-    batch: Annotated[
-        float | None, count("Sequences of the normal mode, in place of a speed.", least=1, panel=MODES), WITH_MODEL
-    ] = None
+    batch: Annotated[float | None, count("Sequences of the normal mode, in place of a speed.", least=1, panel=MODES), WITH_MODEL] = None
     layout: Annotated[
         str | None,
-        words(
-            "Layout of the normal mode, with --batch. If not given, the one that decodes the batch fastest.",
-            "LAYOUT",
-            panel=MODES,
-        ),
+        words("Layout of the normal mode, with --batch. If not given, the one that decodes the batch fastest.", "LAYOUT", panel=MODES),
         WITH_MODEL,
         needs("batch"),
     ] = None
     tokens_per_pass: Annotated[
         float,
         count(
-            "Tokens a sequence keeps from a speculative pass; 1 for none. Drafting itself is not charged.", least=1,
-            most=100, panel=MODES,
-        ), WITH_MODEL] = 1.8  # fmt: skip
-    draft_tokens: Annotated[
-        float | None,
-        count("Tokens drafted for a pass. As few as those kept allow if not given.", panel=MODES),
+            "Tokens a sequence keeps from a speculative pass; 1 for none. Drafting itself is not charged.", least=1, most=100, panel=MODES
+        ),
         WITH_MODEL,
+    ] = 1.8
+    draft_tokens: Annotated[
+        float | None, count("Tokens drafted for a pass. As few as those kept allow if not given.", panel=MODES), WITH_MODEL
     ] = None
-    idle: Annotated[
-        float, share("Share of paid hours that interactive traffic leaves idle.", panel=MODES), WITH_MODEL
-    ] = 0.4
-    filled: Annotated[
-        float, share("Share of the idle hours that batch work fills.", panel=MODES), WITH_MODEL, needs("idle")
-    ] = 1.0
+    idle: Annotated[float, share("Share of paid hours that interactive traffic leaves idle.", panel=MODES), WITH_MODEL] = 0.4
+    filled: Annotated[float, share("Share of the idle hours that batch work fills.", panel=MODES), WITH_MODEL, needs("idle")] = 1.0
     electricity: Annotated[
         float,
-        Field(
-            help="Dollars per kWh, the floor of batch work's price.", unit="$", least=0, most=1e9, metavar="PRICE",
-            panel=MODES,
-        ), WITH_MODEL] = 0.1  # fmt: skip
+        Field(help="Dollars per kWh, the floor of batch work's price.", unit="$", least=0, most=1e9, metavar="PRICE", panel=MODES),
+        WITH_MODEL,
+    ] = 0.1
     price_ratio: Annotated[Ratio, _ratio("Fast output price over normal: 6.")] = None
     speed_ratio: Annotated[Ratio, _ratio("Fast output speed over normal: 2.5.")] = None
     input_price_ratio: Annotated[Ratio, _ratio("Fast input price over normal: 6.")] = None
@@ -120,9 +104,7 @@ class ModesAsked:
     precision: Annotated[WeightFormat, WITH_MODEL] = None
     kv: Annotated[CacheFormat, WITH_MODEL] = None
     gpus: Annotated[
-        int | None,
-        count("Use at most so many devices of the machine.", least=1, most=1e6, whole=True, panel=CHOICES),
-        WITH_MODEL,
+        int | None, count("Use at most so many devices of the machine.", least=1, most=1e6, whole=True, panel=CHOICES), WITH_MODEL
     ] = None
     price: Annotated[PriceKind, WITH_MODEL] = None
     engine: Annotated[EngineName, WITH_MODEL] = None
@@ -147,13 +129,8 @@ def answer(q: ModesAsked) -> Answer:
     return _answer(q, m, fit, offer, tuple(dict.fromkeys(notes)))
 
 
-def _answer(
-    q: ModesAsked, m: Menu | None, fit: FastFit | None, offer: BatchOffer | None, notes: tuple[str, ...]
-) -> Answer:
-    found = ModesFound(
-        menu=m, fit=fit, offer=offer, per_kwh=q.electricity, list_input=q.list_input, list_output=q.list_output,
-        notes=notes,
-    )  # fmt: skip
+def _answer(q: ModesAsked, m: Menu | None, fit: FastFit | None, offer: BatchOffer | None, notes: tuple[str, ...]) -> Answer:
+    found = ModesFound(menu=m, fit=fit, offer=offer, per_kwh=q.electricity, list_input=q.list_input, list_output=q.list_output, notes=notes)
     return Answer(
         title=blocks.title(found),
         subtitle=blocks.subtitle(found),
@@ -169,9 +146,7 @@ def _answer(
 
 def _pair(q: ModesAsked) -> FastFit | None:
     if (q.price_ratio is None) != (q.speed_ratio is None):
-        raise BadInput(
-            "a price ratio and a speed ratio belong together; give both, as --price-ratio 6 --speed-ratio 2.5"
-        )
+        raise BadInput("a price ratio and a speed ratio belong together; give both, as --price-ratio 6 --speed-ratio 2.5")
     if q.price_ratio is None or q.speed_ratio is None:
         if q.input_price_ratio is not None:
             raise BadInput("an input price ratio needs the output's; give --price-ratio and --speed-ratio too")
@@ -190,8 +165,7 @@ def _menu(q: ModesAsked) -> tuple[Menu, list[str]]:
     notes += within(asked.model, q.isl + q.osl, "isl or osl", extrapolate=q.extrapolate)
     if not float(asked.machine.price_per_hour) > 0:
         raise BadInput(
-            f"{asked.machine.name} has no known price, and a menu is made of prices; give one like"
-            " --set machine.price_per_hour=$2/h"
+            f"{asked.machine.name} has no known price, and a menu is made of prices; give one like --set machine.price_per_hour=$2/h"
         )
     if q.batch is None:
         normal = normal_plan(asked, 20.0 if q.normal_speed is None else q.normal_speed)

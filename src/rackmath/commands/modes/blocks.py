@@ -101,11 +101,10 @@ def _normal(m: Menu) -> Iterator[Block]:
 def _menu_chart(a: ModesFound, m: Menu) -> dict[str, Any]:
     """$/M output tokens against tokens per second per user."""
     lines = [
-        Series(o.name, o.interactivity.tolist(), o.output_mtok.tolist(), look="dashed" if o.per_pass > 1 else "line",
-               labels=o.labels)
+        Series(o.name, o.interactivity.tolist(), o.output_mtok.tolist(), look="dashed" if o.per_pass > 1 else "line", labels=o.labels)
         for o in sorted(m.every, key=lambda o: o.per_pass > 1)
         if len(o.interactivity)
-    ]  # fmt: skip
+    ]
     marks, fit = [Mark("normal", m.speed, m.output_mtok)], a.fit
     if fit is not None:
         name = f"{fit.price_ratio:g}x at {fit.speed_ratio:g}x"
@@ -130,15 +129,20 @@ def _short(o: Offers, m: Menu) -> str:
 
 def _fast(m: Menu) -> Iterator[Block]:
     rows: list[dict[str, Any]] = [
-        {"speed": k, "pace": k * m.speed} | {o.name: _or_none(m.multiple(o, k)) for o in m.every}
-        for k in m.multiples
-    ]  # fmt: skip
+        {"speed": k, "pace": k * m.speed} | {o.name: _or_none(m.multiple(o, k)) for o in m.every} for k in m.multiples
+    ]
     yield Table(
-        key="", title="Fast mode", aside="what output must cost at cost, over the normal mode's", rows=rows,
-        columns=(Column("speed", "speed", "x"), Column("pace", "tok/s/user", "number", optional=1),
-                 *(Column(o.name, _short(o, m), "multiple") for o in m.every)),
+        key="",
+        title="Fast mode",
+        aside="what output must cost at cost, over the normal mode's",
+        rows=rows,
+        columns=(
+            Column("speed", "speed", "x"),
+            Column("pace", "tok/s/user", "number", optional=1),
+            *(Column(o.name, _short(o, m), "multiple") for o in m.every),
+        ),
         total={"speed": "limit"} | {o.name: f"{o.fastest / m.speed:.2g}x" for o in m.every},
-    )  # fmt: skip
+    )
     text = "batch alone: the normal replica with fewer sequences. 1x, 2x, 4x: the best layout on as many times its"
     spec = " spec: {per_pass:g} tokens per pass." if m.per_pass > 1 else ""
     values = {"gpus": m.same.gpus, "per_pass": m.per_pass}
@@ -155,11 +159,15 @@ def _slow(m: Menu) -> Iterator[Block]:
     yield Say(
         "*{saving:percent}* on the normal replica, at {speed:.3g} tok/s/user with {batch:count} sequences, as many as"
         " fit; {endless:percent} if memory had no end",
-        {"saving": m.saving(m.same), "speed": m.same.interactivity[row], "batch": float(m.same.batch[row]),
-         "endless": m.saving_without_end},
+        {
+            "saving": m.saving(m.same),
+            "speed": m.same.interactivity[row],
+            "batch": float(m.same.batch[row]),
+            "endless": m.saving_without_end,
+        },
         title="Slow mode",
         aside="the most that any slower mode saves on output",
-    )  # fmt: skip
+    )
     yield Say("*{saving:percent}* with the best layout ({name})", {"saving": m.saving(best), "name": best.name})
 
 
@@ -174,19 +182,19 @@ def _batch(a: ModesFound, o: BatchOffer, m: Menu) -> Figures:
         half = "batch work pays its full share"
     rows = (
         ("alone", "interactive alone", o.alone, "pays for the idle hours too"),
-        ("together", "one price for all", o.together,
-         f"{o.even_discount:.0%} lower: batch work pays its full share"),
-        ("slow", "the same, at the slow batch", o.together * (1 - slower),
-         f"{both:.0%} lower: nobody reads it as it comes"),
+        ("together", "one price for all", o.together, f"{o.even_discount:.0%} lower: batch work pays its full share"),
+        ("slow", "the same, at the slow batch", o.together * (1 - slower), f"{both:.0%} lower: nobody reads it as it comes"),
         ("half", "interactive beside half-price batch", o.interactive_at(0.5), half),
         ("floor", "floor: energy", o.floor, floor),
-    )  # fmt: skip
+    )
     filled = "all of them" if o.filled == 1 else f"{o.filled:.0%} of them"
     return Figures(
-        key="", head="", title="Batch API",
+        key="",
+        head="",
+        title="Batch API",
         aside=f"{o.idle:.0%} of paid hours idle, batch work fills {filled}; $/M output tokens",
         figures=tuple(Figure(key=k, label=name, value=v, unit="$", note=why) for k, name, v, why in rows),
-    )  # fmt: skip
+    )
 
 
 # --- backwards ----------------------------------------------------------------------------------------------------
@@ -195,8 +203,7 @@ def _batch(a: ModesFound, o: BatchOffer, m: Menu) -> Figures:
 def _backwards(fit: FastFit) -> Iterator[Block]:
     values = {"batch_ratio": fit.batch_ratio, "price": fit.price_ratio, "speed": fit.speed_ratio}
     yield Say(
-        "batch ratio *{batch_ratio:.4g}* = {price:g} x {speed:g}: an identity, true of any step time on the same"
-        " hardware",
+        "batch ratio *{batch_ratio:.4g}* = {price:g} x {speed:g}: an identity, true of any step time on the same hardware",
         values,
         title="Backwards",
         aside=f"{fit.price_ratio:g}x the price at {fit.speed_ratio:g}x the speed, priced at cost",
@@ -213,11 +220,11 @@ def _backwards(fit: FastFit) -> Iterator[Block]:
         ("slow mode saves at most", _of(a, a.slow_saving), _of(b, b.slow_saving), "percent"),
     ]
     yield Table(
-        key="", rows=[dict(zip(("what", "memory", "compute", "unit"), row, strict=True)) for row in rows],
-        columns=(Column("what", ""), Column("memory", "memory-bound", "row"),
-                 Column("compute", "compute-bound", "row")),
+        key="",
+        rows=[dict(zip(("what", "memory", "compute", "unit"), row, strict=True)) for row in rows],
+        columns=(Column("what", ""), Column("memory", "memory-bound", "row"), Column("compute", "compute-bound", "row")),
         strong=6,
-    )  # fmt: skip
+    )
     for r in (a, b):
         yield Say("{name}: {why}", {"name": r.name, "why": r.why}, faint=True)
     if not fit.feasible:
@@ -254,28 +261,39 @@ def _input(fit: FastFit) -> Say:
         "Input is *{left:g}x* dearer too. Prefill is compute-bound, so batch explains 1x of it: the other {left:g}x"
         " is reserved capacity or price discrimination. If that factor lies on output as well, batch explains"
         " {output:.3g}x of the output price and the batch ratio is {uniform:.3g}, not {batch_ratio:.4g}.",
-        {"left": fit.input_price_ratio, "output": fit.price_ratio / fit.input_price_ratio,
-         "uniform": fit.uniform_batch_ratio, "batch_ratio": fit.batch_ratio},
+        {
+            "left": fit.input_price_ratio,
+            "output": fit.price_ratio / fit.input_price_ratio,
+            "uniform": fit.uniform_batch_ratio,
+            "batch_ratio": fit.batch_ratio,
+        },
         title=head,
-    )  # fmt: skip
+    )
 
 
 def _own(a: ModesFound, m: Menu, fit: FastFit) -> Table:
     own = record(a)["backwards"]["own"]
     rows = [{"name": name} | row for name, row in own.items()]
     shown = [
-        row | {"price_ratio": _or_none(row["price_ratio"]), "input_price_ratio": _or_none(row["input_price_ratio"])}
+        row
+        | {"price_ratio": _or_none(row["price_ratio"]), "input_price_ratio": _or_none(row["input_price_ratio"])}
         | ({"surcharge": "out of reach"} if row["surcharge"] is None else {})
         for row in rows
-    ]  # fmt: skip
+    ]
     return Table(
-        key="", title=f"The same speed-up on {m.normal.question.machine.name}",
-        aside=f"{fit.speed_ratio * m.speed:.3g} tok/s/user", rows=rows, shown=shown,
-        columns=(Column("name", ""), Column("price_ratio", "output at cost", "multiple"),
-                 Column("surcharge", "asked over cost", "multiple"),
-                 Column("input_price_ratio", "input at cost", "multiple", optional=1),
-                 Column("largest_speed_ratio", "limit", "x", optional=2)),
-    )  # fmt: skip
+        key="",
+        title=f"The same speed-up on {m.normal.question.machine.name}",
+        aside=f"{fit.speed_ratio * m.speed:.3g} tok/s/user",
+        rows=rows,
+        shown=shown,
+        columns=(
+            Column("name", ""),
+            Column("price_ratio", "output at cost", "multiple"),
+            Column("surcharge", "asked over cost", "multiple"),
+            Column("input_price_ratio", "input at cost", "multiple", optional=1),
+            Column("largest_speed_ratio", "limit", "x", optional=2),
+        ),
+    )
 
 
 def _margins(a: ModesFound) -> Iterator[Block]:
@@ -292,13 +310,12 @@ def _margins(a: ModesFound) -> Iterator[Block]:
     if fit is not None:
         own = record(a)["backwards"]["own"]
         found = [(o.name, own[o.name]) for o in m.plain]
-        rows += [
-            (f"fast output on {name}", row["list_output_mtok"], row["output_mtok"], row["output_gross_margin"])
-            for name, row in found
-        ]
+        rows += [(f"fast output on {name}", row["list_output_mtok"], row["output_mtok"], row["output_gross_margin"]) for name, row in found]
     kept = [dict(zip(("of", "listed", "cost", "margin"), row, strict=True)) for row in rows if row[3] is not None]
     yield Table(
-        key="", rows=kept, title=head["title"], aside=f"{head['aside']}; $/M tokens",
-        columns=(Column("of", ""), Column("listed", "listed", "$"), Column("cost", "at cost", "$"),
-                 Column("margin", "margin", "share")),
-    )  # fmt: skip
+        key="",
+        rows=kept,
+        title=head["title"],
+        aside=f"{head['aside']}; $/M tokens",
+        columns=(Column("of", ""), Column("listed", "listed", "$"), Column("cost", "at cost", "$"), Column("margin", "margin", "share")),
+    )

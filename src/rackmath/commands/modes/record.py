@@ -31,9 +31,13 @@ def record(a: ModesFound) -> dict[str, Any]:
     """What was not asked is None."""
     m = a.menu
     found: dict[str, Any] = {
-        "normal": None, "speculation": None, "fast": None, "slow": None, "batch_api": None,
+        "normal": None,
+        "speculation": None,
+        "fast": None,
+        "slow": None,
+        "batch_api": None,
         "backwards": None if a.fit is None else _backwards(a, a.fit),
-    }  # fmt: skip
+    }
     if m is not None:
         found |= {
             "price_kind": m.normal.question.machine.price_kind,
@@ -150,9 +154,18 @@ def _offers(a: ModesFound) -> list[dict[str, Any]]:
     if m is None:
         return [] if a.fit is None else [_regime(r) for r in (a.fit.memory_bound, a.fit.compute_bound)]
     return [
-        {"kind": o.name, "gpus": o.gpus, "tokens_per_pass": o.per_pass, "offer": label, "batch": o.batch[i],
-         "interactivity": o.interactivity[i], "output_mtok": o.output_mtok[i], "input_mtok": o.input_mtok[i],
-         "speed_ratio": o.interactivity[i] / m.speed, "price_ratio": o.output_mtok[i] / m.output_mtok}
+        {
+            "kind": o.name,
+            "gpus": o.gpus,
+            "tokens_per_pass": o.per_pass,
+            "offer": label,
+            "batch": o.batch[i],
+            "interactivity": o.interactivity[i],
+            "output_mtok": o.output_mtok[i],
+            "input_mtok": o.input_mtok[i],
+            "speed_ratio": o.interactivity[i] / m.speed,
+            "price_ratio": o.output_mtok[i] / m.output_mtok,
+        }
         for o in m.every
         for i, label in enumerate(o.labels)
-    ]  # fmt: skip
+    ]

@@ -74,8 +74,7 @@ class Planning:
     mode: Annotated[
         str,
         one_of(
-            "aggregated: every replica prefills and decodes. disaggregated: a pool for each. any: the cheaper one,"
-            " both on one front.",
+            "aggregated: every replica prefills and decodes. disaggregated: a pool for each. any: the cheaper one, both on one front.",
             "aggregated",
             "disaggregated",
             "any",
@@ -84,12 +83,7 @@ class Planning:
     ] = "aggregated"
     prefill_on: Annotated[
         tuple[Any, ...],
-        words(
-            "Machine of the prefill pool, where it is another one.",
-            "MACHINE",
-            complete="machines",
-            panel=CHOICES,
-        ),
+        words("Machine of the prefill pool, where it is another one.", "MACHINE", complete="machines", panel=CHOICES),
         needs("mode", among=("disaggregated", "any")),
     ] = ()
     lora: Adapters = None
@@ -112,9 +106,7 @@ class Planning:
     rate: Rate = None
     spare: Spare = 1
     power_limit: PowerLimit = None
-    launch: Annotated[
-        bool, flag("Give the commands that start the plan in vLLM, SGLang and TensorRT-LLM instead.")
-    ] = False
+    launch: Annotated[bool, flag("Give the commands that start the plan in vLLM, SGLang and TensorRT-LLM instead.")] = False
 
 
 def answer(q: Planning) -> Answer:

@@ -33,25 +33,25 @@ def found(q: Planning) -> PlanAnswer | ModesAnswer:
     if two and q.draft is not None:
         raise BadInput("drafts are planned for one pool of replicas; leave --mode aggregated with --draft")
     if two and q.users is not None:
-        raise BadInput(
-            "a fixed number of users is planned for one pool of replicas; leave --mode aggregated with --users"
-        )
+        raise BadInput("a fixed number of users is planned for one pool of replicas; leave --mode aggregated with --users")
     if q.users is not None and q.rate is not None:
         raise BadInput("users and a rate say two things about the same load; give one of them")
     if not two and q.prefill_on:
         raise BadInput("prefill_on names the machine of a prefill pool; give --mode disaggregated or any with it")
     traffic = Traffic(
-        isl=q.isl, osl=q.osl, cached=q.cached, utilisation=q.utilisation, rate=q.rate, users=q.users,
-        closed=q.users is not None,
-    )  # fmt: skip
+        isl=q.isl, osl=q.osl, cached=q.cached, utilisation=q.utilisation, rate=q.rate, users=q.users, closed=q.users is not None
+    )
     limit = math.inf if q.max_ttft is None else q.max_ttft
     objectives = Objectives(max_ttft=limit, max_tpot=max_tpot_of(q.max_tpot, q.min_interactivity))
     need = _need(q)
     model, sets = lora_model(q.model, q.lora, q.sets)
     choices = {
-        "traffic": traffic, "precision": q.precision or None, "kv": q.kv or None, "sets": sets,
+        "traffic": traffic,
+        "precision": q.precision or None,
+        "kv": q.kv or None,
+        "sets": sets,
         "engine": "typical" if two and q.engine is None else q.engine,  # two pools are a server's
-    }  # fmt: skip
+    }
     machines, unpriced = with_prices(machines_of(q.on, q.max_domain), q.price)
     if not two:
         return _one(q, model, machines, objectives, need, choices, unpriced)
@@ -70,9 +70,14 @@ def _need(q: Planning) -> FleetNeed | None:
 
 
 def _one(
-    q: Planning, model: Any, machines: Sequence[Any], objectives: Objectives, need: FleetNeed | None,
-    choices: Mapping[str, Any], unpriced: Sequence[str],
-) -> PlanAnswer:  # fmt: skip
+    q: Planning,
+    model: Any,
+    machines: Sequence[Any],
+    objectives: Objectives,
+    need: FleetNeed | None,
+    choices: Mapping[str, Any],
+    unpriced: Sequence[str],
+) -> PlanAnswer:
     """The cheapest layout, batch and precision on one machine or the best of several, each replica doing both."""
     several = len(machines) > 1
     personal = q.draft is None and q.rate is None and (not several or all_at_home(machines))
@@ -85,9 +90,7 @@ def _one(
             asked = replace(asked, traffic=replace(choices["traffic"], users=1.0, closed=True))
         asked = replace(asked, gpu_layers=q.gpu_layers, cpu_moe=math.inf if q.cpu_moe else q.n_cpu_moe)
         if q.draft is not None:
-            drafts, by = speculation_of(
-                asked.model, asked.precisions[0], q.draft, depth=q.depth, acceptance=q.acceptance
-            )
+            drafts, by = speculation_of(asked.model, asked.precisions[0], q.draft, depth=q.depth, acceptance=q.acceptance)
             asked = replace(asked, speculation=drafts)
             said.append(
                 f"decoding speculatively: {plural(float(drafts.depth), 'draft')} a pass by {by},"
@@ -118,9 +121,15 @@ def _narrower(plans: Found, objectives: Objectives) -> Plan | None:
 
 
 def _two(
-    q: Planning, model: Any, machines: Sequence[Any], objectives: Objectives, need: FleetNeed | None,
-    choices: Mapping[str, Any], unpriced: Sequence[str], one: PlanAnswer | None,
-) -> ModesAnswer:  # fmt: skip
+    q: Planning,
+    model: Any,
+    machines: Sequence[Any],
+    objectives: Objectives,
+    need: FleetNeed | None,
+    choices: Mapping[str, Any],
+    unpriced: Sequence[str],
+    one: PlanAnswer | None,
+) -> ModesAnswer:
     """The cheapest pair of pools over all pairs of machines; on the same kind of machine where none is named."""
     several, notes = len(machines) > 1, list(unpriced)
     firsts: list[Any] = []

@@ -28,9 +28,12 @@ def _blocks(one: LaunchCommand) -> Iterator[Block]:
     start = "start {replicas:whole} of these: " if one.replicas > 1 else ""
     over = ", each over {nodes} nodes" if one.nodes > 1 else ""
     yield Say(
-        start + "{layout} on {machine}" + over, values, faint=True, title=f"{one.engine}{pool}",
+        start + "{layout} on {machine}" + over,
+        values,
+        faint=True,
+        title=f"{one.engine}{pool}",
         aside=f"options as of {one.version}, checked {one.checked}",
-    )  # fmt: skip
+    )
     yield Code(text=" \\\n  ".join(one.words))
     if one.others:
         last = "1" if one.nodes == 2 else f"1 to {one.nodes - 1}"

@@ -66,9 +66,11 @@ def _blocks(a: PlanAnswer) -> Iterator[Block]:
     if found.runner_up is not None:
         other = found.runner_up
         yield Say(
-            "{why}", {"why": parts.sentence(found.runner_up_why)}, title="Runner-up",
+            "{why}",
+            {"why": parts.sentence(found.runner_up_why)},
+            title="Runner-up",
             aside=f"{other.layout.label()}, {formats(other.precision)}, batch {cell(other.batch, 'count')}",
-        )  # fmt: skip
+        )
 
 
 def chosen(best: Plan, found: Found) -> Iterator[Block]:
@@ -89,8 +91,13 @@ def chosen(best: Plan, found: Found) -> Iterator[Block]:
 
 
 def _cheapest(p: Plan) -> Frame:
-    values: Record = {"layout": p.layout.label(), "formats": formats(p.precision), "batch": p.batch,
-              "gpus": float(p.layout.gpus), "most": float(p.machine.n_devices)}  # fmt: skip
+    values: Record = {
+        "layout": p.layout.label(),
+        "formats": formats(p.precision),
+        "batch": p.batch,
+        "gpus": float(p.layout.gpus),
+        "most": float(p.machine.n_devices),
+    }
     words = plans.decoding(p.batch) + " " + plans.on_devices(values["gpus"], values["most"])
     price = setting.known_price(p.machine)
     if price is not None:
@@ -103,10 +110,16 @@ def _for_users(p: Plan) -> Frame:
     users, s = float(p.question.traffic.users or 1), p.serving
     each, many = "" if users == 1 else " for each", math.ceil(users / p.batch)
     values: Record = {
-        "speed": float(s.interactivity), "ttft": float(s.ttft), "layout": p.layout.label(), "batch": p.batch,
-        "formats": formats(p.precision), "gpus": float(p.layout.gpus), "most": float(p.machine.n_devices),
-        "replicas": many, "context": longest_context(p),
-    }  # fmt: skip
+        "speed": float(s.interactivity),
+        "ttft": float(s.ttft),
+        "layout": p.layout.label(),
+        "batch": p.batch,
+        "formats": formats(p.precision),
+        "gpus": float(p.layout.gpus),
+        "most": float(p.machine.n_devices),
+        "replicas": many,
+        "context": longest_context(p),
+    }
     on = plans.on_devices(values["gpus"], values["most"])
     where, apart = "{layout}   {formats}", False
     if p.question.engine.local:
@@ -138,9 +151,7 @@ def _numbers(p: Plan, found: Found) -> Figures:
     ):
         rows.append((key, label, "digits", float(getattr(s, key)), float(getattr(s, key)) / at))
     rows += dollars(p.cost, float(p.question.traffic.cached) > 0, setting.known_price(p.machine) is not None)
-    return parts.figures(
-        rows, plans.spans(p), found.objectives, groups=(3, 6), tpot=p.intervals.tpot, reason=p.intervals.reason
-    )
+    return parts.figures(rows, plans.spans(p), found.objectives, groups=(3, 6), tpot=p.intervals.tpot, reason=p.intervals.reason)
 
 
 def dollars(
@@ -153,9 +164,7 @@ def dollars(
     kinds += [("cache_read_mtok", "$/M cached input tokens")] if cached else []
     kinds += [("output_mtok", f"$/M output tokens{of_output}"), ("blended_mtok", "$/M tokens, blended")]
     bound = float(cost.blended_mtok) * float(cost.bound_share)
-    return [
-        (key, label, "$", float(getattr(cost, key)), bound if key == "blended_mtok" else None) for key, label in kinds
-    ]
+    return [(key, label, "$", float(getattr(cost, key)), bound if key == "blended_mtok" else None) for key, label in kinds]
 
 
 def _seen_by_users(p: Plan, found: Found) -> Figures:
@@ -165,9 +174,7 @@ def _seen_by_users(p: Plan, found: Found) -> Figures:
         ("tpot", "TPOT, time per output token", "s", float(s.tpot), float(s.tpot_bound)),
         ("ttft", "TTFT, time to first token", "s", float(s.ttft), float(s.ttft_bound)),
     ]
-    return parts.figures(
-        rows, plans.spans(p), found.objectives, groups=(), tpot=p.intervals.tpot, reason=p.intervals.reason
-    )
+    return parts.figures(rows, plans.spans(p), found.objectives, groups=(), tpot=p.intervals.tpot, reason=p.intervals.reason)
 
 
 def _binds(p: Plan, found: Found) -> Iterator[Block]:
@@ -187,19 +194,27 @@ def _binds(p: Plan, found: Found) -> Iterator[Block]:
 def memory(held: Record) -> Bar:
     """What fills the memory of the fullest device."""
     return Bar(
-        key="", title="Memory per GPU", unit="B", whole=held["capacity"],
+        key="",
+        title="Memory per GPU",
+        unit="B",
+        whole=held["capacity"],
         parts={k: held[k] for k in ("weights", "cache", "reserve", "free")},
         aside=f"{cell(held['capacity'], 'B')}, {cell(held['capacity'] - held['free'], 'B')} used",
-    )  # fmt: skip
+    )
 
 
 def _load(p: Plan) -> Iterator[Say]:
     s = p.serving
     values: Record = {
-        "concurrency": float(s.concurrency), "request_rate": float(s.request_rate), "ttft_mean": float(s.ttft_mean),
-        "steps": max(float(p.question.traffic.osl) - 1, 1.0), "tpot": float(s.tpot), "batch": p.batch,
-        "mixed_share": float(s.mixed), "prefill_chunk": float(s.chunk),
-    }  # fmt: skip
+        "concurrency": float(s.concurrency),
+        "request_rate": float(s.request_rate),
+        "ttft_mean": float(s.ttft_mean),
+        "steps": max(float(p.question.traffic.osl) - 1, 1.0),
+        "tpot": float(s.tpot),
+        "batch": p.batch,
+        "mixed_share": float(s.mixed),
+        "prefill_chunk": float(s.chunk),
+    }
     yield Say(
         "*{concurrency:whole}* requests inside = {request_rate:number} requests/s x ({ttft_mean:s} to the first token"
         " + {steps:tokens} x {tpot:s})",
@@ -209,9 +224,7 @@ def _load(p: Plan) -> Iterator[Say]:
         aside="Little's law: requests inside = rate x time in the system",
     )
     yield Say(
-        plans.decoding(p.batch) + "; {mixed_share:percent} of steps also carry prefill, in chunks of"
-        " {prefill_chunk:whole} tokens",
-        values,
+        plans.decoding(p.batch) + "; {mixed_share:percent} of steps also carry prefill, in chunks of {prefill_chunk:whole} tokens", values
     )
 
 
@@ -221,20 +234,24 @@ def _request(p: Plan) -> Iterator[Say]:
     rest = max(float(traffic.osl) - 1, 0.0)
     price = setting.known_price(p.machine)
     values: Record = {
-        "seconds": float(s.ttft_mean) + rest * float(s.tpot), "ttft_mean": float(s.ttft_mean), "steps": rest,
-        "tpot": float(s.tpot), "hour": None if price is None else price * float(p.layout.gpus),
-        "output_mtok": float(p.cost.output_mtok), "input_mtok": float(p.cost.input_mtok),
-    }  # fmt: skip
+        "seconds": float(s.ttft_mean) + rest * float(s.tpot),
+        "ttft_mean": float(s.ttft_mean),
+        "steps": rest,
+        "tpot": float(s.tpot),
+        "hour": None if price is None else price * float(p.layout.gpus),
+        "output_mtok": float(p.cost.output_mtok),
+        "input_mtok": float(p.cost.input_mtok),
+    }
     yield Say(
-        "*{seconds:s}* = {ttft_mean:s} to the first token + {steps:tokens} x {tpot:s}", values, key="request",
+        "*{seconds:s}* = {ttft_mean:s} to the first token + {steps:tokens} x {tpot:s}",
+        values,
+        key="request",
         title="A request",
         aside=f"{cell(float(traffic.isl), 'count')} tokens in, {cell(float(traffic.osl), 'count')} out",
-    )  # fmt: skip
+    )
     if price is not None:
         kind = p.machine.price_kind.replace("_", "-")
-        text = (
-            "Used without a break it costs {hour:$} an hour (" + kind + "): {output_mtok:$} per million tokens out,"
-        )
+        text = "Used without a break it costs {hour:$} an hour (" + kind + "): {output_mtok:$} per million tokens out,"
         yield Say(text + " {input_mtok:$} in.", values, faint=True)
 
 
@@ -247,8 +264,7 @@ def _fleet(a: PlanAnswer, best: Plan) -> Iterator[Say]:
     whole = "" if billed == devices else " in machines of {billed:whole}, which are paid for whole"
     power = "{power:W}" if f.power else "power unknown"
     yield Say(
-        f"*{plural(replicas, 'replica')}*{spare}: {{devices:whole}} GPUs{whole}; {{utilisation:percent}} utilised,"
-        f" {power} at the facility",
+        f"*{plural(replicas, 'replica')}*{spare}: {{devices:whole}} GPUs{whole}; {{utilisation:percent}} utilised, {power} at the facility",
         values,
         title="Fleet",
         aside=f"for {cell(f.rate, 'number')} requests/s",
@@ -259,8 +275,9 @@ def _fleet(a: PlanAnswer, best: Plan) -> Iterator[Say]:
     energy = ", {tokens_per_s_mw:number} tok/s/MW, {joules_per_token:number} J per token" if f.power else ""
     yield Say(month + ", {tokens_per_s:number} tok/s" + energy, values)
     if f.utilisation > 0.9:
-        yield Say("Little headroom is left for peaks: TTFT and TPOT are medians at the plan's load; --utilisation 70%"
-                  " leaves some.", faint=True)  # fmt: skip
+        yield Say(
+            "Little headroom is left for peaks: TTFT and TPOT are medians at the plan's load; --utilisation 70% leaves some.", faint=True
+        )
 
 
 # --- what else is possible ------------------------------------------------------------------------------------------
@@ -276,30 +293,53 @@ def _front(found: Found, best: Plan) -> Iterator[Block]:
     candidates = [] if found.candidates is None else plans.candidates(found.candidates, best.question)
     if len(candidates) > 1:
         yield Chart(
-            title="Candidates", aside="layouts at their cheapest batch that meets the objectives", lines=0,
+            title="Candidates",
+            aside="layouts at their cheapest batch that meets the objectives",
+            lines=0,
             spec=plan_charts.field(found, best, candidates),
-        )  # fmt: skip
+        )
 
 
 def _points(rows: list[Record], found: Found, best: Plan) -> Table:
     """Points of the front and the plan itself, fastest first."""
     several, s = len(found.question.precisions) > 1, best.serving
     label = best.layout.label()
-    kept = [r for r in parts.spread(rows)
-            if not (r["layout"] == label and abs(float(r["batch"]) / best.batch - 1) < 1e-9)]  # fmt: skip
-    mine = {"layout": label, "precision": best.precision.name, "kv": best.precision.kv.name, "batch": best.batch,
-            "interactivity": s.interactivity, "ttft": s.ttft, "tput_per_gpu": s.tput_per_gpu,
-            "blended_mtok": plans.prices(best)["blended_mtok"]}  # fmt: skip
+    kept = [r for r in parts.spread(rows) if not (r["layout"] == label and abs(float(r["batch"]) / best.batch - 1) < 1e-9)]
+    mine = {
+        "layout": label,
+        "precision": best.precision.name,
+        "kv": best.precision.kv.name,
+        "batch": best.batch,
+        "interactivity": s.interactivity,
+        "ttft": s.ttft,
+        "tput_per_gpu": s.tput_per_gpu,
+        "blended_mtok": plans.prices(best)["blended_mtok"],
+    }
     shown = sorted([*kept, mine], key=lambda r: -float(r["interactivity"]))
     at = shown.index(mine)
-    shown = [r | {"layout": f"{r['layout']}  {r['precision']}/{r['kv']}" if several else r["layout"],
-                  "blended_mtok": parts.unknown(r["blended_mtok"])} for r in shown]  # fmt: skip
+    shown = [
+        r
+        | {
+            "layout": f"{r['layout']}  {r['precision']}/{r['kv']}" if several else r["layout"],
+            "blended_mtok": parts.unknown(r["blended_mtok"]),
+        }
+        for r in shown
+    ]
     return Table(
-        key="front", rows=rows, shown=shown, strong=at, marks={at: "<- chosen"},
-        columns=(Column("layout", "layout"), Column("interactivity", "tok/s/user", "number"),
-                 Column("tput_per_gpu", "tok/s/GPU", "whole", optional=3), Column("blended_mtok", "$/M tokens", "$"),
-                 Column("ttft", "TTFT", "s", optional=1), Column("batch", "batch", "count", optional=2)),
-    )  # fmt: skip
+        key="front",
+        rows=rows,
+        shown=shown,
+        strong=at,
+        marks={at: "<- chosen"},
+        columns=(
+            Column("layout", "layout"),
+            Column("interactivity", "tok/s/user", "number"),
+            Column("tput_per_gpu", "tok/s/GPU", "whole", optional=3),
+            Column("blended_mtok", "$/M tokens", "$"),
+            Column("ttft", "TTFT", "s", optional=1),
+            Column("batch", "batch", "count", optional=2),
+        ),
+    )
 
 
 def _nothing(found: Found) -> Iterator[Block]:
@@ -310,8 +350,13 @@ def _nothing(found: Found) -> Iterator[Block]:
     s, paid = near.serving, setting.known_price(near.machine) is not None
     where = "" if near.machine.name == found.question.machine.name else f"on {near.machine.name}: "
     batch = cell(near.batch, "count")
-    values: Record = {"ttft": float(s.ttft), "tpot": float(s.tpot), "speed": float(s.interactivity),
-              "tput": float(s.tput_per_gpu), "price": float(near.cost.blended_mtok)}  # fmt: skip
+    values: Record = {
+        "ttft": float(s.ttft),
+        "tpot": float(s.tpot),
+        "speed": float(s.interactivity),
+        "tput": float(s.tput_per_gpu),
+        "price": float(near.cost.blended_mtok),
+    }
     yield Say(
         "TTFT {ttft:s}, TPOT {tpot:s} ({speed:.1f} tok/s/user), {tput:number} tok/s/GPU in and out"
         + (", {price:$} per million tokens" if paid else ""),

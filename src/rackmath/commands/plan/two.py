@@ -40,8 +40,7 @@ def answer(a: ModesAnswer) -> Answer:
 def _data(a: ModesAnswer) -> Record:
     two, near = a.pools.best, a.pools.nearest
     single: Plan | None = None if a.aggregated is None else a.aggregated.best
-    each = {"disaggregated": None if two is None else pools.chosen(two),
-            "aggregated": None if single is None else plans.chosen(single)}  # fmt: skip
+    each = {"disaggregated": None if two is None else pools.chosen(two), "aggregated": None if single is None else plans.chosen(single)}
     best: Record | None = None if a.winner is None else {"mode": a.winner} | (each[a.winner] or {})
     if a.winner == "aggregated" and a.aggregated is not None and best is not None:
         best["movers"] = dict(a.aggregated.answer.movers)
@@ -59,7 +58,7 @@ def _data(a: ModesAnswer) -> Record:
         "reasons": list(a.reasons),
         "machines": pools.machines(a),
         "evaluated": a.evaluated,
-    }  # fmt: skip
+    }
 
 
 def _blocks(a: ModesAnswer) -> Iterator[Block]:
@@ -90,8 +89,13 @@ def _cheapest(p: PoolPlan) -> Frame:
         ("prefill", s.n_prefill, s.prefill.layout, p.machines[0], "busy {load:percent} of the time"),
         ("decode", s.n_decode, s.decode.layout, p.machines[1], plans.decoding(batch) + " in each"),
     ):
-        values = {"gpus": float(layout.gpus), "layout": layout.label(), "machine": machine.name,
-                  "load": float(s.prefill.load), "batch": float(s.decode.batch)}  # fmt: skip
+        values = {
+            "gpus": float(layout.gpus),
+            "layout": layout.label(),
+            "machine": machine.name,
+            "load": float(s.prefill.load),
+            "batch": float(s.decode.batch),
+        }
         devices = "GPU" if layout.gpus == 1 else "GPUs"
         text = f"{title:<8}{plural(float(n), 'replica')} of {{gpus:whole}} {devices} ({{layout}}) on {{machine}}, "
         says.append(Say(text + words.replace("batch:count", "batch:whole"), values))
@@ -107,14 +111,11 @@ def _numbers(p: PoolPlan, a: ModesAnswer) -> Figures:
         ("tpot", "TPOT, time per output token", "s", float(s.tpot), bound),
         ("interactivity", "tok/s/user (interactivity)", "digits", float(s.interactivity), 1 / bound),
         ("tput_per_gpu", "tok/s/GPU, in + out, both pools", "digits", float(s.tput_per_gpu), None),
-        ("output_tput_per_decode_gpu", "tok/s per decode GPU, output only", "digits",
-         float(s.output_tput_per_decode_gpu), None),
-    ]  # fmt: skip
+        ("output_tput_per_decode_gpu", "tok/s per decode GPU, output only", "digits", float(s.output_tput_per_decode_gpu), None),
+    ]
     cached = float(p.questions[0].traffic.cached) > 0
     rows += one.dollars(p.cost, cached, _paid(p), of_input=" (prefill pool)", of_output=" (decode pool)")
-    return parts.figures(
-        rows, pools.spans(p), a.objectives, groups=(3, 5), tpot=p.intervals.tpot, reason=p.intervals.reason
-    )
+    return parts.figures(rows, pools.spans(p), a.objectives, groups=(3, 5), tpot=p.intervals.tpot, reason=p.intervals.reason)
 
 
 def _paid(p: PoolPlan) -> bool:
@@ -148,27 +149,32 @@ def _binds(p: PoolPlan) -> Iterator[Block]:
         shares = {k: float(v) for k, v in time.shares.items()}
         total, term = sum(shares.values()), pools.binding(time)
         yield Say(
-            f"*{name}*  {cell(total, 's')}, {shares[term] / total:.0%} of it {RESOURCES[term]}", title=title,
+            f"*{name}*  {cell(total, 's')}, {shares[term] / total:.0%} of it {RESOURCES[term]}",
+            title=title,
             aside="a pass of each pool" if title else "",
-        )  # fmt: skip
+        )
         yield Bar(key="", parts={RESOURCES[k]: v for k, v in shares.items()}, unit="")
         held = passes.memory(holds, float(used))
-        yield Say("memory per GPU: weights {weights:B}, caches {cache:B}, reserve {reserve:B}, free {free:B} of"
-                  " {capacity:B}", held, faint=True)  # fmt: skip
+        yield Say(
+            "memory per GPU: weights {weights:B}, caches {cache:B}, reserve {reserve:B}, free {free:B} of {capacity:B}", held, faint=True
+        )
 
 
 def _ratio(p: PoolPlan) -> Iterator[Say]:
     s = p.serving
     lost = max(pools.lost(p), 0.0)
     yield Say(
-        "One decode replica at its full batch needs *{exact:.3g}* prefill replicas; whole numbers cost {lost:share}"
-        " more than that",
+        "One decode replica at its full batch needs *{exact:.3g}* prefill replicas; whole numbers cost {lost:share} more than that",
         {"exact": p.exact_ratio, "lost": lost},
         title="Ratio of the pools",
         aside=f"{s.n_prefill:.0f} prefill : {s.n_decode:.0f} decode replicas",
     )
-    values = {"concurrency": float(s.concurrency), "request_rate": float(s.request_rate),
-              "ttft_mean": float(s.ttft_mean), "decoding": float(s.decode.decoding)}  # fmt: skip
+    values = {
+        "concurrency": float(s.concurrency),
+        "request_rate": float(s.request_rate),
+        "ttft_mean": float(s.ttft_mean),
+        "decoding": float(s.decode.decoding),
+    }
     yield Say(
         "Little's law: *{concurrency:whole}* requests inside = {request_rate:number} requests/s x ({ttft_mean:s} to"
         " the first token + {decoding:s} decoding)",
@@ -204,19 +210,33 @@ def _modes(a: ModesAnswer, single: Plan | None) -> Iterator[Block]:
         on = plan.machines if isinstance(plan, PoolPlan) else (plan.machine,)
         paid = all(setting.known_price(m) is not None for m in on)
         rows.append(
-            {"mode": mode, "layout": words, "blended_mtok": float(plan.cost.blended_mtok) if paid else "unknown",
-             "tput_per_gpu": float(s.tput_per_gpu), "ttft": float(s.ttft), "tpot": float(s.tpot),
-             "gpus": float(s.gpus)}
-        )  # fmt: skip
+            {
+                "mode": mode,
+                "layout": words,
+                "blended_mtok": float(plan.cost.blended_mtok) if paid else "unknown",
+                "tput_per_gpu": float(s.tput_per_gpu),
+                "ttft": float(s.ttft),
+                "tpot": float(s.tpot),
+                "gpus": float(s.gpus),
+            }
+        )
     yield Table(
-        key="", title="One pool or two", aside="the cheapest plan of each mode", rows=rows,
+        key="",
+        title="One pool or two",
+        aside="the cheapest plan of each mode",
+        rows=rows,
         strong=plan_charts.MODES.index(a.winner) if a.winner in plan_charts.MODES else None,
         faint=frozenset(i for i, row in enumerate(rows) if len(row) == 2),
-        columns=(Column("mode", ""), Column("blended_mtok", "$/M tokens", "$"),
-                 Column("tput_per_gpu", "tok/s/GPU", "whole"), Column("ttft", "TTFT", "s"),
-                 Column("tpot", "TPOT", "s"), Column("gpus", "GPUs", "whole", optional=1),
-                 Column("layout", "layout")),
-    )  # fmt: skip
+        columns=(
+            Column("mode", ""),
+            Column("blended_mtok", "$/M tokens", "$"),
+            Column("tput_per_gpu", "tok/s/GPU", "whole"),
+            Column("ttft", "TTFT", "s"),
+            Column("tpot", "TPOT", "s"),
+            Column("gpus", "GPUs", "whole", optional=1),
+            Column("layout", "layout"),
+        ),
+    )
     if a.why:
         yield Say("{why}", {"why": parts.sentence(a.why)})
 
@@ -232,24 +252,29 @@ def _front(a: ModesAnswer) -> Iterator[Block]:
     rows = pools.front(a)
     several = len({row["machine"] for row in rows}) > 1
     shown = [
-        row | {"layout": row["layout"] + (f"  {row['machine']}" if several else ""),
-               "pools": "one" if row["mode"] == "aggregated" else "two",
-               "blended_mtok": parts.unknown(row["blended_mtok"])}
+        row
+        | {
+            "layout": row["layout"] + (f"  {row['machine']}" if several else ""),
+            "pools": "one" if row["mode"] == "aggregated" else "two",
+            "blended_mtok": parts.unknown(row["blended_mtok"]),
+        }
         for row in parts.spread(rows, 12)
-    ]  # fmt: skip
+    ]
     yield Table(
-        key="front", rows=rows, shown=shown,
-        columns=(Column("pools", "pools"), Column("interactivity", "tok/s/user", "number"),
-                 Column("tput_per_gpu", "tok/s/GPU", "whole"), Column("blended_mtok", "$/M tokens", "$"),
-                 Column("ttft", "TTFT", "s", optional=2), Column("gpus", "GPUs", "whole", optional=1),
-                 Column("layout", "layout")),
-    )  # fmt: skip
-    yield Chart(
-        title="Price of speed",
-        aside="every plan that nothing beats, in each mode",
-        spec=plan_charts.both_prices(a),
-        lines=0,
+        key="front",
+        rows=rows,
+        shown=shown,
+        columns=(
+            Column("pools", "pools"),
+            Column("interactivity", "tok/s/user", "number"),
+            Column("tput_per_gpu", "tok/s/GPU", "whole"),
+            Column("blended_mtok", "$/M tokens", "$"),
+            Column("ttft", "TTFT", "s", optional=2),
+            Column("gpus", "GPUs", "whole", optional=1),
+            Column("layout", "layout"),
+        ),
     )
+    yield Chart(title="Price of speed", aside="every plan that nothing beats, in each mode", spec=plan_charts.both_prices(a), lines=0)
 
 
 def _nothing(a: ModesAnswer) -> Iterator[Block]:
@@ -258,9 +283,10 @@ def _nothing(a: ModesAnswer) -> Iterator[Block]:
     if near is None:
         return
     s = near.serving
-    values = {"ttft": float(s.ttft), "tpot": float(s.tpot), "speed": float(s.interactivity),
-              "tput": float(s.tput_per_gpu)}  # fmt: skip
+    values = {"ttft": float(s.ttft), "tpot": float(s.tpot), "speed": float(s.interactivity), "tput": float(s.tput_per_gpu)}
     yield Say(
-        "TTFT {ttft:s}, TPOT {tpot:s} ({speed:.1f} tok/s/user), {tput:whole} tok/s/GPU in and out", values,
-        title="Nearest plan in two pools", aside=near.label(),
-    )  # fmt: skip
+        "TTFT {ttft:s}, TPOT {tpot:s} ({speed:.1f} tok/s/user), {tput:whole} tok/s/GPU in and out",
+        values,
+        title="Nearest plan in two pools",
+        aside=near.label(),
+    )

@@ -64,12 +64,8 @@ class Offer:
     model: ModelName
     on: MachineName
     margin: Annotated[float, share("Gross margin, 1 - cost / price: 40%.", below=1, panel=TERMS)] = 0
-    idle: Annotated[
-        float, share("Share of paid hours that interactive traffic leaves idle.", below=1, panel=TERMS)
-    ] = 0.4
-    rounded: Annotated[
-        bool, flag("List prices in two significant digits, or exactly.", flag="--round/--exact", panel=TERMS)
-    ] = True
+    idle: Annotated[float, share("Share of paid hours that interactive traffic leaves idle.", below=1, panel=TERMS)] = 0.4
+    rounded: Annotated[bool, flag("List prices in two significant digits, or exactly.", flag="--round/--exact", panel=TERMS)] = True
     compare: Annotated[bool, flag("Put public lists of hosts of this model beside the quote.", panel=TERMS)] = False
     isl: Annotated[float, INPUT] = 8192
     osl: Annotated[float, OUTPUT] = 1024
@@ -77,19 +73,13 @@ class Offer:
     max_ttft: MaxTtft = None
     min_interactivity: MinInteractivity = 20
     long_isl: Annotated[float | None, tokens(LONG_ISL, panel=TIERS)] = None
-    long_step: Annotated[
-        float, Field(help=LONG_STEP, unit="share", above=0, most=1e6, metavar="SHARE", panel=TIERS)
-    ] = 0.5
+    long_step: Annotated[float, Field(help=LONG_STEP, unit="share", above=0, most=1e6, metavar="SHARE", panel=TIERS)] = 0.5
     long_above: Annotated[float | None, tokens(LONG_ABOVE, panel=TIERS)] = None
-    fast: Annotated[
-        float, count("Speed of the fast tier over standard.", above=1, most=1e6, metavar="TIMES", panel=TIERS)
-    ] = 2
+    fast: Annotated[float, count("Speed of the fast tier over standard.", above=1, most=1e6, metavar="TIMES", panel=TIERS)] = 2
     filled: Annotated[float, share("Share of the idle hours that batch work fills.", panel=TIERS), needs("idle")] = 1
     electricity: Annotated[float, Field(help=KWH, unit="$", least=0, most=1e3, metavar="PRICE", panel=TIERS)] = 0.1
     reuse: Annotated[float | None, count(REUSE, panel=TIERS)] = None
-    max_fetch: Annotated[
-        float | None, Field(help=MAX_FETCH, unit="s", least=0, most=1e9, metavar="TIME", panel=TIERS)
-    ] = None
+    max_fetch: Annotated[float | None, Field(help=MAX_FETCH, unit="s", least=0, most=1e9, metavar="TIME", panel=TIERS)] = None
     precision: WeightFormats = None
     kv: CacheFormats = None
     gpus: ReplicaSize = None
@@ -128,9 +118,18 @@ def _answer(found: Quote, sellers: Sequence[Host] | None, notes: tuple[str, ...]
 def _terms(q: Offer) -> SellerTerms:
     """What the seller decides."""
     return SellerTerms(
-        margin=q.margin, idle=q.idle, filled=q.filled, fast=q.fast, step=q.long_step, long_isl=q.long_isl,
-        long_above=q.long_above, reuse=q.reuse, max_fetch=q.max_fetch, per_kwh=q.electricity, rounded=q.rounded,
-    )  # fmt: skip
+        margin=q.margin,
+        idle=q.idle,
+        filled=q.filled,
+        fast=q.fast,
+        step=q.long_step,
+        long_isl=q.long_isl,
+        long_above=q.long_above,
+        reuse=q.reuse,
+        max_fetch=q.max_fetch,
+        per_kwh=q.electricity,
+        rounded=q.rounded,
+    )
 
 
 def _question(q: Offer) -> tuple[Question, list[str]]:

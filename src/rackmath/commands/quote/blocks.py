@@ -69,8 +69,7 @@ def _list(quote: Quote) -> Table:
     shown, heads = list[Record](), []
     for tier in quote.tiers:
         found: list[Record] = [
-            {"name": one.name, "listed": one.listed, "cost": one.cost, "low": one.low, "high": one.high}
-            | {"floor": one.floor}
+            {"name": one.name, "listed": one.listed, "cost": one.cost, "low": one.low, "high": one.high} | {"floor": one.floor}
             for one in quote.of(tier.name)
         ]
         if found:
@@ -122,9 +121,13 @@ def _request(quote: Quote) -> Say:
     low, high = quote.request_span or (None, None)
     least, most = quote.margin_span or (None, None)
     values = {
-        "paid": quote.revenue(), "cost": quote.request_cost, "margin": quote.margin(), "floor": quote.request_floor,
-        "between": between(low, high, "$"), "range": between(least, most, "percent"),
-    }  # fmt: skip
+        "paid": quote.revenue(),
+        "cost": quote.request_cost,
+        "margin": quote.margin(),
+        "floor": quote.request_floor,
+        "between": between(low, high, "$"),
+        "range": between(least, most, "percent"),
+    }
     text = "A standard request pays *{paid:$}* and costs {cost:$}" + (" ({between})" if low is not None else "")
     text += ", idle hours included: a margin of *{margin:share}*"
     text += ", {range} over the interval of the cost" if least is not None else ""
@@ -139,9 +142,15 @@ def _hosts(quote: Quote, sellers: Sequence[Host]) -> Iterator[Block]:
     ours = {one.name: one.listed for one in quote.of("standard")}
     least, most = quote.margin_span or (None, None)
     mine: Record = {
-        "name": "▶ this quote", "input": ours["input"], "cached": ours.get("cached read"), "output": ours["output"],
-        "request": quote.revenue(), "margin": quote.margin(), "low": least, "high": most,
-    }  # fmt: skip
+        "name": "▶ this quote",
+        "input": ours["input"],
+        "cached": ours.get("cached read"),
+        "output": ours["output"],
+        "request": quote.revenue(),
+        "margin": quote.margin(),
+        "low": least,
+        "high": most,
+    }
     rows = [_host(h) for h in sellers]
     rows.insert(below, mine)
     yield Table(
@@ -172,10 +181,16 @@ def _hosts(quote: Quote, sellers: Sequence[Host]) -> Iterator[Block]:
 def _host(h: Host) -> Record:
     """A host, and what it calls the model: some sell it more than once."""
     return {
-        "name": f"{h.provider}: {h.model.rpartition('/')[2]}", "input": h.input_mtok, "cached": h.cache_read_mtok,
-        "output": h.output_mtok, "request": h.request, "margin": "free" if h.margin is None else h.margin,
-        "low": h.low, "high": h.high, "break_even": h.break_even,
-    }  # fmt: skip
+        "name": f"{h.provider}: {h.model.rpartition('/')[2]}",
+        "input": h.input_mtok,
+        "cached": h.cache_read_mtok,
+        "output": h.output_mtok,
+        "request": h.request,
+        "margin": "free" if h.margin is None else h.margin,
+        "low": h.low,
+        "high": h.high,
+        "break_even": h.break_even,
+    }
 
 
 # --- the picture --------------------------------------------------------------------------------------------------
@@ -196,11 +211,7 @@ def _picture(quote: Quote, sellers: Sequence[Host]) -> Ranges:
 
 def _range(one: PriceLine, sellers: Sequence[Host]) -> Range:
     """Everything on a line's row that can be drawn; hosts stand on standard rows only."""
-    points = [
-        Point("floor", one.floor, "cost at the bound"),
-        Point("cost", one.cost, "our cost"),
-        Point("price", one.listed, "our price"),
-    ]
+    points = [Point("floor", one.floor, "cost at the bound"), Point("cost", one.cost, "our cost"), Point("price", one.listed, "our price")]
     field = HOST_PRICES.get(one.name)
     if field and one.tier == "standard":
         asked = [(h.provider, getattr(h, field)) for h in sellers]
@@ -268,12 +279,9 @@ def _sensitivity(quote: Quote) -> Table:
     ]
     writes = [name for name in lines if name.startswith("cache write")]
     columns = (
-        Column(
-            name, name.replace("cache write, ", "write "), "change",
-            optional=len(writes) - writes.index(name) if name in writes else 0,
-        )
+        Column(name, name.replace("cache write, ", "write "), "change", optional=len(writes) - writes.index(name) if name in writes else 0)
         for name in lines
-    )  # fmt: skip
+    )
     return Table(
         key="sensitivity",
         title="Sensitivity of the standard prices",

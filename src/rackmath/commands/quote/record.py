@@ -135,6 +135,4 @@ def host_rows(of: Host) -> list[Record]:
     prices = {"input": of.input_mtok, "cached read": of.cache_read_mtok, "output": of.output_mtok}
     shared = {k: told[k] for k in ("request", "gross_margin", "gross_margin_low", "gross_margin_high")}
     seller = {"seller": of.provider, "model": of.model, "tier": "standard"}
-    return [
-        seller | {"name": name, "listed_mtok": price} | shared for name, price in prices.items() if price is not None
-    ]
+    return [seller | {"name": name, "listed_mtok": price} | shared for name, price in prices.items() if price is not None]

@@ -49,8 +49,7 @@ def _tier(quote: Quote, tier: PriceTier) -> Term:
         floor = product("floor", "$", costs["input" if held is not None else line.name], share)
         if held is not None:
             floor = total("floor", "$", floor, Term(name="keeping", value=held.premium_mtok, unit="$"))
-        on_list = Term(name="on the list", value=line.listed, unit="$",
-                       note="two significant digits" if terms.rounded else "")  # fmt: skip
+        on_list = Term(name="on the list", value=line.listed, unit="$", note="two significant digits" if terms.rounded else "")
         return Term(name=f"{line.name}, $ per M tokens", children=(price, floor, on_list))
 
     words = f"{tier.name}: {tier.says}"
@@ -66,8 +65,7 @@ def _pools(quote: Quote, tier: PriceTier) -> Term:
         kept = difference("cost's share of the price", "share", count("1", 1.0), given("margin", margin, "share"))
         cost = Term(name=f"cost of {line.name}", value=line.cost, unit="$", note="explain plan --mode disaggregated")
         price = stated("quotient", "price", line.price, "$", cost, used, kept)
-        on_list = Term(name="on the list", value=line.listed, unit="$",
-                       note="two significant digits" if quote.terms.rounded else "")  # fmt: skip
+        on_list = Term(name="on the list", value=line.listed, unit="$", note="two significant digits" if quote.terms.rounded else "")
         floor = Term(name="floor", value=line.floor, unit="$", note="cost of the request at the roofline bound")
         return Term(name=f"{line.name}, $ per M tokens", children=(price, floor, on_list))
 
@@ -77,8 +75,11 @@ def _pools(quote: Quote, tier: PriceTier) -> Term:
 def _cost_of_request(p: Plan) -> Term:
     """Dollars per request at full load."""
     s, machine = p.serving, p.machine
-    paid = Term(name="devices paid for", value=float(billed_devices(s.gpus, machine)),
-                note="replicas are packed into domains, which are paid for whole")  # fmt: skip
+    paid = Term(
+        name="devices paid for",
+        value=float(billed_devices(s.gpus, machine)),
+        note="replicas are packed into domains, which are paid for whole",
+    )
     price = of_machine(machine, "price_per_hour", f"price ({machine.price_kind.replace('_', '-')})")
     rate = Term(name="request rate", value=float(s.request_rate), unit="/s", note="explain plan shows its terms")
     hour = product("replica-hour", "$/h", paid, price)
@@ -88,19 +89,21 @@ def _cost_of_request(p: Plan) -> Term:
 def _token(p: Plan, name: str, request: Term) -> Term:
     """Dollars per million tokens of one kind: its share of the request over its tokens."""
     s, traffic, million = p.serving, p.question.traffic, count("1M", 1e6)
-    output = Term(name="share of output", value=float(s.decode_share), unit="share",
-                  note="what a decode-only step would take")  # fmt: skip
-    cached = Term(name="share of cached input", value=float(s.cached_share), unit="share",
-                  note="prefill time that would vanish without the cached prefix")  # fmt: skip
+    output = Term(name="share of output", value=float(s.decode_share), unit="share", note="what a decode-only step would take")
+    cached = Term(
+        name="share of cached input",
+        value=float(s.cached_share),
+        unit="share",
+        note="prefill time that would vanish without the cached prefix",
+    )
     isl, osl = given("isl", float(traffic.isl)), given("osl", float(traffic.osl))
     part = given("cached", float(traffic.cached), "share")
     fresh = difference("share not cached", "share", count("1", 1.0), part)
     share, tokens = {
-        "input": (difference("share of input", "share", count("1", 1.0), output, cached),
-                  product("fresh tokens", "", isl, fresh)),
+        "input": (difference("share of input", "share", count("1", 1.0), output, cached), product("fresh tokens", "", isl, fresh)),
         "cached read": (cached, product("cached tokens", "", isl, part)),
         "output": (output, osl),
-    }[name]  # fmt: skip
+    }[name]
     charged = product("charged", "$", request, share, million)
     if not tokens.value:
         return Term(name=f"cost of {name}", value=0.0, unit="$")
@@ -111,11 +114,9 @@ def _write(plain: Term, held: Holding) -> Term:
     """Input, and one prefix in its place for a lifetime."""
     place = held.place
     write = Term(name="writing the prefix", value=float(place.write), unit="$", note="explain tiers shows its terms")
-    hold = product("holding", "$", Term(name="a second", value=float(place.rate), unit="$/s"),
-                   given("lifetime", held.lifetime, "s"))  # fmt: skip
+    hold = product("holding", "$", Term(name="a second", value=float(place.rate), unit="$/s"), given("lifetime", held.lifetime, "s"))
     fetch = product("fetches", "$", Term(name="one", value=float(place.fetch), unit="$"), given("hits", held.reuse))
-    whole = product("for 1M prefixes", "$", total(f"a prefix in {place.label}", "$", write, hold, fetch),
-                    count("1M", 1e6))  # fmt: skip
+    whole = product("for 1M prefixes", "$", total(f"a prefix in {place.label}", "$", write, hold, fetch), count("1M", 1e6))
     keeping = stated("quotient", "keeping", held.premium_mtok, "$", whole, count("tokens of the prefix", held.tokens))
     return total("cost of a cached write", "$", plain, keeping)
 
@@ -126,8 +127,9 @@ def _request(quote: Quote, standard: Term) -> Term:
     prices = {line.name: line.price for line in quote.of("standard")}
     tokens = {
         "input": float(traffic.isl) * (1 - float(traffic.cached)),
-        "cached read": float(traffic.isl) * float(traffic.cached), "output": float(traffic.osl),
-    }  # fmt: skip
+        "cached read": float(traffic.isl) * float(traffic.cached),
+        "output": float(traffic.osl),
+    }
     parts = [
         product(name, "$", Term(name="$ per M tokens", value=prices[name], unit="$"), count("M tokens", n / 1e6))
         for name, n in tokens.items()
@@ -145,6 +147,5 @@ def _request(quote: Quote, standard: Term) -> Term:
 def _growth(quote: Quote) -> Term:
     """Cost over what standard prices charge, at each length."""
     points = zip(quote.lengths.tolist(), quote.growth.tolist(), strict=True)
-    nodes = tuple(Term(name=f"{isl:,.0f} tokens in", value=g, note="" if g == g else "nothing serves it")
-                  for isl, g in points)  # fmt: skip
+    nodes = tuple(Term(name=f"{isl:,.0f} tokens in", value=g, note="" if g == g else "nothing serves it") for isl, g in points)
     return Term(name="cost of longer prompts over standard prices at cost", children=nodes)

@@ -46,35 +46,27 @@ class PrefixAsked(OnMachine):
     osl: OutputTokens = 1024
     hold: Annotated[
         tuple[float, ...],
-        Field(
-            help="Lifetimes of a cached prefix: 5min,1h,24h.", unit="s", above=0, most=TEN_YEARS, metavar="TIMES",
-            panel=CACHE,
-        ),
-    ] = (300, 3600, 86400)  # fmt: skip
+        Field(help="Lifetimes of a cached prefix: 5min,1h,24h.", unit="s", above=0, most=TEN_YEARS, metavar="TIMES", panel=CACHE),
+    ] = (300, 3600, 86400)
     reuse: Annotated[
         tuple[float, ...],
         Field(
-            help="Hits of a prefix while it is held: 1,10; below 1 if some are never hit.", unit="count", above=0,
-            most=1e6, metavar="COUNTS", panel=CACHE,
+            help="Hits of a prefix while it is held: 1,10; below 1 if some are never hit.",
+            unit="count",
+            above=0,
+            most=1e6,
+            metavar="COUNTS",
+            panel=CACHE,
         ),
-    ] = (1, 10)  # fmt: skip
-    tier: Annotated[
-        tuple[str, ...],
-        words("Compare this tier only: DDR5, disk, ... Repeatable.", "TIER", repeat="", panel=CACHE),
-    ] = ()
-    max_wait: Annotated[
-        float | None,
-        seconds("Leave out tiers that take longer to bring the prefix back: 2s.", panel=CACHE),
-    ] = None
+    ] = (1, 10)
+    tier: Annotated[tuple[str, ...], words("Compare this tier only: DDR5, disk, ... Repeatable.", "TIER", repeat="", panel=CACHE)] = ()
+    max_wait: Annotated[float | None, seconds("Leave out tiers that take longer to bring the prefix back: 2s.", panel=CACHE)] = None
     hit_share: Annotated[float, share("Share of input tokens that the cache finds: 0.56 or 56%.", panel=CACHE)] = 0.5
     thinking_share: Annotated[
-        float,
-        share("Share of the output that is thinking, dropped from the context of later turns; below 1.", panel=CACHE),
+        float, share("Share of the output that is thinking, dropped from the context of later turns; below 1.", panel=CACHE)
     ] = 0
     against: Annotated[str, words("A price list to set beside the costs, or none.", "LIST", panel=CACHE)] = LIST
-    gpus: Annotated[
-        int | None, count("Use at most so many devices of the machine.", least=1, most=1e6, whole=True, panel=CHOICES)
-    ] = None
+    gpus: Annotated[int | None, count("Use at most so many devices of the machine.", least=1, most=1e6, whole=True, panel=CHOICES)] = None
     price: PriceKind = None
 
 
@@ -98,9 +90,7 @@ def _found(q: PrefixAsked) -> Prefix:
         if len(given) > MOST:
             raise BadInput(f"{name} has {len(given)} values; give 1 to {MOST}, like {example}")
     if q.thinking_share >= 1:
-        raise BadInput(
-            "thinking_share = 1 is out of range; give a share below 1, since something must be left to read"
-        )
+        raise BadInput("thinking_share = 1 is out of range; give a share below 1, since something must be left to read")
     listed = None if q.against == "none" else pricelist.list_price(q.against)
     asked, notes = _question(q)
     found = search([asked], Objectives())
@@ -109,9 +99,7 @@ def _found(q: PrefixAsked) -> Prefix:
     best, machine = found.best, asked.machine
     entry = kvtiers.entry(asked.model, best.precision, best.layout, q.context)
     if not float(entry.bytes) > 0:
-        raise BadInput(
-            f"{asked.model.name} keeps no cache, so there is nothing to hold; choose a model with attention"
-        )
+        raise BadInput(f"{asked.model.name} keeps no cache, so there is nothing to hold; choose a model with attention")
     every = (kvtiers.hbm_tier(machine), *machine.tiers)
     chosen = _named(q.tier, every, machine)
     options: tuple[Option, ...] = ()
@@ -120,25 +108,28 @@ def _found(q: PrefixAsked) -> Prefix:
         notes += said
     elif q.max_wait is not None:
         notes.append("max_wait is not used: without a price of the machine nothing is compared")
-    notes += [
-        f"{one.name} has no known price: its times are shown, and it is left out of every price"
-        for one in caching.unpriced(machine)
-    ]
+    notes += [f"{one.name} has no known price: its times are shown, and it is left out of every price" for one in caching.unpriced(machine)]
     doubtful = [short(t.name) for t in chosen[1:] if t.source is not None and not t.source.verified]
     if doubtful:
         notes.append(f"unverified prices or sizes, see explain: {', '.join(doubtful)}")
     cost = best.cost
     thought = None
     if options:
-        thought = caching.thinking(
-            q.thinking_share, q.context, q.osl, float(cost.input_mtok), float(cost.output_mtok)
-        )  # fmt: skip
+        thought = caching.thinking(q.thinking_share, q.context, q.osl, float(cost.input_mtok), float(cost.output_mtok))
     return Prefix(
-        plan=best, entry=entry, tiers=every, options=options, holds=q.hold, reuses=q.reuse, hit_share=q.hit_share,
-        thinking=thought, listed=listed, active=active_parameters(asked.model)["with one"],
+        plan=best,
+        entry=entry,
+        tiers=every,
+        options=options,
+        holds=q.hold,
+        reuses=q.reuse,
+        hit_share=q.hit_share,
+        thinking=thought,
+        listed=listed,
+        active=active_parameters(asked.model)["with one"],
         peak=float(machine.peak(weight_format(asked.model, best.precision).compute)),
         notes=tuple(dict.fromkeys(notes)),
-    )  # fmt: skip
+    )
 
 
 def _question(q: PrefixAsked) -> tuple[Question, list[str]]:
@@ -152,9 +143,7 @@ def _question(q: PrefixAsked) -> tuple[Question, list[str]]:
     return asked, notes
 
 
-def _options(
-    best: Any, entry: kvtiers.PrefixCache, chosen: Sequence[Tier], limit: float | None
-) -> tuple[tuple[Option, ...], list[str]]:
+def _options(best: Any, entry: kvtiers.PrefixCache, chosen: Sequence[Tier], limit: float | None) -> tuple[tuple[Option, ...], list[str]]:
     """Recomputing, and every chosen tier with a price that is quick enough; and what was left out."""
     machine = best.machine
     again = caching.recompute(entry.tokens, float(best.cost.input_mtok), float(best.serving.ttft))
@@ -172,9 +161,7 @@ def _options(
         each = ", ".join(f"{o.label} ({show(float(o.seconds), 's')})" for o in slow)
         said.append(f"left out, slower than {show(limit, 's')}: {each}")
     if again.seconds > limit:
-        said.append(
-            f"recomputing takes {show(float(again.seconds), 's')}, longer than max_wait; it is kept to compare"
-        )
+        said.append(f"recomputing takes {show(float(again.seconds), 's')}, longer than max_wait; it is kept to compare")
     return tuple(o for o in found if o not in slow), said
 
 
@@ -189,13 +176,10 @@ def _named(wanted: Sequence[str], every: Sequence[Tier], machine: Machine) -> tu
     for one in found:
         if one is every[0]:
             if not float(machine.price_per_hour) > 0:
-                raise BadInput(
-                    f"{machine.name} has no known price, so its memory has none; set one with machine.price_per_hour"
-                )
+                raise BadInput(f"{machine.name} has no known price, so its memory has none; set one with machine.price_per_hour")
         elif one.price_per_byte_month is None:
             raise BadInput(
-                f"{one.name} of {machine.name} has no known price; give one with --set"
-                f" 'tier.{short(one.name)}.usd_per_gb_month=$0.01'"
+                f"{one.name} of {machine.name} has no known price; give one with --set 'tier.{short(one.name)}.usd_per_gb_month=$0.01'"
             )
     return (every[0], *(one for one in every[1:] if one in found))
 

@@ -27,9 +27,13 @@ def data(p: Prefix) -> dict[str, Any]:
     """What no block holds."""
     q, e = p.plan.question, p.entry
     entry = {
-        "tokens": e.tokens, "bytes": e.bytes, "hbm_bytes": e.hbm_bytes, "bytes_per_token": e.bytes_per_token,
-        "kv_bytes_per_token": kv_bytes_per_token(q.model, p.plan.precision), "links": e.links,
-    }  # fmt: skip
+        "tokens": e.tokens,
+        "bytes": e.bytes,
+        "hbm_bytes": e.hbm_bytes,
+        "bytes_per_token": e.bytes_per_token,
+        "kv_bytes_per_token": kv_bytes_per_token(q.model, p.plan.precision),
+        "links": e.links,
+    }
     return {
         "price_kind": q.machine.price_kind,
         "price_per_gpu_hour": setting.known_price(q.machine),
@@ -84,24 +88,30 @@ def blocks(p: Prefix) -> Iterator[Block]:
 def _tiers(p: Prefix) -> Iterator[Block]:
     rows, priced = prefix.tiers(p), bool(p.options)
     shown = [
-        row | {"usd_per_gb_month": row["usd_per_gb_month"] or "unknown"}
+        row
+        | {"usd_per_gb_month": row["usd_per_gb_month"] or "unknown"}
         | ({"hold_mtok_hour": "not priced"} if row["hold_mtok_hour"] is None else {})
         for row in rows
-    ]  # fmt: skip
+    ]
     columns = [
-        Column("label", "tier"), Column("capacity", "capacity", "B"), Column("bandwidth", "bandwidth", "B/s"),
-        Column("drain_seconds", "drain", "s"), Column("usd_per_gb_month", "$/GB/month", "$", optional=2),
+        Column("label", "tier"),
+        Column("capacity", "capacity", "B"),
+        Column("bandwidth", "bandwidth", "B/s"),
+        Column("drain_seconds", "drain", "s"),
+        Column("usd_per_gb_month", "$/GB/month", "$", optional=2),
         Column("fetch_seconds", "fetch", "s"),
-    ]  # fmt: skip
+    ]
     if priced:
-        columns += [
-            Column("hold_mtok_hour", "hold $/M·h", "price"), Column("fetch_mtok", "fetch $/M", "price", optional=1)
-        ]  # fmt: skip
+        columns += [Column("hold_mtok_hour", "hold $/M·h", "price"), Column("fetch_mtok", "fetch $/M", "price", optional=1)]
     yield Table(
-        key="", title="Tiers", aside="each device's share; drain: to read all of it once", columns=tuple(columns),
-        rows=rows, shown=shown,
+        key="",
+        title="Tiers",
+        aside="each device's share; drain: to read all of it once",
+        columns=tuple(columns),
+        rows=rows,
+        shown=shown,
         faint=frozenset(i for i, row in enumerate(rows) if priced and row["hold_mtok_hour"] is None),
-    )  # fmt: skip
+    )
     if priced:
         yield Say(
             "$/M·h: dollars to hold the cache of a million tokens for an hour. A fetch is charged for the tier while"
@@ -133,9 +143,8 @@ def _prefill(p: Prefix) -> Iterator[Block]:
         "Thinking share {share:percent}: of {osl:count} output tokens {kept:count} stay in the context and are"
         " prefilled once more by the next turn, since their cache was made with the thinking before them; a cache"
         " finds at most {found:share} of the old ones. A million visible output tokens cost *{visible:$}*.",
-        {"share": t.share, "osl": p.plan.question.traffic.osl, "kept": t.kept, "found": t.found,
-         "visible": t.visible_output_mtok},
-    )  # fmt: skip
+        {"share": t.share, "osl": p.plan.question.traffic.osl, "kept": t.kept, "found": t.found, "visible": t.visible_output_mtok},
+    )
 
 
 def _cheapest(p: Prefix) -> Iterator[Block]:
@@ -198,10 +207,12 @@ def _break_even(p: Prefix) -> Iterator[Block]:
                 row[cheap.name] = "never" if at == 0 else "always" if math.isinf(at) else at
             rows.append(row)
         yield Table(
-            key="", title=f"Break-even hold times, {'1 hit' if n == 1 else f'{n:g} hits'}",
-            aside="the row is cheaper than the column up to this long", rows=rows,
+            key="",
+            title=f"Break-even hold times, {'1 hit' if n == 1 else f'{n:g} hits'}",
+            aside="the row is cheaper than the column up to this long",
+            rows=rows,
             columns=(Column("dear", ""), *(Column(o.name, o.label, "s") for o in options[1:])),
-        )  # fmt: skip
+        )
 
 
 def _prices(p: Prefix) -> Table:
@@ -212,11 +223,17 @@ def _prices(p: Prefix) -> Table:
         row |= {f"write {r['hold']}": r["premium_mtok"] for r in mine}
         rows.append(row | {"ratio": mine[0]["recompute_over_hit"] or "free"})
     return Table(
-        key="", title="Prices that cover the cost",
-        aside="$ per M tokens; a write beyond plain input, a hit without renewal", rows=rows,
-        columns=(Column("label", ""), *(Column(f"write {h}", f"write, {span(h)}", "price") for h in p.holds),
-                 Column("hit", "hit", "price"), Column("ratio", "recompute / hit", "x", optional=1)),
-    )  # fmt: skip
+        key="",
+        title="Prices that cover the cost",
+        aside="$ per M tokens; a write beyond plain input, a hit without renewal",
+        rows=rows,
+        columns=(
+            Column("label", ""),
+            *(Column(f"write {h}", f"write, {span(h)}", "price") for h in p.holds),
+            Column("hit", "hit", "price"),
+            Column("ratio", "recompute / hit", "x", optional=1),
+        ),
+    )
 
 
 def _hits(p: Prefix) -> Table:
@@ -232,10 +249,12 @@ def _hits(p: Prefix) -> Table:
     for h in p.holds:
         columns += [Column(f"worth {h}", f"held {span(h)}", "price"), Column(f"least {h}", "from", "share")]
     return Table(
-        key="", title=f"What a hit rate of {p.hit_share:.0%} is worth",
-        aside="$ per M input tokens; from: the least hit rate that pays", rows=rows,
+        key="",
+        title=f"What a hit rate of {p.hit_share:.0%} is worth",
+        aside="$ per M input tokens; from: the least hit rate that pays",
+        rows=rows,
         columns=tuple(columns),
-    )  # fmt: skip
+    )
 
 
 def _listed(p: Prefix) -> Iterator[Block]:
@@ -243,17 +262,23 @@ def _listed(p: Prefix) -> Iterator[Block]:
     if found is None:
         return
     margins = ("gross_margin", "cheapest_gross_margin")
-    shown = [
-        row | {k: "> 99.9%" for k in margins if row[k] is not None and row[k] >= 0.9995} for row in found["prices"]
-    ]  # fmt: skip
+    shown = [row | {k: "> 99.9%" for k in margins if row[k] is not None and row[k] >= 0.9995} for row in found["prices"]]
     yield Table(
-        key="", title=f"Beside the price list of {found['model']}", aside="gross margins; a model of unknown size",
-        rows=found["prices"], shown=shown,
-        columns=(Column("name", "$ per M tokens"), Column("listed_mtok", "listed", "$"),
-                 Column("cost_mtok", "our cost", "$"), Column("gross_margin", "margin", "share"),
-                 Column("cheapest_label", "cheapest"), Column("cheapest_mtok", "cost", "price", optional=1),
-                 Column("cheapest_gross_margin", "margin there", "share", optional=2)),
-    )  # fmt: skip
+        key="",
+        title=f"Beside the price list of {found['model']}",
+        aside="gross margins; a model of unknown size",
+        rows=found["prices"],
+        shown=shown,
+        columns=(
+            Column("name", "$ per M tokens"),
+            Column("listed_mtok", "listed", "$"),
+            Column("cost_mtok", "our cost", "$"),
+            Column("gross_margin", "margin", "share"),
+            Column("cheapest_label", "cheapest"),
+            Column("cheapest_mtok", "cost", "price", optional=1),
+            Column("cheapest_gross_margin", "margin there", "share", optional=2),
+        ),
+    )
     text = "Writes and hits: our cost in device memory, then in the cheapest tier (for hits: behind it)."
     yield Say(text, faint=True)
     yield Say("{source}, read {read}", {"source": found["source"], "read": found["read"]}, faint=True)
@@ -264,10 +289,14 @@ def _listed(p: Prefix) -> Iterator[Block]:
             {"fixed": implied["fixed_mtok"], "rate": implied["rate_mtok_per_s"]},
         )
         yield Table(
-            key="", rows=implied["bytes_per_token"],
-            columns=(Column("label", ""), Column("bytes_per_token", "bytes per token", "B"),
-                     Column("over_model", "over this model's", "x")),
-        )  # fmt: skip
+            key="",
+            rows=implied["bytes_per_token"],
+            columns=(
+                Column("label", ""),
+                Column("bytes_per_token", "bytes per token", "B"),
+                Column("over_model", "over this model's", "x"),
+            ),
+        )
 
 
 def _drains(p: Prefix) -> Iterator[Block]:
@@ -280,19 +309,16 @@ def _drains(p: Prefix) -> Iterator[Block]:
         words = {"said_low": span(low) if low == high else f"{span(low)} to {span(high)}"}
         shown.append(row | words | {"verdict": "agrees within 2x" if row["agrees"] else f"does not hold: {times}"})
     yield Table(
-        key="", title="Drain times, against what the lecture said", rows=rows, shown=shown,
-        columns=(Column("label", "tier"), Column("said_low", "lecture", "s"), Column("drain_seconds", "here", "s"),
-                 Column("verdict", "")),
-    )  # fmt: skip
-    drives = ", ".join(f"{d.name} {show(kvtiers.drain(d), 's')}" for d in kvtiers.DRIVES)
-    yield Say(
-        "Common drives ({source}): {drives}.", {"source": kvtiers.DRIVES_SOURCE.text, "drives": drives}, faint=True
+        key="",
+        title="Drain times, against what the lecture said",
+        rows=rows,
+        shown=shown,
+        columns=(Column("label", "tier"), Column("said_low", "lecture", "s"), Column("drain_seconds", "here", "s"), Column("verdict", "")),
     )
+    drives = ", ".join(f"{d.name} {show(kvtiers.drain(d), 's')}" for d in kvtiers.DRIVES)
+    yield Say("Common drives ({source}): {drives}.", {"source": kvtiers.DRIVES_SOURCE.text, "drives": drives}, faint=True)
     if p.options:
-        parts = [
-            f"{span(r['hold'])}: {r['by_drain_time']} by drain time, {r['by_cost']} by cost"
-            for r in prefix.lifetimes(p)
-        ]  # fmt: skip
+        parts = [f"{span(r['hold'])}: {r['by_drain_time']} by drain time, {r['by_cost']} by cost" for r in prefix.lifetimes(p)]
         n = p.reuses[0]
         hits = "1 hit" if n == 1 else f"{n:g} hits"
         yield Say("A lifetime's tier, at {hits}: {parts}.", {"hits": hits, "parts": "; ".join(parts)})

@@ -21,17 +21,24 @@ def tree(answer: Prefix) -> Term:
     e, m = answer.entry, answer.machine
     name = f"cache of {float(e.tokens):,.0f} tokens: {answer.plan.question.model.name} on {m.name}"
     size = Term(name="prefix", value=float(e.bytes), unit="B", source="one copy, counted from the model")
-    in_hbm = Term(name="prefix in device memory", value=float(e.hbm_bytes), unit="B",
-                  source="every copy that the layout keeps")  # fmt: skip
+    in_hbm = Term(name="prefix in device memory", value=float(e.hbm_bytes), unit="B", source="every copy that the layout keeps")
     if not answer.options:
         return Term(name=name, children=(size, *(_drain(t) for t in answer.tiers)))
     second = quotient("rent of a device", "$/s", of_machine(m, "price_per_hour", "price"), count("s/h", 3600.0))
     paid = [_option(o, answer, size, in_hbm, second) for o in kept(answer)]
     again = stated(
-        "product", "recompute, a hit", float(answer.again.fetch), "$", given("tokens", float(e.tokens)),
-        Term(name="$ per input token", value=float(answer.plan.cost.input_mtok) / 1e6, unit="$",
-             source="rackmath explain plan with this isl and osl"),
-    )  # fmt: skip
+        "product",
+        "recompute, a hit",
+        float(answer.again.fetch),
+        "$",
+        given("tokens", float(e.tokens)),
+        Term(
+            name="$ per input token",
+            value=float(answer.plan.cost.input_mtok) / 1e6,
+            unit="$",
+            source="rackmath explain plan with this isl and osl",
+        ),
+    )
     ends = []
     reuse = answer.reuses[0]
     ordered = by_rate(answer)
@@ -76,10 +83,10 @@ def _option(o: Option, answer: Prefix, size: Term, in_hbm: Term, second: Term) -
         get = product("reading", "$", n, Term(name="a request", value=caching.STORE_GET, unit="$", source=fee))
     into = quotient("through HBM", "s", in_hbm, of_machine(m, "hbm_bandwidth", "bandwidth"))
     out = quotient("out of HBM", "s", size, of_machine(m, "hbm_bandwidth", "bandwidth"))
-    wide = product("links", "B/s", Term(name="bandwidth", value=tier.bandwidth, unit="B/s", source=text),
-                   count("links", float(answer.entry.links)))  # fmt: skip
-    wait = total("fetch time", "s", Term(name="latency", value=tier.latency, unit="s", source=text),
-                 quotient("transfer", "s", size, wide))  # fmt: skip
+    wide = product(
+        "links", "B/s", Term(name="bandwidth", value=tier.bandwidth, unit="B/s", source=text), count("links", float(answer.entry.links))
+    )
+    wait = total("fetch time", "s", Term(name="latency", value=tier.latency, unit="s", source=text), quotient("transfer", "s", size, wide))
     share = quotient("share of a device", "", in_hbm, of_machine(m, "hbm_capacity", "capacity"))
     landed = product("HBM bandwidth taken", "$", into, second)
     room = product("HBM room that waits", "$", share, second, wait)

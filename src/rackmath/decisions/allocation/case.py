@@ -24,11 +24,7 @@ from .overtraining import Tension, tension
 from .ranges import ASKED_AS, Curve, Ends, Swing
 from .split import Problem, Split, equal
 
-PRESETS: Mapping[str, Mapping[str, Any]] = {
-    "lecture": {
-        "traffic": 50e6, "months": 2, "active": 100e9, "rl_flops": 3, "efficiency": 1 / 3,
-    }
-}  # fmt: skip
+PRESETS: Mapping[str, Mapping[str, Any]] = {"lecture": {"traffic": 50e6, "months": 2, "active": 100e9, "rl_flops": 3, "efficiency": 1 / 3}}
 """The lecture's case: 500 M tok/s over about ten models, two months, 100 B active; 3 FLOP per parameter and RL token
 at a third of training's utilisation, so that D_pre = 1.5 D_RL = D_inf."""
 
@@ -70,9 +66,7 @@ class Allocation:
         return self.splits[self.mode]
 
 
-def allocation_of(
-    of: Problem, mode: str, chosen: Mapping[str, Ends], priced: Machine, rates: Rates | None
-) -> Allocation:
+def allocation_of(of: Problem, mode: str, chosen: Mapping[str, Ends], priced: Machine, rates: Rates | None) -> Allocation:
     """The problem split by every rule, with intervals, swings and over-training of the rule asked about."""
     splits = allocation.allocate(of)
     ends = allocation_ranges.ranges(of, chosen)
@@ -106,13 +100,9 @@ def with_preset(name: str | None, given: Mapping[str, Any]) -> dict[str, Any]:
         raise BadInput("a budget in dollars and one in FLOPs were given; give one of --budget and --flops")
     money = of["budget"] is not None or of["flops"] is not None
     if not money and of["traffic"] is None:
-        raise BadInput(
-            "nothing says how much there is to split; give --budget 100MUSD, --flops 5e26 or --traffic 50M/s"
-        )
+        raise BadInput("nothing says how much there is to split; give --budget 100MUSD, --flops 5e26 or --traffic 50M/s")
     if money and of["traffic"] is not None and of["active"] is not None:
-        raise BadInput(
-            f"a budget, traffic and active parameters leave nothing to choose{said}; leave one of them out"
-        )
+        raise BadInput(f"a budget, traffic and active parameters leave nothing to choose{said}; leave one of them out")
     if of["months"] is not None and of["traffic"] is None:
         raise BadInput("months are of traffic, and none was given; add --traffic 50M/s, or leave --months out")
     return of
@@ -133,10 +123,7 @@ def rate(text: str | float) -> float:
         number, per = re.sub(r"\s*(tokens?|tok)\s*$", "", head), seconds[unit.strip()]
     found = parse(number, "count", name="traffic") / per
     if not LEAST_RATE <= found <= MOST_RATE:
-        raise BadInput(
-            f"traffic = {text!r} is out of range; give tokens per second, like 50M/s (all of Google made about 1B/s"
-            " in 2026)"
-        )
+        raise BadInput(f"traffic = {text!r} is out of range; give tokens per second, like 50M/s (all of Google made about 1B/s in 2026)")
     return found
 
 

@@ -60,9 +60,7 @@ def tokens_of(model: Model, given: float | None) -> tuple[float, str]:
         return float(given), "given"
     found = trained().get(model.name)
     if found is None:
-        raise BadInput(
-            f"the tokens that {model.name} was trained on are not known here; give them, like --tokens 15T"
-        )
+        raise BadInput(f"the tokens that {model.name} was trained on are not known here; give them, like --tokens 15T")
     return found.tokens, found.source
 
 
@@ -70,10 +68,7 @@ def dense_law(name: str) -> Law:
     """A law of dense models that splits compute."""
     found = usable(law(name))
     if found.active != 1:
-        raise BadInput(
-            f"{name} counts parameters {found.params}, so it speaks of no dense model; ask besiroglu, hoffmann or"
-            " sardana"
-        )
+        raise BadInput(f"{name} counts parameters {found.params}, so it speaks of no dense model; ask besiroglu, hoffmann or sardana")
     return found
 
 
@@ -184,10 +179,14 @@ def experts_of(model: Model) -> tuple[float, float, float] | None:
     None for a dense model.
     """
     found = [
-        (f.n_experts / f.top_k, (f.top_k + f.n_shared) / (f.n_experts + f.n_shared),
-         2 * float(model.d_model) / f.d_expert if f.d_expert else GRANULARITY)
-        for f in (g.ffn for g in model.groups) if f is not None and f.n_experts
-    ]  # fmt: skip
+        (
+            f.n_experts / f.top_k,
+            (f.top_k + f.n_shared) / (f.n_experts + f.n_shared),
+            2 * float(model.d_model) / f.d_expert if f.d_expert else GRANULARITY,
+        )
+        for f in (g.ffn for g in model.groups)
+        if f is not None and f.n_experts
+    ]
     return max(found, default=None)
 
 
@@ -225,14 +224,19 @@ def design(need: Need) -> Design:
     found.sort(key=lambda c: c.total)
     ends, shares = _sure(need, own, found)
     return Design(
-        need=need, loss=target, candidates=tuple(found), reference=reference, ends=ends, shares=shares,
-        worths=_worths(need, found), fell_out=fell, weak=_weak(need, found[0], own),
-    )  # fmt: skip
+        need=need,
+        loss=target,
+        candidates=tuple(found),
+        reference=reference,
+        ends=ends,
+        shares=shares,
+        worths=_worths(need, found),
+        fell_out=fell,
+        weak=_weak(need, found[0], own),
+    )
 
 
-def _by_floor(
-    need: Need, own: float, target: float, fell: dict[str, int]
-) -> list[tuple[float, Member, float, float]]:
+def _by_floor(need: Need, own: float, target: float, fell: dict[str, int]) -> list[tuple[float, Member, float, float]]:
     """Members that reach the loss: floor of the cost, member, effective parameters and tokens, lowest floor first."""
     found = []
     for member in _members(need, own, target):
@@ -291,9 +295,16 @@ def candidate(need: Need, member: Member | None, model: Model, effective: float,
     served = serving(model, need.machine, need.traffic, need.objectives, need.precision)
     run = training(model, need.machine)
     return Candidate(
-        member=member, model=model, active=counted(model), effective=effective, tokens=tokens, run=run, plan=served,
-        training=run.dollars / run.job.tokens * tokens, serving=float(served.cost.request) * need.requests,
-    )  # fmt: skip
+        member=member,
+        model=model,
+        active=counted(model),
+        effective=effective,
+        tokens=tokens,
+        run=run,
+        plan=served,
+        training=run.dollars / run.job.tokens * tokens,
+        serving=float(served.cost.request) * need.requests,
+    )
 
 
 def _members(need: Need, own: float, target: float) -> list[Member]:
@@ -330,8 +341,11 @@ def _count(found: dict[str, int], reason: str) -> None:
 def _weak(need: Need, best: Candidate, own: float) -> tuple[str, ...]:
     """Where the laws are weak for this answer."""
     said = []
-    sizes = {"params": np.array([own, best.effective]), "tokens": np.array([need.tokens, best.tokens]),
-             "tokens_per_param": np.array([need.tokens / own, best.tokens / best.effective])}  # fmt: skip
+    sizes = {
+        "params": np.array([own, best.effective]),
+        "tokens": np.array([need.tokens, best.tokens]),
+        "tokens_per_param": np.array([need.tokens / own, best.tokens / best.effective]),
+    }
     outside = beyond(need.law, sizes)
     if outside:
         said.append(f"{need.law.name} is extrapolated ({'; '.join(outside)})")

@@ -68,19 +68,24 @@ def _built(m: Member) -> Model:
     heads = width // HEAD
     mixer: dict[str, Any] = {"kind": "gqa", "n_heads": heads, "n_kv_heads": 8}
     if m.kv == "mla":
-        mixer = {"kind": "mla", "n_heads": heads, "q_lora_rank": width // 4, "kv_lora_rank": 512,
-                 "qk_nope_head_dim": 128, "qk_rope_head_dim": 64, "v_head_dim": 128}  # fmt: skip
+        mixer = {
+            "kind": "mla",
+            "n_heads": heads,
+            "q_lora_rank": width // 4,
+            "kv_lora_rank": 512,
+            "qk_nope_head_dim": 128,
+            "qk_rope_head_dim": 64,
+            "v_head_dim": 128,
+        }
     inner = _inner(m, layers, width, mixer)
     ffn: dict[str, Any] = {"kind": "mlp", "d_ff": inner}
     if m.expansion > 1:
         each = inner // (TOP_K + 1)
-        ffn = {"kind": "moe", "n_experts": TOP_K * m.expansion, "top_k": TOP_K, "d_expert": each,
-               "n_shared": 1, "d_shared": each}  # fmt: skip
+        ffn = {"kind": "moe", "n_experts": TOP_K * m.expansion, "top_k": TOP_K, "d_expert": each, "n_shared": 1, "d_shared": each}
     groups = [{"count": layers, "mixer": mixer, "ffn": ffn}]
     if m.kv == "windowed":
         local = layers * LOCAL // (LOCAL + 1)
-        groups = [{"count": local, "mixer": mixer | {"window": WINDOW}, "ffn": ffn},
-                  {"count": layers - local, "mixer": mixer, "ffn": ffn}]  # fmt: skip
+        groups = [{"count": local, "mixer": mixer | {"window": WINDOW}, "ffn": ffn}, {"count": layers - local, "mixer": mixer, "ffn": ffn}]
     return build({"name": m.label, "d_model": width, "vocab": VOCAB, "groups": groups})
 
 
@@ -123,10 +128,16 @@ def training(model: Model, machine: Machine, *, devices: int = TRAINERS, precisi
         count = unit * 2 ** max(0, round(math.log2(devices * times / unit)))
         batch = Batch(seq=SEQ, global_batch=float(sequences))
         job = train.Job(
-            model=model, machine=replace(machine, n_devices=float(count)), recipe=recipe_named(precision),
-            batch=batch, tokens=1e12, constants=constants(), schedules=("1f1b",), recompute=("none", "full"),
+            model=model,
+            machine=replace(machine, n_devices=float(count)),
+            recipe=recipe_named(precision),
+            batch=batch,
+            tokens=1e12,
+            constants=constants(),
+            schedules=("1f1b",),
+            recompute=("none", "full"),
             zero=(1,),
-        )  # fmt: skip
+        )
         found = train.search(job).cheapest
         if found is not None:
             return found
@@ -145,9 +156,14 @@ def serving(model: Model, machine: Machine, traffic: Traffic, objectives: Object
     for times in (domains, 2 * domains, 4 * domains):
         n = float(unit * times)
         q = Question(
-            model=model, machine=replace(machine, name=f"{n:g}x{machine.accelerator}", n_devices=n), traffic=traffic,
-            engine=TYPICAL, efficiency=calibrated(machine.generation, TYPICAL), precisions=(precision,), max_gpus=n,
-        )  # fmt: skip
+            model=model,
+            machine=replace(machine, name=f"{n:g}x{machine.accelerator}", n_devices=n),
+            traffic=traffic,
+            engine=TYPICAL,
+            efficiency=calibrated(machine.generation, TYPICAL),
+            precisions=(precision,),
+            max_gpus=n,
+        )
         last = plan([q], objectives)
         if last.best is not None:
             return last.best

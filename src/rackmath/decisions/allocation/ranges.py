@@ -24,16 +24,9 @@ Ends = tuple[float, float]
 AT_95 = 1.6449
 """Standard deviations from the median to the 95 % point of a normal distribution."""
 
-QUANTITIES = (
-    "params", "tokens", "rl_tokens", "served", "tokens_per_param", "over_rule", "over_law", "share", "total",
-    "dollars", "loss",
-)  # fmt: skip
+QUANTITIES = ("params", "tokens", "rl_tokens", "served", "tokens_per_param", "over_rule", "over_law", "share", "total", "dollars", "loss")
 
-USUAL: Mapping[str, Ends] = {
-    "rl_flops": (2.0, 6.0),
-    "efficiency": (0.2, 0.5),
-    "share": (0.2, 0.5),
-}
+USUAL: Mapping[str, Ends] = {"rl_flops": (2.0, 6.0), "efficiency": (0.2, 0.5), "share": (0.2, 0.5)}
 """Low and high ends where none are given."""
 
 FACTORS: Mapping[str, Ends] = {
@@ -220,6 +213,5 @@ def curve(of: Problem, start: Split, *, points: int = 200) -> Curve:
     near = np.flatnonzero(total < 4 * total.min())
     rows = np.unique(near[np.round(np.linspace(0, len(near) - 1, points)).astype(int)])
     return Curve(
-        tokens_per_param=(tokens / params)[rows], params=params[rows], pre=(TRAIN_FLOPS * params * tokens)[rows],
-        rest=(k * params)[rows],
-    )  # fmt: skip
+        tokens_per_param=(tokens / params)[rows], params=params[rows], pre=(TRAIN_FLOPS * params * tokens)[rows], rest=(k * params)[rows]
+    )

@@ -278,9 +278,7 @@ def same_cost(of: Problem, start: Split) -> Split:
 def split(of: Problem, mode: str) -> Split:
     """The split of one mode."""
     start = equal(of)
-    return start if mode == "equal" else {"exponent": exponent, "optimum": optimum, "same-cost": same_cost}[mode](
-        of, start
-    )  # fmt: skip
+    return start if mode == "equal" else {"exponent": exponent, "optimum": optimum, "same-cost": same_cost}[mode](of, start)
 
 
 def allocate(of: Problem) -> dict[str, Split]:
@@ -295,9 +293,10 @@ def outside(of: Problem, found: dict[str, Split]) -> tuple[str, ...]:
     for one in found.values():
         if np.all(np.isfinite(one.tokens)):
             quantities = {
-                "params": one.params / of.active_share, "tokens": one.tokens,
+                "params": one.params / of.active_share,
+                "tokens": one.tokens,
                 "tokens_per_param": one.tokens * of.active_share / one.params,
-            }  # fmt: skip
+            }
             for clause in beyond(of.law, quantities):
                 said.setdefault(clause.partition(" ")[0] + clause.partition("fitted")[2], clause)
     return tuple(said.values())

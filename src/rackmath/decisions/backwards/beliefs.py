@@ -111,11 +111,29 @@ class Draws:
 
 
 KNOWABLE = {
-    "active_params": "count", "total_params": "count", "sparsity": "count", "layers": "count", "kv_bytes": "bytes",
-    "price_per_hour": "$/h", "context": "count", "cached": "share", "speed": "1/s", "per_pass": "count",
-    "mfu": "share", "mbu": "share", "idle": "share", "reuse": "count", "margin": "share", "batch": "count",
-    "kind": "", "attention": "", "weights": "", "cache": "", "hardware": "", "hold": "",
-}  # fmt: skip
+    "active_params": "count",
+    "total_params": "count",
+    "sparsity": "count",
+    "layers": "count",
+    "kv_bytes": "bytes",
+    "price_per_hour": "$/h",
+    "context": "count",
+    "cached": "share",
+    "speed": "1/s",
+    "per_pass": "count",
+    "mfu": "share",
+    "mbu": "share",
+    "idle": "share",
+    "reuse": "count",
+    "margin": "share",
+    "batch": "count",
+    "kind": "",
+    "attention": "",
+    "weights": "",
+    "cache": "",
+    "hardware": "",
+    "hold": "",
+}
 """What can be known, and its dimension; the last six are choices."""
 
 
@@ -162,20 +180,13 @@ def believing(given: Mapping[str, tuple[float, float]], of: Beliefs | None = Non
         q = changed[name]
         least, most = 1.0 if name in FROM_ONE else 1 / MOST, 1.0 if q.share else MOST
         if not least <= low < high < most:
-            raise BadInput(
-                f"a prior of {name} from {low:g} to {high:g} is impossible; give low < high, from {least:g} and"
-                f" below {most:g}"
-            )
+            raise BadInput(f"a prior of {name} from {low:g} to {high:g} is impossible; give low < high, from {least:g} and below {most:g}")
         changed[name] = replace(q, low=low, high=high, why="given")
     return replace(of, quantities=changed)
 
 
 def draw(
-    n: int,
-    rng: np.random.Generator,
-    known: Mapping[str, Any] | None = None,
-    of: Beliefs | None = None,
-    proposal: Proposal | None = None,
+    n: int, rng: np.random.Generator, known: Mapping[str, Any] | None = None, of: Beliefs | None = None, proposal: Proposal | None = None
 ) -> Draws:
     """`n` suppositions that agree with what is `known` (numbers in SI, kinds by name), drawn from the beliefs.
 
@@ -199,28 +210,14 @@ def draw(
     return Draws(columns=hand.columns, log_weight=hand.log_weight, beliefs=hand.of, scores=hand.scores)
 
 
-ROOTS = (
-    "attention_flops",
-    "mfu",
-    "mbu",
-    "overhead",
-    "context",
-    "cached",
-    "speed",
-    "spread",
-    "per_pass",
-    "idle",
-    "reuse",
-)
+ROOTS = ("attention_flops", "mfu", "mbu", "overhead", "context", "cached", "speed", "spread", "per_pass", "idle", "reuse")
 """Quantities that depend on no other."""
 
 
 class _Hand:
     """Columns being drawn."""
 
-    def __init__(
-        self, n: int, rng: np.random.Generator, known: dict[str, Any], of: Beliefs, proposal: Proposal | None
-    ) -> None:
+    def __init__(self, n: int, rng: np.random.Generator, known: dict[str, Any], of: Beliefs, proposal: Proposal | None) -> None:
         self.n, self.rng, self.known, self.of = n, rng, known, of
         self.columns: dict[str, Column] = {}
         self.scores, self.log_weight = scores(n, len(of.quantities), rng, proposal)
@@ -311,20 +308,16 @@ def check_sizes(known: Mapping[str, Any]) -> None:
     active, total, sparsity = (known.get(k) for k in ("active_params", "total_params", "sparsity"))
     if active is not None and total is not None and total < active * (1 - 1e-9):
         raise BadInput(
-            f"{show(active, 'params')} active of {show(total, 'params')} in all contradict each other; a model cannot"
-            " use more than it has"
+            f"{show(active, 'params')} active of {show(total, 'params')} in all contradict each other; a model cannot use more than it has"
         )
     if sparsity is not None and sparsity < 1:
         raise BadInput(f"a sparsity of {sparsity:g} is below 1; give total over active parameters")
     if active and total and sparsity and abs(total / active / sparsity - 1) > 0.01:
-        raise BadInput(
-            f"active_params, total_params and a sparsity of {sparsity:g} contradict each other; leave one out"
-        )
+        raise BadInput(f"active_params, total_params and a sparsity of {sparsity:g} contradict each other; leave one out")
     ratio = total / active if active and total else sparsity
     if ratio and known.get("kind") in ("dense", "moe") and (known["kind"] == "moe") != (ratio > DENSE):
         raise BadInput(
-            f"kind {known['kind']} and {ratio:.3g} times as many parameters in all as active contradict each other;"
-            " leave one out"
+            f"kind {known['kind']} and {ratio:.3g} times as many parameters in all as active contradict each other; leave one out"
         )
 
 

@@ -108,10 +108,16 @@ def memory_drain(machine: Machine) -> Reading:
     seconds = drain(slowest)
     label = machine.memory_type if slowest.name == hbm_tier(machine).name else short(slowest.name)
     return Reading(
-        key="memory_drain", name="documented: memory only", unknown="hold_tier", unit="s", value=seconds,
-        low=seconds / WITHIN, high=seconds * WITHIN, formula=f"C / M of {label}, within a factor of {WITHIN:g}",
+        key="memory_drain",
+        name="documented: memory only",
+        unknown="hold_tier",
+        unit="s",
+        value=seconds,
+        low=seconds / WITHIN,
+        high=seconds * WITHIN,
+        formula=f"C / M of {label}, within a factor of {WITHIN:g}",
         says=label,
-    )  # fmt: skip
+    )
 
 
 def _medium(found: Found, machine: Machine, medium: Medium | None) -> Conflict | None:
@@ -148,8 +154,9 @@ def _steps(found: Found) -> Conflict | None:
         f"input steps up by {a.value - 1:.0%} and output by {b.value - 1:.0%}: prefill is bound by computing, so a"
         " crossover of decoding cannot explain the larger step on input"
     )
-    return Conflict(key="steps", name="input step against output step", first=a, second=b, factor=a.apart(b),
-                    overlap=a.overlaps(b), why=why)  # fmt: skip
+    return Conflict(
+        key="steps", name="input step against output step", first=a, second=b, factor=a.apart(b), overlap=a.overlaps(b), why=why
+    )
 
 
 def _window(found: Found) -> Conflict | None:
@@ -170,8 +177,16 @@ def _level(found: Found, s: Setting) -> Conflict | None:
     if cost is None or s.input is None:
         return None
     price = s.input.value
-    listed = Reading(key="price_input", name="listed input", unknown="cost", unit="$", value=price, low=price,
-                     high=price, formula=f"{number(price, '$')} per M input tokens")  # fmt: skip
+    listed = Reading(
+        key="price_input",
+        name="listed input",
+        unknown="cost",
+        unit="$",
+        value=price,
+        low=price,
+        high=price,
+        formula=f"{number(price, '$')} per M input tokens",
+    )
     why = (
         f"a million input tokens are listed at {number(price, '$')} and cost {number(cost.value, '$')} to compute:"
         " levels say nothing of cost, and ratios say something only where margins are alike"

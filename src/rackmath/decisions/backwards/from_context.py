@@ -44,8 +44,13 @@ BATCHES = (0.5, 1.0, 2.0, 3.0)
 def one_multiple() -> Assumption:
     """Output's price over its cost, against input's."""
     low, value, high = MULTIPLE
-    return Assumption(name="output's markup over input's", value=value, low=low, high=high,
-                      why="price over cost, equal as the lecture takes it; range: assumed")  # fmt: skip
+    return Assumption(
+        name="output's markup over input's",
+        value=value,
+        low=low,
+        high=high,
+        why="price over cost, equal as the lecture takes it; range: assumed",
+    )
 
 
 # --- formulas -----------------------------------------------------------------------------------------------------
@@ -122,9 +127,7 @@ def consistent_splits(price_ratio: float, batches: Sequence[float] = BATCHES) ->
     """
     least = 1 / price_ratio
     every = [least, *(b for b in sorted(batches) if b > least)]
-    return tuple(
-        MemorySplit(batch_over_balance=b, weights_share=min(1.0, float(weights_share(price_ratio, b)))) for b in every
-    )
+    return tuple(MemorySplit(batch_over_balance=b, weights_share=min(1.0, float(weights_share(price_ratio, b)))) for b in every)
 
 
 # --- cache bytes from a context step --------------------------------------------------------------------------------
@@ -139,8 +142,13 @@ def kv_of_step(s: Setting) -> list[Reading]:
         return [lacking("kv_step", "context step", KV, needs, why)]
     name = "tokens where the price steps up" if s.context is None else "tokens, given"
     context = s.listed(name, at, "tokens") if s.context is None else fixed(name, at, "tokens", "given")
-    board = Assumption(name="multiplies per byte", value=BOARD, low=RATES[0], high=RATES[1],
-                       why="the lecture's 300; range: multiplies per weight of accelerators since 2020")  # fmt: skip
+    board = Assumption(
+        name="multiplies per byte",
+        value=BOARD,
+        low=RATES[0],
+        high=RATES[1],
+        why="the lecture's 300; range: multiplies per weight of accelerators since 2020",
+    )
     found = [derive("kv_board", "step, as on the board", KV, "B", [s.active], [board, context], needs=needs)]
     for form in FORMATS:
         key, words, per_byte = f"kv_{form}", f"step, {form.upper()} rates", s.multiplies(form)
@@ -155,16 +163,11 @@ def kv_of_step(s: Setting) -> list[Reading]:
         return found
     found.append(_with_weights(s, usual, per_byte, context, needs))
     work = _work(s, at)
-    found.append(
-        derive("kv_attention", f"step, {usual.upper()}, attention too", KV, "B", [work], [per_byte, context],
-               needs=needs)
-    )  # fmt: skip
+    found.append(derive("kv_attention", f"step, {usual.upper()}, attention too", KV, "B", [work], [per_byte, context], needs=needs))
     return found
 
 
-def _with_weights(
-    s: Setting, form: str, per_byte: Assumption, context: Assumption, needs: tuple[str, ...]
-) -> Reading:
+def _with_weights(s: Setting, form: str, per_byte: Assumption, context: Assumption, needs: tuple[str, ...]) -> Reading:
     """The same where reading the weights takes its part of the time."""
     key, words = "kv_weights", f"step, {form.upper()}, weights too"
     if s.batch is None:
@@ -175,8 +178,7 @@ def _with_weights(
         sparsity = SPARSITY if s.known is None else total_parameters(s.known) / s.active.value
         b = s.batch / (per_byte.value * FORMATS[form] * sparsity)
         if b <= 1:
-            why = (f"{s.batch:,.0f} sequences are {b:.2g} B*: reading the weights alone takes longer than computing,"
-                   " so no cache balances it")  # fmt: skip
+            why = f"{s.batch:,.0f} sequences are {b:.2g} B*: reading the weights alone takes longer than computing, so no cache balances it"
             return lacking(key, words, KV, (*needs, "a batch above B*"), why)
         why = f"{s.batch:,.0f} sequences are {b:.3g} B*, at {sparsity:.3g} times as many parameters as active ones"
         left = fixed("left for the cache", 1 - 1 / b, "share", why)
@@ -193,9 +195,13 @@ def _work(s: Setting, context: float) -> Assumption:
         why = f"attention counted from {s.known.name}"
     half = context / 2
     return Assumption(
-        name="multiplies per token", value=s.active.value + value * half, low=s.active.low + low * half,
-        high=s.active.high + high * half, unit="params", why=f"active parameters, and {why}",
-    )  # fmt: skip
+        name="multiplies per token",
+        value=s.active.value + value * half,
+        low=s.active.low + low * half,
+        high=s.active.high + high * half,
+        unit="params",
+        why=f"active parameters, and {why}",
+    )
 
 
 def kv_of_architecture(s: Setting) -> list[Reading]:
@@ -206,8 +212,9 @@ def kv_of_architecture(s: Setting) -> list[Reading]:
     stored, read = float(cache_bytes(s.known, at)) / at, float(read_bytes(s.known, at)) / at
     ends = sorted((stored, read))
     formula = f"{s.known.name} at {at:,.0f} tokens: stored; range: read in a decode step"
-    return [Reading(key="kv_architecture", name="architecture", unknown=KV, unit="B", value=stored, low=ends[0],
-                    high=ends[1], formula=formula)]  # fmt: skip
+    return [
+        Reading(key="kv_architecture", name="architecture", unknown=KV, unit="B", value=stored, low=ends[0], high=ends[1], formula=formula)
+    ]
 
 
 # --- the step itself ------------------------------------------------------------------------------------------------
@@ -227,9 +234,17 @@ def steps(s: Setting) -> list[Reading]:
     if below is not None and above is not None and long is not None:
         at = s.listed("tokens where the price steps up", long.above_input_tokens, "tokens")
         found.append(
-            derive("covers", "output step pays up to", "covered_context", "tokens", [at, above], [below],
-                   needs=("output above a context length",), says="past it cost grows with context")
-        )  # fmt: skip
+            derive(
+                "covers",
+                "output step pays up to",
+                "covered_context",
+                "tokens",
+                [at, above],
+                [below],
+                needs=("output above a context length",),
+                says="past it cost grows with context",
+            )
+        )
         if s.prices.context_window:
             window = s.listed("tokens of context window", s.prices.context_window, "tokens")
             found.append(derive("window", "longest context sold", "covered_context", "tokens", [window]))
@@ -247,8 +262,9 @@ def decoding(s: Setting) -> list[Reading]:
         why = "output costs less than input" if into and out else "the list lacks a price of input or of output"
         return [lacking("mfu_ratio", name, unknown, needs, why)]
     same = one_multiple()
-    balance = Assumption(name="batch over B*", value=1.0, low=1.0, high=ABOVE_BALANCE[2],
-                         why="memory full at the balance point; range: the lecture's triple")  # fmt: skip
+    balance = Assumption(
+        name="batch over B*", value=1.0, low=1.0, high=ABOVE_BALANCE[2], why="memory full at the balance point; range: the lecture's triple"
+    )
     peak = f"decode MFU, prefill at {s.mfu.shown}"
     found = [
         derive("mfu_ratio", name, unknown, "share", [into, same], [out], needs=needs),
@@ -257,17 +273,31 @@ def decoding(s: Setting) -> list[Reading]:
     if s.threshold is not None:
         found.append(_balanced(s.threshold))
     found += [
-        derive("weights_ratio", "weights' share, out/in", "weights_share", "share", [into, same],
-               [out, balance], needs=needs, says="of bytes read; the rest is cache"),
+        derive(
+            "weights_ratio",
+            "weights' share, out/in",
+            "weights_share",
+            "share",
+            [into, same],
+            [out, balance],
+            needs=needs,
+            says="of bytes read; the rest is cache",
+        ),
         derive("crossover", "tokens per pass to balance", "crossover", "tokens", [out], [into, same], needs=needs),
-    ]  # fmt: skip
+    ]
     return [replace(r, high=min(r.high, 1.0)) if r.unit == "share" else r for r in found]
 
 
 def _balanced(context: float) -> Reading:
     """What the context step says of decoding below it."""
     return Reading(
-        key="mfu_step", name="the same, by the step", unknown="decode_mfu", unit="share", value=1.0, low=1.0,
-        high=1.0, formula=f"computing takes longest up to {context:,.0f} tokens, as in prefill",
+        key="mfu_step",
+        name="the same, by the step",
+        unknown="decode_mfu",
+        unit="share",
+        value=1.0,
+        low=1.0,
+        high=1.0,
+        formula=f"computing takes longest up to {context:,.0f} tokens, as in prefill",
         needs=("a price above a context length",),
-    )  # fmt: skip
+    )

@@ -98,8 +98,9 @@ def caching(s: Setting) -> list[Reading]:
         size, speed = fixed("capacity", tier.capacity, "B"), fixed("bandwidth", tier.bandwidth, "B/s")
         name = f"{life / 60:g} min by drain time" if life < HOUR else f"{life / HOUR:g} h by drain time"
         label = s.machine.memory_type if tier.name == hbm_tier(s.machine).name else short(tier.name)
-        found.append(derive(f"tier_{life:.0f}s", name, "hold_tier", "s", [size], [speed],
-                            needs=(f"a cached write for {life:.0f} s",), says=label))  # fmt: skip
+        found.append(
+            derive(f"tier_{life:.0f}s", name, "hold_tier", "s", [size], [speed], needs=(f"a cached write for {life:.0f} s",), says=label)
+        )
     return found + _hits(s)
 
 
@@ -111,15 +112,22 @@ def _rent(s: Setting, premiums: dict[float, float]) -> list[Reading]:
     more = s.listed("more for the longer lifetime", premiums[last] - premiums[first])
     longer = s.listed("held longer", last - first, "s")
     says = f"{'and' if line.fixed_mtok >= 0 else 'less'} {number(abs(line.fixed_mtok), '$')} once"
-    found = [derive("hold_rate", "holding, $/M tokens/s", "hold_rate", "$", [more], [longer],
-                    needs=needs, says=says)]  # fmt: skip
+    found = [derive("hold_rate", "holding, $/M tokens/s", "hold_rate", "$", [more], [longer], needs=needs, says=says)]
     price = s.hour
     if price is None:
         return [*found, lacking("kv_cache", name, KV, needs, UNPRICED.format(s.machine.name))]
     room = fixed("of device memory", float(s.machine.hbm_capacity), "B", _source(s.machine, "hbm_capacity"))
     seconds, tokens = fixed("s per hour", HOUR), fixed("tokens", MTOK)
-    kv = derive("kv_cache", name, KV, "B", [more, room, seconds], [longer, tokens, price], needs=needs,
-                says="a cheaper tier would hold more for the same money")  # fmt: skip
+    kv = derive(
+        "kv_cache",
+        name,
+        KV,
+        "B",
+        [more, room, seconds],
+        [longer, tokens, price],
+        needs=needs,
+        says="a cheaper tier would hold more for the same money",
+    )
     return [*found, kv]
 
 
@@ -128,17 +136,23 @@ def _hits(s: Setting) -> list[Reading]:
     if not read or into is None:
         return [lacking("hit", "hit over recomputing", "retrieval", needs, "the list has no price of cached input")]
     hit = s.listed("cached input", read)
-    found = [derive("hit", "hit over recomputing", "retrieval", "share", [hit], [into], needs=needs,
-                    says="if both have one markup")]  # fmt: skip
+    found = [derive("hit", "hit over recomputing", "retrieval", "share", [hit], [into], needs=needs, says="if both have one markup")]
     behind = next((t for t in s.machine.tiers if not is_store(t)), None)
     peak = _peak(s)
     if behind is not None and peak is not None:
         two, link = fixed("FLOP per parameter", 2.0), fixed(f"from {short(behind.name)}", behind.bandwidth, "B/s")
         found.append(
-            derive("hit_bytes", "a hit fetches at most", "retrieval", "B",
-                   [hit, two, s.active, link], [into, peak, s.mfu], needs=needs,
-                   says=f"per token, from {short(behind.name)} to an idle device")
-        )  # fmt: skip
+            derive(
+                "hit_bytes",
+                "a hit fetches at most",
+                "retrieval",
+                "B",
+                [hit, two, s.active, link],
+                [into, peak, s.mfu],
+                needs=needs,
+                says=f"per token, from {short(behind.name)} to an idle device",
+            )
+        )
     return found
 
 
@@ -167,9 +181,7 @@ def fast_fit(s: Setting, surcharge: float = 1.0) -> FastFit | None:
     if entry is None or into is None or out is None:
         return None
     return fit_fast_mode(
-        entry.output_mtok / out.value / surcharge,
-        entry.speed,
-        input_price_ratio=entry.input_mtok / into.value / surcharge,
+        entry.output_mtok / out.value / surcharge, entry.speed, input_price_ratio=entry.input_mtok / into.value / surcharge
     )
 
 
@@ -186,28 +198,53 @@ def fast_mode(s: Setting) -> list[Reading]:
         return [lacking("batch_ratio", name, "batch_ratio", needs, str(error))]
     assert fit is not None
     most = max(1.0, min(entry.input_mtok / into.value, entry.output_mtok / out.value))
-    extra = Assumption(name="surcharge on every token", value=1.0, low=1.0, high=most,
-                       why="none; range: up to what input pays, which no batch explains")  # fmt: skip
-    found = [derive("batch_ratio", name, "batch_ratio", "x",
-                    [s.listed(f"{entry.mode} output", entry.output_mtok), s.listed("speed", entry.speed, "x")],
-                    [out, extra], needs=needs)]  # fmt: skip
+    extra = Assumption(
+        name="surcharge on every token", value=1.0, low=1.0, high=most, why="none; range: up to what input pays, which no batch explains"
+    )
+    found = [
+        derive(
+            "batch_ratio",
+            name,
+            "batch_ratio",
+            "x",
+            [s.listed(f"{entry.mode} output", entry.output_mtok), s.listed("speed", entry.speed, "x")],
+            [out, extra],
+            needs=needs,
+        )
+    ]
     x = fit.memory_bound
     if not x.feasible:
         return [*found, lacking("weights_fast", "weights' share, fast mode", "weights_share", needs, x.why)]
     dear = fast_fit(s, most)
     least = dear.memory_bound if dear is not None else x
-    low = 1 - least.cache_share if least.feasible else 0.0
-    share = 1 - x.cache_share
+    low, share = (1 - least.cache_share if least.feasible else 0.0), 1 - x.cache_share
     solved = f"(1 + x) / (1 + x / {fit.batch_ratio:.3g}) = {fit.speed_ratio:g}, x = {x.cache_over_weights:.3g}"
     return [
         *found,
-        Reading(key="weights_fast", name="weights' share, fast mode", unknown="weights_share", unit="share",
-                value=share, low=min(low, share), high=share, formula=f"{solved}; 1 / (1 + x)", needs=needs,
-                says=f"the cache takes {x.cache_over_weights:.3g}x as long"),
-        Reading(key="fastest", name="largest speed-up by batch", unknown="largest_speed", unit="x",
-                value=x.largest_speed, low=x.largest_speed, high=1 / low if low > 0 else math.inf,
-                formula=f"{solved}; 1 + x", needs=needs),
-    ]  # fmt: skip
+        Reading(
+            key="weights_fast",
+            name="weights' share, fast mode",
+            unknown="weights_share",
+            unit="share",
+            value=share,
+            low=min(low, share),
+            high=share,
+            formula=f"{solved}; 1 / (1 + x)",
+            needs=needs,
+            says=f"the cache takes {x.cache_over_weights:.3g}x as long",
+        ),
+        Reading(
+            key="fastest",
+            name="largest speed-up by batch",
+            unknown="largest_speed",
+            unit="x",
+            value=x.largest_speed,
+            low=x.largest_speed,
+            high=1 / low if low > 0 else math.inf,
+            formula=f"{solved}; 1 + x",
+            needs=needs,
+        ),
+    ]
 
 
 # --- levels ---------------------------------------------------------------------------------------------------------
@@ -257,9 +294,7 @@ def levels(s: Setting) -> list[Reading]:
     needs = ("input", "output")
     return [
         *found,
-        derive(
-            "cost_output", "cost of M output tokens", "cost", "$", [*over, out], [*under, into, same], needs=needs
-        ),
+        derive("cost_output", "cost of M output tokens", "cost", "$", [*over, out], [*under, into, same], needs=needs),
         complement(
             derive(
                 "margin_output",

@@ -28,15 +28,10 @@ ROUNDS = 4
 PLENTY = 0.03  # share of draws that count above which it does not pay to draw from anything but the prior
 MISFIT = 5.0  # deviations of squared deviations beyond which prices and beliefs do not go together
 LEAST = 400.0  # effective draws below which no answer is given
-BINS = np.concatenate(
-    [[0.001, 0.004, 0.01], np.linspace(0.025, 0.975, 39), [0.99, 0.996, 0.999]]
-)  # ends, of the prior
+BINS = np.concatenate([[0.001, 0.004, 0.01], np.linspace(0.025, 0.975, 39), [0.99, 0.996, 0.999]])  # ends, of the prior
 SOME = 100_000  # draws from which quantiles of the prior are taken
 OUTPUT_SHARE = 0.125  # output tokens of a request over its input tokens, for the blended margin
-KNOWN_WITHIN = {
-    "batch": 0.05,
-    "margin": 0.06,
-}  # known consequences hold within so much, as logarithms of x and price/cost
+KNOWN_WITHIN = {"batch": 0.05, "margin": 0.06}  # known consequences hold within so much, as logarithms of x and price/cost
 
 Column = NDArray[np.float64]
 
@@ -57,9 +52,13 @@ UNKNOWNS: Mapping[str, tuple[str, str]] = {
 """What is answered with an interval: dimension and words."""
 
 CHOICES: Mapping[str, str] = {
-    "kind": "dense or experts", "attention": "attention", "weights": "weight format", "cache": "cache format",
-    "hardware": "hardware", "hold": "where cached prefixes lie",
-}  # fmt: skip
+    "kind": "dense or experts",
+    "attention": "attention",
+    "weights": "weight format",
+    "cache": "cache format",
+    "hardware": "hardware",
+    "hold": "where cached prefixes lie",
+}
 """What is answered with odds."""
 
 
@@ -186,18 +185,12 @@ def infer(
     first = {k: columns.pop(f"{k} before", columns[k]) for k in UNKNOWNS}
     continuous = {k: _before_after(first[k], columns[k], before, after) for k in UNKNOWNS}
     discrete = {k: _kinds(columns[k], before, after, len(of.kinds(k))) for k in CHOICES}
-    unknowns = {
-        k: _posterior(k, (first[k], columns[k]), continuous[k], before, after[0], counted, known) for k in UNKNOWNS
-    }
+    unknowns = {k: _posterior(k, (first[k], columns[k]), continuous[k], before, after[0], counted, known) for k in UNKNOWNS}
     odds = {k: _odds(k, of.kinds(k), discrete[k], counted, known) for k in CHOICES}
     every = continuous | discrete
     gained = {k: [_bits(b, a, counted) for a in afters] for k, (_, b, afters) in every.items()}
-    weights = tuple(
-        Weight(observation=o, bits={k: g[0] - g[i + 1] for k, g in gained.items()}) for i, o in enumerate(seen)
-    )
-    return Inference(
-        seen=tuple(seen), unknowns=unknowns, odds=odds, weights=weights, draws=len(before), effective=counted
-    )
+    weights = tuple(Weight(observation=o, bits={k: g[0] - g[i + 1] for k, g in gained.items()}) for i, o in enumerate(seen))
+    return Inference(seen=tuple(seen), unknowns=unknowns, odds=odds, weights=weights, draws=len(before), effective=counted)
 
 
 # --- draws --------------------------------------------------------------------------------------------------------
@@ -237,9 +230,7 @@ def _proposal(case: _Case, n: int, rng: np.random.Generator) -> Proposal | None:
     return proposal
 
 
-def _weighed(
-    case: _Case, n: int, rng: np.random.Generator, proposal: Proposal | None
-) -> tuple[dict[str, Column], Draws]:
+def _weighed(case: _Case, n: int, rng: np.random.Generator, proposal: Proposal | None) -> tuple[dict[str, Column], Draws]:
     """Unknowns and choices as columns, weights before prices, likelihoods with and without each; and the draws."""
     seen, known, markups = case.seen, case.known, case.markups
     roots = {k: v for k, v in known.items() if k not in KNOWN_WITHIN}
@@ -302,9 +293,7 @@ def _counted(after: Column, draws: int, least: float, known: Mapping[str, Any]) 
     return counted
 
 
-def _fits(
-    log_likelihoods: Column, after: Column, seen: Sequence[Observation], m: Margins, known: Mapping[str, Any]
-) -> None:
+def _fits(log_likelihoods: Column, after: Column, seen: Sequence[Observation], m: Margins, known: Mapping[str, Any]) -> None:
     """Refuse prices that even the likeliest suppositions miss."""
     heavy, n = after > 0, len(seen)
     off = float(np.average(misfit(log_likelihoods[heavy], [o.name for o in seen], m), weights=after[heavy]))
@@ -315,9 +304,7 @@ def _fits(
 def _refusal(why: str, known: Mapping[str, Any]) -> RackmathError:
     """Why there is no answer: what is known is the user's to change, prices alone are not."""
     if known:
-        return BadInput(
-            f"the known values and the prices hardly go together ({why}); give fewer known values, or more draws"
-        )
+        return BadInput(f"the known values and the prices hardly go together ({why}); give fewer known values, or more draws")
     return Infeasible(f"the prices lie beyond anything the prior holds ({why}); widen it with --prior")
 
 
@@ -368,13 +355,7 @@ AT = np.array([0.05, 0.25, 0.5, 0.75, 0.95])
 
 
 def _posterior(
-    name: str,
-    values: tuple[Column, Column],
-    found: BeforeAfter,
-    before: Column,
-    after: Column,
-    effective: float,
-    known: Mapping[str, Any],
+    name: str, values: tuple[Column, Column], found: BeforeAfter, before: Column, after: Column, effective: float, known: Mapping[str, Any]
 ) -> Posterior:
     unit, says = UNKNOWNS[name]
     edges, b, afters = found
@@ -382,16 +363,26 @@ def _posterior(
     some = np.linspace(0, len(after) - 1, SOME).astype(int)
     first, last = values
     return Posterior(
-        name=name, unit=unit, says=says, bits=_bits(b, afters[0], effective), edges=edges, before=b, after=afters[0],
+        name=name,
+        unit=unit,
+        says=says,
+        bits=_bits(b, afters[0], effective),
+        edges=edges,
+        before=b,
+        after=afters[0],
         prior=tuple(float(v) for v in _quantiles(first[some], before[some], AT)),
         posterior=tuple(float(v) for v in _quantiles(last[heavy], after[heavy], AT)),
         known=name in known,
-    )  # fmt: skip
+    )
 
 
 def _odds(name: str, kinds: Sequence[str], found: BeforeAfter, effective: float, known: Mapping[str, Any]) -> Odds:
     _, b, afters = found
     return Odds(
-        name=name, says=CHOICES[name], bits=_bits(b, afters[0], effective), known=name in known,
-        prior=dict(zip(kinds, b.tolist(), strict=True)), posterior=dict(zip(kinds, afters[0].tolist(), strict=True)),
-    )  # fmt: skip
+        name=name,
+        says=CHOICES[name],
+        bits=_bits(b, afters[0], effective),
+        known=name in known,
+        prior=dict(zip(kinds, b.tolist(), strict=True)),
+        posterior=dict(zip(kinds, afters[0].tolist(), strict=True)),
+    )

@@ -108,19 +108,17 @@ def observations(prices: PriceList) -> tuple[Observation, ...]:
     """
     short = prices.standard
     listed = {
-        "input": short.input_mtok, "cache_read": short.cache_read_mtok, "write_5m": short.cache_write_5m_mtok,
-        "write_1h": short.cache_write_1h_mtok, "output": short.output_mtok,
-    }  # fmt: skip
-    found = [
-        Observation(name=k, value=v, unit="$/M", says=f"{k.replace('_', ' ')} price") for k, v in listed.items() if v
-    ]
+        "input": short.input_mtok,
+        "cache_read": short.cache_read_mtok,
+        "write_5m": short.cache_write_5m_mtok,
+        "write_1h": short.cache_write_1h_mtok,
+        "output": short.output_mtok,
+    }
+    found = [Observation(name=k, value=v, unit="$/M", says=f"{k.replace('_', ' ')} price") for k, v in listed.items() if v]
     long = prices.long
     if long is not None:
         at = USED * long.above_input_tokens
-        for name, above, below in (
-            ("input", long.input_mtok, short.input_mtok),
-            ("output", long.output_mtok, short.output_mtok),
-        ):
+        for name, above, below in (("input", long.input_mtok, short.input_mtok), ("output", long.output_mtok, short.output_mtok)):
             says = f"{name} step above {long.above_input_tokens:,.0f} tokens"
             found.append(Observation(name=f"long_{name}", value=above / below, unit="x", says=says, at=at))
     for name in ("batch", "fast"):
@@ -152,9 +150,7 @@ def residuals(seen: Sequence[Observation], draws: Draws, m: Margins) -> Residual
     at = {o.at for o in seen if o.name in LONG}
     beyond = {length: provider_costs(longer(s, length), m) for length in at}
     logs = (
-        np.stack([o.log - np.log(_predicted(o, s, c, beyond.get(o.at, c))) for o in seen])
-        if seen
-        else np.zeros((0, len(draws.log_weight)))
+        np.stack([o.log - np.log(_predicted(o, s, c, beyond.get(o.at, c))) for o in seen]) if seen else np.zeros((0, len(draws.log_weight)))
     )
     return Residuals(names=tuple(o.name for o in seen), logs=logs, costs=c)
 
@@ -163,9 +159,7 @@ def provider_costs(s: Supply, m: Margins) -> Costs:
     """Costs of the closed form with the excess that lists of known models show over it."""
     c = costs(s)
     into, out = m.excess(s.active, s.total)
-    return replace(
-        c, input_mtok=c.input_mtok * into, cache_read_mtok=c.cache_read_mtok * into, output_mtok=c.output_mtok * out
-    )
+    return replace(c, input_mtok=c.input_mtok * into, cache_read_mtok=c.cache_read_mtok * into, output_mtok=c.output_mtok * out)
 
 
 def _predicted(o: Observation, s: Supply, c: Costs, beyond: Costs) -> Column:

@@ -121,9 +121,7 @@ def decode(s: Supply) -> Decoding:
     stored = s.weight_bytes * s.total
     fewest = np.exp2(np.ceil(np.log2(np.maximum(stored / (0.7 * USABLE * s.hbm_capacity), 1.0))))
     devices = fewest * s.spread
-    compute = (2 * s.active + s.attention_flops * s.decode_attention * s.read_share * s.context) / (
-        devices * s.peak * s.mfu
-    )
+    compute = (2 * s.active + s.attention_flops * s.decode_attention * s.read_share * s.context) / (devices * s.peak * s.mfu)
     rate = devices * s.hbm_bandwidth * s.mbu
     weights = stored / rate
     cache = s.kv_bytes * s.read_share * s.context / rate

@@ -167,9 +167,7 @@ def derive(
 
 def complement(of: Reading) -> Reading:
     """One minus a reading."""
-    return replace(
-        of, value=1 - of.value, low=1 - of.high, high=1 - of.low, formula="1 − " + of.formula, complement=True
-    )
+    return replace(of, value=1 - of.value, low=1 - of.high, high=1 - of.low, formula="1 − " + of.formula, complement=True)
 
 
 def lacking(key: str, name: str, unknown: str, needs: Sequence[str], why: str) -> Reading:

@@ -108,9 +108,7 @@ def readings(
     if not prices.mode("standard"):
         raise BadInput(f"{prices.model} has no standard price on {prices.day}; give another day, or a list with one")
     s = setting(prices, active=active, machine=machine, mfu=mfu, context=context, batch=batch, known=known)
-    found = (
-        *kv_of_step(s), *caching(s), *kv_of_architecture(s), *steps(s), *decoding(s), *fast_mode(s), *levels(s),
-    )  # fmt: skip
+    found = (*kv_of_step(s), *caching(s), *kv_of_architecture(s), *steps(s), *decoding(s), *fast_mode(s), *levels(s))
     present = {r.key: r for r in found if not r.absent}
     if not present:
         raise BadInput(f"nothing can be read from {prices.model} on {prices.day}: it lists no price above 0")
@@ -142,9 +140,7 @@ def spread(estimates: Sequence[Reading]) -> Spread | None:
     )
 
 
-def _check(
-    active: tuple[float, float, float] | None, mfu: float | None, context: float | None, batch: float | None
-) -> None:
+def _check(active: tuple[float, float, float] | None, mfu: float | None, context: float | None, batch: float | None) -> None:
     if active is not None:
         bad = next((a for a in active if not 1 <= a <= MOST), None)
         if bad is not None:

@@ -43,9 +43,7 @@ class Seller:
 def sellers() -> Mapping[str, Seller]:
     """Every seller of which something is known, by its name on price lists."""
     raw = shipped.read(shipped.FACTS / "sellers.toml")
-    return {
-        name: Seller(name=name, **(dict(row) | {"absent": tuple(row.get("absent", ()))})) for name, row in raw.items()
-    }
+    return {name: Seller(name=name, **(dict(row) | {"absent": tuple(row.get("absent", ()))})) for name, row in raw.items()}
 
 
 def seller(model: str, *, own: bool = True) -> Seller | None:
@@ -70,8 +68,7 @@ def informed(of: Seller, believed: Beliefs) -> Beliefs:
     for kind, odds in old.items():
         whole[makers[kind]] = whole.get(makers[kind], 0.0) + odds
     wanted = {
-        k: of.hardware.get(k, 0.0) if of.hardware else of.vendors.get(makers[k], 0.0) * odds / whole[makers[k]]
-        for k, odds in old.items()
+        k: of.hardware.get(k, 0.0) if of.hardware else of.vendors.get(makers[k], 0.0) * odds / whole[makers[k]] for k, odds in old.items()
     }
     floored = {k: max(odds, LEAST) for k, odds in wanted.items()}
     total = sum(floored.values())

@@ -43,10 +43,14 @@ def lecture_gpu() -> Machine:
     said = Source(text="the lecture's figure")
     one = catalog.device("gb200")
     return replace(
-        one, name="the lecture's GPU", hbm_nominal=192e9, hbm_capacity=192e9, price_per_hour=2.0, notes=(),
-        sources={**one.sources, "hbm_nominal": said, "hbm_capacity": said, "price_per_hour": said,
-                 f"prices.{one.price_kind}": said},
-    )  # fmt: skip
+        one,
+        name="the lecture's GPU",
+        hbm_nominal=192e9,
+        hbm_capacity=192e9,
+        price_per_hour=2.0,
+        notes=(),
+        sources={**one.sources, "hbm_nominal": said, "hbm_capacity": said, "price_per_hour": said, f"prices.{one.price_kind}": said},
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,9 +80,7 @@ class Setting:
     @property
     def threshold(self) -> float | None:
         """Tokens of context at which a step is read; None where the list has none and none was given."""
-        return (
-            self.context if self.context is not None else None if self.long is None else self.long.above_input_tokens
-        )
+        return self.context if self.context is not None else None if self.long is None else self.long.above_input_tokens
 
     def multiplies(self, number_format: str) -> Assumption | None:
         """Multiplies per byte read, (F/2)/M, in a format; None where the machine does not multiply it."""
@@ -100,21 +102,21 @@ class Setting:
             return None
         of = self.machine.prices
         every = [value, *(p for p in (of.on_demand, of.reserved, of.spot, of.owned) if p)]
-        source = self.machine.sources.get("price_per_hour") or self.machine.sources.get(
-            f"prices.{self.machine.price_kind}"
-        )
+        source = self.machine.sources.get("price_per_hour") or self.machine.sources.get(f"prices.{self.machine.price_kind}")
         why = f"{self.machine.name}: {source.text if source else 'the price in force'}"
         return Assumption(
-            name="per device", value=value, low=min(every), high=max(every), unit="$/h",
+            name="per device",
+            value=value,
+            low=min(every),
+            high=max(every),
+            unit="$/h",
             why=why + ("; range: every price known of it" if len(set(every)) > 1 else ""),
-        )  # fmt: skip
+        )
 
     def listed(self, name: str, value: float, unit: str = "$") -> Assumption:
         """A figure of the list as a term."""
         source = self.prices.standard.source
-        return fixed(
-            name, value, unit, f"{self.prices.model}: {source}" if source else self.prices.model, listed=True
-        )
+        return fixed(name, value, unit, f"{self.prices.model}: {source}" if source else self.prices.model, listed=True)
 
     @property
     def input(self) -> Assumption | None:
@@ -152,22 +154,19 @@ def setting(
         machine=lecture_gpu() if machine is None else machine,
         named=machine is not None,
         active=_active(active, known),
-        mfu=Assumption(name="of peak in prefill", value=0.4, low=0.3, high=0.6, unit="share",
-                       why="usual utilisations of prefill, assumed")
+        mfu=Assumption(name="of peak in prefill", value=0.4, low=0.3, high=0.6, unit="share", why="usual utilisations of prefill, assumed")
         if mfu is None
         else fixed("of peak in prefill", mfu, "share", "given"),
         context=context,
         batch=batch,
         known=known,
-    )  # fmt: skip
+    )
 
 
 def _active(given: tuple[float, float, float] | None, known: Model | None) -> Assumption:
     name, unit = "active parameters", "params"
     if given is None and known is not None:
-        return fixed(
-            name, active_parameters(known)["with one"], unit, f"counted from the configuration of {known.name}"
-        )
+        return fixed(name, active_parameters(known)["with one"], unit, f"counted from the configuration of {known.name}")
     low, value, high = given or ACTIVE
     why = "given" if given else "the lecture's guess of 100 billion; range: assumed, nothing public"
     return Assumption(name=name, value=value, low=low, high=high, unit=unit, why=why)

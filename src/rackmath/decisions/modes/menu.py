@@ -178,10 +178,7 @@ def _offers(normal: Plan, many: Question, every: Layout, times: int, per_pass: f
         name += f", {per_pass:g} tokens per pass"
     if not len(np.asarray(every.tp)):
         none = np.zeros(0)
-        return Offers(
-            name=name, gpus=gpus, per_pass=per_pass, interactivity=none, output_mtok=none, input_mtok=none,
-            batch=none, labels=(),
-        )  # fmt: skip
+        return Offers(name=name, gpus=gpus, per_pass=per_pass, interactivity=none, output_mtok=none, input_mtok=none, batch=none, labels=())
     layout, batch = with_batches(many, normal.precision, every, FINE_BATCHES)
     if times == 1:  # the normal mode itself is on its own menu
         n = len(batch)
@@ -209,14 +206,7 @@ def _same_replica(normal: Plan, points: int = 300) -> tuple[Offers, float]:
 
 
 def _best(
-    question: Question,
-    precision: Precision,
-    layout: Layout,
-    batch: Column,
-    name: str,
-    gpus: float,
-    per_pass: float,
-    width: float,
+    question: Question, precision: Precision, layout: Layout, batch: Column, name: str, gpus: float, per_pass: float, width: float
 ) -> Offers:
     """Rows that fit and keep pace, without those that another beats in speed and price."""
     replica = replace(question.replica(precision, layout), speculation=speculation_keeping(per_pass, width))

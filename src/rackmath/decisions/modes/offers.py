@@ -144,8 +144,7 @@ def price_against_speed(fit: FastFit, points: int = 400) -> dict[str, tuple[Poin
 
 
 def _check(price: float, speed: float, input_price: float | None, chips: float, per_pass: float) -> None:
-    given = [("price ratio", price), ("speed ratio", speed), ("chips per replica", chips),
-             ("tokens per pass", per_pass)]  # fmt: skip
+    given = [("price ratio", price), ("speed ratio", speed), ("chips per replica", chips), ("tokens per pass", per_pass)]
     if input_price is not None:
         given.append(("input price ratio", input_price))
     for name, value in given:
@@ -179,13 +178,7 @@ def _memory_bound(by_batch: float, ratio: float, shift: float) -> Regime:
         else f"the cache takes {x:.3g} times as long to read as the weights"
     )
     return Regime(
-        name=name,
-        feasible=True,
-        why=why,
-        cache_over_weights=x,
-        floors=1 + x,
-        largest_speed=shift * (1 + x),
-        slow_saving=1 / (1 + x),
+        name=name, feasible=True, why=why, cache_over_weights=x, floors=1 + x, largest_speed=shift * (1 + x), slow_saving=1 / (1 + x)
     )
 
 
@@ -195,11 +188,7 @@ def _compute_bound(by_batch: float, ratio: float, shift: float, tokens: float) -
     floors = max(by_batch, 1.0)
     fast = floors / ratio
     if fast * tokens > 1 + 1e-12:
-        return Regime(
-            name=name,
-            feasible=False,
-            why=f"the fast pass would hold {fast * tokens:.3g} B* tokens and be compute-bound itself",
-        )
+        return Regime(name=name, feasible=False, why=f"the fast pass would hold {fast * tokens:.3g} B* tokens and be compute-bound itself")
     return Regime(
         name=name,
         feasible=True,

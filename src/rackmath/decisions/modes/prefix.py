@@ -61,13 +61,7 @@ class Prefix:
 def prefill(p: Prefix) -> Record:
     """The price of prefill beside the lecture's 2 x active parameters / peak."""
     seconds = float(p.plan.serving.ttft)
-    found: Record = {
-        "seconds": seconds,
-        "input_mtok": None,
-        "output_mtok": None,
-        "by_flops_mtok": None,
-        "ratio": None,
-    }
+    found: Record = {"seconds": seconds, "input_mtok": None, "output_mtok": None, "by_flops_mtok": None, "ratio": None}
     if p.options:
         ours = float(p.plan.cost.input_mtok)
         simple = float(caching.prefill_by_flops(p.active, p.peak, p.machine.price_per_hour))
@@ -158,10 +152,16 @@ def prices(p: Prefix) -> list[Record]:
             c = caching.cover(option, p.entry.tokens, life, full)
             hit = float(c.hit_mtok)
             rows.append(
-                {"label": option.label, "hold": life, "write_mtok": c.write_mtok, "premium_mtok": c.premium_mtok,
-                 "hit_mtok": c.hit_mtok, "renewing_hit_mtok": c.renewing_hit_mtok,
-                 "recompute_over_hit": full / hit if hit > 0 else None}
-            )  # fmt: skip
+                {
+                    "label": option.label,
+                    "hold": life,
+                    "write_mtok": c.write_mtok,
+                    "premium_mtok": c.premium_mtok,
+                    "hit_mtok": c.hit_mtok,
+                    "renewing_hit_mtok": c.renewing_hit_mtok,
+                    "recompute_over_hit": full / hit if hit > 0 else None,
+                }
+            )
     return rows
 
 
@@ -172,10 +172,7 @@ def hits(p: Prefix) -> list[Record]:
         for life in p.holds:
             least = float(caching.least_hit_share(option, p.again, life))
             gain = float(caching.worth(option, p.again, p.entry.tokens, life, p.hit_share))
-            rows.append(
-                {"label": option.label, "hold": life, "worth_mtok": gain,
-                 "least_hit_share": least if least <= 1 else None}
-            )  # fmt: skip
+            rows.append({"label": option.label, "hold": life, "worth_mtok": gain, "least_hit_share": least if least <= 1 else None})
     return rows
 
 
@@ -184,9 +181,12 @@ def thinking(p: Prefix) -> Record | None:
     if t is None:
         return None
     return {
-        "share": t.share, "kept_tokens": t.kept, "prefilled_again": t.again, "largest_hit_share": t.found,
+        "share": t.share,
+        "kept_tokens": t.kept,
+        "prefilled_again": t.again,
+        "largest_hit_share": t.found,
         "visible_output_mtok": t.visible_output_mtok,
-    }  # fmt: skip
+    }
 
 
 def listed(p: Prefix) -> Record | None:
@@ -232,10 +232,13 @@ def listed_rows(p: Prefix) -> list[Record]:
         near = min(far, key=lambda o: float(o.fetch), default=None)
         rows.append(
             _listed(
-                "hit", entry.cache_read_mtok, None if hbm is None else 0.0,
-                None if near is None else float(near.fetch) * scale, near.label if near else "",
+                "hit",
+                entry.cache_read_mtok,
+                None if hbm is None else 0.0,
+                None if near is None else float(near.fetch) * scale,
+                near.label if near else "",
             )
-        )  # fmt: skip
+        )
     return rows
 
 
@@ -317,10 +320,15 @@ def rows(p: Prefix) -> list[Record]:
             for life in p.holds:
                 best = min(p.options, key=lambda o: float(o.cost(life, n)))
                 found.append(
-                    {"option": option.label, "reuse": n, "hold": life,
-                     "cost_mtok_per_hit": float(per_hit(p, option, life, n)),
-                     "cheapest": option is best, "fetch_seconds": float(option.seconds)}
-                )  # fmt: skip
+                    {
+                        "option": option.label,
+                        "reuse": n,
+                        "hold": life,
+                        "cost_mtok_per_hit": float(per_hit(p, option, life, n)),
+                        "cheapest": option is best,
+                        "fetch_seconds": float(option.seconds),
+                    }
+                )
     return found
 
 
@@ -329,15 +337,16 @@ def lifetimes(p: Prefix) -> list[Record]:
     drains = {r["label"]: r["drain_seconds"] for r in tiers(p) if r["label"] != "network"}
     n = p.reuses[0]
     return [
-        {"hold": life, "by_drain_time": min(drains, key=lambda name: abs(math.log(drains[name] / life))),
-         "by_cost": min(p.options, key=lambda o: float(o.cost(life, n))).label}
+        {
+            "hold": life,
+            "by_drain_time": min(drains, key=lambda name: abs(math.log(drains[name] / life))),
+            "by_cost": min(p.options, key=lambda o: float(o.cost(life, n))).label,
+        }
         for life in p.holds
-    ]  # fmt: skip
+    ]
 
 
-def curves(
-    p: Prefix, points: int = 1000
-) -> tuple[NDArray[Any], dict[str, NDArray[Any]], list[tuple[str, float, float]]]:
+def curves(p: Prefix, points: int = 1000) -> tuple[NDArray[Any], dict[str, NDArray[Any]], list[tuple[str, float, float]]]:
     """Cost of a hit against the hold time by place; where another becomes the cheapest: name, time, cost."""
     reuse = p.reuses[0]
     low, high = hold_range(p)

@@ -49,13 +49,20 @@ def _host(quote: Quote, of: PriceList) -> Host:
     paid = dollars(traffic, entry.input_mtok, read, entry.output_mtok)
     known, free = quote.request_span, not paid > 0
     return Host(
-        provider=of.provider, model=of.model, day=of.day, input_mtok=entry.input_mtok,
-        cache_read_mtok=entry.cache_read_mtok, output_mtok=entry.output_mtok, request=paid,
+        provider=of.provider,
+        model=of.model,
+        day=of.day,
+        input_mtok=entry.input_mtok,
+        cache_read_mtok=entry.cache_read_mtok,
+        output_mtok=entry.output_mtok,
+        request=paid,
         margin=None if free else float(margin(paid, quote.request_cost)),
         low=None if free or known is None else float(margin(paid, known[1])),
         high=None if free or known is None else float(margin(paid, known[0])),
-        break_even=None if free else _break_even(quote, paid), output_speed=of.output_speed, ttft=of.ttft,
-    )  # fmt: skip
+        break_even=None if free else _break_even(quote, paid),
+        output_speed=of.output_speed,
+        ttft=of.ttft,
+    )
 
 
 def _break_even(quote: Quote, request: float) -> float | None:

@@ -52,10 +52,18 @@ def lines_of(tier: PriceTier, terms: SellerTerms) -> list[PriceLine]:
         low, high = span(p, cost, floor) or (None, None)
         found.append(
             PriceLine(
-                tier=tier.name, name=name, floor=floor, cost=cost, low=low, high=high, price=price,
-                listed=on_the_list(price, terms), rests_on=_rests_on(name, p), moves=tuple(moves.items()),
+                tier=tier.name,
+                name=name,
+                floor=floor,
+                cost=cost,
+                low=low,
+                high=high,
+                price=price,
+                listed=on_the_list(price, terms),
+                rests_on=_rests_on(name, p),
+                moves=tuple(moves.items()),
             )
-        )  # fmt: skip
+        )
     return found
 
 
@@ -70,10 +78,7 @@ def _rests_on(name: str, p: Plan | PoolPlan) -> str:
         share = 1 - decode - cached
         return f"prefill of {plural(fresh, 'fresh token')} a request takes {share:.0%} of the replica's time"
     if name == "cached read":
-        return (
-            f"attention of fresh tokens over cached ones takes {cached:.0%} of the replica's time; the writes pay for"
-            " keeping them"
-        )
+        return f"attention of fresh tokens over cached ones takes {cached:.0%} of the replica's time; the writes pay for keeping them"
     return f"decoding {plural(p.batch, 'sequence')} at once takes {decode:.0%} of the replica's time"
 
 
@@ -91,9 +96,14 @@ def write_line(tier: PriceTier, held: Holding, index: int, terms: SellerTerms) -
     low, high = (None, None) if known is None else (known[0] + extra, known[1] + extra)
     price = asked(tier.name, plain + extra, terms)
     return PriceLine(
-        tier=tier.name, name=f"cache write, {held.words}", floor=floor, cost=plain + extra,
-        low=low, high=high, price=price, listed=on_the_list(price, terms), rests_on=kept(held),
-        moves=tuple(
-            (n, cost_of(other) / (plain + extra) - 1) for n, other in tier.moved.items() if isinstance(other, Plan)
-        ),
-    )  # fmt: skip
+        tier=tier.name,
+        name=f"cache write, {held.words}",
+        floor=floor,
+        cost=plain + extra,
+        low=low,
+        high=high,
+        price=price,
+        listed=on_the_list(price, terms),
+        rests_on=kept(held),
+        moves=tuple((n, cost_of(other) / (plain + extra) - 1) for n, other in tier.moved.items() if isinstance(other, Plan)),
+    )

@@ -94,9 +94,7 @@ class Quote:
     def revenue(self, tier: str = "standard", *, listed: bool = True) -> float:
         """Dollars that a standard request pays in a tier, at listed prices or before rounding."""
         prices = {line.name: line.listed if listed else line.price for line in self.of(tier)}
-        return tiers.dollars(
-            self.standard.question.traffic, prices["input"], prices.get("cached read", 0.0), prices["output"]
-        )
+        return tiers.dollars(self.standard.question.traffic, prices["input"], prices.get("cached read", 0.0), prices["output"])
 
     def margin(self, *, listed: bool = True) -> float:
         """Gross margin on the standard traffic."""
@@ -157,9 +155,18 @@ def quote(question: Question, objectives: Objectives, terms: SellerTerms) -> Quo
     after_input = 1 + max(i for i, line in enumerate(lines) if line.tier == "standard" and line.name != "output")
     lines[after_input:after_input] = [write_line(first, h, i, terms) for i, h in enumerate(kept)]
     return Quote(
-        terms=terms, objectives=objectives, standard=of, tiers=every, lines=tuple(lines), holdings=kept,
-        offer=offer, lengths=lengths, growth=growth, crossing=crossing, threshold=beyond,
-    )  # fmt: skip
+        terms=terms,
+        objectives=objectives,
+        standard=of,
+        tiers=every,
+        lines=tuple(lines),
+        holdings=kept,
+        offer=offer,
+        lengths=lengths,
+        growth=growth,
+        crossing=crossing,
+        threshold=beyond,
+    )
 
 
 def _long(of: Plan, objectives: Objectives, terms: SellerTerms) -> tuple[PriceTier, Column, Column, float, float]:

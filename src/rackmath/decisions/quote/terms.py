@@ -54,10 +54,7 @@ def check(question: Question, terms: SellerTerms) -> None:
     """Refuse a question without a price, without fresh input, or with long prompts that are none."""
     machine, traffic = question.machine, question.traffic
     if not float(machine.price_per_hour) > 0:
-        raise BadInput(
-            f"{machine.name} has no known price, and a quote is made of cost; give one like"
-            " --set machine.price_per_hour=$2/h"
-        )
+        raise BadInput(f"{machine.name} has no known price, and a quote is made of cost; give one like --set machine.price_per_hour=$2/h")
     if not float(traffic.cached) < 1:
         raise BadInput("cached = 1 leaves no fresh input to put a price on; give a share below 1, such as 50%")
     if terms.long_isl is not None and not float(traffic.isl) < terms.long_isl:

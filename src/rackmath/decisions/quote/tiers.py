@@ -140,9 +140,7 @@ def _served(name: str, p: Plan, objectives: Objectives) -> PriceTier:
 
 
 def _words(p: Plan) -> str:
-    return (
-        f"{p.layout.label()} with {plural(p.batch, 'sequence')}, each at {float(p.serving.interactivity):.3g} tok/s"
-    )
+    return f"{p.layout.label()} with {plural(p.batch, 'sequence')}, each at {float(p.serving.interactivity):.3g} tok/s"
 
 
 def at_length(question: Question, isl: float) -> Question:

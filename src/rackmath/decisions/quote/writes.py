@@ -50,11 +50,16 @@ def holdings(p: Plan, terms: SellerTerms) -> tuple[Holding, ...]:
         best = min(quick, key=lambda o: float(o.cost(lifetime, reuse)))
         found.append(
             Holding(
-                words=words, lifetime=lifetime, reuse=reuse, limit=limit, tokens=tokens, place=best,
+                words=words,
+                lifetime=lifetime,
+                reuse=reuse,
+                limit=limit,
+                tokens=tokens,
+                place=best,
                 premium_mtok=float(best.cost(lifetime, reuse)) / tokens * MTOK,
                 again_mtok=float(p.cost.input_mtok) * reuse,
             )
-        )  # fmt: skip
+        )
     return tuple(found)
 
 

@@ -34,11 +34,18 @@ __all__ = ["Config", "describe", "families", "family", "group_layers", "load_jso
 
 _TEXT = ("thinker_config", "text_config", "llm_config", "language_config", "decoder", "decoder_config")
 _BESIDE = {
-    "vision_config": "vision encoder", "vq_config": "image tokenizer", "audio_config": "audio encoder",
-    "audio_encoder_config": "audio encoder", "encoder_config": "speech encoder", "codec_config": "audio codec",
-    "acoustic_tokenizer_encoder_config": "audio encoder", "depth_decoder_config": "depth decoder",
-    "talker_config": "talker", "token2wav_config": "vocoder", "code2wav_config": "vocoder",
-}  # fmt: skip
+    "vision_config": "vision encoder",
+    "vq_config": "image tokenizer",
+    "audio_config": "audio encoder",
+    "audio_encoder_config": "audio encoder",
+    "encoder_config": "speech encoder",
+    "codec_config": "audio codec",
+    "acoustic_tokenizer_encoder_config": "audio encoder",
+    "depth_decoder_config": "depth decoder",
+    "talker_config": "talker",
+    "token2wav_config": "vocoder",
+    "code2wav_config": "vocoder",
+}
 """Sections of what stands beside a text model, and what each is."""
 
 
@@ -120,9 +127,7 @@ def _beside(config: Mapping[str, Any]) -> list[str]:
         return ["what stands beside the text model is not costed; image tokens count as input"] if whole else []
     kinds = [kind for kind in ("image", "audio") if any((kind == "image") is _sees(word) for word in found)]
     named = found[0] if len(found) == 1 else f"{', '.join(found[:-1])} and {found[-1]}"
-    return [
-        f"the {named} {'is' if len(found) == 1 else 'are'} not costed; {' and '.join(kinds)} tokens count as input"
-    ]
+    return [f"the {named} {'is' if len(found) == 1 else 'are'} not costed; {' and '.join(kinds)} tokens count as input"]
 
 
 def _sees(word: str) -> bool:

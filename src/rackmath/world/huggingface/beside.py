@@ -22,10 +22,13 @@ def section_of(name: str, content: Mapping[str, Any]) -> Mapping[str, Any]:
     inner = Config(content, name).section("quantization")
     found = dict(inner.raw if inner else content)
     if name == "quant_model_description":
-        return {"quantized_layers": {
-            key.removesuffix(".weight"): {"quant_algo": value}
-            for key, value in content.items() if key.endswith(".weight") and isinstance(value, str)
-        }}  # fmt: skip
+        return {
+            "quantized_layers": {
+                key.removesuffix(".weight"): {"quant_algo": value}
+                for key, value in content.items()
+                if key.endswith(".weight") and isinstance(value, str)
+            }
+        }
     if name == "quantize_config" and not found.get("quant_method"):
         found["quant_method"] = "gptq"
     return found if found.get("quant_method") or inner else {**found, **named(found)}

@@ -57,9 +57,7 @@ def _size(config: Config, key: str, value: Any, usual: str) -> Any:
     least = 1 if usual in ("hidden_size", "num_hidden_layers", "num_attention_heads", "vocab_size") else 0
     most = MOST_LAYERS if usual == "num_hidden_layers" else LARGEST
     if isinstance(value, list):
-        return [
-            Config({key: one}, config.name).count(key, least=least, most=most) for one in value[: 2 * MOST_LAYERS]
-        ]
+        return [Config({key: one}, config.name).count(key, least=least, most=most) for one in value[: 2 * MOST_LAYERS]]
     return Config({key: value}, config.name).count(key, least=least, most=most)
 
 
@@ -160,17 +158,13 @@ class _Reader:
             if row.get("repeats"):
                 listed = [listed[i % len(listed)] for i in range(n)] if listed else listed
             if len(listed) != n:
-                raise BadInput(
-                    f"{config.name}: layer_types lists {len(listed)} entries where the model has {n} layers"
-                )
+                raise BadInput(f"{config.name}: layer_types lists {len(listed)} entries where the model has {n} layers")
             return [self._known(words.get(str(kind), kind)) for kind in listed]
         order = row.get("order", {})
         if isinstance(order, list):
             return [order[i % len(order)] for i in range(n)]
         other = row.get("others", "full_attention")
-        return [
-            next((kind for kind, rule in order.items() if self.at(i).value(rule)), other) for i in range(n)
-        ]  # fmt: skip
+        return [next((kind for kind, rule in order.items() if self.at(i).value(rule)), other) for i in range(n)]
 
     def _known(self, kind: object) -> str:
         """A kind of layer this family has."""

@@ -12,13 +12,22 @@ from .modules import Modules
 from .scheme import Override, Scheme, sparse_of, stored, unread
 
 _TENSOR = (
-    "num_bits", "type", "strategy", "group_size", "symmetric", "dynamic", "actorder", "observer", "observer_kwargs",
-    "block_structure", "scale_dtype", "zp_dtype", "is_mx", "args",
-)  # fmt: skip
-_CLASSES = {
-    "FusedMoE": "experts", "Embedding": "embed_tokens", "VocabParallelEmbedding": "embed_tokens",
-    "ParallelLMHead": "lm_head",
-}  # fmt: skip
+    "num_bits",
+    "type",
+    "strategy",
+    "group_size",
+    "symmetric",
+    "dynamic",
+    "actorder",
+    "observer",
+    "observer_kwargs",
+    "block_structure",
+    "scale_dtype",
+    "zp_dtype",
+    "is_mx",
+    "args",
+)
+_CLASSES = {"FusedMoE": "experts", "Embedding": "embed_tokens", "VocabParallelEmbedding": "embed_tokens", "ParallelLMHead": "lm_head"}
 """Classes of layers that targets name, and our name of the part; `Linear` is the default."""
 
 _PRESET = re.compile(r"w(\d)a(16|8|4)(?:_asym)?")
@@ -46,10 +55,7 @@ def compressed_tensors(given: Config, n_layers: int, skipped: Modules) -> Scheme
         for kept, of in ((exact, names), (patterns, [t for t in rest if t not in names])):
             if of:
                 kept.append((scheme, modules_of(given, of, n_layers)))
-    whole = Scheme(
-        default=default, groups=(*exact, *patterns), skipped=skipped, everywhere=not exact and not patterns,
-        notes=tuple(notes),
-    )  # fmt: skip
+    whole = Scheme(default=default, groups=(*exact, *patterns), skipped=skipped, everywhere=not exact and not patterns, notes=tuple(notes))
     return _thinned(given, whole, n_layers)
 
 
@@ -61,17 +67,29 @@ def _group(group: Config, notes: list[str]) -> str:
     inputs = group.section("input_activations")
     if inputs is None:
         return tensor(weights, act="16")
-    return tensor(
-        weights, act=("f" if inputs.text("type") == "float" else "") + str(inputs.count("num_bits", default=8))
-    )
+    return tensor(weights, act=("f" if inputs.text("type") == "float" else "") + str(inputs.count("num_bits", default=8)))
 
 
 def _preset(given: Config, name: str) -> str:
     key = name.lower()
-    known = {"unquantized": "bf16", "nvfp4": "nvfp4", "nvfp4a16": "nvfp4_w4a16", "mxfp4": "mxfp4",
-             "mxfp4a16": "f4a16_g32_s8", "mxfp8": "mxfp8", "mxfp8a16": "f8a16_g32_s8", "fp8": "fp8",
-             "fp8_dynamic": "fp8", "fp8_block": "fp8_block", "w8a8": "int8", "int8": "int8", "w8a16": "w8a16_g128",
-             "w4afp8": "w4a8", "mxfp6a16": "f6a16_g32_s8", "mxfp4a8": "f4a8_g32_s8"}  # fmt: skip
+    known = {
+        "unquantized": "bf16",
+        "nvfp4": "nvfp4",
+        "nvfp4a16": "nvfp4_w4a16",
+        "mxfp4": "mxfp4",
+        "mxfp4a16": "f4a16_g32_s8",
+        "mxfp8": "mxfp8",
+        "mxfp8a16": "f8a16_g32_s8",
+        "fp8": "fp8",
+        "fp8_dynamic": "fp8",
+        "fp8_block": "fp8_block",
+        "w8a8": "int8",
+        "int8": "int8",
+        "w8a16": "w8a16_g128",
+        "w4afp8": "w4a8",
+        "mxfp6a16": "f6a16_g32_s8",
+        "mxfp4a8": "f4a8_g32_s8",
+    }
     match = _PRESET.fullmatch(key)
     if key in known:
         return known[key]
@@ -89,9 +107,7 @@ def tensor(weights: Config, *, act: str) -> str:
     block = weights.counts("block_structure") if isinstance(weights.raw.get("block_structure"), list) else None
     floating = weights.text("type", default="int") == "float"
     if not 1 <= bits <= 8 or (floating and bits not in (4, 6, 8)):
-        raise weights.bad(
-            "num_bits", bits, f"is not a width with a known format ({'4, 6 or 8' if floating else '1 to 8'})"
-        )
+        raise weights.bad("num_bits", bits, f"is not a width with a known format ({'4, 6 or 8' if floating else '1 to 8'})")
     if strategy == "block":
         group = block[0] * block[1] if block and len(block) == 2 and 0 < min(block) <= max(block) < 10**5 else 128**2
         return stored(bits, group, scale=32, act="8" if act in ("16", "f8") else act, floating=floating)
@@ -120,9 +136,10 @@ def _thinned(given: Config, scheme: Scheme, n_layers: int) -> Scheme:
     dense = kind in ("", "dense")
     if section is not None:
         notes += unread(
-            section, ("format", "global_sparsity", "sparsity_structure", "targets", "ignore",
-                      "registry_requires_subclass"), "its sparsity section",
-        )  # fmt: skip
+            section,
+            ("format", "global_sparsity", "sparsity_structure", "targets", "ignore", "registry_requires_subclass"),
+            "its sparsity section",
+        )
     if dense:
         return replace(scheme, notes=tuple(notes))
     if kind not in ("sparse-24-bitmask", "sparse-bitmask", "marlin-24", "sparse-24"):
@@ -140,6 +157,9 @@ def _thinned(given: Config, scheme: Scheme, n_layers: int) -> Scheme:
     groups = tuple((thin.get(f, f) if isinstance(f, str) else f, m) for f, m in scheme.groups)
     default = scheme.default
     return replace(
-        scheme, default=thin.get(default, default) if isinstance(default, str) else default,
-        groups=(*left, *groups), notes=tuple(notes), everywhere=False,
-    )  # fmt: skip
+        scheme,
+        default=thin.get(default, default) if isinstance(default, str) else default,
+        groups=(*left, *groups),
+        notes=tuple(notes),
+        everywhere=False,
+    )

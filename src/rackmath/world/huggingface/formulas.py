@@ -88,12 +88,19 @@ def keys(formula: object) -> Iterator[str]:
 # --- what a formula may hold ----------------------------------------------------------------------------------------
 
 _ARITHMETIC: Mapping[type[ast.operator], Callable[[Any, Any], Any]] = {
-    ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv,
-    ast.FloorDiv: operator.floordiv, ast.Mod: operator.mod,
-}  # fmt: skip
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.Div: operator.truediv,
+    ast.FloorDiv: operator.floordiv,
+    ast.Mod: operator.mod,
+}
 _ORDER: Mapping[type[ast.cmpop], Callable[[Any, Any], bool]] = {
-    ast.Lt: operator.lt, ast.LtE: operator.le, ast.Gt: operator.gt, ast.GtE: operator.ge,
-}  # fmt: skip
+    ast.Lt: operator.lt,
+    ast.LtE: operator.le,
+    ast.Gt: operator.gt,
+    ast.GtE: operator.ge,
+}
 
 
 def _split(facts: Facts, whole: float, part: float) -> float:
@@ -265,6 +272,14 @@ def _call(node: ast.Call) -> _Node:
 
 
 _MAKERS: Mapping[type[ast.expr], Callable[[Any], _Node]] = {
-    ast.Constant: _constant, ast.Name: _key, ast.Attribute: _key, ast.BinOp: _binary, ast.UnaryOp: _unary,
-    ast.BoolOp: _boolean, ast.IfExp: _choice, ast.Compare: _compare, ast.Subscript: _item, ast.Call: _call,
-}  # fmt: skip
+    ast.Constant: _constant,
+    ast.Name: _key,
+    ast.Attribute: _key,
+    ast.BinOp: _binary,
+    ast.UnaryOp: _unary,
+    ast.BoolOp: _boolean,
+    ast.IfExp: _choice,
+    ast.Compare: _compare,
+    ast.Subscript: _item,
+    ast.Call: _call,
+}

@@ -13,8 +13,7 @@ def _bias(config: Config) -> str:
     return "qkvo" if config.flag("attention_bias", default=False) else ""
 
 
-@family("gemma4", "gemma4_text", "gemma4_unified", "gemma4_unified_text", "Gemma4ForCausalLM",
-        "Gemma4ForConditionalGeneration")  # fmt: skip
+@family("gemma4", "gemma4_text", "gemma4_unified", "gemma4_unified_text", "Gemma4ForCausalLM", "Gemma4ForConditionalGeneration")
 def gemma4(config: Config) -> dict[str, Any]:
     """Gemma 4: wide global heads that may reuse their keys as values, late layers that read an earlier layer's cache,
     a mixture of experts beside the dense MLP, and small per-layer inputs."""
@@ -23,11 +22,7 @@ def gemma4(config: Config) -> dict[str, Any]:
     shared_from = n - config.count("num_kv_shared_layers", default=0, least=0, most=n - 1)
     side = config.count("hidden_size_per_layer_input", default=0, least=0)
     norms = (4 + bool(side)) * d_model
-    mixers = {
-        (kind, shares): _gemma4_mixer(config, kind_of.index(kind), kind, shares)
-        for kind in set(kind_of)
-        for shares in (False, True)
-    }
+    mixers = {(kind, shares): _gemma4_mixer(config, kind_of.index(kind), kind, shares) for kind in set(kind_of) for shares in (False, True)}
     width, double = config.count("intermediate_size"), config.flag("use_double_wide_mlp", default=False)
     if config.flag("enable_moe_block", default=False):
         if side or double:
@@ -44,11 +39,8 @@ def gemma4(config: Config) -> dict[str, Any]:
     else:
         # gate, projection and the layer's share of the projection from the model's embedding
         beside = {"d_side": side, "n_side": 3} if side else {}
-        ffns = {shares: {**dense(config, d_ff=width * (2 if double and shares else 1)), **beside}
-                for shares in (False, True)}  # fmt: skip
-    layers: list[LayerParts] = [
-        (mixers[kind, i >= shared_from], ffns[i >= shared_from], norms) for i, kind in enumerate(kind_of)
-    ]
+        ffns = {shares: {**dense(config, d_ff=width * (2 if double and shares else 1)), **beside} for shares in (False, True)}
+    layers: list[LayerParts] = [(mixers[kind, i >= shared_from], ffns[i >= shared_from], norms) for i, kind in enumerate(kind_of)]
     return decoder(config, layers, tied=True, **_per_layer_inputs(config, n, side, 0))
 
 
@@ -65,8 +57,9 @@ def _gemma4_mixer(config: Config, index: int, kind: str, shares: bool) -> Part:
             if same and config.has("num_global_key_value_heads"):
                 facts["n_kv_heads"] = config.count("num_global_key_value_heads")
         elif given:
-            facts = {ours: given.count(key) for ours, key in (("head_dim", "head_dim"), ("n_kv_heads",
-                     "num_key_value_heads")) if given.has(key)}  # fmt: skip
+            facts = {
+                ours: given.count(key) for ours, key in (("head_dim", "head_dim"), ("n_kv_heads", "num_key_value_heads")) if given.has(key)
+            }
     bias = _bias(config)
     if bias and (shares or same):
         bias = "qo" if shares else "qko"

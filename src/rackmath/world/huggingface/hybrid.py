@@ -31,10 +31,17 @@ def _kinds(config: Config, default: list[bool]) -> list[bool]:
 
 
 @family(
-    "qwen3_next", "Qwen3NextForCausalLM", "qwen3_5", "qwen3_5_text", "Qwen3_5ForConditionalGeneration",
-    "Qwen3_5ForCausalLM", "qwen3_5_moe", "qwen3_5_moe_text", "Qwen3_5MoeForConditionalGeneration",
+    "qwen3_next",
+    "Qwen3NextForCausalLM",
+    "qwen3_5",
+    "qwen3_5_text",
+    "Qwen3_5ForConditionalGeneration",
+    "Qwen3_5ForCausalLM",
+    "qwen3_5_moe",
+    "qwen3_5_moe_text",
+    "Qwen3_5MoeForConditionalGeneration",
     "Qwen3_5MoeForCausalLM",
-)  # fmt: skip
+)
 def qwen3_next(config: Config) -> dict[str, Any]:
     """Qwen3-Next, Qwen3.5 and 3.6: three gated delta nets to one gated full attention, dense or with experts."""
     norms, n_layers = 2 * config.count("hidden_size"), config.layers()
@@ -42,9 +49,12 @@ def qwen3_next(config: Config) -> dict[str, Any]:
     full_layers = _kinds(config, [(layer + 1) % every == 0 for layer in range(n_layers)])
     gated = config.flag("attn_output_gate", default=True)
     full = attention(
-        config, bias="qkvo" if config.flag("attention_bias", default=False) else "", qk_norm="head",
-        more=_gate_bias(config) if gated else 0, output_gate=gated,
-    )  # fmt: skip
+        config,
+        bias="qkvo" if config.flag("attention_bias", default=False) else "",
+        qk_norm="head",
+        more=_gate_bias(config) if gated else 0,
+        output_gate=gated,
+    )
     state_bytes, notes = _state_format(config, "mamba_ssm_dtype")
     linear: Part = {
         "kind": "gated_delta",
@@ -105,8 +115,7 @@ def kimi_linear(config: Config) -> dict[str, Any]:
         notes.append(f"the traffic of residuals kept every {block} layers (attention residuals) is not costed")
     is_routed = routed_layers(config, first_dense=1)
     layers: list[LayerParts] = [
-        (full if is_full else linear, moe if r else plain, norms)
-        for is_full, r in zip(full_layers, is_routed, strict=True)
+        (full if is_full else linear, moe if r else plain, norms) for is_full, r in zip(full_layers, is_routed, strict=True)
     ]
     extra = draft(config, config.maybe("num_nextn_predict_layers", most=64), (full, moe, norms))
     return decoder(config, layers, final_norm=outside, draft=extra, notes=notes)
@@ -121,27 +130,19 @@ def _kimi_layers(config: Config) -> tuple[list[bool], dict[str, Any]]:
     if full is not None:
         linear = section.counts("kda_layers") or [n for n in range(1, n_layers + 1) if n not in full]
         if sorted([*full, *linear]) != list(range(1, n_layers + 1)):
-            raise config.bad(
-                "linear_attn_config",
-                "full_attn_layers with kda_layers",
-                f"must name layers 1 to {n_layers} once each",
-            )
+            raise config.bad("linear_attn_config", "full_attn_layers with kda_layers", f"must name layers 1 to {n_layers} once each")
         default = [layer + 1 in set(full) for layer in range(n_layers)]
     block = {
         "kind": "kda",
         "n_heads": section.maybe("num_heads", least=1) or config.count("linear_num_heads", default=32),
         "head_dim": section.maybe("head_dim", least=1) or config.count("linear_head_dim", default=128),
-        "conv_kernel": section.maybe("short_conv_kernel_size", least=1)
-        or config.count("linear_conv_kernel_dim", default=4),
+        "conv_kernel": section.maybe("short_conv_kernel_size", least=1) or config.count("linear_conv_kernel_dim", default=4),
         "full_rank_gate": section.flag("use_full_rank_gate", default=False),
     }
     return _kinds(config, default), block
 
 
-_NEMOTRON = {
-    "M": "mamba", "E": "moe", "*": "attention", "-": "mlp", "linear_attention": "mamba",
-    "full_attention": "attention",
-}  # fmt: skip
+_NEMOTRON = {"M": "mamba", "E": "moe", "*": "attention", "-": "mlp", "linear_attention": "mamba", "full_attention": "attention"}
 
 
 @family("nemotron_h", "NemotronHForCausalLM")

@@ -78,10 +78,18 @@ def sparse_attention(config: Config) -> tuple[Part, Part]:
 
 
 @family(
-    "deepseek_v2", "DeepseekV2ForCausalLM", "deepseek_v3", "DeepseekV3ForCausalLM", "kimi_k2",
-    "deepseek_v32", "DeepseekV32ForCausalLM", "glm4_moe_lite", "Glm4MoeLiteForCausalLM",
-    "glm_moe_dsa", "GlmMoeDsaForCausalLM",
-)  # fmt: skip
+    "deepseek_v2",
+    "DeepseekV2ForCausalLM",
+    "deepseek_v3",
+    "DeepseekV3ForCausalLM",
+    "kimi_k2",
+    "deepseek_v32",
+    "DeepseekV32ForCausalLM",
+    "glm4_moe_lite",
+    "Glm4MoeLiteForCausalLM",
+    "glm_moe_dsa",
+    "GlmMoeDsaForCausalLM",
+)
 def deepseek(config: Config) -> dict[str, Any]:
     """DeepSeek V2, V3, R1, V3.1, V3.2, Kimi K2, GLM 4.7 Flash and GLM 5: latent attention, sparse where indexed."""
     norms, n_layers = 2 * config.count("hidden_size"), config.layers()
@@ -94,9 +102,7 @@ def deepseek(config: Config) -> dict[str, Any]:
     else:
         own = latent_attention(config)
         mixers = [own] * n_layers
-    layers: list[LayerParts] = [
-        (mixer, moe if r else plain, norms) for mixer, r in zip(mixers, is_routed, strict=True)
-    ]
+    layers: list[LayerParts] = [(mixer, moe if r else plain, norms) for mixer, r in zip(mixers, is_routed, strict=True)]
     extra = draft(config, config.maybe("num_nextn_predict_layers", most=64), (own, moe, norms))
     return decoder(config, layers, draft=extra)
 
@@ -158,9 +164,7 @@ def _ratios(config: Config, n_layers: int, n_draft: int) -> list[int]:
     if len(ratios) == n_layers:
         ratios = [*ratios, *[0] * n_draft]
     if len(ratios) != n_layers + n_draft:
-        raise config.bad(
-            "compress_ratios", ratios, f"must list {n_layers} layers, or {n_layers + n_draft} with the draft's"
-        )
+        raise config.bad("compress_ratios", ratios, f"must list {n_layers} layers, or {n_layers + n_draft} with the draft's")
     return ratios
 
 

@@ -59,9 +59,14 @@ def form(row: Mapping[str, Any], given: Config) -> Form:
         extra = (row.get("scale", 16) + zero) / group if group and group > 0 else 0.0
         return Shaped(bits=bits + extra, column=row["column"])
     return stored(
-        bits, group, scale=row.get("scale", 16), zero=zero, act=row.get("act", "16"),
-        floating=row.get("float", False), sparse=row.get("sparse", False),
-    )  # fmt: skip
+        bits,
+        group,
+        scale=row.get("scale", 16),
+        zero=zero,
+        act=row.get("act", "16"),
+        floating=row.get("float", False),
+        sparse=row.get("sparse", False),
+    )
 
 
 def fp8(given: Config) -> str:

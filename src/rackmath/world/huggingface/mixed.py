@@ -15,9 +15,7 @@ def step3(config: Config) -> dict[str, Any]:
     """Step 3.5 and 3.7 Flash: window and global layers, a gate on every head, experts after three dense layers."""
     norms, n_layers = 2 * config.count("hidden_size"), config.layers()
     n_draft = config.count("num_nextn_predict_layers", default=0, least=0, most=64)
-    full = attention(
-        config, qk_norm="head", head_gate=True, n_kv_heads=config.count("num_key_value_heads", "num_attention_groups")
-    )  # fmt: skip
+    full = attention(config, qk_norm="head", head_gate=True, n_kv_heads=config.count("num_key_value_heads", "num_attention_groups"))
     other = config.section("attention_other_setting")
     heads = other.maybe("num_attention_heads", least=1) if other else None
     heads = heads or config.maybe("num_sliding_attention_heads", least=1)
@@ -58,9 +56,7 @@ def minimax_m3(config: Config) -> dict[str, Any]:
     width = config.count("shared_intermediate_size", "moe_intermediate_size", "intermediate_size")
     moe = experts(config, n_shared=shared, d_shared=shared * width)
     is_routed = routed_layers(config)
-    layers: list[LayerParts] = [
-        (sparse if s else full, moe if r else plain, norms) for s, r in zip(is_sparse, is_routed, strict=True)
-    ]
+    layers: list[LayerParts] = [(sparse if s else full, moe if r else plain, norms) for s, r in zip(is_sparse, is_routed, strict=True)]
     n_draft = config.maybe("num_nextn_predict_layers", "num_mtp_modules", most=64)
     return decoder(
         config,

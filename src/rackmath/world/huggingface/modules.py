@@ -20,15 +20,12 @@ MOST_DISTINCT = 2_000
 MOST_PATTERNS = 64
 """Patterns in one list that are tried on every layer."""
 
-_ELSEWHERE = re.compile(
-    r"vision|visual|audio|(^|\.)mtp|mm_projector|multi_modal|embed_vision|patch_merge|image|(^|\.)draft"
-)
+_ELSEWHERE = re.compile(r"vision|visual|audio|(^|\.)mtp|mm_projector|multi_modal|embed_vision|patch_merge|image|(^|\.)draft")
 _IN_LAYER = re.compile(r"(?:^|\.)(?:layers|layer|h|blocks|block)\.(\d{1,6}|\*)(?:\.|(?=\*)|$)(.*)$")
 _NUMBER = re.compile(r"\.\d+(?=\.|$)")
 _TENSOR = re.compile(r"\.(?:weight|bias|qweight|weight_packed)$")
 _THE_LAYER = re.compile(r"(?:layers|\.h|blocks)\\?\.(\d{1,5})(?:\\?\.|\$|$)")
-_AROUND = ("model.layers", "model.language_model.layers", "language_model.model.layers", "backbone.layers",
-           "transformer.h", "layers")  # fmt: skip
+_AROUND = ("model.layers", "model.language_model.layers", "language_model.model.layers", "backbone.layers", "transformer.h", "layers")
 """What stands before the number of a layer in full names of modules; the first where nothing else is said."""
 
 
@@ -51,9 +48,7 @@ class Modules:
     search: bool = False  # whether patterns may begin anywhere in a name
 
     @classmethod
-    def of(
-        cls, names: Iterable[object], *, n_layers: int, where: str = "quantization_config", search: bool = False
-    ) -> Modules:
+    def of(cls, names: Iterable[object], *, n_layers: int, where: str = "quantization_config", search: bool = False) -> Modules:
         """Fold a list of names; layers beyond the model's are those of multi-token prediction and left out."""
         found = cls(search=search)
         found.add(names, n_layers=n_layers, where=where)

@@ -43,10 +43,7 @@ def _attention(config: Config, given: Config) -> Part | None:
     bias = "qkvo" if config.flag("attention_bias", default=False) else ""
     size = given.maybe("window_length", least=1)
     window_of: Part = {"window": size} if size else {}
-    return attention(
-        config, bias=bias, n_kv_heads=given.divides("n_heads_in_group", heads, group, "num_attention_heads"),
-        **window_of,
-    )  # fmt: skip
+    return attention(config, bias=bias, n_kv_heads=given.divides("n_heads_in_group", heads, group, "num_attention_heads"), **window_of)
 
 
 def _ffn(config: Config, given: Config) -> Part | None:

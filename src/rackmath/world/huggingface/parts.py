@@ -52,9 +52,7 @@ def dense(config: Config, *, d_ff: int | None = None, gated: bool = True, bias: 
 def routed(config: Config, *, d_expert: int, **facts: Any) -> Part:
     """A mixture of experts from the usual keys; with no more than `top_k` experts."""
     experts = config.count("num_local_experts", "num_experts", "n_routed_experts", "moe_num_experts")
-    top_k = config.count(
-        "num_experts_per_tok", "experts_per_token", "num_experts_per_token", "moe_top_k", most=experts
-    )  # fmt: skip
+    top_k = config.count("num_experts_per_tok", "experts_per_token", "num_experts_per_token", "moe_top_k", most=experts)
     return {"kind": "moe", "n_experts": experts, "top_k": top_k, "d_expert": d_expert, **facts}
 
 

@@ -25,20 +25,34 @@ from .schemes import cache_format, read_scheme
 
 _QKV = ("qkv_proj", "query_key_value", "Wqkv", "W_pack", "c_attn", "attn_qkv")
 _LEAVES = {
-    "q": ("q_proj", "wq", *_QKV), "k": ("k_proj", "wk", *_QKV), "v": ("v_proj", "wv", *_QKV),
-    "o": ("o_proj", "wo", "out_proj", "dense", "c_proj"), "q_a": ("q_a_proj", "wq_a", "fused_qkv_a_proj_with_mqa"),
-    "q_b": ("q_b_proj", "wq_b"), "kv_a": ("kv_a_proj_with_mqa", "wkv_a", "fused_qkv_a_proj_with_mqa"),
-    "kv_b": ("kv_b_proj", "wkv_b"), "kv": ("kv_proj", "wkv"), "o_a": ("o_a_proj", "wo_a"),
-    "o_b": ("o_b_proj", "wo_b"), "qkv": ("in_proj_qkv", "in_proj_qkvz", "qkv_proj", "q_proj"),
-    "gate": ("in_proj_z", "output_gate", "g_proj"), "in": ("in_proj",), "x": ("x_proj",), "dt": ("dt_proj",),
-    "index_q": ("indexer.wq_b", "index_q_proj"), "index_k": ("indexer.wk", "index_k_proj"),
-    "index_weights": ("indexer.weights_proj",), "shared_gate": ("shared_expert_gate",),
+    "q": ("q_proj", "wq", *_QKV),
+    "k": ("k_proj", "wk", *_QKV),
+    "v": ("v_proj", "wv", *_QKV),
+    "o": ("o_proj", "wo", "out_proj", "dense", "c_proj"),
+    "q_a": ("q_a_proj", "wq_a", "fused_qkv_a_proj_with_mqa"),
+    "q_b": ("q_b_proj", "wq_b"),
+    "kv_a": ("kv_a_proj_with_mqa", "wkv_a", "fused_qkv_a_proj_with_mqa"),
+    "kv_b": ("kv_b_proj", "wkv_b"),
+    "kv": ("kv_proj", "wkv"),
+    "o_a": ("o_a_proj", "wo_a"),
+    "o_b": ("o_b_proj", "wo_b"),
+    "qkv": ("in_proj_qkv", "in_proj_qkvz", "qkv_proj", "q_proj"),
+    "gate": ("in_proj_z", "output_gate", "g_proj"),
+    "in": ("in_proj",),
+    "x": ("x_proj",),
+    "dt": ("dt_proj",),
+    "index_q": ("indexer.wq_b", "index_q_proj"),
+    "index_k": ("indexer.wk", "index_k_proj"),
+    "index_weights": ("indexer.weights_proj",),
+    "shared_gate": ("shared_expert_gate",),
     "up": ("up_proj", "gate_up_proj", "w3", "w13", "w13_weight", "fc1", "c_fc", "dense_h_to_4h"),
     "side gate": ("gate_proj", "gate_up_proj", "w1", "w13", "w13_weight"),
     "only up": ("up_proj", "w1", "fc1", "c_fc", "dense_h_to_4h", "fc_in"),
     "down": ("down_proj", "w2", "w2_weight", "fc2", "c_proj", "dense_4h_to_h", "fc_out"),
-    "router": ("gate", "router", "gate.wg"), "latent_down": ("fc1_latent_proj",), "latent_up": ("fc2_latent_proj",),
-}  # fmt: skip
+    "router": ("gate", "router", "gate.wg"),
+    "latent_down": ("fc1_latent_proj",),
+    "latent_up": ("fc2_latent_proj",),
+}
 """How the makers spell our matrices; a gated pair is two of them."""
 
 _ATTENTION = ("self_attn", "attn", "mixer")
@@ -51,10 +65,7 @@ _QUANTISED = ("attention", "mlp", "experts", "shared_experts")
 
 Spellings = tuple[str, ...]
 
-_HEAD, _EMBEDDING = (
-    ("lm_head", "head", "output", "embed_out"),
-    ("embed_tokens", "wte", "embeddings", "tok_embeddings"),
-)
+_HEAD, _EMBEDDING = (("lm_head", "head", "output", "embed_out"), ("embed_tokens", "wte", "embeddings", "tok_embeddings"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,8 +111,7 @@ def read_precision(
     if kv:
         precision["kv"] = kv
     strange = scheme.skipped.unread.union(*(m.unread for _, m in scheme.groups))
-    notes += [f"the pattern {shown(pattern)} of the quantisation config is not understood and left out"
-              for pattern in sorted(strange)[:3]]  # fmt: skip
+    notes += [f"the pattern {shown(pattern)} of the quantisation config is not understood and left out" for pattern in sorted(strange)[:3]]
     if len(strange) > 3:
         notes.append(f"{len(strange) - 3} more patterns of the quantisation config are not understood and left out")
     return precision, [*notes, *unmatched(zip(scheme.groups, matched, strict=True))]
@@ -185,9 +195,19 @@ def _share(part: _Part, hit: set[int], whole: set[int], n_layers: int) -> float:
 
 
 _DTYPES = {
-    "bfloat16": "", "float16": "", "half": "", "float32": "", "float": "", "float64": "", "double": "", "auto": "",
-    "float8_e4m3fn": "fp8", "float8_e4m3fnuz": "fp8", "float8_e5m2": "fp8", "float8_e5m2fnuz": "fp8",
-}  # fmt: skip
+    "bfloat16": "",
+    "float16": "",
+    "half": "",
+    "float32": "",
+    "float": "",
+    "float64": "",
+    "double": "",
+    "auto": "",
+    "float8_e4m3fn": "fp8",
+    "float8_e4m3fnuz": "fp8",
+    "float8_e5m2": "fp8",
+    "float8_e5m2fnuz": "fp8",
+}
 """Types PyTorch has for weights; those of 32 and 64 bits are only how a checkpoint is stored: served in 16."""
 
 _NAMED = re.compile(r"nvfp4|mxfp4|mxfp8|fp8|fp4|int8|int4|w4a16|w8a8|awq|gptq", re.IGNORECASE)
@@ -210,8 +230,10 @@ def _unquantised(outer: Config, text: Config) -> tuple[dict[str, Any], list[str]
     said = _NAMED.search(outer.name.rpartition("/")[2])
     if said is None:
         return {}, []
-    return {}, [f"the name says {said[0].upper()} and the config has no quantisation section: weights are taken as"
-                " BF16; --precision sets another format"]  # fmt: skip
+    return {}, [
+        f"the name says {said[0].upper()} and the config has no quantisation section: weights are taken as"
+        " BF16; --precision sets another format"
+    ]
 
 
 def _merged(outer: Config, text: Config, quant: Mapping[str, Any] | None) -> Config | None:

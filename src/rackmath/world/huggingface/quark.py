@@ -33,9 +33,7 @@ def read(given: Config, n_layers: int, skipped: Modules, row: Mapping[str, Any])
         one = types.section(name) if types else None
         part = {"embedding": "embed_tokens", "linear": ""}.get(name.lower().rpartition(".")[2])
         if one is None or part is None:
-            notes.append(
-                f"{name!r:.60} of 'layer_type_quant_config' is not understood and left out: weights may differ"
-            )
+            notes.append(f"{name!r:.60} of 'layer_type_quant_config' is not understood and left out: weights may differ")
         elif part:
             by_form[_format(one, notes)].append(part)
         else:

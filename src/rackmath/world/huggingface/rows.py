@@ -25,9 +25,20 @@ _TEXTS = ("about", "refused")
 _LISTS = ("names", "notes", "listed")
 _FLAGS = ("alone", "repeats", "head_if_untied")
 _FORMULAS = (
-    "layers", "norms", "norm_extra", "final_norms", "final_extra", "embedding", "head", "vocab", "routed", "draft",
-    "tied", "times", "shared_norms",
-)  # fmt: skip
+    "layers",
+    "norms",
+    "norm_extra",
+    "final_norms",
+    "final_extra",
+    "embedding",
+    "head",
+    "vocab",
+    "routed",
+    "draft",
+    "tied",
+    "times",
+    "shared_norms",
+)
 _SECTIONS = ("attention", "mlp", "experts", "bridge", "adapter")
 _OTHERS = ("like", "keys", "defaults", "words", "order", "others", "stack", "mixers", "shared")
 ROW = (*_TEXTS, *_LISTS, *_FLAGS, *_FORMULAS, *_SECTIONS, *_OTHERS)

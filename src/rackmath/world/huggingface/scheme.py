@@ -68,22 +68,21 @@ def _says(value: Any) -> bool:
 
 
 _NAMED = {
-    ("w", 4, 128, 16, 0, "16"): "w4a16", ("w", 4, 32, 16, 0, "16"): "w4a16_g32", ("w", 4, 128, 16, 0, "f8"): "w4a8",
-    ("f", 8, 16384, 32, 0, "8"): "fp8_block", ("f", 8, 128, 32, 0, "8"): "fp8_g128", ("f", 8, 32, 8, 0, "8"): "mxfp8",
-    ("f", 4, 16, 8, 0, "4"): "nvfp4", ("f", 4, 16, 8, 0, "16"): "nvfp4_w4a16", ("f", 4, 32, 8, 0, "4"): "mxfp4",
-}  # fmt: skip
+    ("w", 4, 128, 16, 0, "16"): "w4a16",
+    ("w", 4, 32, 16, 0, "16"): "w4a16_g32",
+    ("w", 4, 128, 16, 0, "f8"): "w4a8",
+    ("f", 8, 16384, 32, 0, "8"): "fp8_block",
+    ("f", 8, 128, 32, 0, "8"): "fp8_g128",
+    ("f", 8, 32, 8, 0, "8"): "mxfp8",
+    ("f", 4, 16, 8, 0, "4"): "nvfp4",
+    ("f", 4, 16, 8, 0, "16"): "nvfp4_w4a16",
+    ("f", 4, 32, 8, 0, "4"): "mxfp4",
+}
 _CHANNEL = {("w", 8, "16"): "w8a16", ("w", 8, "8"): "int8", ("f", 8, "8"): "fp8"}
 
 
 def stored(
-    bits: float,
-    group: int | None,
-    *,
-    scale: int = 16,
-    zero: float = 0,
-    act: str = "16",
-    floating: bool = False,
-    sparse: bool = False,
+    bits: float, group: int | None, *, scale: int = 16, zero: float = 0, act: str = "16", floating: bool = False, sparse: bool = False
 ) -> str:
     """The name of a format: bits of a weight, weights that share a scale (None or below 1: a channel), bits of the
     scale and of the zero point, what its products take.

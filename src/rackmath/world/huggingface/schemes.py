@@ -91,8 +91,10 @@ def _algorithm(given: Config, name: str) -> str:
     found: str | None = FACTS["algorithms"].get(name.replace("-", "_"))
     if found is None:
         near = did_you_mean(name[:40], [*METHODS, *FACTS["algorithms"]])
-        raise BadInput(f"{given.name}: the quantisation {name[:40] or 'without a name'!r} is not known{near}; remove "
-                       "the section and name the precision yourself")  # fmt: skip
+        raise BadInput(
+            f"{given.name}: the quantisation {name[:40] or 'without a name'!r} is not known{near}; remove "
+            "the section and name the precision yourself"
+        )
     group = given.maybe("group_size", least=-1, most=10**6)
     if found == "w4a16" and group is not None:
         return stored(4, group, zero=4 if given.flag("has_zero_point", default=False) else 0)

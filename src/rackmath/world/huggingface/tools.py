@@ -69,13 +69,28 @@ def _gptq(given: Config, n_layers: int, skipped: Modules, row: Row) -> Scheme:
     if included:
         groups.append((default, modules_of(given, [f"re:{n}" for n in included], n_layers)))
     return Scheme(
-        default="bf16" if only or included else default, skipped=skipped, groups=tuple(groups),
-        head=_head(given, default), notes=tuple(notes),
-    )  # fmt: skip
+        default="bf16" if only or included else default,
+        skipped=skipped,
+        groups=tuple(groups),
+        head=_head(given, default),
+        notes=tuple(notes),
+    )
 
 
-_CHANGES = ("group_size", "sym", "desc_act", "mse", "pack_dtype", "format", "checkpoint_format", "zero_point",
-            "lm_head", "damp_percent", "static_groups", "act_group_aware")  # fmt: skip
+_CHANGES = (
+    "group_size",
+    "sym",
+    "desc_act",
+    "mse",
+    "pack_dtype",
+    "format",
+    "checkpoint_format",
+    "zero_point",
+    "lm_head",
+    "damp_percent",
+    "static_groups",
+    "act_group_aware",
+)
 
 
 def _head(given: Config, default: Form) -> str:
@@ -99,17 +114,10 @@ def _auto_round(given: Config, n_layers: int, skipped: Modules, row: Row) -> Sch
     skipped.search = True
     skipped.add(out, n_layers=n_layers, where=given.name)
     blocks = given.raw.get("block_name_to_quantize")
-    if (
-        isinstance(blocks, str | list)
-        and blocks
-        and "layers" not in str(blocks)
-        and "h" not in str(blocks).split(".")
-    ):
+    if isinstance(blocks, str | list) and blocks and "layers" not in str(blocks) and "h" not in str(blocks).split("."):
         notes.append("only the blocks of 'block_name_to_quantize' are quantised, which are none of the text model's")
         default = "bf16"
-    return Scheme(
-        default=default, skipped=skipped, groups=tuple(groups), head=_head(given, default), notes=tuple(notes)
-    )
+    return Scheme(default=default, skipped=skipped, groups=tuple(groups), head=_head(given, default), notes=tuple(notes))
 
 
 def _spelled(given: Config, key: str) -> Config:
@@ -117,9 +125,7 @@ def _spelled(given: Config, key: str) -> Config:
     raw = given.raw.get(key)
     if not isinstance(raw, Mapping):
         return given
-    return Config(
-        {key: {f"re:{k}" if any(c in k for c in "*+\\[(|^$") else k: v for k, v in raw.items()}}, given.name
-    )
+    return Config({key: {f"re:{k}" if any(c in k for c in "*+\\[(|^$") else k: v for k, v in raw.items()}}, given.name)
 
 
 def _rounded(row: Row, given: Config) -> Form:
@@ -137,9 +143,7 @@ def _rounded(row: Row, given: Config) -> Form:
     if not kind.startswith("int"):
         raise given.bad("data_type", kind, "is not a type with a known format; name the precision yourself")
     act = given.raw.get("act_bits")
-    return form(
-        {**row, "act": "8" if act == 8 and bits <= 8 and given.raw.get("act_data_type") != "fp" else "16"}, given
-    )
+    return form({**row, "act": "8" if act == 8 and bits <= 8 and given.raw.get("act_data_type") != "fp" else "16"}, given)
 
 
 def _bitsandbytes(given: Config, n_layers: int, skipped: Modules, row: Row) -> Scheme:
@@ -215,9 +219,12 @@ def _mlx_format(row: Row, given: Config) -> str:
 
 def _gemma(given: Config, n_layers: int, skipped: Modules, row: Row) -> Scheme:
     groups, _ = by_module(
-        _searched(given, "module_quant_configs"), "module_quant_configs", n_layers,
-        lambda one: stored(bits_of(one, "num_bits", default=given.number("num_bits", default=4)), None), search=True,
-    )  # fmt: skip
+        _searched(given, "module_quant_configs"),
+        "module_quant_configs",
+        n_layers,
+        lambda one: stored(bits_of(one, "num_bits", default=given.number("num_bits", default=4)), None),
+        search=True,
+    )
     default = str(form(row, given))
     tables = given.flag("quantize_embeddings", default=False)
     return Scheme(default=default, skipped=skipped, groups=groups, embedding=default if tables else "")
@@ -271,9 +278,7 @@ def _four_over_six(given: Config, n_layers: int, skipped: Modules, row: Row) -> 
         return "bf16" if one.flag("keep_master_weights", default=False) else name  # else made anew at every pass
 
     base = {k: v for k, v in given.raw.items() if k != "module_config_overrides"}
-    groups, _ = by_module(
-        given, "module_config_overrides", n_layers, lambda one: read(Config({**base, **one.raw}, one.name))
-    )
+    groups, _ = by_module(given, "module_config_overrides", n_layers, lambda one: read(Config({**base, **one.raw}, one.name)))
     return Scheme(default=read(given), skipped=skipped, groups=groups)
 
 
@@ -287,8 +292,22 @@ def _fp_quant(given: Config, n_layers: int, skipped: Modules, row: Row) -> Schem
 
 
 READERS: dict[str, Reader] = {
-    "gptq": _gptq, "auto_round": _auto_round, "bitsandbytes": _bitsandbytes, "hqq": _hqq, "mlx": _mlx,
-    "gemma": _gemma, "quanto": _quanto, "bitnet": _bitnet, "exllama": _exllama, "fp8": _fp8,
-    "four_over_six": _four_over_six, "fp_quant": _fp_quant, "torchao": torchao.read, "quark": quark.read,
-    "aqlm": vectors.aqlm, "vptq": vectors.vptq, "spqr": vectors.spqr, "quip": vectors.quip,
-}  # fmt: skip
+    "gptq": _gptq,
+    "auto_round": _auto_round,
+    "bitsandbytes": _bitsandbytes,
+    "hqq": _hqq,
+    "mlx": _mlx,
+    "gemma": _gemma,
+    "quanto": _quanto,
+    "bitnet": _bitnet,
+    "exllama": _exllama,
+    "fp8": _fp8,
+    "four_over_six": _four_over_six,
+    "fp_quant": _fp_quant,
+    "torchao": torchao.read,
+    "quark": quark.read,
+    "aqlm": vectors.aqlm,
+    "vptq": vectors.vptq,
+    "spqr": vectors.spqr,
+    "quip": vectors.quip,
+}

@@ -27,9 +27,7 @@ def read(given: Config, n_layers: int, skipped: Modules, row: Mapping[str, Any])
     if by_module is None:
         default = _form(given, kind, more)
         tables = given.flag("include_input_output_embeddings", default=False)
-        return Scheme(
-            default=default, skipped=skipped, head=default if tables else "", embedding=default if tables else ""
-        )  # fmt: skip
+        return Scheme(default=default, skipped=skipped, head=default if tables else "", embedding=default if tables else "")
     by_form: defaultdict[str, list[str]] = defaultdict(list)
     default = "bf16"
     for module, how in by_module.items():
@@ -69,11 +67,7 @@ def _form(given: Config, kind: Any, more: Mapping[str, Any]) -> str:
         return _grouped(values, key)
     if key.startswith("float8") and _word(values.raw.get("granularity")).startswith("PerBlock"):
         return "fp8_block"
-    if (
-        key == "int8dynamicactivationint8weight"
-        and "layout" in values.raw
-        and "SemiSparse" in str(values.raw["layout"])
-    ):
+    if key == "int8dynamicactivationint8weight" and "layout" in values.raw and "SemiSparse" in str(values.raw["layout"]):
         return sparse_of("int8")
     found = FIXED.get(key)
     if not found:

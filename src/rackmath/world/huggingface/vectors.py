@@ -19,17 +19,9 @@ _MOST = 2**24
 
 def aqlm(given: Config, n_layers: int, skipped: Modules, row: Row) -> Scheme:
     """Codes of groups of weights; codebooks of 16 bits per matrix and a scale of 16 bits per group of outputs."""
-    books, bits = (
-        given.count("num_codebooks", default=1, most=64),
-        given.count("nbits_per_codebook", default=16, most=24),
-    )
-    d_in, d_out = (
-        given.count("in_group_size", default=8, most=1024),
-        given.count("out_group_size", default=1, most=1024),
-    )
-    found = Shaped(
-        bits=books * bits / (d_in * d_out), row=16 / d_out, matrix=float(books * 2**bits * d_in * d_out * 16)
-    )  # fmt: skip
+    books, bits = (given.count("num_codebooks", default=1, most=64), given.count("nbits_per_codebook", default=16, most=24))
+    d_in, d_out = (given.count("in_group_size", default=8, most=1024), given.count("out_group_size", default=1, most=1024))
+    found = Shaped(bits=books * bits / (d_in * d_out), row=16 / d_out, matrix=float(books * 2**bits * d_in * d_out * 16))
     return Scheme(default=found, skipped=skipped)
 
 
@@ -49,9 +41,7 @@ def vptq(given: Config, n_layers: int, skipped: Modules, row: Row) -> Scheme:
 
 
 def _vectors(one: Config) -> Shaped:
-    (short, length), (few, many), (rest_few, rest) = (
-        _pair(one, key) for key in ("vector_lens", "num_centroids", "num_res_centroids")
-    )
+    (short, length), (few, many), (rest_few, rest) = (_pair(one, key) for key in ("vector_lens", "num_centroids", "num_res_centroids"))
     if length < 1 or many < 1:
         raise one.bad("vector_lens", one.raw.get("vector_lens"), "has no vectors to look up; correct the config")
     index = math.log2(many) + (math.log2(rest) if rest > 0 else 0.0)
