@@ -28,6 +28,10 @@ check: $(VENV)/.dev
 	$(BIN)/python tools/command_pages.py --check
 	$(BIN)/python tools/block_keys.py --check
 	$(BIN)/python tools/family_table.py --check
+	$(BIN)/python tools/machine_table.py --check
+	$(BIN)/python tools/quantization_table.py --check
+	$(BIN)/python tools/law_table.py --check
+	$(BIN)/python tools/home_table.py --check
 	$(BIN)/python tools/trust_page.py --check
 	$(BIN)/python tools/blind_page.py --check
 

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import inspect
 import math
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from generated import END, page
+
 from rackmath.world.blocks import FFNS, MIXERS
 
 DOCS = Path(__file__).resolve().parent.parent / "docs" / "concepts" / "models.md"
-BEGIN, END = "<!-- begin generated: python tools/block_keys.py -->", "<!-- end generated -->"
+BEGIN = "<!-- begin generated: python tools/block_keys.py -->"
 
 
 def section(part: str, kind: str, block: Callable[..., Any]) -> list[str]:
@@ -48,13 +49,7 @@ def pages() -> str:
 
 
 def main() -> None:
-    text = DOCS.read_text(encoding="utf-8")
-    new = text[: text.index(BEGIN)] + pages() + text[text.index(END) + len(END) :]
-    if "--check" in sys.argv[1:]:
-        if new != text:
-            raise SystemExit("docs/concepts/models.md is out of step: run python tools/block_keys.py")
-        return
-    DOCS.write_text(new, encoding="utf-8")
+    page(DOCS, {BEGIN: pages()})
 
 
 if __name__ == "__main__":

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import inspect
 import json
-import sys
 from pathlib import Path
 from typing import Any
+
+from generated import END, page
 
 from rackmath.errors import BadInput
 from rackmath.world.huggingface import families, read_model
@@ -16,7 +17,7 @@ from rackmath.world.huggingface.table import RESERVED, packaged
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs" / "concepts" / "families.md"
 COUNTS = ROOT / "tests" / "against" / "transformers_counts.json"
-BEGIN, END = "<!-- begin generated: python tools/family_table.py -->", "<!-- end generated -->"
+BEGIN = "<!-- begin generated: python tools/family_table.py -->"
 
 
 def pages() -> str:
@@ -78,13 +79,7 @@ def _table(rows: object) -> list[str]:
 
 
 def main() -> None:
-    text = DOCS.read_text(encoding="utf-8")
-    new = text[: text.index(BEGIN)] + pages() + text[text.index(END) + len(END) :]
-    if "--check" in sys.argv[1:]:
-        if new != text:
-            raise SystemExit("docs/concepts/families.md is out of step: run python tools/family_table.py")
-        return
-    DOCS.write_text(new, encoding="utf-8")
+    page(DOCS, {BEGIN: pages()})
 
 
 if __name__ == "__main__":

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import statistics
-import sys
 from pathlib import Path
+
+from generated import END, page
 
 from rackmath.evidence.host_runs import host_runs
 from rackmath.evidence.local_logs import LocalLog, local_logs
 from rackmath.world.engine import titles
 
 DOCS = Path(__file__).resolve().parent.parent / "docs" / "concepts" / "home.md"
-BEGIN, END = "<!-- begin generated: python tools/home_table.py -->", "<!-- end generated -->"
+BEGIN = "<!-- begin generated: python tools/home_table.py -->"
 HOSTED = "<!-- begin generated, runs with the host: python tools/home_table.py -->"
 TERMS = {"weights": "weights", "cache": "cache", "scratch": "scratch", "whole": "all of it"}
 
@@ -56,19 +57,8 @@ def hosted() -> str:
     return "\n".join(lines)
 
 
-def replaced(text: str, begin: str, new: str) -> str:
-    start = text.index(begin)
-    return text[:start] + new + text[text.index(END, start) + len(END) :]
-
-
 def main() -> None:
-    text = DOCS.read_text(encoding="utf-8")
-    new = replaced(replaced(text, BEGIN, table()), HOSTED, hosted())
-    if "--check" in sys.argv[1:]:
-        if new != text:
-            raise SystemExit("docs/concepts/home.md is out of step: run python tools/home_table.py")
-        return
-    DOCS.write_text(new, encoding="utf-8")
+    page(DOCS, {BEGIN: table(), HOSTED: hosted()})
 
 
 if __name__ == "__main__":

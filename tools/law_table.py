@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
+
+from generated import END, page
 
 from rackmath.scaling.laws import WORDS, Law, amount, laws
 
 DOCS = Path(__file__).resolve().parent.parent / "docs" / "concepts" / "laws.md"
-BEGIN, END = "<!-- begin generated: python tools/law_table.py -->", "<!-- end generated -->"
+BEGIN = "<!-- begin generated: python tools/law_table.py -->"
 
 
 def row(one: Law) -> str:
@@ -30,13 +31,7 @@ def table() -> str:
 
 
 def main() -> None:
-    text = DOCS.read_text(encoding="utf-8")
-    new = text[: text.index(BEGIN)] + table() + text[text.index(END) + len(END) :]
-    if "--check" in sys.argv:
-        if new != text:
-            raise SystemExit("docs/concepts/laws.md is out of step: run python tools/law_table.py")
-        return
-    DOCS.write_text(new, encoding="utf-8")
+    page(DOCS, {BEGIN: table()})
 
 
 if __name__ == "__main__":

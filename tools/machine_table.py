@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 
 os.environ["RACKMATH_HOME"] = os.devnull  # the packaged machines only
+
+from generated import END, page
 
 from rackmath.units import show
 from rackmath.world import catalog, shelf
 from rackmath.world.machine import Machine
 
 DOCS = Path(__file__).resolve().parent.parent / "docs" / "concepts" / "machines.md"
-BEGIN, END = "<!-- begin generated: python tools/machine_table.py -->", "<!-- end generated -->"
+BEGIN = "<!-- begin generated: python tools/machine_table.py -->"
 
 
 def row(machine: Machine) -> str:
@@ -49,13 +50,7 @@ def table() -> str:
 
 
 def main() -> None:
-    text = DOCS.read_text(encoding="utf-8")
-    new = text[: text.index(BEGIN)] + table() + text[text.index(END) + len(END) :]
-    if "--check" in sys.argv:
-        if new != text:
-            raise SystemExit("docs/concepts/machines.md is out of step: run python tools/machine_table.py")
-        return
-    DOCS.write_text(new, encoding="utf-8")
+    page(DOCS, {BEGIN: table()})
 
 
 if __name__ == "__main__":

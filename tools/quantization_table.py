@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
+
+from generated import END, page
 
 from rackmath.world.huggingface.methods import FACTS, ROWS
 from rackmath.world.precision import FORMATS, GGUF, format_named
 
 DOCS = Path(__file__).resolve().parent.parent / "docs" / "concepts" / "quantisation.md"
-BEGIN, END = "<!-- begin generated: python tools/quantization_table.py -->", "<!-- end generated -->"
+BEGIN = "<!-- begin generated: python tools/quantization_table.py -->"
 
 
 def stored(row: dict[str, Any]) -> str:
@@ -56,13 +57,7 @@ def table() -> str:
 
 
 def main() -> None:
-    text = DOCS.read_text(encoding="utf-8")
-    new = text[: text.index(BEGIN)] + table() + text[text.index(END) + len(END) :]
-    if "--check" in sys.argv:
-        if new != text:
-            raise SystemExit("docs/concepts/quantisation.md is out of step: run python tools/quantization_table.py")
-        return
-    DOCS.write_text(new, encoding="utf-8")
+    page(DOCS, {BEGIN: table()})
 
 
 if __name__ == "__main__":
