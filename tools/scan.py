@@ -39,7 +39,21 @@ MODEL, ON = "MODEL", "MACHINE"
 
 ON_A_MACHINE = {
     name: (name, MODEL, "--on", ON)
-    for name in ("batch", "cadence", "context", "forward", "memory", "modes", "pipeline", "plan", "quote", "racks", "tiers", "timeline")
+    for name in (
+        "batch",
+        "cadence",
+        "context",
+        "fits",
+        "forward",
+        "memory",
+        "modes",
+        "pipeline",
+        "plan",
+        "quote",
+        "racks",
+        "tiers",
+        "timeline",
+    )
 } | {
     "speculate": ("speculate", MODEL, "--on", ON, "--draft", "ngram"),
     "train": ("train", MODEL, "--on", ON, "--tokens", "1T"),
@@ -53,6 +67,7 @@ OF_A_MACHINE = {
     "allocate": ("allocate", "--preset", "lecture", "--on", ON),
 }
 OF_NEITHER = {
+    "bill": ("bill", "anthropic/claude-opus-4-6", "--input", "1k", "--output", "1k"),
     "calibrate": ("calibrate", "--from", "runs.json", "--on", "h100"),
     "infer": ("infer", "anthropic/claude-opus-4-6", "--draws", "20k"),
     "lab ciphers": ("lab", "ciphers", "--cipher", "simon32", "--rounds", "4", "--samples", "64"),

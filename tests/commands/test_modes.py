@@ -222,7 +222,7 @@ def test_cadence_beyond_its_seats(capsys: pytest.CaptureFixture[str]) -> None:
         (["cadence", "--step", "20ms", "--seats", "9", "--rate", "1", "--occupancy", "0.5"], "one of them"),
         (["cadence", "--step", "20ms", "--seats", "2.5"], "whole number"),
         (["cadence", "--step", "20ms", "--seats", "9", "--osl-cv", "9"], "osl_cv"),
-        (["cadence", *LLAMA[:1]], "both a model and a machine"),
+        (["cadence", *LLAMA[:1]], "a model and a machine"),
         (["cadence", *LLAMA[:1], "--on", LLAMA[1], "--isl", "200000"], "made for"),
         (["cadence", *LLAMA[:1], "--on", LLAMA[1], "--seats", "9000"], "that fit"),
         (["modes"], "nothing was asked"),

@@ -318,7 +318,7 @@ def test_scores_left_out_of_a_fit_are_read_with_the_pooled_ones_first() -> None:
     found = validate.left_out(text)
     assert [one["of"] for one in found] == ["all", "h100 DeepSeek-R1 sglang"]
     assert (found[0]["coverage_90"], found[1]["mape"]) == (0.88, None)
-    assert views.held_out_cells(found[0]) == ("9", "-2%", "15%", "10%", "–", "70%", "88%")
+    assert views.held_out_cells(found[0]) == ("9", "−2%", "15%", "10%", "–", "70%", "88%")
     assert [views.held_out_name(by) for by in ("nothing", "cell")] == ["nothing: the fit itself", "each cell"]
 
 

@@ -13,7 +13,7 @@ def stack(specs: Sequence[Spec], *, title: str) -> Spec:
 
     Panels over the same x axis share it: only the last one writes it, and three or more are lower.
 
-    >>> from rackmath.answers.charts import Series, curve
+    >>> from rackmath.answers.charts import Axis, Series, curve
     >>> one = curve([Series("a", [1, 2], [3, 4])], title="One", x=Axis("x"), y=Axis("y"))
     >>> [len(part["data"]["values"]) for part in stack([one, one], title="Two")["vconcat"]]
     [2, 2]

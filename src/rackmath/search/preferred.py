@@ -166,8 +166,12 @@ def layout_for_curve(question: Question, precision: Precision, context: float) -
 
 
 def legal_layouts(question: Question) -> Layout:
-    """Every legal layout of the question's machine; refused where there is none."""
+    """Every legal layout of the question's machine that one would run; refused where there is none.
+
+    Caches shared over dcp, of which no run was measured, are taken where they are asked for only.
+    """
     every = layouts(question.model, question.machine, question.max_gpus, question.engine)
+    every = take(every, np.broadcast_to(np.asarray(every.dcp) == 1, np.shape(every.tp)))
     if not len(np.asarray(every.tp)):
         raise BadInput(f"no layout divides {question.model.name} over {question.machine.name}; try another number of devices")
     return every

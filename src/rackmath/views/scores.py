@@ -53,8 +53,8 @@ FIGURES = ("bias", "mape", "median", "p90", "within_20", "spearman", "interval_c
 def scored(column: Scored) -> Record:
     """Rows that state a measurement, how many are compared, and the errors where any is.
 
-    >>> from rackmath.evidence.score import Column, errors
-    >>> found = scored(Column(rows=4, errors=errors([1.1, 0.9], [1.0, 1.0])))
+    >>> from rackmath.evidence.score import ScoredColumn, errors
+    >>> found = scored(ScoredColumn(rows=4, errors=errors([1.1, 0.9], [1.0, 1.0])))
     >>> found["n"], found["coverage"], round(found["mape"], 3)
     (2, 0.5, 0.1)
     """
@@ -88,8 +88,8 @@ def dashed(row: Mapping[str, Any], columns: tuple[Column, ...] = SUMMARY) -> Rec
 def cells(column: Scored) -> tuple[str, ...]:
     """A scored column in words: n, answered, errors, rank, interval.
 
-    >>> from rackmath.evidence.score import Column
-    >>> cells(Column(rows=4, errors=None))[:3]
+    >>> from rackmath.evidence.score import ScoredColumn
+    >>> cells(ScoredColumn(rows=4, errors=None))[:3]
     ('0', '0%', '–')
     """
     row = dashed(shown(full(column)))

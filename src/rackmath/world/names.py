@@ -19,7 +19,7 @@ _SPLITS = (
     (re.compile(r"(?<![a-z])(rtx|gtx|rx|tpu|gaudi|trainium|inferentia|arc|epyc|xeon|jetson|tesla|ascend|pro)(?=v?\d)"), r"\1 "),
     (re.compile(r"(?<![a-z])(rtx)(?=pro|a\d)"), r"\1 "),
     (re.compile(r"(?<![a-z])(pro)(?=\d)"), r"\1 "),
-    (re.compile(r"(?<![a-z])(dgx|hgx|titan)(?=[a-z])"), r"\1 "),
+    (re.compile(r"(?<![a-z])(dgx(?!c(?![a-z]))|hgx|titan)(?=[a-z])"), r"\1 "),
     (re.compile(r"(?<=\d)(sxm|pcie|nvl|ultra|max|pro)(?=\d*(?![a-z]))"), r" \1"),
     (re.compile(r"(?<![a-z])(sxm|pcie|hgx|oam)\d+"), r"\1"),
     (re.compile(r"(?<=\d) (gb|gib|tb|mib|w)(?![a-z])"), r"\1"),

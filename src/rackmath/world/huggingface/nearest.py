@@ -30,7 +30,7 @@ def nearest(config: Mapping[str, Any]) -> tuple[str, list[str]] | None:
     ...          "vocab_size": 1000, "num_experts": 8, "num_experts_per_tok": 2, "moe_intermediate_size": 32,
     ...          "q_lora_rank": 16, "kv_lora_rank": 16, "qk_nope_head_dim": 16, "qk_rope_head_dim": 8,
     ...          "v_head_dim": 16, "memory_slots": 4})
-    ('mla', ['memory_slots'])
+    ('mistral4', ['memory_slots'])
     """
     given = {key for key, value in config.items() if value is not None and not _NO_SIZES.match(key)}
     given = {key for key in given if not isinstance(config[key], str | dict | float)}
@@ -39,8 +39,9 @@ def nearest(config: Mapping[str, Any]) -> tuple[str, list[str]] | None:
     usual = {other: key for key, others in spellings().items() for other in others}
     named = {usual.get(key, key) for key in given}
 
-    def likeness(reads: frozenset[str]) -> float:
-        return len(named & reads) / len(named | reads)
+    def likeness(reads: frozenset[str]) -> tuple[int, float]:
+        """Keys it reads of the config's; of those that read as many, the one that wants fewest besides."""
+        return len(named & reads), 1 / len(named | reads)
 
     row, reads = max(_read_by().items(), key=lambda item: likeness(item[1]))
     return row, sorted(key for key in given if usual.get(key, key) not in reads)
