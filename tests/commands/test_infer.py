@@ -429,7 +429,6 @@ def test_bad_words_get_one_sentence(words: list[str], said: str, capsys: pytest.
         (["--blind", "--know", "idle=0.3"], "leave the rest out", 2),
         (["--blind", "--seller", "host"], "leave the rest out", 2),
         (["--blind", "--seed", "3"], "leave the rest out", 2),
-        (["--blind", "--explain"], "no terms to explain", 2),
     ],
 )
 def test_bad_prices_get_one_sentence(words: list[str], said: str, code: int, capsys: pytest.CaptureFixture[str]) -> None:

@@ -24,7 +24,7 @@ from ..world.gguf import served_in
 from ..world.lengths import longest
 from ..world.machine import Machine
 from ..world.precision import Precision
-from .grid import Column, Question
+from .grid import Column, Question, layouts
 from .hosted import may_spill, spilled
 from .preferred import Policy, cheapest, legal_layouts
 
@@ -281,8 +281,9 @@ def remedies(asked: Demand, *, named: bool = False) -> Iterator[Remedy]:
     """
     q = asked.question
     free = demand(q, asked.precision, asked.users, asked.context) if named else asked
-    if named and fits(free):
-        best = holds(free)
+    every = replace(free, layouts=layouts(q.model, q.machine, q.max_gpus, q.engine))  # shared copies too
+    if named and fits(every):
+        best = holds(every)
         yield Remedy(kind="layout", changes={"layout": best.layout.label(), "tp": None, "dcp": None}, held=best)
     here = [*_formats(asked), *_fewer(asked)]
     yield from here or _together(asked)
