@@ -272,6 +272,33 @@ def test_pools_not_stated_are_those_of_the_benchmarks_recipe() -> None:
             assert (found.users, found.devices) == (one.users, one.devices)
 
 
+def test_a_source_that_repeats_its_prompts_is_read_so_for_time_per_token_only() -> None:
+    """94,000 prompt tokens a second on one H200 came out of a cache; at a tenth of the pace they may have been computed."""
+    fast = {
+        "model_path": "meta-llama/Llama-3.1-8B",
+        "system": "h200_sxm",
+        "backend": "vllm",
+        "backend_version": "0.12.0",
+        "mode": "agg",
+        "precision": "fp8",
+        "isl": "1000",
+        "osl": "100",
+        "tp_size": "1",
+        "silicon_concurrency": "112",
+        "batch_size": "112",
+        "silicon_ttft_ms": "72",
+        "silicon_tpot_ms": "11.25",
+        "silicon_data_source": "source_file=aic gap analysis: a.csv; one",
+    }
+    slow = fast | {"silicon_ttft_ms": "720", "silicon_tpot_ms": "112.5", "silicon_data_source": "source_file=aic gap analysis: b.csv"}
+    bad = fast | {"tp_size": "many"}
+    one, other, refused = (a.said for a in answered(KINDS["silicon"], [fast, slow, bad], Asked()))
+    assert one.estimates["silicon_tpot_ms"].pred < other.estimates["silicon_tpot_ms"].pred / 2
+    assert one.estimates["silicon_ttft_ms"].pred == other.estimates["silicon_ttft_ms"].pred
+    assert any("prompts repeat" in note for note in one.notes)
+    assert "tp_size" in refused.reason
+
+
 def test_modes_keep_unequal_readings_apart() -> None:
     given = dict(zip(FIXED_HEAD.split(","), FIXED_ROWS[1].split(","), strict=True))
     plain, drafts = answered(KINDS["inferencex"], [given, given | {"spec_method": "mtp"}], Asked())

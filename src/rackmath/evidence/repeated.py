@@ -51,14 +51,11 @@ def _share_of_peak(row: Text) -> float:
     try:
         users, isl, osl = (number(row, name) for name in ("silicon_concurrency", "isl", "osl"))
         ttft, tpot = (number(row, f"silicon_{name}_ms") for name in ("ttft", "tpot"))
-        model, machine, precision = named(
-            row.get("model_path", ""), row.get("system", ""), row.get("backend", ""), row.get("precision", "")
-        )
-    except BadInput:
+        devices = (number(row, "tp_size") or 1.0) * (number(row, "attention_dp_size") or 1.0)
+        model, machine, precision = named(*(row.get(name) or "" for name in ("model_path", "system", "backend", "precision")))
+        if not (users and isl and osl and ttft and tpot):
+            return 0.0
+        requests = users / (ttft + tpot * (osl - 1)) * 1e3
+        return requests * isl * 2 * float(active_parameters(model)["with none"]) / (float(machine.peak(precision.mlp.compute)) * devices)
+    except (BadInput, ArithmeticError):
         return 0.0
-    if not (users and isl and osl and ttft and tpot):
-        return 0.0
-    requests = users / (ttft + tpot * (osl - 1)) * 1e3
-    devices = (number(row, "tp_size") or 1.0) * (number(row, "attention_dp_size") or 1.0)
-    peak = float(machine.peak(precision.mlp.compute)) * devices
-    return requests * isl * 2 * float(active_parameters(model)["with none"]) / peak
