@@ -53,7 +53,7 @@ def text(found: Runs) -> str:
         lines += ["", f'["{name}"]', "runs = ["]
         for one, words in sorted(of.items(), key=lambda item: (item[0].users, item[0].decode, item[0].prefill)):
             numbers = [one.users, *one.prefill, *one.decode, words == {"mtp"}]
-            lines.append("  [" + ", ".join(f"{float(x):g}" if float(x) < 1e6 else str(int(x)) for x in numbers) + "],")
+            lines.append("  [" + ", ".join(f"{float(x):g}" for x in numbers) + "],")
         lines.append("]")
     return "\n".join(lines) + "\n"
 

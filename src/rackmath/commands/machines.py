@@ -19,6 +19,7 @@ from ..kernel.roofline import drain_time, ratios
 from ..questions.fields import words
 from ..views.machine_terms import of_machine
 from ..world import catalog
+from ..world.boxes import LEAST
 from ..world.machine import Machine
 from ..world.precision import FORMATS
 from ..world.spec import DIMENSIONS
@@ -47,19 +48,7 @@ LABELS = {
     "price_per_hour": "price in force",
 }
 
-LISTED = (
-    "peak_bf16",
-    "peak_fp8",
-    "peak_fp4",
-    "peak_int8",
-    "hbm_nominal",
-    "hbm_capacity",
-    "hbm_bandwidth",
-    "scaleup_bandwidth",
-    "scaleout_bandwidth",
-    "power",
-    "price_per_hour",
-)
+LISTED = (*LEAST, "power", "price_per_hour")
 """Values of a machine in the listing."""
 
 UNITS = {"bytes": "B", "bytes/s": "B/s", "count": "number"}

@@ -93,7 +93,7 @@ class CellReader:
         return found
 
     def silicon_pool(self, prefix: str, *, product: bool = False) -> Pool:
-        tp, dp, ep = self.size(f"{prefix}tp_size"), self.size(f"{prefix}attention_dp_size"), 1.0
+        tp, dp = self.size(f"{prefix}tp_size"), self.size(f"{prefix}attention_dp_size")
         moe_tp, moe_ep = self.size(f"{prefix}moe_tp_size"), self.size(f"{prefix}moe_ep_size")
         pp = self.size(f"{prefix}pp_size")
         if product and moe_tp == moe_ep > 1 and tp * dp == moe_tp * moe_ep:

@@ -12,7 +12,6 @@ it. The bound is that of a batch for which every byte beside the weights is cach
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
@@ -316,7 +315,7 @@ def _single(of: Setup, traffic: Traffic, beams: float) -> dict[str, Estimate]:
 @cache
 def benchmarks() -> Mapping[str, Mapping[str, Any]]:
     """Model, mean lengths and limits of MLPerf's benchmarks, each with its source."""
-    return tomllib.loads((shipped.FACTS / "benchmarks.toml").read_text(encoding="utf-8"))
+    return shipped.read(shipped.FACTS / "benchmarks.toml")
 
 
 def benchmark(name: str) -> Mapping[str, Any]:

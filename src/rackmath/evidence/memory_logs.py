@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
@@ -64,8 +63,7 @@ def logs() -> tuple[Log, ...]:
     >>> {log.engine.name for log in logs()} >= {"vllm", "sglang", "trtllm"}
     True
     """
-    text = (shipped.FACTS / "memory_logs.toml").read_text(encoding="utf-8")
-    return tuple(_read(row) for row in tomllib.loads(text)["log"])
+    return tuple(_read(row) for row in shipped.read(shipped.FACTS / "memory_logs.toml")["log"])
 
 
 def _read(row: Mapping[str, Any]) -> Log:

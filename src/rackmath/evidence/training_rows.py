@@ -33,8 +33,7 @@ from .training_sources import RunSource, source_of
 
 GIB = 2.0**30
 
-METRICS = (
-    "iteration_time",
+RATES = (
     "samples_per_s_per_gpu",
     "tokens_per_s_per_gpu",
     "tokens_per_s",
@@ -44,9 +43,10 @@ METRICS = (
     "hfu",
     "mfu_no_attention",
     "aggregate_pflops",
-    "gpu_hours_per_trillion_tokens",
-    "train_days_300B_tokens",
 )
+"""Figures that grow as a step gets shorter."""
+
+METRICS = ("iteration_time", *RATES, "gpu_hours_per_trillion_tokens", "train_days_300B_tokens")
 """Figures that say how long a step took, the most direct first."""
 
 MEMORY = ("peak_memory", "param_optimizer_memory", "activation_memory")
@@ -383,20 +383,6 @@ def figure(metric: str, run: ReportedRun, seconds: float) -> float:
         "train_days_300B_tokens": seconds / tokens * 300e9 / 86400,
     }
     return figures[metric]
-
-
-RATES = (
-    "samples_per_s_per_gpu",
-    "tokens_per_s_per_gpu",
-    "tokens_per_s",
-    "tflops_per_gpu",
-    "model_tflops_per_gpu",
-    "mfu",
-    "hfu",
-    "mfu_no_attention",
-    "aggregate_pflops",
-)
-"""Figures that grow as a step gets shorter."""
 
 
 def memory_figure(metric: str, of: TrainingMemory) -> float:

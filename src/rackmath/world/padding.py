@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -70,8 +69,7 @@ FROM_FILES = ("llamacpp",)
 
 @cache
 def _rules() -> list[dict[str, Any]]:
-    text = (shipped.FACTS / "padding.toml").read_text(encoding="utf-8")
-    found: list[dict[str, Any]] = tomllib.loads(text)["rule"]
+    found: list[dict[str, Any]] = shipped.read(shipped.FACTS / "padding.toml")["rule"]
     return found
 
 

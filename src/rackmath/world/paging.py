@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from dataclasses import dataclass, fields
 from functools import cache
 from typing import Any
@@ -46,9 +45,7 @@ def _paging(name: str, version: str) -> Paging:
 
 @cache
 def _eras() -> dict[str, list[dict[str, Any]]]:
-    text = (shipped.FACTS / "paging.toml").read_text(encoding="utf-8")
-    found: dict[str, list[dict[str, Any]]] = tomllib.loads(text)
-    return found
+    return shipped.read(shipped.FACTS / "paging.toml")
 
 
 def _numbers(version: str) -> list[int]:
