@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hfdata import QWEN
 
 from rackmath.errors import BadInput
 from rackmath.kernel.counts import parameters, weight_bytes
@@ -431,20 +432,6 @@ def test_weights_quantised_as_they_run_are_stored_in_16_bits(section: dict[str, 
 
 # --- mixtures of experts --------------------------------------------------------------------------------------------
 
-QWEN: dict[str, Any] = {
-    "model_type": "qwen3_moe",
-    "vocab_size": 151936,
-    "hidden_size": 2048,
-    "intermediate_size": 6144,
-    "moe_intermediate_size": 768,
-    "num_hidden_layers": 48,
-    "num_attention_heads": 32,
-    "num_key_value_heads": 4,
-    "head_dim": 128,
-    "num_experts": 128,
-    "num_experts_per_tok": 8,
-    "decoder_sparse_step": 1,
-}
 DEEPSEEK: dict[str, Any] = {
     "model_type": "deepseek_v3",
     "vocab_size": 129280,

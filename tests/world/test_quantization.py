@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hfdata import QWEN
 
 from rackmath.kernel.counts import parameters, weight_bytes
 from rackmath.world.huggingface import read_model
@@ -19,20 +20,6 @@ LLAMA: dict[str, Any] = {
     "num_hidden_layers": 32,
     "num_attention_heads": 32,
     "num_key_value_heads": 8,
-}
-QWEN: dict[str, Any] = {
-    "model_type": "qwen3_moe",
-    "vocab_size": 151936,
-    "hidden_size": 2048,
-    "intermediate_size": 6144,
-    "moe_intermediate_size": 768,
-    "num_hidden_layers": 48,
-    "num_attention_heads": 32,
-    "num_key_value_heads": 4,
-    "head_dim": 128,
-    "num_experts": 128,
-    "num_experts_per_tok": 8,
-    "decoder_sparse_step": 1,
 }
 LINEAR, TABLE = 32 * (4096 * (2 * 4096 + 2 * 1024) + 3 * 4096 * 14336), 128256 * 4096
 
